@@ -1,0 +1,86 @@
+"""Every error type of the package. This module imports nothing of it, so no import loop can start here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class SweepError(Exception):
+    """A mistake that the user can mend: shown as a message without a traceback, exit code 2."""
+
+
+class ProblemsError(SweepError):
+    """Several problems found in one place, reported together.
+
+    Args:
+        where: The file, folder or address that the problems are in.
+        problems: One line each: what was given, what is allowed, how to mend it.
+
+    Example:
+        >>> print(ConfigError("dense.toml", ["model: unknown model 'dens'; did you mean 'dense'?"]))
+        dense.toml: 1 problem
+          model: unknown model 'dens'; did you mean 'dense'?
+    """
+
+    def __init__(self, where: str, problems: Sequence[str]) -> None:
+        super().__init__(where, tuple(problems))
+        self.where = where
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        n = len(self.problems)
+        head = f"{self.where}: {n} problem{'' if n == 1 else 's'}"
+        return "\n".join([head, *(f"  {problem}" for problem in self.problems)])
+
+
+class ConfigError(ProblemsError, ValueError):
+    """A sweep file, or an option that overrides it, is wrong."""
+
+
+class DataError(ProblemsError):
+    """A data set is missing, damaged, or not what it says it is."""
+
+
+class MetricNotRecordedError(SweepError, LookupError):
+    """A metric was asked for that the learning curve does not hold."""
+
+
+class StorageError(SweepError):
+    """The study storage can't be opened, read or written."""
+
+
+class StudyNotFoundError(SweepError, LookupError):
+    """No study of that name is in the storage."""
+
+
+class StudyMismatchError(SweepError):
+    """A study of that name exists, but another configuration or data set made it."""
+
+
+class TrialError(SweepError):
+    """One trial failed in a way that a sweep survives: it is stored as FAIL with this reason.
+
+    Args:
+        reason: One line, stored with the trial and shown to the user.
+        detail: More for whoever looks into it, such as the end of the process's log.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known name, or nothing where none is near.
+
+    Example:
+        >>> did_you_mean("prunner", ["sampler", "pruner"])
+        "; did you mean 'pruner'?"
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,139 @@
+"""Pure functions on learning curves: generalization gap, penalised score, scored epoch.
+
+The four scores of an epoch are measured after it with dropout off (see `EpochScores`). Keras's logged
+training accuracy is a running mean over a changing model and its loss holds the L2 term: a gap taken from
+them is off by more than the effect that the penalty acts on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+
+from fmnist_sweep.records import EpochScores, FloatArray, LearningCurve
+
+Metric: TypeAlias = Literal["accuracy", "cross_entropy"]
+EpochRule: TypeAlias = Literal["best", "last"]
+
+_SIGN: Final[dict[str, int]] = {"accuracy": 1, "cross_entropy": -1}
+
+_LARGEST: Final[dict[str, float]] = {"accuracy": 1.0, "cross_entropy": -math.log(1e-7)}
+"""No value, and no gap, is larger: Keras clips probabilities at 1e-7."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRule:
+    """How a learning curve becomes one number, higher is better.
+
+    With ``metric="accuracy"``::
+
+        gap   = train_accuracy - val_accuracy
+        score = val_accuracy - penalty * max(0, gap - tolerance)
+
+    With ``metric="cross_entropy"`` the score is ``-val_cross_entropy - penalty * max(0, gap - tolerance)``
+    with the gap ``val_cross_entropy - train_cross_entropy``. A positive gap is overfitting either way.
+
+    Attributes:
+        metric: The scored quantity.
+        penalty: Score lost for each unit of gap beyond the tolerance; 0 is the plain validation score.
+        tolerance: Gap that costs nothing, in the metric's unit: 0.01 is one accuracy point.
+        epoch_rule: ``"best"`` scores the best epoch among those the space allows, ``"last"`` the last one.
+        min_val_accuracy: An epoch below this validation accuracy is scored by how far it falls short,
+            under every epoch that reaches it; None sets no floor.
+
+    Example:
+        >>> curve = LearningCurve.from_scores(train=[0.86, 0.90, 0.95], val=[0.86, 0.88, 0.89])
+        >>> rule = ScoreRule()
+        >>> rule.scores(curve).round(3).tolist()
+        [0.86, 0.87, 0.84]
+        >>> rule.scored_epoch(curve)
+        1
+    """
+
+    metric: Metric = "accuracy"
+    penalty: float = 1.0
+    tolerance: float = 0.01
+    epoch_rule: EpochRule = "best"
+    min_val_accuracy: float | None = None
+
+    def gaps(self, curve: LearningCurve) -> FloatArray:
+        """Return the generalization gap after each epoch.
+
+        Returns:
+            Shape ``(n_epochs,)``, float64, in the metric's unit; positive values mean overfitting.
+        """
+        return generalization_gap(curve, metric=self.metric)
+
+    def scores(self, curve: LearningCurve) -> FloatArray:
+        """Return the penalised score after each epoch.
+
+        Returns:
+            Shape ``(n_epochs,)``, float64, higher is better, at most the plain validation score.
+        """
+        value = _SIGN[self.metric] * curve.values(f"val_{self.metric}")
+        score = value - self.penalty * np.maximum(0.0, self.gaps(curve) - self.tolerance)
+        if self.min_val_accuracy is not None:
+            shortfall = self.min_val_accuracy - curve.values("val_accuracy")
+            worst = -(1 + self.penalty) * _LARGEST[self.metric]
+            score = np.where(shortfall > 0, worst - shortfall, score)
+        return score
+
+    def score(self, scores: EpochScores) -> float:
+        """Return the penalised score of a single epoch: what is reported to the pruner."""
+        alone = EpochScores(0, *(getattr(scores, name) for name in EpochScores.__slots__[1:]))
+        return float(self.scores(LearningCurve((alone,)))[0])
+
+    def scored_epoch(self, curve: LearningCurve, *, allowed: Collection[int] | None = None) -> int:
+        """Return the epoch, from 0, whose scores stand for the trial.
+
+        Args:
+            curve: The trial's curve.
+            allowed: Epochs, from 0, that the space allows; None allows all. Those beyond the curve's end
+                are passed over, and where none is left the last epoch is taken.
+
+        Returns:
+            The first of the best allowed epochs under the rule ``"best"``, the last epoch under ``"last"``.
+
+        Raises:
+            ValueError: The curve is empty.
+        """
+        if not len(curve):
+            raise ValueError("an empty learning curve has no scored epoch")
+        last = len(curve) - 1
+        if self.epoch_rule == "last":
+            return last
+        candidates = sorted(e for e in (range(last + 1) if allowed is None else allowed) if e <= last) or [
+            last
+        ]
+        return candidates[int(np.argmax(self.scores(curve)[candidates]))]
+
+
+def generalization_gap(curve: LearningCurve, *, metric: Metric = "accuracy") -> FloatArray:
+    """Return how much better the model does on its training images, for each epoch.
+
+    Args:
+        curve: One trial's learning curve.
+        metric: ``"accuracy"`` gives train minus validation accuracy, ``"cross_entropy"`` validation
+            minus train cross-entropy.
+
+    Returns:
+        Shape ``(n_epochs,)``, float64. Accuracy gaps are fractions: 0.03 is three accuracy points.
+        Positive values mean overfitting.
+
+    Raises:
+        MetricNotRecordedError: ``metric`` is not recorded.
+
+    Example:
+        >>> curve = LearningCurve.from_scores(train=[0.70, 0.90], val=[0.68, 0.80])
+        >>> generalization_gap(curve).round(2).tolist()
+        [0.02, 0.1]
+
+    References:
+        Prechelt (1998), "Early Stopping - But When?".
+    """
+    train, val = curve.values(f"train_{metric}"), curve.values(f"val_{metric}")
+    return _SIGN.get(metric, 1) * (train - val)
