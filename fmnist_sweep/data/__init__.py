@@ -1,0 +1,79 @@
+"""Data sets: find or make one with `open_data`, then load its train and validation images with `load_split`.
+
+Nothing here reads test images, except to verify their files.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from fmnist_sweep.data.fashion_mnist import NAME, find_fashion_mnist
+from fmnist_sweep.data.own import IMPORT_PATH, prepare_import, prepare_npz
+from fmnist_sweep.data.split import Split, check_split, load_split, probe_indices
+from fmnist_sweep.errors import DataError
+from fmnist_sweep.records import DataRef
+
+__all__ = [
+    "Split",
+    "check_source",
+    "check_split",
+    "find_fashion_mnist",
+    "load_split",
+    "open_data",
+    "prepare_import",
+    "prepare_npz",
+    "probe_indices",
+]
+
+_LOG = logging.getLogger(__name__)
+_ALLOWED = f"{NAME!r}, the path of an .npz file, or an import path package.module:function"
+
+
+def open_data(
+    source: str = NAME, *, data_dir: Path | None = None, say: Callable[[str], None] = _LOG.info
+) -> DataRef:
+    """Find, verify and, where need be, fetch or convert a data set.
+
+    Args:
+        source: ``"fashion-mnist"``, the path of an ``.npz`` file (relative to the current folder), or
+            ``"package.module:function"``.
+        data_dir: Where Fashion-MNIST is to be found; other sources have no use for it.
+        say: Receives one line about each thing that takes time or is out of order.
+
+    Returns:
+        What a training process needs to map the data set.
+
+    Raises:
+        DataError: No such source, or it is missing, damaged or not what it should be; all problems at once.
+    """
+    problems = check_source(source)
+    if problems:
+        raise DataError(source, problems)
+    if source == NAME:
+        return find_fashion_mnist(data_dir, say=say)
+    if data_dir is not None:
+        say(f"{data_dir} is not looked at: --data-dir is for {NAME} only")
+    if source.endswith(".npz"):
+        return prepare_npz(Path(source), name=source)
+    return prepare_import(source, say=say)
+
+
+def check_source(source: str) -> list[str]:
+    """Return what can be seen to be wrong with a data source without opening it; empty if nothing is.
+
+    Args:
+        source: As `open_data` takes it.
+    """
+    if source == NAME:
+        return []
+    if source.endswith(".npz"):
+        path = Path(source).expanduser().absolute()
+        return [] if path.is_file() else [f"there is no file {path}"]
+    if IMPORT_PATH.fullmatch(source) is not None:
+        return []
+    close = difflib.get_close_matches(source.lower().replace("_", "-"), [NAME, "fmnist"])
+    hint = f"; did you mean {NAME!r}?" if close else ""
+    return [f"{source!r} is no data source; allowed are {_ALLOWED}{hint}"]

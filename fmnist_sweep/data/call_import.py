@@ -1,0 +1,98 @@
+"""Run as ``python -m``: call a user's function and save its arrays, in a process that may import anything.
+
+Arguments: the import path, the ``.npz`` file to write, and the file that gets the message if that fails.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist_sweep.data.checks import KEYS
+
+_FORMS = "(x_train, y_train), (x_train, y_train, x_test, y_test) or ((x_train, y_train), (x_test, y_test))"
+
+
+class _CallError(Exception):
+    """The function gave no arrays; the message says why."""
+
+
+def main(import_path: str, arrays_file: str, problem_file: str) -> None:
+    """Write either the arrays or the problem."""
+    # Users' modules lie in the folder that the sweep was started in; PYTHONSAFEPATH may have left it out.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        arrays = _named(_call(_find(import_path)))
+    except _CallError as error:
+        Path(problem_file).write_text(str(error), encoding="utf-8")
+    else:
+        np.savez(arrays_file, allow_pickle=False, **arrays)
+
+
+def _find(import_path: str) -> Callable[[], object]:
+    module_name, _, attributes = import_path.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise _CallError(
+            f"the module {module_name!r} can't be imported from {Path.cwd()}: {_told(error)}"
+        ) from error
+    for attribute in attributes.split("."):
+        if not hasattr(found, attribute):
+            public = [name for name, value in vars(found).items() if callable(value) and name[0] != "_"]
+            raise _CallError(
+                f"{module_name!r} has no {attributes!r}; it has {', '.join(public) or 'no functions'}"
+            )
+        found = getattr(found, attribute)
+    if not callable(found):
+        raise _CallError(f"{attributes!r} is no function but {type(found).__name__}")
+    function: Callable[[], object] = found
+    return function
+
+
+def _call(function: Callable[[], object]) -> object:
+    try:
+        return function()
+    except Exception as error:
+        raise _CallError(f"the function raised {_told(error)}") from error
+
+
+def _named(returned: object) -> dict[str, np.ndarray[Any, Any]]:
+    parts = list(returned) if isinstance(returned, (tuple, list)) else []
+    if len(parts) == 2 and all(isinstance(part, (tuple, list)) and len(part) == 2 for part in parts):
+        parts = [*parts[0], *parts[1]]
+    if len(parts) not in (2, 4):
+        length = f" of length {len(parts)}" if parts else ""
+        raise _CallError(f"the function returned {type(returned).__name__}{length}; it must return {_FORMS}")
+    arrays = {}
+    for key, part in zip(KEYS, parts, strict=False):
+        try:
+            array = np.asarray(part)
+        except Exception as error:
+            raise _CallError(f"{key}: {type(part).__name__} is no array: {_told(error)}") from error
+        if array.dtype.hasobject:
+            raise _CallError(f"{key}: is an array of Python objects; return numbers")
+        arrays[key] = array
+    return arrays
+
+
+def _told(error: Exception) -> str:
+    """Return an exception in one line, with the line of code that raised it."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__ and not frame.filename.startswith("<frozen")
+    ]
+    lines = str(error).splitlines() or [""]
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {lines[0]}{where}"
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,168 @@
+"""A user's own data set, from an ``.npz`` file or a function: checked, then kept as mappable arrays."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fmnist_sweep.data.cache import cache_folder, new_file, told_as_data_error
+from fmnist_sweep.data.checks import KEYS, canonical, find_problems
+from fmnist_sweep.errors import DataError
+from fmnist_sweep.records import DataRef
+
+Array: TypeAlias = npt.NDArray[Any]
+Say: TypeAlias = Callable[[str], None]
+
+IMPORT_PATH: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+_LOG = logging.getLogger(__name__)
+
+
+def prepare_npz(path: Path, *, name: str | None = None) -> DataRef:
+    """Check the arrays of an ``.npz`` file and keep them where training processes can map them.
+
+    Args:
+        path: A file with ``x_train``, ``y_train`` and, if wanted, ``x_test``, ``y_test``; see
+            `fmnist_sweep.data.checks.find_problems` for what they may hold. Other arrays are ignored.
+        name: What to call the data set; the path if None.
+
+    Returns:
+        The data set in a folder of the user's cache that is named after its content's digest.
+
+    Raises:
+        DataError: The file can't be read, or its arrays are not what they should be.
+    """
+    path = path.expanduser()
+    return _keep(_read_npz(path), name=str(path) if name is None else name)
+
+
+def prepare_import(path: str, *, say: Say = _LOG.info) -> DataRef:
+    """Call a user's function, check the arrays that it returns and keep them as `prepare_npz` does.
+
+    The function runs in a process of its own, so it may import anything, in the current folder and with
+    its modules importable.
+
+    Args:
+        path: ``"package.module:function"``. The function takes no arguments and returns
+            ``(x_train, y_train)``, ``(x_train, y_train, x_test, y_test)`` or, as Keras's data sets do,
+            ``((x_train, y_train), (x_test, y_test))``.
+        say: Receives one line before the function is called.
+
+    Returns:
+        The data set in a folder of the user's cache that is named after its content's digest.
+
+    Raises:
+        DataError: There is no such function, it raises, or its arrays are not what they should be.
+    """
+    if IMPORT_PATH.fullmatch(path) is None:
+        raise DataError(path, ["is no import path; give package.module:function"])
+    say(f"calling {path} for its data")
+    with tempfile.TemporaryDirectory(prefix="fmnist-sweep-") as work:
+        arrays_file, problem_file = Path(work, "arrays.npz"), Path(work, "problem.txt")
+        done = subprocess.run(  # noqa: S603 - no shell; running the user's function is the purpose
+            [sys.executable, "-m", "fmnist_sweep.data.call_import", path, arrays_file, problem_file],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if problem_file.exists():
+            raise DataError(path, [problem_file.read_text(encoding="utf-8")])
+        # A function that calls sys.exit leaves neither file, whatever its exit code.
+        if done.returncode != 0 or not arrays_file.exists():
+            end = (done.stderr.strip().splitlines() or ["it printed no message"])[-1]
+            raise DataError(path, [f"its process ended with exit code {done.returncode}: {end}"])
+        return _keep(_read_npz(arrays_file, where=path), name=path)
+
+
+def _read_npz(path: Path, *, where: str | None = None) -> dict[str, Array]:
+    where = str(path) if where is None else where
+    if not path.is_file():
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise DataError(where, [f"{found}; give an .npz file with x_train and y_train"])
+    arrays: dict[str, Array] = {}
+    problems = []
+    try:
+        if not zipfile.is_zipfile(path):
+            raise DataError(where, ["is no .npz file; numpy.savez(path, x_train=..., y_train=...) makes one"])
+        # Unpickling runs whatever code the file holds: allow_pickle stays False.
+        with np.load(path, allow_pickle=False) as stored:
+            problems += _missing(list(stored))
+            for key in KEYS:
+                if key not in stored:
+                    continue
+                try:
+                    arrays[key] = stored[key]
+                except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+                    problems.append(f"{key}: {_unreadable(error)}")
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(where, [f"can't be read: {error}; make the file again"]) from error
+    problems += find_problems(arrays)
+    if problems:
+        raise DataError(where, problems)
+    return arrays
+
+
+def _missing(keys: list[str]) -> list[str]:
+    needed = {"x_train", "y_train"}
+    if {"x_test", "y_test"} & set(keys):
+        needed |= {"x_test", "y_test"}
+    there = ", ".join(keys) or "nothing"
+    return [f"{key}: is missing; the file holds {there}" for key in KEYS if key in needed - set(keys)]
+
+
+def _unreadable(error: Exception) -> str:
+    if "allow_pickle" in str(error):
+        return "is an array of Python objects, which is not loaded since that could run code; store numbers"
+    return f"is damaged ({error}); make the file again"
+
+
+def _keep(arrays: Mapping[str, Array], *, name: str) -> DataRef:
+    """Store checked arrays in the user's cache under their digest."""
+    arrays = canonical(arrays)
+    digest = _digest(arrays)
+    folder = cache_folder() / "own" / digest
+    with told_as_data_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for key, array in arrays.items():
+            _store(folder / f"{key}.npy", array)
+    x_train, y_train = arrays["x_train"], arrays["y_train"]
+    return DataRef(
+        name=name,
+        directory=str(folder.resolve()),
+        digest=digest,
+        input_shape=x_train.shape[1:],
+        class_names=tuple(str(label) for label in range(int(y_train.max()) + 1)),
+        n_train=len(x_train),
+    )
+
+
+def _digest(arrays: Mapping[str, Array]) -> str:
+    digest = hashlib.sha256()
+    for key, array in arrays.items():
+        digest.update(f"{key} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def _store(path: Path, array: Array) -> None:
+    """Write an array, unless it is there already and undamaged."""
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        if np.array_equal(np.load(path, mmap_mode="r", allow_pickle=False), array):
+            return
+    with new_file(path) as stream:
+        np.save(stream, array, allow_pickle=False)
