@@ -1,0 +1,300 @@
+"""Which models can be searched, and the space that each declares. No Keras here.
+
+The two built-in models read their hyperparameters from the declarations in this module, so what ``validate``
+prints and what ``build`` asks for can't drift apart. A user's own HyperModel is asked in a child process.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from fmnist_sweep.errors import ConfigError, did_you_mean
+from fmnist_sweep.records import Hyperparameters, Scalar
+from fmnist_sweep.space import ChoiceParameter, FloatParameter, IntParameter, Parameter, SearchSpace
+
+ACTIVATIONS: Final = ("relu", "tanh", "elu", "selu", "gelu", "sigmoid", "hard_sigmoid", "leaky_relu")
+OPTIMIZERS: Final = ("adam", "nadam", "rmsprop", "sgd")
+MAX_DEPTH: Final = 5
+MAX_BLOCKS: Final = 3
+
+
+@dataclass(frozen=True)
+class ModelSpace:
+    """What a model lets one search.
+
+    Attributes:
+        path: Import path of the HyperModel, ``"package.module:Class"``.
+        space: Its own search space.
+        defaults: Its default configuration, the one that a plain KerasTuner run tries first.
+        n_parameters: Number of weights at a point, for images of a shape and a number of classes; None
+            where only a build can tell.
+        problems: Why a point can't be built, a line each, empty where it can; None where only a build can
+            tell.
+        seen_n_parameters: Fewest and most weights among the builds that discovered the space.
+    """
+
+    path: str
+    space: SearchSpace
+    defaults: Mapping[str, Scalar]
+    n_parameters: Callable[[Hyperparameters, tuple[int, ...], int], int] | None = None
+    problems: Callable[[Hyperparameters, tuple[int, ...]], list[str]] | None = None
+    seen_n_parameters: tuple[int, int] | None = None
+
+
+# --- the dense net -----------------------------------------------------------------------------------------
+
+_SHARED: Final[dict[str, Parameter]] = {
+    "learning_rate": FloatParameter(low=1e-5, high=1e-2, log=True),
+    "l2": FloatParameter(low=1e-6, high=1e-2, log=True),
+    "activation": ChoiceParameter(choices=ACTIVATIONS),
+    "optimizer": ChoiceParameter(choices=OPTIMIZERS),
+    "batch_size": ChoiceParameter(choices=(16, 32, 64, 128, 256)),
+    "batch_norm": ChoiceParameter(choices=(False, True)),
+    "dropout": FloatParameter(low=0.0, high=0.5),
+    "epochs": IntParameter(low=1, high=30),
+}
+
+DENSE_SPACE: Final = SearchSpace(
+    {
+        **_SHARED,
+        "depth": IntParameter(low=1, high=MAX_DEPTH),
+        **{
+            f"units_{i}": IntParameter(
+                low=16,
+                high=1024,
+                log=True,
+                when={"depth": tuple(range(i, MAX_DEPTH + 1))} if i > 1 else {},
+            )
+            for i in range(1, MAX_DEPTH + 1)
+        },
+    }
+)
+
+DENSE_DEFAULTS: Final[Mapping[str, Scalar]] = MappingProxyType(
+    {
+        "learning_rate": 1e-4,
+        "l2": 1e-4,
+        "activation": "relu",
+        "optimizer": "adam",
+        "batch_size": 32,
+        "batch_norm": False,
+        "dropout": 0.0,
+        "epochs": 15,
+        "depth": 2,
+        "units_1": 300,
+        "units_2": 200,
+        "units_3": 100,
+        "units_4": 100,
+        "units_5": 100,
+    }
+)
+
+
+def _n_batch_norm(values: Hyperparameters, width: int) -> int:
+    # Scale, offset, moving mean and moving variance for each channel.
+    return 4 * width if values["batch_norm"] else 0
+
+
+def dense_n_parameters(values: Hyperparameters, input_shape: tuple[int, ...], n_classes: int) -> int:
+    """Return the number of weights of the dense net.
+
+    Example:
+        >>> dense_n_parameters({}, (28, 28, 1), 10)
+        297710
+    """
+    values = DENSE_SPACE.complete(values, DENSE_DEFAULTS)
+    total, width = 0, math.prod(input_shape)
+    for i in range(1, int(values["depth"]) + 1):
+        units = int(values[f"units_{i}"])
+        total += (width + 1) * units + _n_batch_norm(values, units)
+        width = units
+    return total + (width + 1) * n_classes
+
+
+# --- the convolutional net ---------------------------------------------------------------------------------
+
+_FROM_BLOCK_2: Final[dict[str, tuple[Scalar, ...]]] = {"conv_blocks": (2, 3)}
+# Two blocks pool; a third convolves what is left. With padding in the first block and pools of 2, 28 pixels
+# leave at least 5 for the third block's kernel; everywhere else that block is padded, so each point builds.
+_VALID_FITS: Final[dict[str, tuple[Scalar, ...]]] = {
+    "conv_blocks": (3,),
+    "padding_1": ("same",),
+    "pool_size": (2,),
+}
+
+CONV_SPACE: Final = SearchSpace(
+    {
+        **_SHARED,
+        "conv_blocks": IntParameter(low=1, high=MAX_BLOCKS),
+        "filters_1": IntParameter(low=4, high=64, log=True),
+        "filters_2": IntParameter(low=8, high=128, log=True, when=_FROM_BLOCK_2),
+        "filters_3": IntParameter(low=16, high=256, log=True, when={"conv_blocks": (3,)}),
+        "kernel_size_1": IntParameter(low=2, high=5),
+        "kernel_size_2": IntParameter(low=2, high=5, when=_FROM_BLOCK_2),
+        "kernel_size_3": IntParameter(low=2, high=5, when={"conv_blocks": (3,)}),
+        "padding_1": ChoiceParameter(choices=("same", "valid")),
+        "padding_2": ChoiceParameter(choices=("same", "valid"), when=_FROM_BLOCK_2),
+        "padding_3": ChoiceParameter(choices=("same", "valid"), when=_VALID_FITS),
+        "pooling": ChoiceParameter(choices=("average", "max")),
+        "pool_size": IntParameter(low=2, high=3),
+        "dense_units": IntParameter(low=16, high=512, log=True),
+    }
+)
+
+CONV_DEFAULTS: Final[Mapping[str, Scalar]] = MappingProxyType(
+    {
+        "learning_rate": 1e-3,
+        "l2": 1e-5,
+        "activation": "relu",
+        "optimizer": "adam",
+        "batch_size": 32,
+        "batch_norm": False,
+        "dropout": 0.0,
+        "epochs": 10,
+        "conv_blocks": 3,
+        "filters_1": 6,
+        "filters_2": 16,
+        "filters_3": 120,
+        "kernel_size_1": 5,
+        "kernel_size_2": 5,
+        "kernel_size_3": 5,
+        "padding_1": "same",
+        "padding_2": "valid",
+        "padding_3": "valid",
+        "pooling": "average",
+        "pool_size": 2,
+        "dense_units": 84,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConvBlock:
+    """One convolution with the pooling behind it; a pool size of 1 is no pooling."""
+
+    filters: int
+    kernel_size: int
+    padding: str
+    pool_size: int
+
+    def map_size(self, side: int) -> int:
+        """Return the side of the map behind this block; below 1 it can't be built."""
+        convolved = side - self.kernel_size + 1 if self.padding == "valid" else side
+        # Pools are padded: a last row that does not fill a pool is pooled, not dropped.
+        return math.ceil(convolved / self.pool_size)
+
+
+def conv_blocks(values: Hyperparameters) -> list[ConvBlock]:
+    """Return the blocks of a configuration, from the input up. The third block does not pool.
+
+    Example:
+        >>> conv_blocks({"conv_blocks": 1})
+        [ConvBlock(filters=6, kernel_size=5, padding='same', pool_size=2)]
+    """
+    values = CONV_SPACE.complete(values, CONV_DEFAULTS)
+    return [
+        ConvBlock(
+            filters=int(values[f"filters_{i}"]),
+            kernel_size=int(values[f"kernel_size_{i}"]),
+            # Where the space has no padding_3, the third block is padded.
+            padding=str(values.get(f"padding_{i}", "same")),
+            pool_size=int(values["pool_size"]) if i < MAX_BLOCKS else 1,
+        )
+        for i in range(1, int(values["conv_blocks"]) + 1)
+    ]
+
+
+def conv_problems(values: Hyperparameters, input_shape: tuple[int, ...]) -> list[str]:
+    """Return why a point can't be built for images of this shape, a line each.
+
+    Example:
+        >>> conv_problems({"padding_1": "valid", "padding_2": "valid", "padding_3": "valid"}, (28, 28, 1))
+        ['kernel_size_3=5 with padding valid does not fit a 4x4 map; lower it, or set padding_3 to "same"']
+    """
+    height, width = input_shape[0], input_shape[1]
+    for i, block in enumerate(conv_blocks(values), start=1):
+        if min(block.map_size(height), block.map_size(width)) < 1:
+            size = f"kernel_size_{i}={block.kernel_size} with padding valid"
+            return [f'{size} does not fit a {height}x{width} map; lower it, or set padding_{i} to "same"']
+        height, width = block.map_size(height), block.map_size(width)
+    return []
+
+
+def conv_n_parameters(values: Hyperparameters, input_shape: tuple[int, ...], n_classes: int) -> int:
+    """Return the number of weights of the convolutional net.
+
+    Example:
+        >>> conv_n_parameters({}, (28, 28, 1), 10)
+        61706
+    """
+    values = CONV_SPACE.complete(values, CONV_DEFAULTS)
+    total, (height, width, channels) = 0, input_shape
+    for block in conv_blocks(values):
+        total += (block.kernel_size**2 * channels + 1) * block.filters + _n_batch_norm(values, block.filters)
+        height, width, channels = block.map_size(height), block.map_size(width), block.filters
+    units = int(values["dense_units"])
+    total += (height * width * channels + 1) * units + _n_batch_norm(values, units)
+    return total + (units + 1) * n_classes
+
+
+# --- by name -----------------------------------------------------------------------------------------------
+
+MODELS: Final[Mapping[str, ModelSpace]] = MappingProxyType(
+    {
+        "dense": ModelSpace(
+            "fmnist_sweep.models:DenseModel", DENSE_SPACE, DENSE_DEFAULTS, dense_n_parameters
+        ),
+        "cnn": ModelSpace(
+            "fmnist_sweep.models:ConvModel", CONV_SPACE, CONV_DEFAULTS, conv_n_parameters, conv_problems
+        ),
+    }
+)
+
+
+def name_problems(model: str) -> list[str]:
+    """Return what is wrong with a model's name as a sweep file gives it, without importing anything."""
+    if model in MODELS:
+        return []
+    module, _, name = model.partition(":")
+    if name and all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+        return []
+    hint = did_you_mean(model, MODELS)
+    known = ", ".join(MODELS)
+    return [f"unknown model {model!r}{hint} (allowed: {known}, or package.module:HyperModelClass)"]
+
+
+def model_space(model: str) -> ModelSpace:
+    """Return the space of a built-in model, or discover that of a user's own HyperModel.
+
+    A user's HyperModel is imported and built in a child process, so TensorFlow is never loaded here. Their
+    import path runs their own code.
+
+    Raises:
+        ConfigError: There is no such model, or it can't be imported or built; the message tells where.
+    """
+    if model in MODELS:
+        return MODELS[model]
+    problems = name_problems(model)
+    if problems:
+        raise ConfigError("model", problems)
+    for info in MODELS.values():
+        if info.path == model:
+            return info
+    command = [sys.executable, "-m", "fmnist_sweep.models.discover", model]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()
+        raise ConfigError(f"model {model}", said[-20:] or [f"discovery ended with code {done.returncode}"])
+    found = json.loads(done.stdout.splitlines()[-1])
+    parameters = TypeAdapter(dict[str, Parameter]).validate_python(found["space"])
+    low, high = found["n_parameters"]
+    return ModelSpace(model, SearchSpace(parameters), found["defaults"], seen_n_parameters=(low, high))
