@@ -1,0 +1,337 @@
+"""A sweep file becomes one validated, frozen `SweepConfig`, before data or TensorFlow are touched."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from fmnist_sweep import catalog
+from fmnist_sweep.config_errors import describe
+from fmnist_sweep.data import check_source
+from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
+from fmnist_sweep.errors import ConfigError, did_you_mean
+from fmnist_sweep.records import Scalar, SplitSpec
+from fmnist_sweep.score import ScoreRule
+from fmnist_sweep.space import FixedParameter, Parameter, SearchSpace
+from fmnist_sweep.sweep_file import SweepFile
+
+DECIDES: Final = ("model", "data", "space", "score", "training")
+"""Sections that decide a trial's result or its score: a study holds trials of one setting of them."""
+
+_EXTRA_PACKAGES: Final = {"gp": ("torch", "scipy"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
+
+# What `validate` and the checks assume of images before the data are opened.
+_FASHION_SHAPE: Final = (28, 28, 1)
+_FASHION_CLASSES: Final = 10
+
+_WITHOUT_WEIGHTS: Final = frozenset(
+    {"learning_rate", "l2", "activation", "optimizer", "batch_size", "dropout", "epochs"}
+)
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """All settings of a sweep, checked and resolved. Make one with `load_config`.
+
+    Attributes:
+        file: The sections of the sweep file, overrides applied.
+        model_space: The model's own space and defaults.
+        space: What is searched: the model's own space with the file's entries in place. Parameters that
+            neither names for searching are fixed at the model's default.
+    """
+
+    file: SweepFile
+    model_space: catalog.ModelSpace
+    space: SearchSpace
+
+    @property
+    def score_rule(self) -> ScoreRule:
+        """The rule that scores a learning curve."""
+        return ScoreRule(**self.file.score.model_dump())
+
+    @property
+    def split(self) -> SplitSpec:
+        """The split of the training images."""
+        training = self.file.training
+        return SplitSpec(training.n_val, training.split_seed, training.train_size)
+
+    @property
+    def epochs(self) -> Sequence[int]:
+        """Numbers of epochs that the space allows, ascending."""
+        return sorted(int(v) for v in self.space["epochs"].values() or ())
+
+    @property
+    def allowed_epochs(self) -> list[int]:
+        """The same as steps, counted from 0: the epochs that may be scored under the rule ``"best"``."""
+        return [n - 1 for n in self.epochs]
+
+    @cached_property
+    def sampled_space(self) -> SearchSpace:
+        """What the sampler draws. Under the rule ``"best"`` one run holds every number of epochs."""
+        return self.space.without("epochs") if self.file.score.epoch_rule == "best" else self.space
+
+    @property
+    def default_point(self) -> dict[str, Scalar] | None:
+        """The model's default configuration as a point of the sampled space; None where it lies outside."""
+        defaults = self.model_space.defaults
+        searched = set(self.sampled_space.searched)
+        if not searched or not searched <= set(defaults):
+            return None
+        point = self.sampled_space.fill(lambda name, _: defaults[name])
+        return point if self.sampled_space.contains(point) else None
+
+    def n_parameters_range(self) -> tuple[int, int] | None:
+        """Return the fewest and most weights over the corners of the space; None where it is unknown.
+
+        Computed for Fashion-MNIST's image shape; a user's own model tells what its builds have shown.
+        """
+        count = self.model_space.n_parameters
+        if count is None:
+            return self.model_space.seen_n_parameters
+        counts = [count(point, _FASHION_SHAPE, _FASHION_CLASSES) for point in _shapes(self.space)]
+        return min(counts), max(counts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values, laid out like a sweep file, the space resolved."""
+        settings = self.file.model_dump(mode="json")
+        settings["space"] = {name: self.space[name].model_dump(mode="json") for name in self.space}
+        return settings
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the settings that decide results: equal digests make comparable trials."""
+        decides = {key: value for key, value in self.to_dict().items() if key in DECIDES}
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> SweepConfig:
+    """Read a sweep file.
+
+    Args:
+        path: A TOML file.
+        overrides: ``"section.key=value"`` settings that replace the file's, values as TOML writes them; a
+            value that is no TOML is taken as text.
+
+    Raises:
+        ConfigError: The file can't be read or has problems; all that can be found at once are listed.
+
+    Example:
+        >>> load_config(Path("sweeps/dense.toml"), ["budget.trials=5"]).file.budget.trials
+        5
+    """
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(str(path), ["no such file; sweep files of this project are in sweeps/"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"can't be read as text: {error}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(str(path), [f"not TOML: {error}"]) from None
+    problems = [p for override in overrides for p in _override(settings, override)]
+    if problems:
+        raise ConfigError(str(path), problems)
+    return parse_config(settings, where=str(path))
+
+
+def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
+    """Return the settings of a sweep given as a mapping laid out like a sweep file.
+
+    Raises:
+        ConfigError: As for `load_config`; ``where`` opens its message.
+    """
+    model = settings.get("model")
+    own = catalog.MODELS.get(model) if isinstance(model, str) else None
+    # Discovering a user's model takes seconds: every problem that needs no discovery is reported first.
+    file, problems = _validate(settings, own)
+    if isinstance(model, str):
+        problems += [f"model: {problem}" for problem in catalog.name_problems(model)]
+    if isinstance(settings.get("data"), str):
+        problems += [f"data: {problem}" for problem in check_source(settings["data"])]
+    problems += _sampler_problems(settings)
+    if own is not None:
+        problems += _space_name_problems(settings, own)
+    if problems or file is None:
+        raise ConfigError(where, problems)
+    if own is None:
+        own = catalog.model_space(file.model)
+        file, problems = _validate(settings, own)
+        problems += _space_name_problems(settings, own)
+        if problems or file is None:
+            raise ConfigError(where, problems)
+    space, problems = _resolve_space(file, own)
+    if space is None or problems:
+        raise ConfigError(where, problems)
+    config = SweepConfig(file, own, space)
+    problems = [*_epochs_problems(config), *_fit_problems(config)]
+    if file.sampler.name == "grid" and config.sampled_space.size == float("inf"):
+        endless = [n for n in config.sampled_space if config.sampled_space[n].values() is None]
+        problems.append(
+            f"sampler.name: grid needs a finite space; give {', '.join(endless)} a step or choices"
+        )
+    if problems:
+        raise ConfigError(where, problems)
+    return config
+
+
+def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the settings that decide results and differ between two configs, a line each."""
+    before, after = dict(_flatten(stored)), dict(_flatten(now))
+    return [
+        f"{key}: the study has {before.get(key, 'nothing')!r}, now {after.get(key, 'nothing')!r}"
+        for key in sorted({*before, *after})
+        if key.split(".")[0] in DECIDES and before.get(key) != after.get(key)
+    ]
+
+
+def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value
+
+
+def _override(settings: dict[str, Any], override: str) -> list[str]:
+    key, sign, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not sign or not all(parts):
+        return [f"--set {override}: write it as section.key=value, such as score.penalty=2"]
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    table = settings
+    for part in parts[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            return [f"--set {override}: {part} is a value, not a section"]
+        table = inner
+    table[parts[-1]] = value
+    return []
+
+
+def _validate(
+    settings: Mapping[str, Any], own: catalog.ModelSpace | None
+) -> tuple[SweepFile | None, list[str]]:
+    """Check the settings; space entries without a type narrow the model's own, once that is known."""
+    given = dict(settings)
+    if isinstance(given.get("space"), dict):
+        entries = {name: _narrowed(name, entry, own) for name, entry in given["space"].items()}
+        given["space"] = {n: e for n, e in entries.items() if own is not None or not _narrows(e)}
+    for section, default in (("sampler", "tpe"), ("pruner", "median")):
+        if isinstance(given.get(section), dict):
+            given[section] = {"name": default, **given[section]}
+    try:
+        return SweepFile.model_validate(given), []
+    except ValidationError as error:
+        return None, describe(error, SweepFile)
+
+
+def _narrows(entry: Any) -> bool:
+    return isinstance(entry, dict) and "type" not in entry
+
+
+def _narrowed(name: str, entry: Any, own: catalog.ModelSpace | None) -> Any:
+    if own is None or not _narrows(entry) or name not in own.space:
+        return entry
+    return {**own.space[name].model_dump(), **entry}
+
+
+def _resolve_space(file: SweepFile, own: catalog.ModelSpace) -> tuple[SearchSpace | None, list[str]]:
+    problems = []
+    parameters: dict[str, Parameter] = {}
+    for name in own.space:
+        if name in file.space:
+            parameters[name] = file.space[name]
+        elif file.tune_new_entries:
+            parameters[name] = own.space[name]
+        else:
+            parameters[name] = FixedParameter(value=own.defaults[name], when=own.space[name].when)
+    parameters.update({n: p for n, p in file.space.items() if n not in parameters})
+    inherited = {n for n, p in parameters.items() if n in own.space and p.when == own.space[n].when}
+    if "epochs" not in parameters:
+        problems.append("space.epochs: missing; say how many epochs a trial trains, such as epochs = 10")
+    try:
+        return SearchSpace(_reachable(parameters, inherited)), problems
+    except ValueError as error:
+        return None, [*problems, *(f"space.{line}" for line in str(error).splitlines())]
+
+
+def _space_name_problems(settings: Mapping[str, Any], own: catalog.ModelSpace) -> list[str]:
+    space = settings.get("space")
+    known = {*own.space, "epochs", "batch_size"}
+    problems = []
+    for name in space if isinstance(space, Mapping) else ():
+        near = did_you_mean(name, known)
+        # A discovery may miss what a user's model asks for in rare branches or in its fit: only a name that
+        # looks misspelt is refused there.
+        if name not in known and (own.n_parameters is not None or near):
+            has = ", ".join(sorted(known))
+            problems.append(f"space.{name}: the model has no such hyperparameter{near} (it has {has})")
+    return problems
+
+
+def _reachable(parameters: Mapping[str, Parameter], inherited: set[str]) -> dict[str, Parameter]:
+    """Drop what a narrowed parent rules out from the conditions that the model itself declares."""
+    kept = dict(parameters)
+    while True:
+        for name in inherited & set(kept):
+            when = {
+                parent: tuple(v for v in allowed if parent in kept and kept[parent].contains(v))
+                for parent, allowed in kept[name].when.items()
+            }
+            if not all(when.values()):
+                del kept[name]
+                break
+            kept[name] = kept[name].model_copy(update={"when": when})
+        else:
+            return kept
+
+
+def _sampler_problems(settings: Mapping[str, Any]) -> list[str]:
+    sampler = settings.get("sampler")
+    name = sampler.get("name") if isinstance(sampler, Mapping) else None
+    # Optuna imports these in the middle of a study, after the trials that start it.
+    missing = [p for p in _EXTRA_PACKAGES.get(str(name), ()) if importlib.util.find_spec(p) is None]
+    if not missing:
+        return []
+    how = "pip install 'fmnist-sweep[gp]'" if name == "gp" else f"pip install {' '.join(missing)}"
+    return [f"sampler.name: {name} needs {', '.join(missing)}, not installed here; {how}, or use tpe"]
+
+
+def _epochs_problems(config: SweepConfig) -> list[str]:
+    epochs = config.space["epochs"]
+    values = epochs.values()
+    if values is None or not all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values):
+        return ["space.epochs: must be whole numbers from 1 up, as int, choice or a bare number"]
+    if epochs.when and config.file.score.epoch_rule == "best":
+        return ['space.epochs: can have no condition under score.epoch_rule = "best"']
+    if config.file.training.patience is not None and config.file.score.epoch_rule == "last":
+        return ['training.patience: stops at no sampled epoch; use it under score.epoch_rule = "best"']
+    return []
+
+
+def _fit_problems(config: SweepConfig) -> list[str]:
+    check = config.model_space.problems
+    if check is None or config.file.data != FASHION_MNIST:
+        return []
+    for point in _shapes(config.space):
+        problems = check(point, _FASHION_SHAPE)
+        if problems:
+            return [f"space: {problem}" for problem in problems]
+    return []
+
+
+def _shapes(space: SearchSpace) -> Iterator[dict[str, Scalar]]:
+    """Yield the corners of the space over the parameters that decide the shapes of the weights."""
+    parents = {parent for name in space for parent in space[name].when}
+    return space.without(*(_WITHOUT_WEIGHTS - parents)).corners()

@@ -1,0 +1,115 @@
+"""Schema errors in plain words: where, what was given, what is allowed, how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from fmnist_sweep.errors import did_you_mean
+
+_MUST_BE: Final = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text in quotes",
+    "dict_type": "a table of settings",
+    "model_type": "a table of settings",
+    "model_attributes_type": 'a table such as {{ type = "float", low = 0, high = 1 }}, or one fixed value',
+    "tuple_type": "a list in brackets",
+    "too_short": "a list of at least {min_length}",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "above {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "below {lt:g}",
+}
+
+
+def describe(error: ValidationError, schema: type[BaseModel]) -> list[str]:
+    """Return one line for each problem, with its path as a sweep file writes it.
+
+    Args:
+        error: What pydantic found.
+        schema: The model it was checking, for suggestions on misspelt keys.
+    """
+    lines = [_line(details, schema) for details in error.errors(include_url=False)]
+    return list(dict.fromkeys(lines))
+
+
+def _line(details: Any, schema: type[BaseModel]) -> str:
+    loc, kind, given = details["loc"], details["type"], details["input"]
+    context = details.get("ctx", {})
+    keys, models = _walk(loc, schema)
+    where = ".".join(keys)
+    if kind == "extra_forbidden":
+        allowed = sorted({name for model in models for name in model.model_fields})
+        return f"{where}: unknown key{did_you_mean(keys[-1], allowed)} (allowed: {', '.join(allowed)})"
+    if kind == "missing":
+        return f"{where}: missing; add it"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tag = context.get("discriminator", "").strip("'")
+        allowed = [m.strip(" '") for m in context.get("expected_tags", "").split(",")] or _tags(loc, schema)
+        allowed = [a for a in allowed if a] or _tags(loc, schema)
+        if kind == "union_tag_not_found":
+            return f"{where}.{tag}: missing; one of {', '.join(allowed)}"
+        text = str(context.get("tag"))
+        return f"{where}.{tag}: unknown {text!r}{did_you_mean(text, allowed)} (allowed: {', '.join(allowed)})"
+    if kind == "literal_error":
+        allowed = [m.strip(" '") for m in context["expected"].replace(" or ", ",").split(",")]
+        hint = did_you_mean(str(given), allowed)
+        return f"{where}: unknown {given!r}{hint} (allowed: {', '.join(allowed)})"
+    if kind == "value_error":
+        return f"{where}: {context['error']}"
+    if kind == "string_pattern_mismatch":
+        return (
+            f"{where}: {given!r} can't be used; letters, digits, spaces and . _ + - are allowed, at most 100"
+        )
+    if kind in _MUST_BE:
+        return f"{where}: must be {_MUST_BE[kind].format(**context)}, got {given!r}"
+    return f"{where}: {details['msg']}, got {given!r}"
+
+
+def _walk(loc: tuple[int | str, ...], schema: type[BaseModel]) -> tuple[list[str], list[type[BaseModel]]]:
+    """Return the path without pydantic's union tags, and the models that its last key belongs to."""
+    keys: list[str] = []
+    models = [schema]
+    inside = False
+    for item in loc:
+        text = str(item)
+        tagged = [m for m in models if text in _tag_values(m)]
+        if inside and tagged and len(models) > 1:
+            models = tagged
+            continue
+        keys.append(text)
+        fields = [m.model_fields[text] for m in models if text in m.model_fields]
+        members = [m for f in fields for m in _models(f.annotation, f.metadata)]
+        if members:
+            models, inside = members, True
+    return keys, models
+
+
+def _tags(loc: tuple[int | str, ...], schema: type[BaseModel]) -> list[str]:
+    _, models = _walk(loc, schema)
+    return [tag for model in models for tag in _tag_values(model)]
+
+
+def _tag_values(model: type[BaseModel]) -> list[str]:
+    return [
+        str(model.model_fields[key].default)
+        for key in ("type", "name")
+        if key in model.model_fields and isinstance(model.model_fields[key].default, str)
+    ]
+
+
+def _models(*annotations: Any) -> Iterator[type[BaseModel]]:
+    """Yield the schema classes inside an annotation."""
+    for annotation in annotations:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield annotation
+        elif isinstance(annotation, list | tuple):
+            yield from _models(*annotation)
+        else:
+            yield from _models(*get_args(annotation))

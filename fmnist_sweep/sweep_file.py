@@ -1,0 +1,196 @@
+"""The sections of a sweep file, each setting with its default and its limits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+
+from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
+from fmnist_sweep.score import EpochRule, Metric
+from fmnist_sweep.space import FiniteFloat, ParameterField
+
+PositiveInt: TypeAlias = Annotated[StrictInt, Field(ge=1)]
+Count: TypeAlias = Annotated[StrictInt, Field(ge=0)]
+NonNegative: TypeAlias = Annotated[FiniteFloat, Field(ge=0)]
+Positive: TypeAlias = Annotated[FiniteFloat, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScoreSection(_Section):
+    """``[score]``: how a learning curve becomes one number; see `ScoreRule`."""
+
+    metric: Metric = "accuracy"
+    penalty: NonNegative = 1.0
+    tolerance: NonNegative = 0.01
+    epoch_rule: EpochRule = "best"
+    min_val_accuracy: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
+
+
+class TrainingSection(_Section):
+    """``[training]``: what every trial shares.
+
+    Attributes:
+        seed: Decides initial weights, dropout and the order of the images, in every trial alike.
+        batch_size: Images in a step, where the space has no ``batch_size``.
+        n_val: Number of validation images.
+        split_seed: Reshuffles train and validation, stratified; left out, the first ``n_val`` validate.
+        train_size: Number of training images to keep; left out, all of them.
+        n_probe: Number of training images that measure the train scores.
+        patience: Epochs without a better score after which a trial stops early; left out, never.
+    """
+
+    seed: Count = 0
+    batch_size: PositiveInt = 32
+    n_val: PositiveInt = 5000
+    split_seed: Count | None = None
+    train_size: PositiveInt | None = None
+    n_probe: PositiveInt = 10_000
+    patience: PositiveInt | None = None
+
+
+class _Sampler(_Section):
+    seed: Count = 0
+    enqueue_default: StrictBool = True
+
+
+class TPESection(_Sampler):
+    """Tree-structured Parzen estimator (`optuna.samplers.TPESampler`), every setting written down."""
+
+    name: Literal["tpe"] = "tpe"
+    n_startup_trials: Count = 10
+    n_ei_candidates: PositiveInt = 24
+    multivariate: StrictBool = True
+    group: StrictBool = True
+    constant_liar: StrictBool = True
+
+
+class RandomSection(_Sampler):
+    """`optuna.samplers.RandomSampler`."""
+
+    name: Literal["random"] = "random"
+
+
+class GPSection(_Sampler):
+    """Gaussian process (`optuna.samplers.GPSampler`); needs the extra ``gp``."""
+
+    name: Literal["gp"] = "gp"
+    n_startup_trials: Count = 10
+
+
+class CmaEsSection(_Sampler):
+    """`optuna.samplers.CmaEsSampler`; choices and conditional parameters are drawn at random."""
+
+    name: Literal["cmaes"] = "cmaes"
+    n_startup_trials: PositiveInt = 1
+
+
+class QMCSection(_Sampler):
+    """Quasi-Monte Carlo (`optuna.samplers.QMCSampler`); choices are drawn at random."""
+
+    name: Literal["qmc"] = "qmc"
+    qmc_type: Literal["sobol", "halton"] = "sobol"
+    scramble: StrictBool = True
+
+
+class GridSection(_Sampler):
+    """Every point of a finite space once, in random order (`optuna.samplers.BruteForceSampler`)."""
+
+    name: Literal["grid"] = "grid"
+
+
+SamplerSection: TypeAlias = Annotated[
+    TPESection | RandomSection | GPSection | CmaEsSection | QMCSection | GridSection,
+    Field(discriminator="name"),
+]
+
+
+class NonePrunerSection(_Section):
+    """No pruning."""
+
+    name: Literal["none"] = "none"
+
+
+class MedianSection(_Section):
+    """`optuna.pruners.MedianPruner`: stop what is worse than the median trial at the same epoch."""
+
+    name: Literal["median"] = "median"
+    n_startup_trials: Count = 5
+    n_warmup_steps: Count = 2
+    interval_steps: PositiveInt = 1
+    n_min_trials: PositiveInt = 1
+
+
+class PercentileSection(MedianSection):
+    """`optuna.pruners.PercentilePruner`: stop what is not among the best ``percentile`` per cent."""
+
+    name: Literal["percentile"] = "percentile"  # type: ignore[assignment]
+    percentile: Annotated[FiniteFloat, Field(gt=0, lt=100)] = 25.0
+
+
+class SuccessiveHalvingSection(_Section):
+    """`optuna.pruners.SuccessiveHalvingPruner`; a resource is an epoch."""
+
+    name: Literal["successive_halving"] = "successive_halving"
+    min_resource: PositiveInt = 2
+    reduction_factor: Annotated[StrictInt, Field(ge=2)] = 3
+    min_early_stopping_rate: Count = 0
+
+
+class HyperbandSection(_Section):
+    """`optuna.pruners.HyperbandPruner`; a resource is an epoch, at most the space's largest number."""
+
+    name: Literal["hyperband"] = "hyperband"
+    min_resource: PositiveInt = 2
+    reduction_factor: Annotated[StrictInt, Field(ge=2)] = 3
+
+
+class PatientSection(_Section):
+    """`optuna.pruners.PatientPruner`: stop what has not improved for ``patience`` epochs."""
+
+    name: Literal["patient"] = "patient"
+    patience: Count = 3
+    min_delta: NonNegative = 0.0
+
+
+PrunerSection: TypeAlias = Annotated[
+    NonePrunerSection
+    | MedianSection
+    | PercentileSection
+    | SuccessiveHalvingSection
+    | HyperbandSection
+    | PatientSection,
+    Field(discriminator="name"),
+]
+
+
+class BudgetSection(_Section):
+    """``[budget]``: the first limit reached ends the sweep.
+
+    Attributes:
+        trials: Number of finished trials in the study, a total: running again does not add to it.
+        seconds: Wall-clock time of one run.
+        epochs: Number of trained epochs in the study, a total.
+    """
+
+    trials: PositiveInt = 30
+    seconds: Positive | None = None
+    epochs: PositiveInt | None = None
+
+
+class SweepFile(_Section):
+    """A sweep file as it is written; `load_config` joins it with the model's own space."""
+
+    study: Annotated[str, Field(pattern=r"^\w[\w .+-]{0,99}$")]
+    model: str
+    data: str = FASHION_MNIST
+    tune_new_entries: StrictBool = True
+    space: dict[str, ParameterField] = Field(default_factory=dict)
+    score: ScoreSection = ScoreSection()
+    training: TrainingSection = TrainingSection()
+    sampler: SamplerSection = TPESection()
+    pruner: PrunerSection = MedianSection()
+    budget: BudgetSection = BudgetSection()
