@@ -1,0 +1,1 @@
+"""One job: build the model, train it epoch by epoch, measure. No Optuna here."""

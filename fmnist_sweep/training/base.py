@@ -1,0 +1,38 @@
+"""What the engines know of a trainer. No Keras here, so the parent process and fast tests can import it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from fmnist_sweep.records import EpochScores, Started, TrialJob
+
+
+class Trainer(Protocol):
+    """Trains one job epoch by epoch."""
+
+    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+        """Train a job; nothing happens until the first value is asked for.
+
+        Args:
+            job: All that decides the result: equal jobs give equal scores.
+
+        Yields:
+            `Started` once the model is built and the data are loaded, then `EpochScores` after each of
+            the ``job.epochs`` epochs, counted from 0.
+
+        Raises:
+            TrialError: The job failed in a way that a sweep survives.
+        """
+        ...
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's type and the first line of its message.
+
+    Example:
+        >>> one_line(ValueError("no such layer"))
+        'ValueError: no such layer'
+    """
+    message = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

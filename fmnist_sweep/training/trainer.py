@@ -1,0 +1,209 @@
+"""Train one job with Keras."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+import keras
+import keras_tuner
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from fmnist_sweep.data import Split, load_split, probe_indices
+from fmnist_sweep.errors import TrialError
+from fmnist_sweep.models.building import BuiltInModel
+from fmnist_sweep.models.hyperparameters import filled
+from fmnist_sweep.models.load import build_model, describe, load_model
+from fmnist_sweep.records import EpochScores, Started, TrialJob
+from fmnist_sweep.training.measure import accuracy_and_cross_entropy, are_probabilities
+
+Order: TypeAlias = npt.NDArray[np.int32]
+TrainEpoch: TypeAlias = Callable[[Order], None]
+
+_LOG = logging.getLogger(__name__)
+
+_PLAIN_FITS: Final = (keras_tuner.HyperModel.fit, BuiltInModel.fit)
+"""Methods that only hand their arguments to ``model.fit``, with a batch size that the job knows as well."""
+
+_N_AT_ONCE: Final = 1000
+"""Images that are measured in one go: large enough to keep a core busy, small enough for its caches."""
+
+
+class KerasTrainer:
+    """Builds the job's HyperModel, trains it with its own optimizer and loss, and measures every epoch.
+
+    The model takes images ``(n, *input_shape)`` and gives probabilities or logits ``(n, n_classes)``; its
+    compiled loss takes integer labels. A HyperModel's or a model's own ``fit`` is called, for one epoch at
+    a time; where there is none, an epoch runs as one compiled function with the same result as Keras's
+    ``fit``, bit for bit, in less time.
+
+    Nothing of an epoch depends on how the process came to it but the values of ``model.variables`` and
+    ``optimizer.variables``: the order of the images comes from the seed and the epoch alone.
+    """
+
+    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+        """Train a job as `fmnist_sweep.training.base.Trainer` says."""
+        _set_up_tensorflow()
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(job.seed)
+        with _failing_as("loading the data"):
+            split = load_split(job.data, job.split)
+        probe = probe_indices(len(split.y_train), job.n_probe)
+        with _failing_as("import of the model"):
+            hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
+        with _failing_as("build of the model"):
+            hyperparameters = filled(job.hyperparameters)
+            model = build_model(hypermodel, hyperparameters)
+        with _failing_as("the model's first prediction"):
+            from_logits = _check_model(model, split.x_val[:_N_AT_ONCE], job.data.n_classes)
+        y_probe, y_val = split.y_train[probe], split.y_val
+        x_measured = np.concatenate([split.x_train[probe], split.x_val])
+        predict = _predictor(model, x_measured)
+        train_epoch = _epoch_trainer(hypermodel, hyperparameters, model, split, job)
+        n_train = len(split.y_train)
+        # What trains and measures holds tensors by now: a second copy would double the process's memory.
+        del split, x_measured
+        yield Started(job.trial, int(model.count_params()))
+
+        for epoch in range(job.epochs):
+            began = time.perf_counter()
+            order = np.random.default_rng((job.seed, epoch)).permutation(n_train).astype(np.int32)
+            with _failing_as("training of the model"):
+                train_epoch(order)
+                outputs = predict()
+            train = accuracy_and_cross_entropy(outputs[: len(probe)], y_probe, from_logits=from_logits)
+            val = accuracy_and_cross_entropy(outputs[len(probe) :], y_val, from_logits=from_logits)
+            scores = EpochScores(epoch, *train, *val, seconds=round(time.perf_counter() - began, 3))
+            scores.require_finite()
+            yield scores
+
+
+def _set_up_tensorflow() -> None:
+    """One core, the same result every time, and no more of an accelerator's memory than is needed."""
+    tf.config.experimental.enable_op_determinism()
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, True)
+    except RuntimeError:
+        _LOG.warning("TensorFlow was in use before: its threads and devices stay as they were set then")
+
+
+@contextmanager
+def _failing_as(what: str) -> Iterator[None]:
+    """Turn whatever the user's model or the memory's end raises into a `TrialError` that says where."""
+    try:
+        yield
+    except TrialError:
+        raise
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise TrialError("out of memory", traceback.format_exc()) from error
+    except Exception as error:
+        raise TrialError(f"{what} failed: {describe(error)}", traceback.format_exc()) from error
+
+
+def _check_model(model: keras.Model, images: npt.NDArray[np.float32], n_classes: int) -> bool:
+    """Build the model where that is left to the first call, and return whether it gives logits.
+
+    Raises:
+        TrialError: It is no compiled classifier of these images.
+    """
+    if not model.compiled or model.optimizer is None:
+        raise TrialError(
+            "build must return a compiled model: call model.compile(optimizer, loss) before returning it"
+        )
+    output = model(images[:16], training=False)
+    shape = tuple(getattr(output, "shape", ()))
+    if shape != (len(images[:16]), n_classes):
+        given = shape[1:] if shape else type(output).__name__
+        raise TrialError(f"the model must give one value for each of {n_classes} classes; it gives {given}")
+    from_logits = getattr(model.loss, "from_logits", None)
+    return not are_probabilities(np.asarray(output)) if from_logits is None else bool(from_logits)
+
+
+def _predictor(model: keras.Model, images: npt.NDArray[np.float32]) -> Callable[[], npt.NDArray[Any]]:
+    """Return a function that gives the model's outputs for the images, with dropout off."""
+    batches = [tf.constant(images[i : i + _N_AT_ONCE]) for i in range(0, len(images), _N_AT_ONCE)]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.float32)], autograph=False)  # type: ignore[untyped-decorator]
+    def predict(batch: tf.Tensor) -> tf.Tensor:
+        return model(batch, training=False)
+
+    return lambda: np.concatenate([predict(batch).numpy() for batch in batches])
+
+
+def _epoch_trainer(
+    hypermodel: keras_tuner.HyperModel,
+    hyperparameters: keras_tuner.HyperParameters,
+    model: keras.Model,
+    split: Split,
+    job: TrialJob,
+) -> TrainEpoch:
+    """Return the function that trains the model for one epoch, over images in a given order."""
+    batch_size = int(job.hyperparameters.get("batch_size", job.batch_size))
+    if batch_size < 1:
+        raise TrialError(f"batch_size must be at least 1; got {batch_size}")
+    own_fit = type(hypermodel).fit not in _PLAIN_FITS
+    if own_fit or type(model).fit is not keras.Model.fit or model.run_eagerly:
+        options: dict[str, Any] = {} if own_fit else {"batch_size": batch_size}
+        return _called_fit(hypermodel, hyperparameters, model, split, options)
+    return _compiled_epoch(model, split, batch_size)
+
+
+def _compiled_epoch(model: keras.Model, split: Split, batch_size: int) -> TrainEpoch:
+    """Run the model's ``train_step`` over a whole epoch inside one TensorFlow function.
+
+    Keras's ``fit`` takes the same steps, but hands over every batch from Python or from an iterator, and
+    keeps up running metrics, which nobody reads here and which this function leaves out.
+    """
+    x, y = tf.constant(split.x_train), tf.constant(split.y_train)
+    n_steps = -(-len(split.y_train) // batch_size)
+    model.optimizer.build(model.trainable_variables)
+
+    # XLA would make small convolutions several times slower on a CPU, whatever the model was compiled with.
+    @tf.function(jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
+    def train(order: tf.Tensor) -> None:
+        def step(i: tf.Tensor) -> tuple[tf.Tensor]:
+            # A slice ends where the images do: the last batch may be smaller.
+            batch = order[i * batch_size : (i + 1) * batch_size]
+            model.train_step((tf.gather(x, batch), tf.gather(y, batch)))
+            return (i + 1,)
+
+        tf.while_loop(lambda i: i < n_steps, step, (tf.constant(0),), parallel_iterations=1)
+
+    def train_epoch(order: Order) -> None:
+        model.reset_metrics()
+        train(tf.constant(order))
+
+    return train_epoch
+
+
+def _called_fit(
+    hypermodel: keras_tuner.HyperModel,
+    hyperparameters: keras_tuner.HyperParameters,
+    model: keras.Model,
+    split: Split,
+    options: dict[str, Any],
+) -> TrainEpoch:
+    """Call ``hypermodel.fit`` for one epoch, as a KerasTuner tuner would.
+
+    What a tuner's ``search`` may pass on is passed where the method names it; validation data are not
+    pressed on a method that only hands its arguments on, since Keras would measure them once more.
+    """
+    offered = {"validation_data": (split.x_val, split.y_val), "callbacks": []}
+    named = inspect.signature(hypermodel.fit).parameters
+    options = options | {name: value for name, value in offered.items() if name in named}
+
+    def train_epoch(order: Order) -> None:
+        x, y = split.x_train[order], split.y_train[order]
+        hypermodel.fit(hyperparameters, model, x, y, epochs=1, shuffle=False, verbose=0, **options)
+
+    return train_epoch

@@ -1,0 +1,255 @@
+"""Real training: what the Keras trainer promises beyond `TrainerContract`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fmnist_sweep.data import load_split, open_data, probe_indices
+from fmnist_sweep.errors import TrialError
+from fmnist_sweep.records import EpochScores, Scalar, SplitSpec, Started, TrialJob
+
+pytestmark = pytest.mark.slow
+
+USERS_MODELS = '''
+import keras
+import keras_tuner
+
+
+def net(*, activation="softmax", n_classes=10, dropout=0.0):
+    return keras.Sequential(
+        [
+            keras.layers.Flatten(),
+            keras.layers.Dense(20, activation="relu"),
+            keras.layers.Dropout(dropout),
+            keras.layers.Dense(n_classes, activation=activation),
+        ]
+    )
+
+
+class Plain(keras_tuner.HyperModel):
+    """Without an Input layer: built by its first call."""
+
+    def build(self, hp):
+        model = net(dropout=0.2)
+        model.compile(keras.optimizers.Adam(hp.Float("lr", 1e-4, 1e30)), "sparse_categorical_crossentropy")
+        return model
+
+
+class OwnFit(Plain):
+    calls = []
+
+    def fit(self, hp, model, x, y, validation_data, **kwargs):
+        batch_size = hp.Choice("batch", [16, 50])
+        OwnFit.calls.append((len(x), len(validation_data[0]), batch_size, sorted(kwargs)))
+        return model.fit(x, y, batch_size=batch_size, **kwargs)
+
+
+class ForwardingFit(Plain):
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, batch_size=32, **kwargs)
+
+
+class ToldLogits(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = net(activation=None)
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+
+class SeenLogits(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = net(activation=None)
+        loss = lambda y, z: keras.losses.sparse_categorical_crossentropy(y, z, from_logits=True)
+        model.compile("adam", loss)
+        return model
+
+
+class Raises(keras_tuner.HyperModel):
+    def build(self, hp):
+        raise ValueError("no such thing")
+
+
+class NotCompiled(keras_tuner.HyperModel):
+    def build(self, hp):
+        return net()
+
+
+class WrongClasses(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = net(n_classes=7)
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+
+class NoModel(keras_tuner.HyperModel):
+    def build(self, hp):
+        return None
+'''
+
+
+@pytest.fixture(autouse=True)
+def users_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A user's module of HyperModels, importable as ``users_models``."""
+    import importlib
+    import sys
+
+    (tmp_path / "users_models.py").write_text(USERS_MODELS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("users_models")
+    del sys.modules["users_models"]
+
+
+def job(model: str, *, epochs: int = 2, seed: int = 3, **hyperparameters: Scalar) -> TrialJob:
+    """Return a job on a few images; the last batch of 32 is not whole."""
+    return TrialJob(
+        0,
+        model if "." in model else f"users_models:{model}",
+        hyperparameters,
+        epochs=epochs,
+        seed=seed,
+        data=open_data(),
+        split=SplitSpec(n_val=300, train_size=410),
+        n_probe=200,
+    )
+
+
+def curve(wanted: TrialJob) -> list[EpochScores]:
+    """Train, and return the scores without their seconds."""
+    from fmnist_sweep.training.trainer import KerasTrainer
+
+    steps = KerasTrainer().fit(wanted)
+    return [replace(step, seconds=0.0) for step in steps if isinstance(step, EpochScores)]
+
+
+@pytest.mark.parametrize("batch_size", [32, 64, 1000])
+def test_an_epoch_trains_exactly_as_keras_does(users_models: Any, batch_size: int) -> None:
+    """The compiled epoch and Keras's own ``fit`` leave the same weights, bit for bit, with dropout."""
+    import keras
+    import keras_tuner
+
+    from fmnist_sweep.training import trainer
+
+    wanted = job("Plain")
+    split = load_split(wanted.data, wanted.split)
+    trainer._set_up_tensorflow()
+    weights = []
+    for compiled in (True, False):
+        keras.utils.set_random_seed(1)
+        model = users_models.Plain().build(keras_tuner.HyperParameters())
+        model(split.x_train[:1])
+        train = trainer._compiled_epoch(model, split, batch_size)
+        for epoch in range(2):
+            order = np.random.default_rng(epoch).permutation(410).astype(np.int32)
+            if compiled:
+                train(order)
+            else:
+                x, y = split.x_train[order], split.y_train[order]
+                model.fit(x, y, batch_size=batch_size, epochs=1, shuffle=False, verbose=0)
+        weights.append(model.get_weights())
+    for ours, kerass in zip(*weights, strict=True):
+        np.testing.assert_array_equal(ours, kerass)
+
+
+def test_both_ways_through_fit_give_the_same_curve() -> None:
+    """A HyperModel whose own ``fit`` does what Keras would do gets the curve of one that has none."""
+    assert curve(job("ForwardingFit")) == curve(job("Plain"))
+
+
+def test_the_hypermodels_own_fit_is_called(users_models: Any) -> None:
+    """It gets one epoch at a time, the arguments that it names, and chooses its own batch size."""
+    assert len(curve(job("OwnFit", batch=50))) == 2
+    assert users_models.OwnFit.calls == [(410, 300, 50, ["epochs", "shuffle", "verbose"])] * 2
+
+
+def test_batch_size_is_the_hyperparameter_or_else_the_jobs() -> None:
+    """A hyperparameter ``batch_size`` goes before the job's, and either changes the curve."""
+    by_job = replace(job("Plain"), batch_size=64)
+    assert curve(by_job) == curve(job("Plain", batch_size=64))
+    assert curve(by_job) != curve(job("Plain"))
+
+
+def test_scores_are_those_of_keras(users_models: Any) -> None:
+    """Validation scores agree with ``evaluate`` of the trained model, dropout off."""
+    models = []
+    original = users_models.Plain.build
+
+    def build(self: Any, hp: Any) -> Any:
+        models.append(original(self, hp))
+        return models[-1]
+
+    users_models.Plain.build = build
+    scores = curve(job("Plain"))[-1]
+    split = load_split(open_data(), SplitSpec(n_val=300, train_size=410))
+    (model,) = models
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    for name, x, y in (
+        ("val", split.x_val, split.y_val),
+        ("train", *(part[probe_indices(410, 200)] for part in (split.x_train, split.y_train))),
+    ):
+        loss, accuracy = model.evaluate(x, y, verbose=0)
+        assert getattr(scores, f"{name}_accuracy") == pytest.approx(accuracy, abs=1e-6)
+        assert getattr(scores, f"{name}_cross_entropy") == pytest.approx(loss, abs=1e-4)
+
+
+def test_seed_changes_the_curve() -> None:
+    """Another seed gives other weights and another order."""
+    assert curve(job("Plain", seed=1)) != curve(job("Plain", seed=2))
+
+
+def test_parameters_are_counted_whole() -> None:
+    """Trainable weights and those that are not, such as batch normalisation's means."""
+    from fmnist_sweep.training.trainer import KerasTrainer
+
+    first = next(iter(KerasTrainer().fit(job("fmnist_sweep.models:DenseModel", batch_norm=True))))
+    assert first == Started(0, n_parameters=297_710 + 4 * (300 + 200))
+
+
+@pytest.mark.parametrize("model", ["ToldLogits", "SeenLogits"])
+def test_logits_are_scored_as_their_softmax(model: str) -> None:
+    """Whether the loss says so or only the outputs show it, logits give sensible cross-entropies."""
+    scores = curve(job(model, epochs=5))[-1]
+    assert scores.val_accuracy > 0.4
+    assert 0.5 < scores.val_cross_entropy < 2.3
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("Raises", "build of the model failed: ValueError: no such thing"),
+        ("NotCompiled", "build must return a compiled model"),
+        ("WrongClasses", "must give one value for each of 10 classes; it gives"),
+        ("NoModel", "build of the model failed: it returned NoneType"),
+        ("Absent", "import of the model failed: no 'Absent' in module users_models"),
+    ],
+)
+def test_a_model_that_cannot_train_says_why(model: str, reason: str) -> None:
+    """Each mistake of a user's HyperModel is told in one line."""
+    with pytest.raises(TrialError) as caught:
+        curve(job(model))
+    assert reason in caught.value.reason
+    assert "\n" not in caught.value.reason
+
+
+def test_the_users_traceback_is_kept() -> None:
+    """The detail of a build that raises shows where in the user's file it did."""
+    with pytest.raises(TrialError) as caught:
+        curve(job("Raises"))
+    assert "users_models.py" in caught.value.detail
+
+
+def test_divergence_fails_the_trial() -> None:
+    """Weights that run off to NaN end the trial with a typed error, not with a score."""
+    with pytest.raises(TrialError, match="the training diverged"):
+        curve(job("Plain", lr=1e30, epochs=5))
+
+
+def test_a_batch_needs_an_image() -> None:
+    """A batch size of 0 is refused by name."""
+    with pytest.raises(TrialError, match="batch_size must be at least 1; got 0"):
+        curve(job("Plain", batch_size=0))
