@@ -1,0 +1,114 @@
+"""What a study has tried so far: counts, the best trial, and the curves that answer equal configurations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from fmnist_sweep.progress import BestTrial
+from fmnist_sweep.records import LearningCurve, Scalar, TrialJob
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A finished trial whose curve can answer an equal configuration."""
+
+    curve: LearningCurve
+    n_parameters: int | None
+    pruned: bool
+    stopped_early: bool
+
+    def answers(self, epochs: int) -> bool:
+        """Return whether training the configuration for so many epochs would tell nothing new."""
+        return self.pruned or self.stopped_early or len(self.curve) >= epochs
+
+
+def configuration_key(hyperparameters: Mapping[str, Scalar]) -> str:
+    """Return what equal configurations have in common, whatever number of epochs they train."""
+    return json.dumps(dict(hyperparameters), sort_keys=True)
+
+
+class History:
+    """Kept up to date by the search, read from the study once.
+
+    Args:
+        study: The study to read.
+        max_epochs: Number of epochs of a trial whose parameters hold no ``epochs``.
+
+    Attributes:
+        counts: Finished trials by state.
+        n_epochs: Epochs trained.
+        n_reused_epochs: Epochs that were not trained because a stored curve held them.
+        best: The best complete trial; None until there is one.
+        waiting: Numbers of the trials that are stored and not finished; whoever takes one up removes it.
+        tried: Distinct points that finished, as pairs of configuration key and number of epochs.
+    """
+
+    def __init__(self, study: optuna.Study, *, max_epochs: int) -> None:
+        self.counts = {state: 0 for state in TrialState if state.is_finished()}
+        self.n_epochs = 0
+        self.n_reused_epochs = 0
+        self.best: BestTrial | None = None
+        self.waiting: set[int] = set()
+        self.tried: set[tuple[str, int]] = set()
+        self._known: dict[str, Known] = {}
+        for trial in study.get_trials(deepcopy=False):
+            if not trial.state.is_finished():
+                self.waiting.add(trial.number)
+            elif "hyperparameters" in trial.user_attrs:
+                epochs = int(trial.params.get("epochs", max_epochs))
+                self.add(trial.number, trial.state, trial.value, trial.user_attrs, epochs=epochs)
+            else:
+                # Ended by another tool.
+                self.counts[trial.state] += 1
+
+    @property
+    def n_finished(self) -> int:
+        """Finished trials, failed ones included."""
+        return sum(self.counts.values())
+
+    def answer(self, job: TrialJob) -> Known | None:
+        """Return the curve that spares a job its training, if there is one."""
+        known = self._known.get(configuration_key(job.hyperparameters))
+        return known if known is not None and known.answers(job.epochs) else None
+
+    def add(
+        self, number: int, state: TrialState, value: float | None, attrs: Mapping[str, Any], *, epochs: int
+    ) -> None:
+        """Take note of a finished trial.
+
+        Args:
+            number: The trial's number.
+            state: COMPLETE, PRUNED or FAIL.
+            value: Its score, if it is complete.
+            attrs: Its user attributes.
+            epochs: Number of epochs that it was asked to train.
+        """
+        self.counts[state] += 1
+        reused = attrs.get("n_reused_epochs", 0)
+        self.n_epochs += attrs.get("n_epochs", 0) - reused
+        self.n_reused_epochs += reused
+        key = configuration_key(attrs["hyperparameters"])
+        self.tried.add((key, epochs))
+        if state is TrialState.FAIL:
+            return
+        known = Known(
+            LearningCurve.from_attribute(attrs["curve"]),
+            attrs["n_parameters"],
+            state is TrialState.PRUNED,
+            attrs.get("stopped_early", False),
+        )
+        before = self._known.get(key)
+        if before is None or len(before.curve) < len(known.curve):
+            self._known[key] = known
+        if (
+            state is TrialState.COMPLETE
+            and value is not None
+            and (self.best is None or value > self.best.score)
+        ):
+            self.best = BestTrial(number, value, attrs["val_accuracy"], attrs["gap"], attrs["epoch"] + 1)

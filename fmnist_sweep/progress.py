@@ -1,0 +1,89 @@
+"""What a running sweep is at: plain records for whoever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeAlias
+
+MAX_FAILURES_IN_A_ROW: Final = 5
+
+
+class Stop(Enum):
+    """Why a sweep ended."""
+
+    TRIALS = "the budget of trials is used up"
+    SECONDS = "the budget of seconds is used up"
+    EPOCHS = "the budget of epochs is used up"
+    SPACE = "every point of the space has been tried"
+    FAILURES = f"the last {MAX_FAILURES_IN_A_ROW} trials all failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTrial:
+    """A trial in training, for whoever shows it; ``n_epochs`` of ``max_epochs`` are done."""
+
+    number: int
+    n_epochs: int
+    max_epochs: int
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BestTrial:
+    """The best complete trial so far."""
+
+    number: int
+    score: float
+    val_accuracy: float
+    gap: float
+    n_epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTrial:
+    """A trial that has just ended; ``value`` is None and ``reason`` told where it failed."""
+
+    number: int
+    state: str
+    value: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a sweep is at, as often as something happens.
+
+    Attributes:
+        n_trials: The budget: a total, the trials of earlier runs included.
+        n_complete: Finished trials by state; those answered from a stored curve are among them.
+        n_pruned: As above.
+        n_failed: As above.
+        n_reused_epochs: Epochs that were not trained because a stored curve held them.
+        seconds: Wall-clock time of this run.
+        n_done_now: Trials that this run finished.
+        running: The trials in training, by number.
+        best: None until a trial is complete.
+        ended: The trial that ended last in this run.
+    """
+
+    n_trials: int
+    n_complete: int
+    n_pruned: int
+    n_failed: int
+    n_reused_epochs: int
+    seconds: float
+    n_done_now: int
+    running: tuple[RunningTrial, ...]
+    best: BestTrial | None
+    ended: EndedTrial | None
+
+    @property
+    def n_done(self) -> int:
+        """Finished trials of the study."""
+        return self.n_complete + self.n_pruned + self.n_failed
+
+
+Observer: TypeAlias = Callable[[Progress], None]

@@ -1,0 +1,116 @@
+"""Optuna's side of a declared space: distributions, samplers and pruners, each built from the config."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, cast
+
+import numpy as np
+import optuna
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    PatientPruner,
+    PercentilePruner,
+    SuccessiveHalvingPruner,
+)
+from optuna.samplers import (
+    BaseSampler,
+    BruteForceSampler,
+    CmaEsSampler,
+    GPSampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from typing_extensions import override
+
+from fmnist_sweep.records import Scalar
+from fmnist_sweep.space import FloatParameter, IntParameter, Parameter, SearchSpace
+from fmnist_sweep.sweep_file import PrunerSection, SamplerSection
+
+
+def draw(trial: optuna.Trial, space: SearchSpace) -> dict[str, Scalar]:
+    """Return one complete point of the space, drawn by the study's sampler.
+
+    Parameters with a single value, fixed ones among them, don't become parameters of the trial.
+    """
+    return space.fill(lambda name, parameter: _suggest(trial, name, parameter))
+
+
+def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Scalar:
+    if isinstance(parameter, FloatParameter):
+        # Optuna warns of a range that is no multiple of its step: the last value is worked out here.
+        high = parameter.ends()[-1]
+        return trial.suggest_float(name, parameter.low, float(high), step=parameter.step, log=parameter.log)
+    if isinstance(parameter, IntParameter):
+        high = parameter.values()[-1]
+        return trial.suggest_int(name, parameter.low, int(high), step=parameter.step, log=parameter.log)
+    chosen = trial.suggest_categorical(name, list(parameter.ends()))
+    return cast("Scalar", chosen)
+
+
+class _GridSampler(BruteForceSampler):
+    """Brute force whose end the search sees: its own way, `Study.stop`, is refused outside `optimize`."""
+
+    @override
+    def after_trial(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
+def build_sampler(section: SamplerSection, *, trial: int) -> BaseSampler:
+    """Return the sampler that draws one trial.
+
+    A sampler that is built with the same seed again, as on resume, repeats its first points: so each trial
+    has its own seed, made from the sweep's seed and the trial's number, and a resumed study draws what an
+    uninterrupted one would have drawn.
+
+    Args:
+        section: The sweep's ``[sampler]``.
+        trial: Number of the trial to be drawn.
+    """
+    settings = section.model_dump(exclude={"name", "enqueue_default", "seed"})
+    seed = int(np.random.SeedSequence([section.seed, trial]).generate_state(1)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        match section.name:
+            case "tpe":
+                return TPESampler(seed=seed, **settings)
+            case "random":
+                return RandomSampler(seed=seed)
+            case "gp":
+                return GPSampler(seed=seed, **settings)
+            case "cmaes":
+                return CmaEsSampler(seed=seed, warn_independent_sampling=False, **settings)
+            case "qmc":
+                # The sequence's place is kept in the study; its scrambling must stay the same throughout.
+                return QMCSampler(
+                    seed=section.seed,
+                    independent_sampler=RandomSampler(seed=seed),
+                    warn_independent_sampling=False,
+                    **settings,
+                )
+            case "grid":
+                return _GridSampler(seed=seed)
+
+
+def build_pruner(section: PrunerSection, *, max_epochs: int) -> BasePruner:
+    """Return the pruner of a study; it compares penalised scores, epoch by epoch."""
+    settings = section.model_dump(exclude={"name"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        match section.name:
+            case "none":
+                return NopPruner()
+            case "median":
+                return MedianPruner(**settings)
+            case "percentile":
+                return PercentilePruner(**settings)
+            case "successive_halving":
+                return SuccessiveHalvingPruner(**settings)
+            case "hyperband":
+                return HyperbandPruner(max_resource=max_epochs, **settings)
+            case "patient":
+                return PatientPruner(None, **settings)

@@ -1,0 +1,332 @@
+"""The loop: ask, submit, report, tell. The one writer of a study."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import optuna
+from optuna.trial import TrialState
+
+from fmnist_sweep import sampling
+from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.engines.base import Engine
+from fmnist_sweep.errors import TrialError
+from fmnist_sweep.history import History, Known, configuration_key
+from fmnist_sweep.progress import MAX_FAILURES_IN_A_ROW, EndedTrial, Observer, Progress, RunningTrial, Stop
+from fmnist_sweep.records import (
+    DataRef,
+    EpochDone,
+    EpochScores,
+    Event,
+    Failed,
+    Finished,
+    LearningCurve,
+    Started,
+    TrialJob,
+)
+from fmnist_sweep.study import put_back
+
+_LONGEST_WAIT_S: Final = 0.5
+_DETAIL_CHARACTERS: Final = 4000
+
+
+@dataclass
+class _Live:
+    """A trial that was asked for and not yet told."""
+
+    trial: optuna.Trial
+    job: TrialJob
+    reported: int
+    epochs: list[EpochScores] = field(default_factory=list)
+    n_parameters: int | None = None
+    peak_memory_mb: float | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def curve(self) -> LearningCurve:
+        return LearningCurve(tuple(self.epochs))
+
+    @property
+    def point(self) -> tuple[str, int]:
+        return configuration_key(self.job.hyperparameters), self.job.epochs
+
+    def contains(self, other: _Live) -> bool:
+        """Return whether this trial's curve will hold the other's."""
+        (key, epochs), (other_key, other_epochs) = self.point, other.point
+        return key == other_key and epochs >= other_epochs
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what is stored whatever becomes of the trial."""
+        attrs: dict[str, Any] = {
+            "hyperparameters": dict(self.job.hyperparameters),
+            "seed": self.job.seed,
+            "seconds": round(time.monotonic() - self.began, 3),
+            "n_epochs": len(self.epochs),
+            "n_parameters": self.n_parameters,
+        }
+        if self.peak_memory_mb is not None:
+            attrs["peak_memory_mb"] = round(self.peak_memory_mb, 1)
+        if self.epochs:
+            attrs["curve"] = self.curve.to_attribute()
+        return attrs
+
+
+class Search:
+    """Runs a study until its budget is used up.
+
+    Args:
+        config: The sweep's settings.
+        data: The data set that the jobs name.
+        study: As `study.open_study` gives it, held with `study.ownership`.
+        engine: Where the jobs run.
+        observer: Called with the progress whenever something happens.
+    """
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        data: DataRef,
+        study: optuna.Study,
+        engine: Engine,
+        *,
+        observer: Observer = lambda _: None,
+    ) -> None:
+        self._config = config
+        self._data = data
+        self._study = study
+        self._engine = engine
+        self._observer = observer
+        self._rule = config.score_rule
+        self._allowed = config.allowed_epochs if self._rule.epoch_rule == "best" else None
+        self._history = History(study, max_epochs=config.epochs[-1])
+        self._live: dict[int, _Live] = {}
+        self._twins: dict[int, list[_Live]] = {}
+        self._n_done_now = 0
+        self._n_failures_in_a_row = 0
+        self._ended: EndedTrial | None = None
+        self._began = time.monotonic()
+
+    def run(self, interrupted: threading.Event | None = None) -> Stop:
+        """Train trials until a limit is reached, and return which.
+
+        Trials that are running when the limit is reached are trained to their end. Where the loop ends in
+        any other way, an exception included, they are put back for the next run to take up: none is left
+        RUNNING.
+
+        Args:
+            interrupted: Once set, the search puts the running trials back and returns `Stop.INTERRUPTED`.
+        """
+        interrupted = threading.Event() if interrupted is None else interrupted
+        try:
+            while not interrupted.is_set():
+                stop = self._fill()
+                if stop is not None and not self._live:
+                    return stop
+                for event in self._engine.events(_LONGEST_WAIT_S):
+                    self._handle(event)
+                self._observer(self.progress())
+            return Stop.INTERRUPTED
+        finally:
+            self._put_back()
+
+    def progress(self) -> Progress:
+        """Return what the sweep is at."""
+        history = self._history
+        return Progress(
+            n_trials=self._config.file.budget.trials,
+            n_complete=history.counts[TrialState.COMPLETE],
+            n_pruned=history.counts[TrialState.PRUNED],
+            n_failed=history.counts[TrialState.FAIL],
+            n_reused_epochs=history.n_reused_epochs,
+            seconds=time.monotonic() - self._began,
+            n_done_now=self._n_done_now,
+            running=tuple(self._running(self._live[number]) for number in self._engine.running),
+            best=history.best,
+            ended=self._ended,
+        )
+
+    def _running(self, live: _Live) -> RunningTrial:
+        score = self._rule.score(live.epochs[-1]) if live.epochs else None
+        return RunningTrial(live.job.trial, len(live.epochs), live.job.epochs, score)
+
+    # --- ask and submit ------------------------------------------------------------------------------------
+
+    def _fill(self) -> Stop | None:
+        """Start trials until the workers are busy or a limit is reached; return the limit."""
+        while True:
+            stop = self._limit()
+            if stop is not None or len(self._engine.running) >= self._engine.n_workers:
+                return stop
+            live = self._ask()
+            self._live[live.job.trial] = live
+            self._start(live)
+
+    def _limit(self) -> Stop | None:
+        """Return the limit that lets no further trial start."""
+        budget, history = self._config.file.budget, self._history
+        if history.n_finished + len(self._live) >= budget.trials:
+            return Stop.TRIALS
+        if budget.seconds is not None and time.monotonic() - self._began >= budget.seconds:
+            return Stop.SECONDS
+        if budget.epochs is not None and history.n_epochs >= budget.epochs:
+            return Stop.EPOCHS
+        if self._n_failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+            return Stop.FAILURES
+        seen = history.tried | {live.point for live in self._live.values()}
+        if not history.waiting and len(seen) >= self._config.sampled_space.size:
+            return Stop.SPACE
+        return None
+
+    def _ask(self) -> _Live:
+        number = len(self._study.get_trials(deepcopy=False))
+        self._study.sampler = sampling.build_sampler(self._config.file.sampler, trial=number)
+        trial = self._study.ask()
+        self._history.waiting.discard(trial.number)
+        point = sampling.draw(trial, self._config.sampled_space)
+        training = self._config.file.training
+        job = TrialJob(
+            trial=trial.number,
+            model=self._config.model_space.path,
+            hyperparameters={name: value for name, value in point.items() if name != "epochs"},
+            # Under the rule "best" one run of the most epochs holds every shorter one.
+            epochs=int(point.get("epochs", self._config.epochs[-1])),
+            seed=training.seed,
+            data=self._data,
+            split=self._config.split,
+            n_probe=training.n_probe,
+            batch_size=training.batch_size,
+        )
+        # A trial that was put back has reported some epochs already; equal jobs give equal scores.
+        reported = self._study.get_trials(deepcopy=False)[trial.number].last_step
+        return _Live(trial, job, -1 if reported is None else reported)
+
+    def _start(self, live: _Live) -> None:
+        """Train a trial, unless an equal one has been trained, or is being trained, for as long."""
+        known = self._history.answer(live.job)
+        if known is not None:
+            self._answer(live, known)
+            return
+        for number in self._engine.running:
+            if self._live[number].contains(live):
+                self._twins.setdefault(number, []).append(live)
+                return
+        self._engine.submit(live.job)
+
+    def _answer(self, live: _Live, known: Known) -> None:
+        """Finish a trial from the stored curve of an equal one, without training."""
+        live.n_parameters = known.n_parameters
+        live.epochs.extend(known.curve.epochs[: live.job.epochs])
+        for scores in live.epochs:
+            self._report(live, scores)
+        cut = len(live.epochs) < live.job.epochs
+        extra = {"n_reused_epochs": len(live.epochs), "stopped_early": known.stopped_early and cut}
+        self._tell(live, TrialState.PRUNED if known.pruned and cut else TrialState.COMPLETE, extra)
+
+    # --- events --------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event) -> None:
+        live = self._live.get(event.trial)
+        if live is None:
+            # It was stopped by an earlier event of the same batch.
+            return
+        match event:
+            case Started(n_parameters=n_parameters):
+                live.n_parameters = n_parameters
+            case EpochDone(scores=scores, peak_memory_mb=peak):
+                live.peak_memory_mb = peak
+                self._epoch_done(live, scores)
+            case Finished():
+                self._tell(live, TrialState.COMPLETE)
+            case Failed(reason=reason, detail=detail):
+                self._fail(live, reason, detail)
+
+    def _epoch_done(self, live: _Live, scores: EpochScores) -> None:
+        try:
+            scores.require_finite()
+        except TrialError as error:
+            self._engine.cancel(live.job.trial)
+            self._fail(live, error.reason, error.detail)
+            return
+        live.epochs.append(scores)
+        fresh = self._report(live, scores)
+        if len(live.epochs) == live.job.epochs:
+            # Finished follows: there is nothing left to save by stopping it.
+            return
+        if self._out_of_patience(live):
+            self._engine.cancel(live.job.trial)
+            self._tell(live, TrialState.COMPLETE, {"stopped_early": True})
+        elif fresh and live.trial.should_prune():
+            self._engine.cancel(live.job.trial)
+            self._tell(live, TrialState.PRUNED)
+
+    def _report(self, live: _Live, scores: EpochScores) -> bool:
+        """Report an epoch's score, and return whether it is new to the study."""
+        if scores.epoch <= live.reported:
+            return False
+        live.trial.report(self._rule.score(scores), scores.epoch)
+        return True
+
+    def _out_of_patience(self, live: _Live) -> bool:
+        patience = self._config.file.training.patience
+        if patience is None or self._allowed is None or len(live.epochs) <= self._allowed[0]:
+            return False
+        best = int(self._rule.scores(live.curve).argmax())
+        return len(live.epochs) - 1 - best >= patience
+
+    # --- tell ----------------------------------------------------------------------------------------------
+
+    def _tell(self, live: _Live, state: TrialState, extra: Mapping[str, Any] | None = None) -> None:
+        curve = live.curve
+        epoch = self._rule.scored_epoch(curve, allowed=self._allowed)
+        scored = curve.epochs[epoch]
+        attrs = {
+            "val_accuracy": scored.val_accuracy,
+            "train_accuracy": scored.train_accuracy,
+            "gap": round(float(self._rule.gaps(curve)[epoch]), 6),
+            "val_cross_entropy": scored.val_cross_entropy,
+            "train_cross_entropy": scored.train_cross_entropy,
+            "epoch": epoch,
+            **live.attributes(),
+            **(extra or {}),
+        }
+        if state is TrialState.COMPLETE:
+            score = float(self._rule.scores(curve)[epoch])
+        else:
+            # What Optuna takes for a pruned trial's value: its last report.
+            score = self._rule.score(curve.epochs[-1])
+        self._write(live, attrs)
+        self._study.tell(live.trial, score if state is TrialState.COMPLETE else None, state=state)
+        self._n_failures_in_a_row = 0
+        self._close(live, attrs, EndedTrial(live.job.trial, state.name, score, ""))
+
+    def _fail(self, live: _Live, reason: str, detail: str) -> None:
+        attrs = {**live.attributes(), "fail_reason": reason, "fail_detail": detail[-_DETAIL_CHARACTERS:]}
+        self._write(live, attrs)
+        self._study.tell(live.trial, state=TrialState.FAIL)
+        self._n_failures_in_a_row += 1
+        self._close(live, attrs, EndedTrial(live.job.trial, TrialState.FAIL.name, None, reason))
+
+    def _write(self, live: _Live, attrs: Mapping[str, Any]) -> None:
+        # All of it before the state: a finished trial can't be written to.
+        for name, value in attrs.items():
+            live.trial.set_user_attr(name, value)
+
+    def _close(self, live: _Live, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
+        del self._live[ended.number]
+        state = TrialState[ended.state]
+        self._history.add(ended.number, state, ended.value, attrs, epochs=live.job.epochs)
+        self._n_done_now += 1
+        self._ended = ended
+        self._observer(self.progress())
+        for twin in self._twins.pop(ended.number, []):
+            self._start(twin)
+
+    def _put_back(self) -> None:
+        if self._live:
+            for number in self._engine.running:
+                self._engine.cancel(number)
+            put_back(self._study)

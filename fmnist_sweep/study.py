@@ -1,0 +1,260 @@
+"""Where studies live: Optuna storage, the study of a sweep, and who may run it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import socket
+import sqlite3
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+import psutil
+import sqlalchemy.exc
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+
+from fmnist_sweep import sampling
+from fmnist_sweep.config import SweepConfig, differences
+from fmnist_sweep.errors import StorageError, StudyMismatchError, StudyNotFoundError, did_you_mean
+from fmnist_sweep.records import DataRef
+
+DEFAULT_STORAGE: Final = "sqlite:///studies.db"
+
+_BUSY_TIMEOUT_S: Final = 60
+_SQLITE: Final = "sqlite:///"
+_RECORDED_PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner", "optuna", "numpy")
+
+
+class _Connection(sqlite3.Connection):
+    """SQLite as a sweep needs it: Optuna sets no pragma, and a lock held over 5 s would kill the writer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Readers such as the dashboard don't block the writer, nor the writer them.
+        self.execute("PRAGMA journal_mode=WAL")
+        self.execute("PRAGMA synchronous=NORMAL")
+        self.execute("PRAGMA foreign_keys=ON")
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the file of an SQLite storage; None for any other database."""
+    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+
+def safe_url(url: str) -> str:
+    """Return a storage's address without its password."""
+    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:***@", url)
+
+
+def open_storage(url: str, *, create: bool) -> RDBStorage:
+    """Open a study storage.
+
+    Args:
+        url: A SQLAlchemy address such as ``"sqlite:///studies.db"``.
+        create: Make the database where there is none.
+
+    Raises:
+        StorageError: It is missing, can't be read or written, is no database, or holds tables that another
+            version of Optuna made. Nothing in it is changed.
+    """
+    connect_args: dict[str, Any] = {}
+    path = sqlite_path(url)
+    if path is not None:
+        _check_sqlite_file(path, create=create)
+        connect_args = {"timeout": _BUSY_TIMEOUT_S, "factory": _Connection}
+    elif "://" not in url:
+        raise StorageError(f"storage {url!r} is no database address; write it as sqlite:///FILE.db")
+    try:
+        return RDBStorage(url, engine_kwargs={"connect_args": connect_args})
+    except RuntimeError as error:
+        raise StorageError(
+            f"{safe_url(url)} holds tables of another Optuna version: {_first_line(error)} "
+            f"Keep a copy and run: optuna storage upgrade --storage {safe_url(url)}"
+        ) from None
+    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError) as error:
+        raise StorageError(f"{safe_url(url)} can't be opened: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return safe_url(str(error).splitlines()[0]) if str(error) else type(error).__name__
+
+
+def _check_sqlite_file(path: Path, *, create: bool) -> None:
+    if path.is_dir():
+        raise StorageError(f"{path} is a directory; a storage is a file, such as studies.db")
+    if not path.exists():
+        if not create:
+            raise StorageError(f"{path} does not exist; run a sweep first, such as: make sweep-dense")
+        if not path.parent.is_dir():
+            raise StorageError(f"the folder of {path} does not exist; make it, or choose another --storage")
+        if not os.access(path.parent, os.W_OK):
+            raise StorageError(f"the folder of {path} is read-only; choose another --storage")
+        return
+    if not os.access(path, os.R_OK):
+        raise StorageError(f"{path} can't be read; check its permissions")
+    if create and not os.access(path, os.W_OK):
+        raise StorageError(f"{path} is read-only; make it writable, or choose another --storage")
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head and head != b"SQLite format 3\x00":
+        raise StorageError(f"{path} is not an SQLite database; choose another --storage")
+
+
+def study_names(storage: RDBStorage) -> list[str]:
+    """Return the names of all studies, oldest first."""
+    return optuna.get_all_study_names(storage)
+
+
+def load_study(storage: RDBStorage, name: str) -> optuna.Study:
+    """Open a study for reading.
+
+    Raises:
+        StudyNotFoundError: There is none of that name.
+    """
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        names = study_names(storage)
+        have = f"there are {', '.join(names)}" if names else "the storage has no studies yet"
+        raise StudyNotFoundError(f"no study {name!r}{did_you_mean(name, names)} ({have})") from None
+
+
+def open_study(config: SweepConfig, data: DataRef, storage: RDBStorage) -> optuna.Study:
+    """Create the study of a sweep, or go on with it.
+
+    Sampler and pruner are always built from the config: a study that is opened without them gets Optuna's
+    defaults, whatever made it.
+
+    Raises:
+        StudyMismatchError: A study of that name exists and its model, data, space, score or training
+            differ; the message lists how. Nothing is changed.
+    """
+    name = config.file.study
+    if name in study_names(storage):
+        study = load_study(storage, name)
+        _require_same(study, config, data)
+    else:
+        study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
+        for key, value in _provenance(config, data).items():
+            study.set_user_attr(key, value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(["score"])
+        point = config.default_point
+        if config.file.sampler.enqueue_default and point is not None:
+            study.enqueue_trial(
+                {name: point[name] for name in config.sampled_space.searched if name in point}
+            )
+            study.set_user_attr("default_trial", 0)
+    study.set_user_attr("config", config.to_dict())
+    study.pruner = sampling.build_pruner(config.file.pruner, max_epochs=config.epochs[-1])
+    return study
+
+
+def _provenance(config: SweepConfig, data: DataRef) -> dict[str, Any]:
+    best = config.file.score.epoch_rule == "best"
+    return {
+        "config": config.to_dict(),
+        "config_digest": config.digest,
+        "data_digest": data.digest,
+        "data": {
+            "name": data.name,
+            "input_shape": list(data.input_shape),
+            "class_names": list(data.class_names),
+            "n_train": data.n_train,
+        },
+        "model_path": config.model_space.path,
+        "allowed_epochs": config.allowed_epochs if best else None,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _RECORDED_PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            # Run from a source folder that was never installed.
+            found[package] = "unknown"
+    return found
+
+
+def _require_same(study: optuna.Study, config: SweepConfig, data: DataRef) -> None:
+    name, attrs = config.file.study, study.user_attrs
+    mend = "Choose another name with --study, or put the settings back."
+    if "config_digest" not in attrs:
+        raise StudyMismatchError(f"study {name!r} was not made by fmnist-sweep. {mend}")
+    lines = []
+    if study.direction != optuna.study.StudyDirection.MAXIMIZE:
+        lines.append(f"direction: the study has {study.direction.name.lower()}, now maximize")
+    if attrs["config_digest"] != config.digest:
+        lines += differences(attrs["config"], config.to_dict()) or ["config: made by another version"]
+    if attrs["data_digest"] != data.digest:
+        lines.append(f"data: the study has content {attrs['data_digest'][:12]}, now {data.digest[:12]}")
+    if lines:
+        listed = "\n".join(f"  {line}" for line in lines)
+        raise StudyMismatchError(f"study {name!r} exists with other settings:\n{listed}\n{mend}")
+
+
+# --- ownership ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def ownership(study: optuna.Study) -> Iterator[None]:
+    """Hold a study while running it, so that no second process runs it as well.
+
+    Entering puts back the trials that a dead owner left RUNNING.
+
+    Raises:
+        StudyMismatchError: A live process on this machine runs the study; the message names it.
+    """
+    holder = study.user_attrs.get("owner")
+    if holder and _is_alive(holder):
+        raise StudyMismatchError(
+            f"study {study.study_name!r} is being run by process {holder['pid']} on {holder['host']}; "
+            "wait for it, or choose another name with --study."
+        )
+    me = psutil.Process()
+    owner = {
+        "host": socket.gethostname(),
+        "pid": me.pid,
+        "started": me.create_time(),
+        "run": uuid.uuid4().hex,
+    }
+    study.set_user_attr("owner", owner)
+    try:
+        put_back(study)
+        yield
+    finally:
+        study.set_user_attr("owner", None)
+
+
+def _is_alive(owner: Mapping[str, Any]) -> bool:
+    if owner["host"] != socket.gethostname():
+        return False
+    try:
+        # A pid is used again sooner or later; together with its start time it names one process.
+        return bool(abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) < 1)
+    except psutil.Error:
+        return False
+
+
+def put_back(study: optuna.Study) -> int:
+    """Make RUNNING trials WAITING, so that the next run takes them up first, and return how many.
+
+    A trial keeps its number and its drawn parameters. Equal jobs give equal curves, so what it had already
+    reported stays true.
+    """
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    for trial in running:
+        # Optuna has no public call for this; its own retry adds a second trial with the same parameters.
+        study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)  # noqa: SLF001
+    return len(running)
