@@ -1,0 +1,81 @@
+# Everything a fresh clone needs: each target makes what it is missing and does nothing twice.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Settings, such as: make sweep-dense TRIALS=8 WORKERS=2
+TRIALS ?=
+TIMEOUT ?=
+WORKERS ?=
+STORAGE ?= sqlite:///studies.db
+STUDY ?=
+PYTHON ?= python3
+
+BIN := .venv/bin
+UV := $(shell command -v uv 2>/dev/null)
+INSTALLED := .venv/.installed
+INSTALLED_DEV := .venv/.installed-dev
+SWEEP := $(BIN)/fmnist-sweep
+RUN_OPTIONS = --storage "$(STORAGE)" $(if $(TRIALS),--trials $(TRIALS)) $(if $(TIMEOUT),--timeout $(TIMEOUT)) \
+	$(if $(WORKERS),--workers $(WORKERS)) $(if $(STUDY),--study "$(STUDY)")
+
+.PHONY: help sweep-dense sweep-cnn dashboard report export data test test-fast check format clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  settings: TRIALS=8 TIMEOUT=600 WORKERS=2 STUDY=name STORAGE=sqlite:///studies.db"
+
+sweep-dense: $(INSTALLED) ## search for dense nets on Fashion-MNIST
+	@$(SWEEP) run sweeps/dense.toml $(RUN_OPTIONS)
+
+sweep-cnn: $(INSTALLED) ## search for LeNet-like convolutional nets on Fashion-MNIST
+	@$(SWEEP) run sweeps/cnn.toml $(RUN_OPTIONS)
+
+dashboard: $(INSTALLED) ## browse the studies in optuna-dashboard
+	@$(SWEEP) dashboard --storage "$(STORAGE)"
+
+report: $(INSTALLED) ## write a static page on all studies to report/
+	@$(SWEEP) report --storage "$(STORAGE)"
+
+export: $(INSTALLED) ## write the best configurations to exports/
+	@$(SWEEP) export $(if $(STUDY),"$(STUDY)") --storage "$(STORAGE)"
+
+data: $(INSTALLED) ## find Fashion-MNIST, or fetch it, and verify it
+	@$(SWEEP) data
+
+test: $(INSTALLED_DEV) ## run all tests, those that train real models too
+	@$(BIN)/python -m pytest
+
+test-fast: $(INSTALLED_DEV) ## run the tests that train nothing
+	@$(BIN)/python -m pytest -m "not slow"
+
+check: $(INSTALLED_DEV) ## check format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(INSTALLED_DEV) ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## remove the environment, caches and what report and export wrote; studies.db is kept
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist report exports
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv:
+ifdef UV
+	@uv venv --quiet --python '>=3.11,<3.14' .venv
+else
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+		{ echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -m venv .venv
+endif
+
+$(INSTALLED): pyproject.toml | .venv
+	@echo "Installing fmnist-sweep into .venv (the first time this takes some minutes) ..."
+	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable .
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	@echo "Installing the development tools ..."
+	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[dev]"
+	@touch $@

@@ -1,0 +1,293 @@
+"""The commands. Each parses its options, calls the layer below and prints; anything heavy loads inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fmnist_sweep.errors import ConfigError, SweepError
+
+if TYPE_CHECKING:
+    import optuna
+
+    from fmnist_sweep.config import SweepConfig
+
+app = typer.Typer(
+    help="Hyperparameter sweeps for Keras models, scored by validation accuracy minus a penalty on the gap.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_STORAGE = "sqlite:///studies.db"
+
+Storage = Annotated[
+    str,
+    typer.Option("--storage", metavar="URL", help="Where the studies are.", envvar="FMNIST_SWEEP_STORAGE"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a setting, such as score.penalty=2; repeatable."
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Folder with the four files of Fashion-MNIST.", envvar="FMNIST_DATA_DIR"
+    ),
+]
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="A sweep file.")],
+    study: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the study.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Finished trials in the study: a total, not n more.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="S", help="Seconds after which no trial is started.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Trials side by side; by default one for each core.")
+    ] = None,
+    storage: Storage = _STORAGE,
+    data_dir: DataDir = None,
+    overrides: Overrides = None,
+) -> None:
+    """Run a sweep, or go on with it.
+
+    Example: fmnist-sweep run sweeps/dense.toml --trials 50 --set score.penalty=2
+    """
+    from fmnist_sweep.config import load_config
+
+    named = {"study": study, "budget.trials": trials, "budget.seconds": timeout}
+    given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
+    config = load_config(file, [*(overrides or []), *given])
+    _run(config, str(file), storage=storage, workers=workers, data_dir=data_dir)
+
+
+def _run(config: SweepConfig, file: str, *, storage: str, workers: int | None, data_dir: Path | None) -> None:
+    import optuna
+    from rich.console import Console
+
+    from fmnist_sweep import tables
+    from fmnist_sweep.progress import Stop
+    from fmnist_sweep.reports.dashboard import attach_figures
+    from fmnist_sweep.runner import run_sweep
+
+    # Optuna logs every study that it creates; the display says it better.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Optuna logs every study that it creates; the display says it better.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    messages = Console(stderr=True)
+    stop, progress = run_sweep(
+        config,
+        storage_url=storage,
+        console=messages,
+        n_workers=workers,
+        data_dir=data_dir,
+    )
+    study = _studies(storage, [config.file.study])[0]
+    attach_figures(study)
+    tables.print_summary(Console(), study, stop, progress, storage=storage)
+    if stop is Stop.INTERRUPTED:
+        messages.print(
+            f"Everything is kept. Go on with: fmnist-sweep run {file}", highlight=False, soft_wrap=True
+        )
+        raise typer.Exit(130)
+    if stop is Stop.FAILURES:
+        reason = progress.ended.reason if progress.ended is not None else ""
+        raise SweepError(f"study {config.file.study!r}: {stop.value}; the last one: {reason}")
+
+
+@app.command()
+def status(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
+    """Show what each study is at.
+
+    Example: fmnist-sweep status --json
+    """
+    from rich.console import Console
+
+    from fmnist_sweep import tables
+    from fmnist_sweep.reports.frames import studies_frame
+
+    frame = studies_frame(_studies(storage))
+    if as_json:
+        _print_json(tables.records(frame))
+    else:
+        tables.print_studies(Console(), frame)
+
+
+@app.command()
+def trials(
+    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    storage: Storage = _STORAGE,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """List the trials of a study.
+
+    Example: fmnist-sweep trials dense --csv
+    """
+    from rich.console import Console
+
+    from fmnist_sweep import tables
+    from fmnist_sweep.reports.frames import trials_frame
+
+    if as_json and as_csv:
+        raise SweepError("--json and --csv exclude each other; choose one")
+    frame = trials_frame(_studies(storage, [study])[0])
+    if as_json:
+        _print_json(tables.records(frame))
+    elif as_csv:
+        sys.stdout.write(frame.to_csv(index=False))
+    else:
+        tables.print_trials(Console(), frame)
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="Sweep files.")],
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check sweep files and print their space, its size, the parameter counts and the budget.
+
+    Example: fmnist-sweep validate sweeps/*.toml
+    """
+    from rich.console import Console
+
+    from fmnist_sweep import tables
+    from fmnist_sweep.config import load_config
+
+    configs, problems = [], []
+    for file in files:
+        try:
+            configs.append((file, load_config(file, overrides or [])))
+        except ConfigError as error:
+            problems.append(str(error))
+    if as_json:
+        _print_json([{"file": str(file), **tables.outline(config)} for file, config in configs])
+    else:
+        for file, config in configs:
+            tables.print_config(Console(), str(file), config)
+    if problems:
+        raise SweepError("\n".join(problems))
+
+
+@app.command()
+def data(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Find Fashion-MNIST, or fetch it, and verify every file.
+
+    Example: fmnist-sweep data
+    """
+    from dataclasses import asdict
+
+    from fmnist_sweep.data import open_data
+
+    found = open_data(data_dir=data_dir, say=lambda line: typer.echo(line, err=True))
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        typer.echo(f"{found.name}: {found.n_train} training images, verified, in {found.directory}")
+
+
+@app.command()
+def dashboard(
+    storage: Storage = _STORAGE,
+    host: Annotated[str, typer.Option(help="Address to listen on; others can reach 0.0.0.0.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Port; by default 8080 or the next free one.", min=1, max=65535)
+    ] = None,
+) -> None:
+    """Browse the studies in optuna-dashboard, learning curves included.
+
+    Example: fmnist-sweep dashboard --port 8081
+    """
+    from fmnist_sweep.reports.dashboard import serve
+
+    serve(storage, host=host, port=port, announce=lambda line: typer.echo(line, err=True))
+
+
+@app.command()
+def report(
+    storage: Storage = _STORAGE,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")] = Path(
+        "report/index.html"
+    ),
+) -> None:
+    """Write a static page on all studies: it needs no server and no network.
+
+    Example: fmnist-sweep report --output report/index.html
+    """
+    from fmnist_sweep.reports.html import write_report
+    from fmnist_sweep.study import safe_url
+
+    studies = _studies(storage)
+    if not studies:
+        raise SweepError(
+            f"{safe_url(storage)} has no studies yet; run a sweep first, such as: make sweep-dense"
+        )
+    typer.echo(write_report(studies, output, storage=safe_url(storage)))
+
+
+@app.command()
+def export(
+    studies: Annotated[list[str] | None, typer.Argument(help="Studies; by default all of them.")] = None,
+    trial: Annotated[
+        int | None, typer.Option(metavar="N", help="Trial to export; by default the best one.")
+    ] = None,
+    storage: Storage = _STORAGE,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")] = Path(
+        "exports"
+    ),
+) -> None:
+    """Write the best trial as a sweep file that `run` accepts, as JSON, and all trials as CSV.
+
+    Example: fmnist-sweep export dense
+    """
+    from fmnist_sweep.winners.export import export_study
+
+    if trial is not None and len(studies or []) != 1:
+        raise SweepError("--trial needs the name of one study, such as: fmnist-sweep export dense --trial 7")
+    for study in _studies(storage, studies):
+        for path in export_study(study, output, trial=trial):
+            typer.echo(path)
+
+
+def _studies(storage_url: str, names: Iterable[str] | None = None) -> list[optuna.Study]:
+    from fmnist_sweep.study import load_study, open_storage, study_names
+
+    storage = open_storage(storage_url, create=False)
+    return [load_study(storage, name) for name in (names or study_names(storage))]
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def main() -> None:
+    """Run the command line.
+
+    Exit codes: 0 done, 1 a bug, 2 a mistake that the user can mend, 130 interrupted.
+    """
+    try:
+        app()
+    except SweepError as error:
+        typer.echo(error, err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader, such as `head`, has had enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,128 @@
+"""What a person sees of a running sweep: a live display on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from fmnist_sweep.progress import EndedTrial, Progress
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction as per cent with two decimals: ``0.8912`` is ``"89.12 %"``."""
+    return f"{100 * fraction:.2f} %"
+
+
+def points(fraction: float) -> str:
+    """Return a difference of fractions as signed accuracy points: ``0.012`` is ``"+1.20 points"``."""
+    return f"{100 * fraction:+.2f} points"
+
+
+def seconds_left(progress: Progress) -> float | None:
+    """Return an estimate of the time until the budget of trials is used up; None before anything is known.
+
+    Trials in training count by the share of their epochs that is done.
+    """
+    in_part = sum(trial.n_epochs / trial.max_epochs for trial in progress.running)
+    done = progress.n_done_now + in_part
+    if done < 0.5:
+        return None
+    return progress.seconds / done * max(0.0, progress.n_trials - progress.n_done - in_part)
+
+
+class Display:
+    """Shows the progress of one sweep until its context is left.
+
+    Args:
+        study: Name of the study.
+        console: Where to show it; a console that is no terminal gets a plain line for each finished trial.
+        in_accuracy: Whether the score is an accuracy, shown in per cent, or a cross-entropy.
+    """
+
+    def __init__(self, study: str, console: Console, *, in_accuracy: bool) -> None:
+        self._study = study
+        self._console = console
+        self._in_accuracy = in_accuracy
+        self._shown: EndedTrial | None = None
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show the progress."""
+        if progress.ended is not None and progress.ended != self._shown:
+            self._shown = progress.ended
+            if not self._console.is_terminal or progress.ended.reason:
+                self._console.print(self._line(progress, progress.ended), highlight=False, soft_wrap=True)
+        if self._console.is_terminal:
+            self._live.update(self._panel(progress))
+
+    def _score(self, score: float) -> str:
+        return percent(score) if self._in_accuracy else f"{score:.4f}"
+
+    def _gap(self, gap: float) -> str:
+        return points(gap) if self._in_accuracy else f"{gap:+.4f}"
+
+    def _line(self, progress: Progress, ended: EndedTrial) -> str:
+        value = "" if ended.value is None else f" score {self._score(ended.value)}"
+        reason = f": {ended.reason}" if ended.reason else ""
+        best = progress.best
+        so_far = "" if best is None else f"; best {self._score(best.score)} (trial {best.number})"
+        count = f"[{progress.n_done}/{progress.n_trials}] trial {ended.number} {ended.state.lower()}"
+        return f"{count}{value}{reason}{so_far}; {self._times(progress)}"
+
+    def _times(self, progress: Progress) -> str:
+        left = seconds_left(progress)
+        passed = timedelta(seconds=round(progress.seconds))
+        return f"{passed} passed" + ("" if left is None else f", about {timedelta(seconds=round(left))} left")
+
+    def _panel(self, progress: Progress) -> Group:
+        bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+        )
+        counts = (
+            f"{progress.n_complete} complete, {len(progress.running)} running, "
+            f"{progress.n_pruned} pruned, {progress.n_failed} failed"
+        )
+        bars.add_task(
+            f"[bold]{self._study}[/]",
+            total=progress.n_trials,
+            completed=progress.n_done,
+            note=f"trials: {counts}",
+        )
+        for trial in progress.running:
+            bars.add_task(
+                f"  trial {trial.number}",
+                total=trial.max_epochs,
+                completed=trial.n_epochs,
+                note="epochs" if trial.score is None else f"epochs, score {self._score(trial.score)}",
+            )
+        return Group(bars, Text(self._best(progress)), Text(self._times(progress), style="dim"))
+
+    def _best(self, progress: Progress) -> str:
+        best = progress.best
+        if best is None:
+            return "best: no complete trial yet"
+        return (
+            f"best: trial {best.number}, score {self._score(best.score)} (validation "
+            f"{percent(best.val_accuracy)}, gap {self._gap(best.gap)}, {best.n_epochs} epochs)"
+        )

@@ -1,0 +1,100 @@
+"""A sweep from end to end: data, study, engine, search, display."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from rich.console import Console
+
+from fmnist_sweep import data
+from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.display import Display
+from fmnist_sweep.engines.local import LocalEngine
+from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.progress import Progress, Stop
+from fmnist_sweep.search import Search
+from fmnist_sweep.study import open_storage, open_study, ownership
+
+MAX_WORKERS_PER_CORE: Final = 4
+
+
+def n_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_workers(n_workers: int) -> list[str]:
+    """Return what is wrong with a number of workers; one for each core is the default."""
+    most = MAX_WORKERS_PER_CORE * n_cores()
+    if 1 <= n_workers <= most:
+        return []
+    return [f"--workers: {n_workers} can't be used; from 1 to {most} on this machine, {n_cores()} is best"]
+
+
+def run_sweep(
+    config: SweepConfig,
+    *,
+    storage_url: str,
+    console: Console,
+    n_workers: int | None = None,
+    data_dir: Path | None = None,
+) -> tuple[Stop, Progress]:
+    """Run a sweep, or go on with it, until its budget is used up or Ctrl-C is pressed.
+
+    Args:
+        config: The sweep.
+        storage_url: Where its study is, or is made.
+        console: Where the progress is shown.
+        n_workers: Trials that train side by side; None takes one for each core.
+        data_dir: Where Fashion-MNIST is to be found.
+
+    Returns:
+        Why the sweep ended, and what it was at.
+
+    Raises:
+        SweepError: The data, the storage or the study can't be used; nothing stored is changed.
+    """
+    n_workers = n_cores() if n_workers is None else n_workers
+    problems = check_workers(n_workers)
+    if problems:
+        raise ConfigError(config.file.study, problems)
+    storage = open_storage(storage_url, create=True)
+    data_ref = data.open_data(config.file.data, data_dir=data_dir, say=console.print)
+    problems = data.check_split(data_ref, config.split)
+    if problems:
+        raise ConfigError(config.file.study, [f"training: {problem}" for problem in problems])
+    study = open_study(config, data_ref, storage)
+    with (
+        _stop_signals(console) as interrupted,
+        ownership(study),
+        LocalEngine(n_workers) as engine,
+        Display(config.file.study, console, in_accuracy=config.file.score.metric == "accuracy") as display,
+    ):
+        search = Search(config, data_ref, study, engine, observer=display)
+        return search.run(interrupted), search.progress()
+
+
+@contextmanager
+def _stop_signals(console: Console) -> Iterator[threading.Event]:
+    """Let the first Ctrl-C, or a polite kill, end the sweep in good order, and the second at once."""
+    interrupted = threading.Event()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if interrupted.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        interrupted.set()
+        console.print("Stopping: running trials are put back. Press Ctrl-C again to stop at once.")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
