@@ -272,11 +272,16 @@ def name_problems(model: str) -> list[str]:
     return [f"unknown model {model!r}{hint} (allowed: {known}, or package.module:HyperModelClass)"]
 
 
-def model_space(model: str) -> ModelSpace:
+def model_space(model: str, *, input_shape: tuple[int, ...] = (28, 28, 1), n_classes: int = 10) -> ModelSpace:
     """Return the space of a built-in model, or discover that of a user's own HyperModel.
 
     A user's HyperModel is imported and built in a child process, so TensorFlow is never loaded here. Their
     import path runs their own code.
+
+    Args:
+        model: A built-in name, or ``"package.module:HyperModelClass"``.
+        input_shape: Shape of one image, for a HyperModel that wants to know it.
+        n_classes: Number of classes, likewise.
 
     Raises:
         ConfigError: There is no such model, or it can't be imported or built; the message tells where.
@@ -289,7 +294,8 @@ def model_space(model: str) -> ModelSpace:
     for info in MODELS.values():
         if info.path == model:
             return info
-    command = [sys.executable, "-m", "fmnist_sweep.models.discover", model]
+    shape = ["--input-shape", *map(str, input_shape), "--n-classes", str(n_classes)]
+    command = [sys.executable, "-m", "fmnist_sweep.models.discover", model, *shape]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()

@@ -1,0 +1,79 @@
+"""Print the space of a HyperModel as JSON: ``python -m fmnist_sweep.models.discover package.module:Class``.
+
+The last line on stdout is ``{"space": {...}, "defaults": {...}, "n_parameters": [fewest, most]}``. A mistake
+in the user's code ends with exit code 2 and plain lines on stderr. It is a program of its own so that who
+asks needn't load TensorFlow, nor run the user's code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from fmnist_sweep.errors import ConfigError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code. Nothing else can write to stdout from then on."""
+    options = _parser().parse_args(arguments)
+    # Whatever the user's code prints, now or at exit, must not end up behind the answer.
+    answer = os.dup(1)
+    _send_nowhere(1)
+    try:
+        with _silenced_stderr():
+            found = _explored(options.model, tuple(options.input_shape), options.n_classes)
+    except ConfigError as error:
+        sys.stderr.write("\n".join(error.problems) + "\n")
+        return 2
+    with os.fdopen(answer, "w") as stream:
+        stream.write(json.dumps(found) + "\n")
+    return 0
+
+
+def _explored(path: str, input_shape: tuple[int, ...], n_classes: int) -> dict[str, Any]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Building small models needs no accelerator, and its memory belongs to the trials.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    # Imported here, where TensorFlow's greetings are silenced.
+    from fmnist_sweep.models.exploring import explore  # noqa: PLC0415
+    from fmnist_sweep.models.load import load_model  # noqa: PLC0415
+
+    hypermodel = load_model(path, input_shape=input_shape, n_classes=n_classes)
+    explored = explore(hypermodel, input_shape)
+    space = {name: explored.space[name].model_dump(mode="json") for name in explored.space}
+    return {"space": space, "defaults": dict(explored.defaults), "n_parameters": explored.n_parameters}
+
+
+@contextmanager
+def _silenced_stderr() -> Iterator[None]:
+    kept = os.dup(2)
+    _send_nowhere(2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _send_nowhere(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fmnist_sweep.models.discover", description=__doc__)
+    parser.add_argument("model", help="import path, package.module:HyperModelClass")
+    parser.add_argument("--input-shape", type=int, nargs="+", default=(28, 28, 1), help="shape of one image")
+    parser.add_argument("--n-classes", type=int, default=10, help="number of classes")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""Find the space of a HyperModel by building it for many values and watching what it asks for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import keras
+import keras_tuner as kt
+import numpy as np
+
+from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.models.hyperparameters import filled, to_parameter
+from fmnist_sweep.models.load import build_model, describe
+from fmnist_sweep.records import Hyperparameters, Scalar
+from fmnist_sweep.space import Parameter, SearchSpace
+
+MAX_BUILDS: Final = 500
+_N_RANDOM_POINTS: Final = 20
+_FEW_VALUES: Final = 10
+# A number of layers may take up to this many; whatever takes more is no number of layers.
+_MANY_VALUES: Final = 32
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What the builds of a HyperModel showed.
+
+    Attributes:
+        space: Every parameter that ``build`` asks for, under the conditions it was seen under.
+        defaults: KerasTuner's default of each.
+        n_parameters: Fewest and most weights among the models that were built.
+    """
+
+    space: SearchSpace
+    defaults: Mapping[str, Scalar]
+    n_parameters: tuple[int, int]
+
+
+def explore(hypermodel: kt.HyperModel, input_shape: tuple[int, ...]) -> Explored:
+    """Find what a HyperModel's ``build`` searches. What only its ``fit`` asks for is not seen.
+
+    The model is built with its defaults, then for each value of its small parameters in turn, and on from
+    there wherever new parameters show up. KerasTuner's conditional scopes are taken as they are; where
+    Python decides, as in ``for i in range(hp.Int("layers", 1, 4))``, a parameter's condition is the values
+    of another for which it was seen. Random points then check the result.
+
+    Args:
+        hypermodel: The HyperModel.
+        input_shape: Shape of one image, for models that are not built before they see one.
+
+    Raises:
+        ConfigError: The default model can't be built, a declaration has no counterpart in a sweep, or the
+            conditions can't be written as lists of values; all problems are listed.
+    """
+    return _Explorer(hypermodel, input_shape).explored()
+
+
+@dataclass(frozen=True)
+class _Build:
+    active: frozenset[str]
+    asked: frozenset[str]
+    n_parameters: int | None
+    problem: str | None
+
+    def lacks(self, name: str) -> bool:
+        """Return whether the model does not ask for a parameter; a build that broke off can't tell."""
+        return name not in self.asked and self.problem is None
+
+
+class _Explorer:
+    def __init__(self, hypermodel: kt.HyperModel, input_shape: tuple[int, ...]) -> None:
+        self._hypermodel = hypermodel
+        self._input_shape = input_shape
+        self._builds: dict[frozenset[tuple[str, Scalar]], _Build] = {}
+        self._forms: dict[str, list[Parameter]] = {}
+        self._defaults: dict[str, Scalar] = {}
+        # The values under which each parameter was first seen.
+        self._contexts: dict[str, dict[str, Scalar]] = {}
+        self._to_vary: deque[str] = deque()
+        # Parameters whose value decides which others exist.
+        self._parents: set[str] = set()
+        # Kept by line: many builds meet the same problem.
+        self._problems: dict[str, None] = {}
+
+    def explored(self) -> Explored:
+        first = self._build({})
+        if first.problem is not None:
+            raise ConfigError("build", [f"build with its default values failed: {first.problem}"])
+        self._vary_all()
+        space = self._space()
+        surprises = self._surprises(space)
+        if surprises:
+            # Alone, no parent showed an effect; together they have one. So every parameter is suspected.
+            self._parents.update(self._forms)
+            self._vary_all()
+            space = self._space()
+            surprises = self._surprises(space)
+        if surprises:
+            raise ConfigError("build", surprises)
+        sizes = [build.n_parameters for build in self._builds.values() if build.n_parameters is not None]
+        return Explored(space, {name: self._defaults[name] for name in space}, (min(sizes), max(sizes)))
+
+    # --- building ------------------------------------------------------------------------------------------
+
+    def _build(self, values: Hyperparameters) -> _Build:
+        """Build at these values and defaults elsewhere, once; note what is seen for the first time."""
+        # What equals its default needs no naming: the same point is then found again.
+        point = {n: v for n, v in values.items() if n not in self._defaults or self._defaults[n] != v}
+        key = frozenset(point.items())
+        if key not in self._builds:
+            if len(self._builds) == MAX_BUILDS:
+                problem = f"its space is not known after {MAX_BUILDS} builds; give parameters fewer values"
+                raise ConfigError(
+                    "build", [f"{problem}, or put what depends on them into hp.conditional_scope"]
+                )
+            self._builds[key] = self._fresh_build(point)
+        return self._builds[key]
+
+    def _fresh_build(self, point: dict[str, Scalar]) -> _Build:
+        keras.utils.clear_session(free_memory=False)
+        hp = filled(point)
+        n_parameters, problem = None, None
+        try:
+            model = build_model(self._hypermodel, hp)
+            if not model.built:
+                model.build((None, *self._input_shape))
+            n_parameters = int(model.count_params())
+        except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+            problem = describe(error)
+        for asked in hp.space:
+            self._note(asked, point)
+        names = frozenset(asked.name for asked in hp.space)
+        active = frozenset(name for name in names if hp.is_active(name))
+        return _Build(active, names, n_parameters, problem)
+
+    def _note(self, asked: Any, point: dict[str, Scalar]) -> None:
+        try:
+            form = to_parameter(asked)
+        except ValueError as error:
+            said = error.problems[0] if isinstance(error, ConfigError) else describe(error)
+            self._problems[f"{asked.name}: {said}"] = None
+            return
+        if asked.name not in self._forms:
+            self._forms[asked.name] = []
+            self._defaults[asked.name] = (
+                asked.default.item() if isinstance(asked.default, np.generic) else asked.default
+            )
+            self._contexts[asked.name] = point
+            self._to_vary.append(asked.name)
+        if form not in self._forms[asked.name]:
+            self._forms[asked.name].append(form)
+
+    # --- varying -------------------------------------------------------------------------------------------
+
+    def _vary_all(self) -> None:
+        while self._to_vary:
+            self._vary(self._to_vary.popleft())
+        if self._problems:
+            raise ConfigError("build", list(self._problems))
+
+    def _vary(self, name: str) -> None:
+        """Build for the values of one parameter, which brings up the parameters that hang on it."""
+        parameter, context = self._forms[name][0], self._context(name)
+        ends, values = parameter.ends(), _listed(parameter)
+        some = ends if values is None or len(values) > _FEW_VALUES else values
+        builds = [self._build(context), *(self._build({**context, name: value}) for value in some)]
+        names = frozenset().union(*(build.asked for build in builds))
+        if any(build.lacks(other) for build in builds for other in names):
+            self._parents.add(name)
+            for value in values or ():
+                self._build({**context, name: value})
+
+    def _context(self, name: str) -> dict[str, Scalar]:
+        """Return values under which a parameter is asked for and active."""
+        context = dict(self._contexts[name])
+        for parent, allowed in self._forms[name][0].when.items():
+            if context.get(parent, self._defaults[parent]) not in allowed:
+                context[parent] = allowed[0]
+        return context
+
+    # --- conditions ----------------------------------------------------------------------------------------
+
+    def _space(self) -> SearchSpace:
+        parameters: dict[str, Parameter] = {}
+        for name, forms in self._forms.items():
+            form = _united(forms)
+            if form is None:
+                said = " and as ".join(str(form.model_dump(exclude_defaults=True)) for form in forms[:2])
+                self._problems[f"{name}: it is declared as {said}; give each its own name"] = None
+                continue
+            parameters[name] = form.model_copy(update={"when": self._conditions(name, form)})
+        if self._problems:
+            raise ConfigError("build", list(self._problems))
+        return SearchSpace(_without_implied(parameters))
+
+    def _conditions(self, name: str, form: Parameter) -> dict[str, tuple[Scalar, ...]]:
+        when = dict(form.when)
+        context = self._context(name)
+        here = self._build(context)
+        # A list, since these builds may bring up more parameters.
+        for parent in list(self._forms):
+            if parent not in self._parents & here.active or parent == name or parent in when:
+                continue
+            values = _listed(self._forms[parent][0])
+            some = self._forms[parent][0].ends() if values is None else values
+            allowed = tuple(v for v in some if not self._build({**context, parent: v}).lacks(name))
+            if values is None and len(allowed) < len(some):
+                problem = (
+                    f"{name}: it exists only for some values of {parent}, which can take too many to list"
+                )
+                self._problems[f"{problem}; declare it always, or give {parent} a step"] = None
+            elif len(allowed) < len(some):
+                when[parent] = allowed
+        return when
+
+    def _surprises(self, space: SearchSpace) -> list[str]:
+        """Return a line for each parameter that exists elsewhere than foreseen, at both ends or at random."""
+        rng = np.random.default_rng(0)
+        points = [
+            space.fill(lambda _, parameter: parameter.ends()[0]),
+            space.fill(lambda _, parameter: parameter.ends()[-1]),
+            *(space.sample(rng) for _ in range(_N_RANDOM_POINTS)),
+        ]
+        surprises = {}
+        for point in points:
+            build = self._build(point)
+            if build.problem is not None:
+                continue
+            for name in sorted(build.active ^ point.keys()):
+                problem = f"{name}: when it exists can't be written as lists of values of other parameters"
+                surprises[name] = f"{problem}; declare it always, or inside hp.conditional_scope"
+        return list(surprises.values())
+
+
+def _listed(parameter: Parameter) -> Sequence[Scalar] | None:
+    values = parameter.values()
+    return values if values is not None and len(values) <= _MANY_VALUES else None
+
+
+def _united(forms: Sequence[Parameter]) -> Parameter | None:
+    """Return one parameter for several declarations that differ only in the values of one parent."""
+    first = forms[0]
+    parents = {parent for form in forms for parent in form.when if form.when != first.when}
+    differing = [p for p in parents if len({form.when.get(p) for form in forms}) > 1]
+    same = all(form.model_copy(update={"when": first.when}) == first for form in forms)
+    if not same or len(differing) > 1 or any(p not in form.when for p in differing for form in forms):
+        return None
+    united = {p: tuple(dict.fromkeys(v for form in forms for v in form.when[p])) for p in differing}
+    return first.model_copy(update={"when": {**first.when, **united}})
+
+
+def _without_implied(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """Drop each condition that another parent of the same parameter already has."""
+    lean = {}
+    for name, parameter in parameters.items():
+        when = {
+            parent: allowed
+            for parent, allowed in parameter.when.items()
+            if not any(
+                parent in parameters[other].when and set(parameters[other].when[parent]) <= set(allowed)
+                for other in parameter.when
+            )
+        }
+        lean[name] = parameter.model_copy(update={"when": when})
+    return lean

@@ -1,0 +1,172 @@
+"""HyperModels by import path, and what is said when a user's own code fails."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import inspect
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import keras
+import keras_tuner as kt
+from typing_extensions import override
+
+import fmnist_sweep
+from fmnist_sweep.errors import ConfigError
+
+# What a HyperModel may call the number of classes; KerasTuner's own applications say "classes".
+_N_CLASSES_NAMES: Final = ("n_classes", "num_classes", "classes")
+
+
+def load_model(path: str, *, input_shape: tuple[int, ...], n_classes: int) -> kt.HyperModel:
+    """Import a HyperModel. This runs the user's code.
+
+    The path names a HyperModel class, an instance, or a function that takes a `HyperParameters` and returns a
+    model, as KerasTuner accepts them. Modules of the working directory are found too.
+
+    Args:
+        path: ``"package.module:Name"``.
+        input_shape: Shape of one image; given to the class or function if it takes an ``input_shape``.
+        n_classes: Number of classes; given likewise as ``n_classes``, ``num_classes`` or ``classes``.
+
+    Raises:
+        ConfigError: What the path names is not there, is no HyperModel, or fails as it is imported or made.
+    """
+    module_name, _, attribute = path.partition(":")
+    if not attribute:
+        raise ConfigError(path, [f'{path!r} is no import path; write "package.module:HyperModelClass"'])
+    found: Any = _import(path, module_name)
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ConfigError(path, [_missing_name(found, part, module_name)])
+        found = getattr(found, part)
+    if isinstance(found, kt.HyperModel):
+        return found
+    is_class = inspect.isclass(found)
+    if not callable(found) or (is_class and not issubclass(found, kt.HyperModel)):
+        what = f"the class {attribute}" if is_class else f"{attribute}, of type {type(found).__name__},"
+        needed = "a keras_tuner.HyperModel class or instance, or a function build(hp)"
+        raise ConfigError(path, [f"{what} is no HyperModel; give {needed}"])
+    given = _accepted(found, input_shape=input_shape, n_classes=n_classes)
+    if not is_class:
+        return _FromFunction(functools.partial(found, **given))
+    try:
+        return found(**given)
+    except Exception as error:
+        raise ConfigError(path, [f"{attribute} can't be made: {describe(error)}"]) from error
+
+
+def build_model(hypermodel: kt.HyperModel, hp: kt.HyperParameters) -> keras.Model:
+    """Let a HyperModel build; ``hp`` keeps what was declared even where the build fails.
+
+    Raises:
+        ConfigError: ``build`` returned no Keras model. What the user's code raises comes through.
+    """
+    # The older of KerasTuner's two ways to declare a space.
+    hypermodel.declare_hyperparameters(hp)
+    model = hypermodel.build(hp)
+    if not isinstance(model, keras.Model):
+        raise ConfigError("build", [f"it returned {type(model).__name__}; end it with 'return model'"])
+    return model
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception in one line: its type, its text and the line of the user's code that it came from.
+
+    Example:
+        >>> describe(ValueError("no such layer"))
+        'ValueError: no such layer'
+    """
+    if isinstance(error, ConfigError):
+        text = "; ".join(error.problems)
+    else:
+        first_lines = [line for line in str(error).splitlines() if line.strip()]
+        text = ": ".join([type(error).__name__, *first_lines[:1]])
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{text} ({error.filename}:{error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
+
+
+class _FromFunction(kt.HyperModel):  # type: ignore[misc]  # KerasTuner carries no types
+    """A HyperModel around a build function."""
+
+    def __init__(self, function: Callable[[kt.HyperParameters], keras.Model]) -> None:
+        super().__init__()
+        self._function = function
+
+    @override
+    def build(self, hp: kt.HyperParameters) -> keras.Model:
+        return self._function(hp)
+
+
+def _import(path: str, module_name: str) -> ModuleType:
+    # A console script does not look into the working directory by itself.
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    # The file may be younger than the folder listing that Python keeps.
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
+            raise ConfigError(path, [_missing_module(error.name)]) from error
+        raise ConfigError(path, [f"importing {module_name} failed: {describe(error)}"]) from error
+    except (Exception, SystemExit) as error:
+        # A script that reads its command line without a __main__ guard leaves when it is imported.
+        raise ConfigError(path, [f"importing {module_name} failed: {describe(error)}"]) from error
+
+
+def _missing_module(name: str) -> str:
+    package, _, last = name.rpartition(".")
+    if package:
+        parent = importlib.import_module(package)
+        folders = list(getattr(parent, "__path__", ()))
+        there, where = [module.name for module in pkgutil.iter_modules(folders)], package
+    else:
+        there, where = [module.name for module in pkgutil.iter_modules([str(Path.cwd())])], str(Path.cwd())
+        where += " or among the installed packages"
+    return f"no module {last!r} in {where}{_instead(last, there)}"
+
+
+def _missing_name(found: Any, name: str, module_name: str) -> str:
+    if isinstance(found, ModuleType):
+        there = [
+            other
+            for other, value in vars(found).items()
+            if not other.startswith("_")
+            and (isinstance(value, kt.HyperModel) or getattr(value, "__module__", None) == module_name)
+        ]
+        where = f"module {module_name} ({found.__file__})"
+    else:
+        there, where = [other for other in dir(found) if not other.startswith("_")], found.__name__
+    return f"no {name!r} in {where}{_instead(name, there)}"
+
+
+def _instead(name: str, there: Iterable[str]) -> str:
+    there = sorted(there)
+    near = difflib.get_close_matches(name, there, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; there are {', '.join(there[:20])}" if there else ""
+
+
+def _accepted(found: Callable[..., Any], *, input_shape: tuple[int, ...], n_classes: int) -> dict[str, Any]:
+    names = inspect.signature(found).parameters
+    given = {name: n_classes for name in _N_CLASSES_NAMES if name in names}
+    return {**given, "input_shape": input_shape} if "input_shape" in names else given
+
+
+def _is_users(filename: str) -> bool:
+    libraries = (fmnist_sweep, keras, kt, importlib)
+    folders = [Path(str(library.__file__)).parent for library in libraries]
+    inside = any(Path(filename).is_relative_to(folder) for folder in folders)
+    return not inside and not filename.startswith("<") and "tensorflow" not in Path(filename).parts

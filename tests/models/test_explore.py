@@ -1,0 +1,175 @@
+"""Spaces found by building: user models of every kind, in this process and through the child."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fmnist_sweep import catalog
+from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.space import ChoiceParameter, IntParameter
+
+# KerasTuner loads Keras, and Keras TensorFlow.
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _in_the_user_s_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    # Where the package runs from its source folder, children in another folder find it by this.
+    monkeypatch.setenv("PYTHONPATH", str(Path(catalog.__file__).parents[1]))
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+
+
+def explored(path: str) -> Any:
+    from fmnist_sweep.models.exploring import explore
+    from fmnist_sweep.models.load import load_model
+
+    return explore(load_model(path, input_shape=(28, 28, 1), n_classes=10), (28, 28, 1))
+
+
+@pytest.mark.parametrize("model", ["dense", "cnn"])
+def test_a_built_in_model_is_found_as_it_is_declared(model: str) -> None:
+    """Exploring our own models gives the catalog's space, conditions and defaults."""
+    info = catalog.MODELS[model]
+    found = explored(info.path)
+
+    assert dict(found.space.parameters) == dict(info.space.parameters)
+    assert found.defaults == info.defaults
+    assert found.n_parameters[0] < found.n_parameters[1]
+
+
+def test_a_python_loop_gives_conditions() -> None:
+    """``units_2`` of a loop over layers exists from the third layer on."""
+    found = explored("user_models:Loop")
+
+    assert {name: dict(found.space[name].when) for name in found.space} == {
+        "layers": {},
+        "units_0": {},
+        "units_1": {"layers": (2, 3, 4)},
+        "units_2": {"layers": (3, 4)},
+        "units_3": {"layers": (4,)},
+        "learning_rate": {},
+    }
+    assert found.space["units_3"] == IntParameter(low=8, high=24, step=8, when={"layers": (4,)})
+    assert found.space["learning_rate"] == ChoiceParameter(choices=(1e-5, 1e-4, 1e-3, 1e-2))
+    assert found.defaults["layers"] == 2
+
+
+def test_scopes_are_taken_as_they_are() -> None:
+    """KerasTuner's conditions, a loop inside a branch off the defaults, and names in scopes."""
+    found = explored("user_models:Scopes")
+
+    assert {name: dict(found.space[name].when) for name in found.space} == {
+        "kind": {},
+        "narrow_units": {"kind": ("narrow",)},
+        "wide_units": {"kind": ("wide",)},
+        "layers": {"kind": ("wide",)},
+        "units_2": {"layers": (2, 3)},
+        "units_3": {"layers": (3,)},
+        "head/activation": {},
+    }
+    assert found.defaults["wide_units"] == 64
+
+
+def test_many_layers_are_followed_one_by_one() -> None:
+    """A range too long to try whole is, once its ends show different parameters."""
+    found = explored("user_models:ManyLayers")
+
+    assert found.space["units_0"].when == {}
+    for i in range(1, 12):
+        assert found.space[f"units_{i}"].when == {"layers": tuple(range(i + 1, 13))}
+
+
+def test_two_parents_that_act_only_together_are_found() -> None:
+    """Random points bring up what no single change shows."""
+    found = explored("user_models:Together")
+
+    assert found.space["momentum"].when == {"deep": (True,), "norm": (True,)}
+
+
+def test_one_declaration_in_several_scopes_is_one_parameter() -> None:
+    """It exists wherever one of the scopes is active."""
+    assert explored("user_models:SeveralScopes").space["units"].when == {"kind": ("a", "b")}
+
+
+def test_a_model_without_an_input_is_counted_for_the_images() -> None:
+    """Weights are counted for the shape that was asked for."""
+    assert explored("user_models:Shape").n_parameters == (785 * 2 + 3 * 10, 785 * 4 + 5 * 10)
+
+
+def test_a_value_that_fails_to_build_stays_in_the_space() -> None:
+    """Trials there will fail with their reason; the rest is searched."""
+    space = explored("user_models:RaisesAtOneValue").space
+
+    assert space["kind"].values() == ("good", "bad")
+    assert space["units"].when == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Raises", [r"build with its default values failed: ValueError: .*'eight' \(.*user_models.py:\d+\)"]),
+        ("ReturnsNothing", ["build with its default values failed: it returned NoneType"]),
+        ("ReverseLog", ['decay: sampling="reverse_log" can\'t', 'units: sampling="reverse_log" can\'t']),
+        ("TwoWays", ["units: it is declared as .*2.*8.* and as .*100.*200.*; give each its own name"]),
+        ("Either", ["momentum: when it exists can't be written as lists of values"]),
+        ("OnAFloat", ["spatial: it exists only for some values of dropout, .* or give dropout a step"]),
+    ],
+)
+def test_what_a_sweep_cannot_search_is_told(name: str, said: list[str]) -> None:
+    """Every problem is one line that names the parameter and the way out."""
+    with pytest.raises(ConfigError) as caught:
+        explored(f"user_models:{name}")
+
+    assert len(caught.value.problems) == len(said)
+    for problem, pattern in zip(caught.value.problems, said, strict=True):
+        assert re.search(pattern, problem), problem
+
+
+def test_a_space_that_takes_too_many_builds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exploring ends in any case."""
+    from fmnist_sweep.models import exploring
+
+    monkeypatch.setattr(exploring, "MAX_BUILDS", 5)
+
+    with pytest.raises(ConfigError, match="its space is not known after 5 builds"):
+        explored("user_models:Loop")
+
+
+def test_the_parent_learns_the_space_without_loading_keras() -> None:
+    """The catalog asks a child: what the model prints does no harm, and no TensorFlow is loaded."""
+    code = (
+        "import sys\n"
+        "from fmnist_sweep import catalog\n"
+        "found = catalog.model_space('user_models:Loop')\n"
+        "print(list(found.space), found.defaults['layers'], found.seen_n_parameters)\n"
+        "print({'keras', 'keras_tuner', 'tensorflow', 'user_models'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    names = ["layers", "units_0", "units_1", "learning_rate", "units_2", "units_3"]
+    assert done.stdout == f"{names} 2 (6370, 20890)\nset()\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("no_such_models:Net", "no module 'no_such_models'"),
+        ("user_models:Raises", "ValueError: invalid literal for int() with base 10: 'eight'"),
+    ],
+)
+def test_a_user_s_mistake_is_one_plain_line(path: str, said: str) -> None:
+    """The child's message reaches the user without a traceback or TensorFlow's greetings."""
+    with pytest.raises(ConfigError) as caught:
+        catalog.model_space(path)
+
+    assert caught.value.where == f"model {path}"
+    assert len(caught.value.problems) == 1
+    assert said in caught.value.problems[0]
