@@ -1,0 +1,1 @@
+"""What reads the studies: tables, figures, the static page, the dashboard."""

@@ -1,0 +1,125 @@
+// Draws the embedded figures, sorts tables, answers "what would another penalty have picked".
+"use strict";
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const CONFIG = { displayModeBar: false, responsive: true };
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const text = (tag, words) => Object.assign(document.createElement(tag), { textContent: words });
+
+// --- figures -----------------------------------------------------------------------------------------------
+
+function layoutOf(figure, printing) {
+  const style = getComputedStyle(document.documentElement);
+  const ink = printing ? "#1b1f24" : style.getPropertyValue("--ink").trim();
+  const paper = printing ? "#ffffff" : style.getPropertyValue("--card").trim();
+  const layout = structuredClone(figure.layout);
+  layout.template = structuredClone(DATA.template);
+  layout.template.layout.font.color = ink;
+  layout.template.layout.hoverlabel = { ...layout.template.layout.hoverlabel, bgcolor: paper, font: { color: ink, size: 12 } };
+  return layout;
+}
+
+function draw(element, printing = false) {
+  const figure = DATA.figures[element.dataset.figure];
+  return Plotly.react(element, structuredClone(figure.data), layoutOf(figure, printing), CONFIG);
+}
+
+const figures = [...document.querySelectorAll(".figure")];
+const seen = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      seen.unobserve(entry.target);
+      draw(entry.target);
+    }
+  },
+  { rootMargin: "600px" },
+);
+figures.forEach((element) => seen.observe(element));
+const drawn = () => figures.filter((element) => element.classList.contains("js-plotly-plot"));
+dark.addEventListener("change", () => drawn().forEach((element) => draw(element)));
+window.addEventListener("beforeprint", () => figures.forEach((element) => draw(element, true)));
+window.addEventListener("afterprint", () => drawn().forEach((element) => draw(element)));
+
+for (const select of document.querySelectorAll("select[data-target]")) {
+  const show = () => {
+    const element = document.getElementById(select.dataset.target);
+    element.dataset.figure = select.value;
+    if (element.classList.contains("js-plotly-plot")) draw(element);
+  };
+  select.addEventListener("change", show);
+}
+
+// --- tables ------------------------------------------------------------------------------------------------
+
+for (const button of document.querySelectorAll("th button")) {
+  button.addEventListener("click", () => {
+    const head = button.closest("th");
+    const body = head.closest("table").tBodies[0];
+    const column = [...head.parentNode.children].indexOf(head);
+    const up = head.getAttribute("aria-sort") === "descending";
+    const key = (row) => row.cells[column].dataset.value;
+    const compare = (a, b) => {
+      if (a === "" || b === "") return (a === "") - (b === "");
+      const order = isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b;
+      return up ? order : -order;
+    };
+    for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    body.append(...[...body.rows].sort((a, b) => compare(key(a), key(b))));
+  });
+}
+
+// --- what would another rule have picked -------------------------------------------------------------------
+
+function answer(panel) {
+  const study = DATA.whatif[panel.dataset.study];
+  const unit = study.unit;
+  const field = (name) => panel.querySelector(`[name=${name}]`);
+  const show = (value, what) => `${(unit.factor * value).toFixed(unit.decimals).replace("-", "\u2212")} ${what}`;
+  const rule = {
+    ...study.rule,
+    penalty: Number(field("penalty").value),
+    tolerance: Number(field("tolerance").value) / unit.factor,
+    epoch_rule: field("epoch_rule").value,
+  };
+  panel.querySelector("[data-out=penalty]").textContent = rule.penalty;
+  panel.querySelector("[data-out=tolerance]").textContent =
+    `${field("tolerance").value} ${field("tolerance").value === "1" ? unit.gap.replace(/s$/, "") : unit.gap}`;
+
+  const ranked = rescore(rule, study.trials, study.allowed);
+  const picked = ranked[0];
+  const own = rescore(study.rule, study.trials, study.allowed).find((r) => r.trial.number === study.own);
+  const same = own !== undefined && picked.trial.number === own.trial.number && picked.epoch === own.epoch;
+  panel.querySelector("[data-out=words]").textContent = same
+    ? `This rule picks what the study picked: trial ${own.trial.number} at epoch ${own.epoch + 1}.`
+    : `This rule picks trial ${picked.trial.number} at epoch ${picked.epoch + 1}` +
+      (own === undefined ? "." : `; the study's own pick is trial ${own.trial.number} at epoch ${own.epoch + 1}.`);
+
+  const at = (row, part) => row.trial.curve[`${part}_${rule.metric}`][row.epoch];
+  const lines = [
+    ["trial", (r) => `${r.trial.number}`],
+    ["scored epoch", (r) => `${r.epoch + 1} of ${r.trial.curve.val_accuracy.length}`],
+    [`validation ${unit.name}`, (r) => show(at(r, "val"), unit.value)],
+    [`training ${unit.name}`, (r) => show(at(r, "train"), unit.value)],
+    ["gap", (r) => show(r.gap, unit.gap)],
+    ["score by this rule", (r) => epochScores(rule, r.trial.curve)[r.epoch].score.toFixed(4).replace("-", "\u2212")],
+    ["parameters", (r) => (r.trial.n_parameters === null ? "\u2013" : r.trial.n_parameters.toLocaleString("en"))],
+    ["configuration", (r) => r.trial.configuration],
+  ];
+  const body = panel.querySelector("tbody");
+  body.replaceChildren(
+    ...lines.map(([name, cell]) => {
+      const row = document.createElement("tr");
+      row.append(text("th", name), text("td", cell(picked)), text("td", own === undefined ? "\u2013" : cell(own)));
+      return row;
+    }),
+  );
+}
+
+for (const panel of document.querySelectorAll("form.whatif")) {
+  panel.addEventListener("input", () => answer(panel));
+  panel.addEventListener("reset", () => setTimeout(() => answer(panel)));
+  panel.addEventListener("submit", (event) => event.preventDefault());
+  answer(panel);
+}

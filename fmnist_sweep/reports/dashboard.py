@@ -1,0 +1,239 @@
+"""optuna-dashboard with what it lacks: figures on each study, a learning curve on the page of each trial.
+
+A trial's note may be written at any time: the dashboard keeps notes with the study, so a finished trial gets
+one too. The picture in the note is drawn by `serve` when the page asks for it; another dashboard on the same
+storage shows the note's text instead.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+import socket
+import warnings
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import optuna
+import optuna_dashboard
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from fmnist_sweep.errors import StorageError
+from fmnist_sweep.records import LearningCurve
+from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
+from fmnist_sweep.reports.frames import best_trials, learning_curve, score_rule
+from fmnist_sweep.reports.style import UNITS, show_score
+from fmnist_sweep.reports.summary import scoring, summary
+from fmnist_sweep.reports.svg import curve_svg, sparkline
+from fmnist_sweep.score import ScoreRule
+from fmnist_sweep.study import load_study, open_storage, study_names
+
+_log = logging.getLogger(__name__)
+
+FIGURES: Final = {"validation-and-gap": accuracy_against_gap, "learning-curves": best_curves}
+"""Graph objects of a study in the dashboard, by id: saving again replaces them."""
+
+_FIGURE_HEIGHT: Final = 420
+"""The dashboard cuts off what is higher."""
+
+_CURVE_URL: Final = re.compile(r"/learning-curves/(\d+)/(\d+)\.svg")
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_PORTS_TRIED: Final = 20
+
+_StartResponse = Callable[..., Any]
+_App = Callable[[dict[str, Any], _StartResponse], Iterable[bytes]]
+
+
+def attach_figures(study: optuna.Study) -> None:
+    """Save the study's figures and a summary where optuna-dashboard shows them; again replaces them.
+
+    Also writes a note for each trial that has a curve and no note yet.
+    """
+    for name, make in FIGURES.items():
+        figure = make(study).update_layout(height=_FIGURE_HEIGHT)
+        optuna_dashboard.save_plotly_graph_object(study, figure, graph_object_id=name)
+    words = "\n\n".join([f"**{study.study_name}**", " ".join(summary(study)), scoring(study)])
+    _save_note(study, words)
+    rule = score_rule(study)
+    attributes = study._storage.get_study_system_attrs(study._study_id)  # noqa: SLF001 - where notes are kept
+    for trial in study.get_trials(deepcopy=False):
+        curve = learning_curve(trial)
+        noted = f"dashboard:{trial._trial_id}:note_ver" in attributes  # noqa: SLF001
+        if curve is not None and trial.state.is_finished() and not noted:
+            attach_to_trial(study, trial, curve, rule, epoch=trial.user_attrs.get("epoch"))
+
+
+def attach_to_trial(
+    study: optuna.Study,
+    trial: Trial | FrozenTrial,
+    curve: LearningCurve,
+    rule: ScoreRule,
+    *,
+    epoch: int | None = None,
+) -> None:
+    """Write a trial's note, with its learning curve; before or after ``tell``.
+
+    Args:
+        study: The trial's study.
+        trial: Running or finished.
+        curve: At least one epoch.
+        rule: The study's score rule.
+        epoch: The scored epoch, from 0; None where none was scored.
+    """
+    where = f"/learning-curves/{study._study_id}/{trial.number}.svg"  # noqa: SLF001 - the dashboard's ids
+    picture = f"![The picture shows in: fmnist-sweep dashboard]({where})"
+    _save_note(study, f"{trial_note(curve, rule, epoch=epoch)}\n\n{picture}", trial=trial)
+
+
+def trial_note(curve: LearningCurve, rule: ScoreRule, *, epoch: int | None = None) -> str:
+    """Return a trial's learning curve in Markdown: one line of blocks each for train, validation, gap."""
+    unit = UNITS[rule.metric]
+    gaps = rule.gaps(curve)
+    rows = [
+        ("validation", curve.values(f"val_{rule.metric}"), False),
+        ("training", curve.values(f"train_{rule.metric}"), False),
+        ("gap", gaps, True),
+    ]
+    lines = [
+        f"{name:<11}{sparkline(values)}  "
+        f"{unit.show(float(values[0]), gap=gap)} to {unit.show(float(values[-1]), gap=gap)}"
+        for name, values, gap in rows
+    ]
+    head = f"{len(curve)} epochs trained; none is scored."
+    if epoch is not None:
+        score = show_score(float(rule.scores(curve)[epoch]))
+        val = unit.show(float(curve.values(f"val_{rule.metric}")[epoch]))
+        gap_shown = unit.show(float(gaps[epoch]), gap=True)
+        head = (
+            f"Score **{score}** at epoch {epoch + 1} of {len(curve)}: validation {unit.name} {val}, "
+            f"gap {gap_shown} (tolerance {unit.tolerance(rule.tolerance)}, penalty {rule.penalty:g})."
+        )
+    return "\n".join([head, "", "```text", *lines, "```"])
+
+
+def serve(
+    storage_url: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    announce: Callable[[str], None] = _log.info,
+) -> None:
+    """Show a storage in optuna-dashboard until interrupted.
+
+    The dashboard knows no passwords: on any other address than this machine's own, everyone who reaches it
+    can read and delete studies.
+
+    Args:
+        storage_url: An existing storage.
+        host: Address to listen on.
+        port: By default 8080, or the next free one; a port that is asked for is taken or an error.
+        announce: Given the page's address once it can be opened.
+
+    Raises:
+        StorageError: The storage can't be opened, or no port is free.
+    """
+    storage = open_storage(storage_url, create=False)
+    for name in study_names(storage):
+        try:
+            attach_figures(load_study(storage, name))
+        except optuna.exceptions.StorageInternalError as error:
+            _log.warning("study %s: its figures can't be saved, the storage is read-only? (%s)", name, error)
+    with make_app_server(storage, host=host, port=port) as server:
+        shown = f"[{host}]" if ":" in host else host
+        announce(f"http://{shown}:{server.server_port}/dashboard")
+        server.serve_forever()
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A browser opens several connections at once; one idle one must not block the others."""
+
+    daemon_threads = True
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is inherited
+        _log.debug(format, *args)
+
+
+def make_app_server(storage: BaseStorage, *, host: str, port: int | None) -> WSGIServer:
+    """Return a server that listens, ready to serve; see `serve`."""
+    kind = _Server6 if ":" in host else _Server
+    app = make_app(storage, host=host)
+    for candidate in range(8080, 8080 + _PORTS_TRIED) if port is None else (port,):
+        try:
+            return make_server(host, candidate, app, server_class=kind, handler_class=_Handler)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise StorageError(
+                    f"can't listen on {host} port {candidate}: {error.strerror}; "
+                    "choose another --host or --port"
+                ) from None
+        except OverflowError:
+            raise StorageError(f"port {candidate} does not exist; choose one from 1024 to 65535") from None
+    taken = f"ports 8080 to {8079 + _PORTS_TRIED} are" if port is None else f"port {port} is"
+    raise StorageError(f"{taken} taken on {host}; choose another with --port")
+
+
+def make_app(storage: BaseStorage, *, host: str = "127.0.0.1") -> _App:
+    """Return the dashboard's WSGI app, with a learning curve for every trial at the address in its note."""
+    with warnings.catch_warnings():
+        # Optuna marks parts that the dashboard uses as experimental.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        dashboard: _App = optuna_dashboard.wsgi(storage)
+
+    def app(environ: dict[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
+        # A page on the web can point its own name at this machine, but not change the name it asks for.
+        asked = environ.get("HTTP_HOST", "").rsplit(":", 1)[0].strip("[]")
+        if host in _LOOPBACK and asked not in _LOOPBACK:
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"This dashboard answers to localhost only.\n"]
+        match = _CURVE_URL.fullmatch(environ.get("PATH_INFO", ""))
+        if match is None:
+            return dashboard(environ, start_response)
+        picture = _picture(storage, int(match[1]), int(match[2]))
+        if picture is None:
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"No such learning curve.\n"]
+        start_response("200 OK", [("Content-Type", "image/svg+xml"), ("Cache-Control", "no-cache")])
+        return [picture.encode()]
+
+    return app
+
+
+def _picture(storage: BaseStorage, study_id: int, number: int) -> str | None:
+    try:
+        study = optuna.load_study(study_name=storage.get_study_name_from_id(study_id), storage=storage)
+    except KeyError:
+        return None
+    trial = next((t for t in study.get_trials(deepcopy=False) if t.number == number), None)
+    curve = None if trial is None else learning_curve(trial)
+    if trial is None or curve is None:
+        return None
+    best = next((t.number for t in best_trials(study, 1)), None)
+    state = "the best" if number == best else trial.state.name.lower()
+    title = f"Trial {number} ({state})"
+    epoch = trial.user_attrs.get("epoch") if trial.state != TrialState.FAIL else None
+    return curve_svg(curve, score_rule(study), epoch=epoch, title=title)
+
+
+def _save_note(study: optuna.Study, words: str, *, trial: Trial | FrozenTrial | None = None) -> None:
+    # The public save_note refuses finished trials though their notes, kept with the study, can be written.
+    target: Any = study if trial is None else _NoteTarget(study, trial)
+    optuna_dashboard.save_note(target, words)
+
+
+class _NoteTarget:
+    """What save_note reads of a trial."""
+
+    def __init__(self, study: optuna.Study, trial: Trial | FrozenTrial) -> None:
+        self.study = study
+        self.storage = study._storage  # noqa: SLF001
+        self._trial_id = trial._trial_id  # noqa: SLF001

@@ -1,0 +1,274 @@
+"""Plotly figures of trials: learning curves with their gap, accuracy against gap.
+
+Every function returns a figure for every study, an empty or a failed one too: where there is nothing to draw
+yet, the figure says so in words. Epochs are counted from 1, as people read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+import plotly.graph_objects as go
+from optuna.trial import FrozenTrial, TrialState
+from plotly.subplots import make_subplots
+
+from fmnist_sweep.records import FloatArray, LearningCurve
+from fmnist_sweep.reports.frames import best_trials, default_trial, learning_curve, score_rule
+from fmnist_sweep.reports.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    TEMPLATE,
+    TRIAL_COLORS,
+    UNITS,
+    VERMILION,
+    Unit,
+    hover,
+    line,
+    new_figure,
+    placeholder,
+    rounded,
+)
+from fmnist_sweep.score import ScoreRule
+
+
+def learning_curves(trial: FrozenTrial, rule: ScoreRule, *, title: str | None = None) -> go.Figure:
+    """Return one trial's train and validation scores by epoch, the gap between them shaded.
+
+    The part of the gap within the tolerance is grey, the part that costs score is orange.
+
+    Args:
+        trial: A trial of any state.
+        rule: Names the metric and the tolerance.
+        title: By default the trial's number and its score.
+    """
+    curve = learning_curve(trial)
+    heading = f"Trial {trial.number}" if title is None else title
+    if curve is None:
+        return placeholder(f"Trial {trial.number} trained no epoch.", title=heading)
+    unit = UNITS[rule.metric]
+    x = list(range(1, len(curve) + 1))
+    train, val = _shown(curve, "train", unit), _shown(curve, "val", unit)
+    # Cross-entropy is better when lower, so there the tolerated part lies below the validation curve.
+    sign = 1 if rule.metric == "accuracy" else -1
+    gap = np.maximum(0.0, sign * (train - val))
+    tolerated = val + sign * np.minimum(gap, unit.factor * rule.tolerance)
+    figure = new_figure(heading, x="epoch", y=unit.axis(""))
+    free = f"gap up to {unit.tolerance(rule.tolerance)}, free"
+    figure.add_traces(
+        [
+            line(x, val, color=BLUE, showlegend=False, hoverinfo="skip"),
+            _fill(x, tolerated, "rgba(128,134,145,0.28)", free),
+            _fill(x, val + sign * gap, "rgba(230,159,0,0.38)", "gap that costs"),
+            line(x, train, color=VERMILION, name="training", width=2),
+            line(x, val, color=BLUE, name="validation", width=2.5),
+        ]
+    )
+    epoch = trial.user_attrs.get("epoch")
+    if epoch is not None and epoch < len(curve):
+        figure.add_vline(x=epoch + 1, line={"dash": "dot", "color": GREY, "width": 1.5})
+        figure.add_trace(
+            go.Scatter(
+                x=[epoch + 1, epoch + 1],
+                y=[float(train[epoch]), float(val[epoch])],
+                mode="markers",
+                marker={"size": 10, "color": [VERMILION, BLUE], "line": {"width": 2, "color": "white"}},
+                name=f"scored epoch {epoch + 1}",
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+        words = f"scored epoch {epoch + 1}: gap {unit.show(float(rule.gaps(curve)[epoch]), gap=True)}"
+        right = epoch + 1 > 0.6 * len(curve)
+        figure.add_annotation(
+            x=epoch + 1,
+            y=0.02 if sign > 0 else 0.98,
+            yref="paper",
+            text=words,
+            showarrow=False,
+            xanchor="right" if right else "left",
+            xshift=-6 if right else 6,
+            yanchor="bottom" if sign > 0 else "top",
+            font={"size": 12},
+        )
+    figure.update_layout(hovermode="x unified")
+    figure.update_xaxes(dtick=_tick(len(curve)))
+    return figure
+
+
+def best_curves(study: optuna.Study, *, n: int = 5) -> go.Figure:
+    """Return the best trials' validation scores by epoch, and their gaps below on the same epochs."""
+    rule = score_rule(study)
+    unit = UNITS[rule.metric]
+    trials = [t for t in best_trials(study, n) if learning_curve(t) is not None]
+    heading = f"The best {len(trials)} trials" if len(trials) > 1 else "The best trial"
+    if not trials:
+        return placeholder("No trial is complete yet.", title="The best trials")
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.58, 0.42])
+    longest = 0
+    for color, trial in zip(_cycle(len(trials)), trials, strict=True):
+        curve = learning_curve(trial)
+        if curve is None:
+            continue
+        longest = max(longest, len(curve))
+        x = list(range(1, len(curve) + 1))
+        name, epoch = f"trial {trial.number}", trial.user_attrs.get("epoch", 0)
+        for row, y in ((1, _shown(curve, "val", unit)), (2, unit.factor * rule.gaps(curve))):
+            trace = line(x, y, color=color, name=name, legendgroup=name, showlegend=row == 1, width=2)
+            figure.add_trace(trace, row=row, col=1)
+            dot = go.Scatter(
+                x=[epoch + 1],
+                y=[float(y[epoch])],
+                mode="markers",
+                marker={"size": 9, "color": color, "line": {"width": 1.5, "color": "white"}},
+                legendgroup=name,
+                showlegend=False,
+                hoverinfo="skip",
+            )
+            figure.add_trace(dot, row=row, col=1)
+    figure.add_hline(
+        y=unit.factor * rule.tolerance,
+        row=2,
+        col=1,
+        line={"dash": "dash", "color": GREY, "width": 1.5},
+        annotation={"text": "tolerance", "font": {"size": 11}},
+        annotation_position="top left",
+    )
+    figure.update_layout(template=TEMPLATE, title={"text": heading}, hovermode="x unified", height=520)
+    figure.update_xaxes(dtick=_tick(longest))
+    figure.update_xaxes(title_text="epoch (dots: scored epochs)", row=2, col=1)
+    figure.update_yaxes(title_text=unit.axis("validation"), row=1, col=1)
+    figure.update_yaxes(title_text=f"gap ({unit.gap})", row=2, col=1)
+    return figure
+
+
+def accuracy_against_gap(study: optuna.Study) -> go.Figure:
+    """Return each trial's validation score against its gap at the scored epoch, with the front.
+
+    The front joins the COMPLETE trials that no other beats in both. The dashed line holds every point with
+    the same penalised score as the best trial: above it would be better.
+    """
+    rule = score_rule(study)
+    unit = UNITS[rule.metric]
+    title = f"Validation {unit.name} against the gap"
+    key = f"val_{rule.metric}"
+    trials = [t for t in study.get_trials(deepcopy=False) if {key, "gap"} <= t.user_attrs.keys()]
+    complete = [t for t in trials if t.state == TrialState.COMPLETE]
+    pruned = [t for t in trials if t.state == TrialState.PRUNED]
+    if not trials:
+        return placeholder("No trial has been scored yet.", title=title)
+    figure = new_figure(
+        title, x=f"gap between training and validation ({unit.gap})", y=unit.axis("validation")
+    )
+
+    def points(some: Sequence[FrozenTrial], name: str, marker: Mapping[str, Any]) -> go.Scatter:
+        return go.Scatter(
+            x=[unit.factor * t.user_attrs["gap"] for t in some],
+            y=[unit.factor * t.user_attrs[key] for t in some],
+            mode="markers",
+            name=name,
+            marker=marker,
+            text=[hover(t, unit, key) for t in some],
+            hovertemplate="%{text}<extra></extra>",
+        )
+
+    if complete:
+        front = non_dominated(complete, rule)
+        figure.add_trace(
+            go.Scatter(
+                x=[unit.factor * t.user_attrs["gap"] for t in front],
+                y=[unit.factor * t.user_attrs[key] for t in front],
+                mode="lines",
+                name="front",
+                line={"color": GREEN, "width": 2, "shape": "hv"},
+                hoverinfo="skip",
+            )
+        )
+        best = best_trials(study, 1)[0]
+        _add_equal_score(figure, best, trials, rule, unit)
+    if pruned:
+        ring = {"symbol": "circle-open", "size": 8, "color": GREY, "line": {"width": 1.5}}
+        figure.add_trace(points(pruned, "pruned", ring))
+    if complete:
+        dots = {"size": 9, "color": BLUE, "opacity": 0.8, "line": {"width": 1, "color": "white"}}
+        figure.add_trace(points(complete, "complete", dots))
+        default = default_trial(study)
+        if default in complete:
+            cross = {"symbol": "x", "size": 12, "color": VERMILION, "line": {"width": 1, "color": "white"}}
+            figure.add_trace(points([default], f"default (trial {default.number})", cross))
+        star = {"symbol": "star", "size": 17, "color": ORANGE, "line": {"width": 1.5, "color": "#5c3d00"}}
+        figure.add_trace(points([best], f"best (trial {best.number})", star))
+    return figure
+
+
+def non_dominated(trials: Sequence[FrozenTrial], rule: ScoreRule) -> list[FrozenTrial]:
+    """Return the trials that no other beats in both validation score and gap, by rising gap."""
+    sign = 1 if rule.metric == "accuracy" else -1
+    front: list[FrozenTrial] = []
+    best = -np.inf
+
+    def value(trial: FrozenTrial) -> float:
+        return sign * float(trial.user_attrs[f"val_{rule.metric}"])
+
+    for trial in sorted(trials, key=lambda t: (t.user_attrs["gap"], -value(t))):
+        if value(trial) > best:
+            front.append(trial)
+            best = value(trial)
+    return front
+
+
+def _shown(curve: LearningCurve, part: str, unit: Unit) -> FloatArray:
+    return unit.factor * curve.values(f"{part}_{unit.metric}")
+
+
+def _fill(x: Sequence[int], y: FloatArray, color: str, name: str) -> go.Scatter:
+    return go.Scatter(
+        x=list(x),
+        y=rounded(y),
+        mode="lines",
+        line={"width": 0, "color": color},
+        fill="tonexty",
+        fillcolor=color,
+        name=name,
+        hoverinfo="skip",
+    )
+
+
+def _tick(n_epochs: int) -> int:
+    return next(step for step in (1, 2, 5, 10, 20, 50, 100, 1_000_000) if n_epochs <= 15 * step)
+
+
+def _cycle(n: int) -> list[str]:
+    return [TRIAL_COLORS[i % len(TRIAL_COLORS)] for i in range(n)]
+
+
+def _add_equal_score(
+    figure: go.Figure, best: FrozenTrial, trials: Sequence[FrozenTrial], rule: ScoreRule, unit: Unit
+) -> None:
+    if best.value is None or rule.min_val_accuracy is not None:
+        return
+    sign = 1 if rule.metric == "accuracy" else -1
+    gaps = [t.user_attrs["gap"] for t in trials]
+    low, high = min(*gaps, 0.0), max(*gaps, 2 * rule.tolerance)
+    x = [low, rule.tolerance, high]
+    y = [sign * (best.value + rule.penalty * max(0.0, gap - rule.tolerance)) for gap in x]
+    values = [t.user_attrs[f"val_{rule.metric}"] for t in trials]
+    figure.add_trace(
+        go.Scatter(
+            x=[unit.factor * v for v in x],
+            y=[unit.factor * v for v in y],
+            mode="lines",
+            name="same score as best",
+            line={"color": GREY, "width": 1.5, "dash": "dash"},
+            hoverinfo="skip",
+        )
+    )
+    # The line may climb out of sight; the points decide what is seen.
+    margin = 0.06 * ((max(values) - min(values)) or 0.01)
+    figure.update_yaxes(
+        range=[unit.factor * (min(values) - margin), unit.factor * (max(*values, y[1]) + 2 * margin)]
+    )

@@ -1,0 +1,378 @@
+"""The report: one static HTML page for all studies of a storage, which needs no network and no server."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.offline
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from optuna.trial import FrozenTrial, TrialState
+
+import fmnist_sweep
+from fmnist_sweep.errors import StorageError
+from fmnist_sweep.records import METRICS
+from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, learning_curves
+from fmnist_sweep.reports.frames import (
+    allowed_epochs,
+    best_trials,
+    default_trial,
+    hyperparameters,
+    learning_curve,
+    score_rule,
+    studies_frame,
+)
+from fmnist_sweep.reports.search_figures import importance, parallel_coordinates, score_history, slices
+from fmnist_sweep.reports.style import (
+    ABSENT,
+    TEMPLATE,
+    UNITS,
+    placeholder,
+    show_configuration,
+    show_score,
+    show_value,
+)
+from fmnist_sweep.reports.summary import scoring, summary
+
+N_BEST: Final = 5
+N_CURVES: Final = 12
+"""Trials whose learning curves can be chosen in the page."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    title: str
+    left: bool = False
+    wrap: bool = False
+
+
+@dataclass(frozen=True)
+class _Cell:
+    text: str
+    value: str = ""
+    href: str = ""
+
+
+def write_report(
+    studies: Iterable[optuna.Study], path: Path, *, storage: str = "studies.db", when: datetime | None = None
+) -> Path:
+    """Write the page, whole or not at all.
+
+    Args:
+        studies: All studies to show, in this order.
+        path: The file; its folder is made where it is missing.
+        storage: How the page names the storage.
+        when: Time of writing that the page shows; by default now.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        StorageError: The file can't be written.
+    """
+    page = render_report(
+        studies, storage=storage, when=datetime.now(UTC).astimezone() if when is None else when
+    )
+    write_atomically(path, page)
+    return path
+
+
+def render_report(studies: Iterable[optuna.Study], *, storage: str, when: datetime) -> str:
+    """Return the page as text."""
+    studies = list(studies)
+    figures: dict[str, go.Figure] = {}
+    sections = [_section(study, f"study-{i}", figures) for i, study in enumerate(studies)]
+    data = {
+        "template": TEMPLATE,
+        "figures": {name: _bare(figure) for name, figure in figures.items()},
+        "whatif": {s["id"]: s["whatif"]["data"] for s in sections if s["whatif"]},
+    }
+    environment = Environment(
+        loader=PackageLoader("fmnist_sweep.reports", "assets"), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template("report.html.j2").render(
+        storage=storage,
+        when=f"{when:%Y-%m-%d %H:%M %Z}".strip(),
+        version=fmnist_sweep.__version__,
+        sections=sections,
+        n_trials=sum(s["n_trials"] for s in sections),
+        comparison=_comparison(studies),
+        heights={name: figure.layout.height or 400 for name, figure in figures.items()},
+        data=embedded_json(data),
+        plotly=Markup(plotly.offline.get_plotlyjs()),  # noqa: S704 - the library's own script
+        **{name: _asset(file) for name, file in _ASSETS.items()},
+    )
+
+
+_ASSETS: Final = {"css": "report.css", "whatif_js": "whatif.js", "report_js": "report.js"}
+
+
+def _asset(name: str) -> Markup:
+    return Markup((resources.files("fmnist_sweep.reports") / "assets" / name).read_text("utf-8"))  # noqa: S704
+
+
+def embedded_json(data: Any) -> Markup:
+    """Return JSON that can stand inside a script element: no stored string can close it."""
+    written = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        written = written.replace(character, f"\\u{ord(character):04x}")
+    return Markup(written)  # noqa: S704 - made safe just above
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all; its folder is made where it is missing.
+
+    Raises:
+        StorageError: It can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(name).chmod(0o666 & ~umask)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path} can't be written: {error.strerror}; choose another place") from None
+
+
+def _bare(figure: go.Figure) -> dict[str, Any]:
+    # The page holds the template once, and writes the titles itself.
+    written: dict[str, Any] = json.loads(figure.to_json())
+    layout = written["layout"]
+    layout.pop("template", None)
+    if layout.pop("title", None) and "margin" not in layout:
+        layout["margin"] = {"t": 12}
+    return {"data": written["data"], "layout": layout}
+
+
+def _section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> dict[str, Any]:
+    rule = score_rule(study)
+    best = [t for t in best_trials(study, N_CURVES) if learning_curve(t) is not None]
+    default = default_trial(study)
+    shown = [*best, *([default] if default is not None and default not in best else [])]
+    drawn = {
+        "gap": accuracy_against_gap(study),
+        "best": best_curves(study),
+        "importance": importance(study),
+        "history": score_history(study),
+        "parallel": parallel_coordinates(study),
+    }
+    figures.update({f"{key}-{name}": figure for name, figure in drawn.items()})
+    curves = []
+    for i, trial in enumerate(shown):
+        # The first one is what the page opens with.
+        name = f"{key}-curve" if i == 0 else f"{key}-curve-{trial.number}"
+        figures[name] = learning_curves(trial, rule)
+        curves.append({"figure": name, "label": _curve_label(trial, i, default)})
+    if not shown:
+        figures[f"{key}-curve"] = placeholder("No trial is complete yet.", title="Learning curves")
+    pieces = []
+    for i, (name, figure) in enumerate(slices(study).items()):
+        figures[f"{key}-slice-{i}"] = figure
+        pieces.append({"id": f"{key}-slice-{i}", "name": name})
+    return {
+        "id": key,
+        "name": study.study_name,
+        "n_trials": len(study.get_trials(deepcopy=False)),
+        "scoring": scoring(study),
+        "summary": summary(study),
+        "facts": _facts(study),
+        "best": _best_table(study),
+        "curves": curves,
+        "titles": {name: figure.layout.title.text for name, figure in drawn.items()},
+        "slices": pieces,
+        "whatif": _whatif(study),
+        "failures": _failures(study),
+        "provenance": _provenance(study),
+        "config": json.dumps(study.user_attrs.get("config", {}), indent=2),
+    }
+
+
+def _curve_label(trial: FrozenTrial, place: int, default: FrozenTrial | None) -> str:
+    label = f"trial {trial.number}"
+    if place == 0:
+        label += ", the best"
+    return f"{label}, the default configuration" if trial == default else label
+
+
+def _facts(study: optuna.Study) -> list[dict[str, str]]:
+    unit = UNITS[score_rule(study).metric]
+    best = next(iter(best_trials(study, 1)), None)
+    if best is None:
+        return []
+    default, attrs = default_trial(study), best.user_attrs
+
+    def fact(name: str, shown: str) -> dict[str, str]:
+        value, _, of = shown.partition(" ")
+        return {"name": name, "value": value, "unit": of}
+
+    facts = [
+        fact("best score", show_score(best.value)),
+        fact(f"validation {unit.name}", unit.show(attrs.get(f"val_{unit.metric}"))),
+        fact(f"training {unit.name}", unit.show(attrs.get(f"train_{unit.metric}"))),
+        fact("gap", unit.show(attrs.get("gap"), gap=True)),
+    ]
+    if default is not None and default.value is not None and best.value is not None:
+        facts.append(fact("score over the default", unit.show(best.value - default.value, signed=True)))
+    return facts
+
+
+def _comparison(studies: Sequence[optuna.Study]) -> dict[str, Any]:
+    titles = ["study", "model", "score", "validation accuracy", "training accuracy", "gap", "epoch"]
+    titles += ["parameters", "over the default", "trials", "pruned", "failed", "time"]
+    columns = [_Column(title, left=i < 2) for i, title in enumerate(titles)]
+    rows = []
+    for i, (study, row) in enumerate(zip(studies, studies_frame(studies).to_dict("records"), strict=True)):
+        unit, accuracy = UNITS[score_rule(study).metric], UNITS["accuracy"]
+        cells = [
+            _Cell(row["name"], row["name"], href=f"#study-{i}"),
+            _Cell(str(row["model"] or ABSENT), str(row["model"] or "")),
+            _number(row["score"], show_score(row["score"])),
+            _number(row["val_accuracy"], accuracy.show(row["val_accuracy"])),
+            _number(row["train_accuracy"], accuracy.show(row["train_accuracy"])),
+            _number(row["gap"], unit.show(row["gap"], gap=True)),
+            _number(row["epoch"], "" if pd.isna(row["epoch"]) else str(row["epoch"] + 1)),
+            _number(row["n_parameters"], "" if pd.isna(row["n_parameters"]) else f"{row['n_parameters']:,}"),
+            _number(row["difference"], unit.show(row["difference"], signed=True)),
+            *(_number(row[name], str(row[name])) for name in ("n_trials", "pruned", "failed")),
+            _number(row["seconds"], show_seconds(row["seconds"])),
+        ]
+        rows.append(list(zip(cells, columns, strict=True)))
+    return {"columns": columns, "rows": rows}
+
+
+def _best_table(study: optuna.Study) -> dict[str, Any] | None:
+    unit = UNITS[score_rule(study).metric]
+    trials = best_trials(study, N_BEST)
+    if not trials:
+        return None
+    titles = [
+        "trial",
+        "score",
+        f"validation {unit.name}",
+        f"training {unit.name}",
+        "gap",
+        "epoch",
+        "parameters",
+    ]
+    columns = [*map(_Column, [*titles, "time"]), _Column("configuration", left=True, wrap=True)]
+    rows = []
+    for trial in trials:
+        attrs = trial.user_attrs
+        texts = [
+            str(trial.number),
+            show_score(trial.value),
+            unit.show(attrs.get(f"val_{unit.metric}")),
+            unit.show(attrs.get(f"train_{unit.metric}")),
+            unit.show(attrs.get("gap"), gap=True),
+            f"{attrs['epoch'] + 1} of {attrs.get('n_epochs', ABSENT)}" if "epoch" in attrs else ABSENT,
+            f"{attrs['n_parameters']:,}" if "n_parameters" in attrs else ABSENT,
+            show_seconds(attrs.get("seconds", math.nan)),
+            show_configuration(trial),
+        ]
+        rows.append(list(zip(map(_Cell, texts), columns, strict=True)))
+    return {"columns": columns, "rows": rows}
+
+
+def _failures(study: optuna.Study) -> dict[str, Any] | None:
+    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    if not failed:
+        return None
+    columns = [_Column("trial"), _Column("reason", True, True), _Column("configuration", True, True)]
+    rows = []
+    for trial in failed:
+        reason = trial.user_attrs.get("fail_reason", "no reason was stored")
+        cells = [_Cell(str(trial.number)), _Cell(reason), _Cell(show_configuration(trial))]
+        rows.append(list(zip(cells, columns, strict=True)))
+    return {"columns": columns, "rows": rows}
+
+
+def _whatif(study: optuna.Study) -> dict[str, Any] | None:
+    rule = score_rule(study)
+    unit = UNITS[rule.metric]
+    trials = []
+    for trial in best_trials(study):
+        curve = learning_curve(trial)
+        if curve is not None:
+            trials.append(
+                {
+                    "number": trial.number,
+                    "n_parameters": trial.user_attrs.get("n_parameters"),
+                    "configuration": ", ".join(
+                        f"{k} {show_value(v)}" for k, v in hyperparameters(trial).items()
+                    ),
+                    "curve": {name: curve.values(name).tolist() for name in METRICS},
+                }
+            )
+    if not trials:
+        return None
+    tolerance = unit.factor * rule.tolerance
+    step = 0.1 if rule.metric == "accuracy" else 0.005
+    return {
+        "n": len(trials),
+        "penalty": f"{rule.penalty:g}",
+        "tolerance": f"{tolerance:g}",
+        "step": step,
+        "max_penalty": f"{max(5.0, 2 * rule.penalty):g}",
+        "max_tolerance": f"{max(50 * step, 2 * tolerance):g}",
+        "epoch_rule": rule.epoch_rule,
+        "data": {
+            "rule": asdict(rule),
+            "unit": {**asdict(unit), "name": unit.name},
+            "allowed": allowed_epochs(study),
+            "own": trials[0]["number"],
+            "trials": trials,
+        },
+    }
+
+
+def _provenance(study: optuna.Study) -> list[tuple[str, str]]:
+    attrs = study.user_attrs
+    data: Mapping[str, Any] = attrs.get("data", {})
+    versions: Mapping[str, str] = attrs.get("versions", {})
+    rows = [
+        ("model", attrs.get("model_path")),
+        ("data", f"{data['name']}, {data.get('n_train')} training images" if "name" in data else None),
+        ("data digest", attrs.get("data_digest")),
+        ("configuration digest", attrs.get("config_digest")),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+    ]
+    return [(name, str(value)) for name, value in rows if value]
+
+
+def _number(value: Any, shown: str) -> _Cell:
+    missing = value is None or bool(pd.isna(value))
+    return _Cell(ABSENT) if missing else _Cell(shown, str(value))
+
+
+def show_seconds(seconds: float) -> str:
+    """Return a length of time for people.
+
+    Example:
+        >>> [show_seconds(s) for s in (9.6, 75, 4000)]
+        ['10 s', '1 min 15 s', '1 h 6 min']
+    """
+    if math.isnan(seconds):
+        return ABSENT
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,255 @@
+"""Plotly figures of a search: scores by trial, importance, configurations side by side, slices."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import optuna
+import plotly.graph_objects as go
+from optuna.trial import FrozenTrial, TrialState
+
+from fmnist_sweep.records import Scalar
+from fmnist_sweep.reports.frames import best_trials, default_trial, score_rule
+from fmnist_sweep.reports.style import (
+    ABSENT,
+    BLUE,
+    GAP_SCALE,
+    ORANGE,
+    SCORE_SCALE,
+    TEMPLATE,
+    UNITS,
+    VERMILION,
+    hover,
+    line,
+    new_figure,
+    placeholder,
+    rounded,
+    show_value,
+)
+
+MIN_FOR_IMPORTANCE: Final = 5
+"""With fewer COMPLETE trials an importance is noise."""
+
+
+def score_history(study: optuna.Study) -> go.Figure:
+    """Return the scores in the order of the trials, with the best so far."""
+    unit = UNITS[score_rule(study).metric]
+    title = "Score by trial"
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not trials:
+        return placeholder("No trial is complete yet.", title=title)
+    values = np.array([t.value for t in trials], dtype=np.float64)
+    numbers = [t.number for t in trials]
+    figure = new_figure(title, x="trial", y="score")
+    figure.add_trace(
+        go.Scatter(
+            x=numbers,
+            y=values.tolist(),
+            mode="markers",
+            name="score",
+            marker={"size": 8, "color": BLUE, "opacity": 0.75},
+            text=[hover(t, unit, f"val_{unit.metric}") for t in trials],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )
+    best = line(numbers, np.maximum.accumulate(values), color=ORANGE, name="best so far", width=2.5)
+    figure.add_trace(best.update(line={"shape": "hv"}, mode="lines"))
+    default = default_trial(study)
+    if default is not None and default.value is not None:
+        figure.add_hline(
+            y=default.value,
+            line={"dash": "dash", "color": VERMILION, "width": 1.5},
+            annotation={"text": "default configuration", "font": {"size": 11}},
+            annotation_position="bottom right",
+        )
+    return figure
+
+
+def importance(study: optuna.Study) -> go.Figure:
+    """Return how much each hyperparameter decided whether a trial's score was good (PED-ANOVA)."""
+    title = "What mattered"
+    trials = [t for t in best_trials(study) if t.params]
+    if len(trials) < MIN_FOR_IMPORTANCE or len({t.value for t in trials}) < 2:
+        return placeholder(
+            f"Importance needs {MIN_FOR_IMPORTANCE} complete trials with different scores.", title=title
+        )
+    with warnings.catch_warnings():
+        # Optuna warns of parameters too rarely seen to be judged; they are left out or get 0.
+        warnings.simplefilter("ignore", UserWarning)
+        shares = optuna.importance.get_param_importances(bare_study(study))
+    if not shares:
+        return placeholder("No hyperparameter varied.", title=title)
+    names = list(reversed(shares))
+    figure = new_figure(title, x="share of the importance (%)", y="")
+    figure.add_trace(
+        go.Bar(
+            x=[100 * float(shares[name]) for name in names],
+            y=names,
+            orientation="h",
+            marker={"color": BLUE},
+            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+        )
+    )
+    figure.update_layout(height=120 + 26 * len(names), showlegend=False, bargap=0.35)
+    return figure
+
+
+def parallel_coordinates(study: optuna.Study) -> go.Figure:
+    """Return the COMPLETE trials as lines over their hyperparameters, gap and score.
+
+    Axes are logarithmic where the search was. A value that a trial does not have (its condition did not
+    hold) stands below the axis's others, at an en dash.
+    """
+    unit = UNITS[score_rule(study).metric]
+    title = "Configurations side by side"
+    trials = best_trials(study)
+    names = searched_names(trials)
+    if len(trials) < 2 or not names:
+        return placeholder("This needs two complete trials with different configurations.", title=title)
+    scores = [float(t.value or 0.0) for t in trials]
+    gaps = [unit.factor * t.user_attrs.get("gap", 0.0) for t in trials]
+    dimensions: list[dict[str, Any]] = [_dimension(name, trials) for name in names]
+    dimensions.append({"label": f"gap ({unit.gap})", "values": rounded(gaps), "tickformat": ".3~g"})
+    dimensions.append({"label": "score", "values": rounded(scores), "tickformat": ".4~g"})
+    figure = go.Figure(
+        go.Parcoords(
+            # Drawn in this order, so that the best lie on top.
+            dimensions=[{**d, "values": list(reversed(d["values"]))} for d in dimensions],
+            line={
+                "color": list(reversed(rounded(scores))),
+                "colorscale": SCORE_SCALE,
+            },
+            labelangle=-15,
+            labelside="bottom",
+            # The ticks tell the ends already.
+            rangefont={"size": 1, "color": "rgba(0,0,0,0)"},
+        )
+    )
+    margin = {"l": 72, "r": 48, "t": 40, "b": 96}
+    figure.update_layout(template=TEMPLATE, title={"text": title}, height=440, margin=margin)
+    return figure
+
+
+def _dimension(name: str, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
+    values = [t.params.get(name) for t in trials]
+    present = [v for v in values if v is not None]
+    first = next(t for t in trials if name in t.params)
+    if is_numeric(present):
+        log = _is_log(first, name)
+        places = [None if v is None else (math.log10(v) if log else float(v)) for v in values]
+        ends = [p for p in places if p is not None]
+        low, high = min(ends), max(ends)
+        ticks = np.linspace(low, high, 4).tolist()
+        texts = [show_value(_like(present[0], 10**tick if log else tick)) for tick in ticks]
+    else:
+        known = sorted({show_value(v) for v in present})
+        places = [None if v is None else float(known.index(show_value(v))) for v in values]
+        low, high, ticks, texts = 0.0, float(len(known) - 1), list(map(float, range(len(known)))), known
+    if None in places:
+        low -= 0.15 * ((high - low) or 1.0)
+        ticks, texts = [low, *ticks], [ABSENT, *texts]
+    return {
+        "label": name,
+        "values": [round(low if p is None else p, 6) for p in places],
+        "range": [low, high if high > low else low + 1.0],
+        "tickvals": ticks,
+        "ticktext": texts,
+    }
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    tens = [10.0**power for power in powers if low <= 10.0**power <= high]
+    if len(tens) >= 3:
+        return tens
+    steps = [m * 10.0**power for power in powers for m in (1, 2, 5)]
+    return [step for step in steps if low <= step <= high] or [low, high]
+
+
+def _like(value: Scalar, number: float) -> Scalar:
+    return round(number) if isinstance(value, int) else number
+
+
+def slices(study: optuna.Study) -> dict[str, go.Figure]:
+    """Return, for each searched hyperparameter, the score over its values, coloured by the gap."""
+    unit = UNITS[score_rule(study).metric]
+    trials = best_trials(study)
+    gaps = [unit.factor * t.user_attrs.get("gap", np.nan) for t in trials]
+    limits = (min(gaps, default=0.0), max(gaps, default=1.0))
+    figures = {}
+    for name in searched_names(trials):
+        some = [(t, gap) for t, gap in zip(trials, gaps, strict=True) if name in t.params]
+        values = [t.params[name] for t, _ in some]
+        figure = new_figure(None, x=name, y="score")
+        figure.add_trace(
+            go.Scatter(
+                x=values if is_numeric(values) else [show_value(v) for v in values],
+                y=[t.value for t, _ in some],
+                mode="markers",
+                marker={
+                    "size": 8,
+                    "color": [gap for _, gap in some],
+                    "colorscale": GAP_SCALE,
+                    "cmin": limits[0],
+                    "cmax": limits[1],
+                    "line": {"width": 0.5, "color": "white"},
+                },
+                text=[hover(t, unit, f"val_{unit.metric}") for t, _ in some],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+        if not is_numeric(values):
+            figure.update_xaxes(type="category")
+        elif _is_log(some[0][0], name):
+            ticks = _log_ticks(min(values), max(values))
+            figure.update_xaxes(
+                type="log", tickvals=ticks, ticktext=[f"{tick:g}".replace("e-0", "e-") for tick in ticks]
+            )
+        elif isinstance(values[0], int) and max(values) - min(values) <= 8:
+            figure.update_xaxes(dtick=1)
+        figure.update_layout(height=240, showlegend=False, margin={"l": 48, "r": 8, "t": 8, "b": 44})
+        figures[name] = figure
+    return figures
+
+
+def searched_names(trials: Sequence[FrozenTrial]) -> list[str]:
+    """Return the drawn parameters that took two values or more, in the order first seen."""
+    names = dict.fromkeys(name for t in sorted(trials, key=lambda t: t.number) for name in t.params)
+    return [n for n in names if len({repr(t.params[n]) for t in trials if n in t.params}) > 1]
+
+
+def bare_study(study: optuna.Study) -> optuna.Study:
+    """Return a copy in memory without attributes: Optuna's figures write those into every hover text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        try:
+            copy = optuna.create_study(study_name=study.study_name, direction=study.direction)
+        finally:
+            optuna.logging.set_verbosity(verbosity)
+        for trial in study.get_trials(deepcopy=False):
+            # A stand-in for each unfinished trial keeps the numbers as they are.
+            done = trial.state == TrialState.COMPLETE
+            copy.add_trial(
+                optuna.create_trial(
+                    state=TrialState.COMPLETE if done else TrialState.FAIL,
+                    value=trial.value if done else None,
+                    params=trial.params if done else {},
+                    distributions=trial.distributions if done else {},
+                )
+            )
+    return copy
+
+
+def is_numeric(values: Sequence[Any]) -> bool:
+    """Return whether all values are numbers, so that they have an order; booleans are choices."""
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+
+
+def _is_log(trial: FrozenTrial, name: str) -> bool:
+    return bool(getattr(trial.distributions[name], "log", False))

@@ -1,0 +1,70 @@
+"""What came of a study, in sentences: for the report and for the dashboard's note."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from fmnist_sweep.reports.frames import best_trials, default_trial, score_rule
+from fmnist_sweep.reports.style import UNITS, Unit, show_score
+
+
+def summary(study: optuna.Study) -> list[str]:
+    """Return what came of a study: its best trial, the baseline, the trials that did not complete."""
+    rule = score_rule(study)
+    unit = UNITS[rule.metric]
+    best = next(iter(best_trials(study, 1)), None)
+    if best is None:
+        return ["No trial is complete yet.", *_others(study)]
+    where = f"after epoch {best.user_attrs['epoch'] + 1}" if "epoch" in best.user_attrs else "at the end"
+    sentences = [
+        f"The best is trial {best.number}, score {show_score(best.value)} {where}: {_numbers(best, unit)}."
+    ]
+    default = default_trial(study)
+    if default is not None and default.number == best.number:
+        sentences.append("It is the model's default configuration: nothing tried so far beats it.")
+    elif default is not None and default.value is not None and best.value is not None:
+        sentences.append(
+            f"The default configuration (trial {default.number}) scores {show_score(default.value)}: "
+            f"{_numbers(default, unit)}; "
+            f"the difference is {unit.show(best.value - default.value, signed=True)}."
+        )
+    return [*sentences, *_others(study)]
+
+
+def scoring(study: optuna.Study) -> str:
+    """Return the study's score rule as one line of arithmetic.
+
+    Example:
+        ``score = validation accuracy - 1 x the gap beyond 1 point, at each trial's best epoch``
+    """
+    rule = score_rule(study)
+    unit = UNITS[rule.metric]
+    value = f"validation {unit.name}" if rule.metric == "accuracy" else f"minus validation {unit.name}"
+    penalty = f" \N{MINUS SIGN} {rule.penalty:g} \N{MULTIPLICATION SIGN} the gap beyond "
+    epoch = "at each trial's best epoch" if rule.epoch_rule == "best" else "after each trial's last epoch"
+    floor = "" if rule.min_val_accuracy is None else f", with a floor of {100 * rule.min_val_accuracy:g} %"
+    cost = f"{penalty}{unit.tolerance(rule.tolerance)}" if rule.penalty else ""
+    return f"score = {value}{cost}, {epoch}{floor}"
+
+
+def _numbers(trial: FrozenTrial, unit: Unit) -> str:
+    attrs = trial.user_attrs
+    val, train = (unit.show(attrs.get(f"{part}_{unit.metric}")) for part in ("val", "train"))
+    words = f"validation {unit.name} {val}, training {train}, gap {unit.show(attrs.get('gap'), gap=True)}"
+    size = attrs.get("n_parameters")
+    return words if size is None else f"{words}, {size:,} parameters"
+
+
+def _others(study: optuna.Study) -> list[str]:
+    states = [t.state for t in study.get_trials(deepcopy=False)]
+    words = {
+        TrialState.COMPLETE: "complete",
+        TrialState.PRUNED: "pruned",
+        TrialState.FAIL: "failed",
+        TrialState.RUNNING: "running",
+        TrialState.WAITING: "waiting",
+    }
+    counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
+    noun = "trial" if len(states) == 1 else "trials"
+    return [f"{len(states)} {noun}: {', '.join(counts)}."] if states else []

@@ -1,0 +1,245 @@
+"""Studies as a sweep stores them, with learning curves written by hand: nothing is trained."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+
+from fmnist_sweep.records import EpochScores, LearningCurve
+from fmnist_sweep.score import ScoreRule
+
+SPACE: dict[str, Any] = {
+    "learning_rate": {"type": "float", "low": 1e-5, "high": 1e-2, "log": True},
+    "l2": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+    "activation": {"type": "choice", "choices": ["relu", "tanh", "elu"]},
+    "batch_size": {"type": "fixed", "value": 32},
+    "depth": {"type": "int", "low": 1, "high": 3},
+    "units_1": {"type": "int", "low": 16, "high": 512, "log": True},
+    "units_2": {"type": "int", "low": 16, "high": 512, "log": True, "when": {"depth": [2, 3]}},
+    "units_3": {"type": "int", "low": 16, "high": 512, "log": True, "when": {"depth": [3]}},
+    "epochs": {"type": "int", "low": 3, "high": 20},
+}
+DISTRIBUTIONS: dict[str, BaseDistribution] = {
+    "learning_rate": FloatDistribution(1e-5, 1e-2, log=True),
+    "l2": FloatDistribution(1e-6, 1e-2, log=True),
+    "activation": CategoricalDistribution(("relu", "tanh", "elu")),
+    "depth": IntDistribution(1, 3),
+    "units_1": IntDistribution(16, 512, log=True),
+    "units_2": IntDistribution(16, 512, log=True),
+    "units_3": IntDistribution(16, 512, log=True),
+}
+
+
+def config(name: str = "dense", **score: Any) -> dict[str, Any]:
+    """Return a resolved sweep config as a study stores it."""
+    return {
+        "study": name,
+        "model": "dense",
+        "data": "fashion-mnist",
+        "tune_new_entries": False,
+        "space": SPACE,
+        "score": {
+            "metric": "accuracy",
+            "penalty": 1.0,
+            "tolerance": 0.01,
+            "epoch_rule": "best",
+            "min_val_accuracy": None,
+            **score,
+        },
+        "training": {
+            "seed": 0,
+            "batch_size": 32,
+            "n_val": 5000,
+            "split_seed": None,
+            "train_size": None,
+            "n_probe": 10000,
+            "patience": None,
+        },
+        "sampler": {"name": "tpe"},
+        "pruner": {"name": "median"},
+        "budget": {"trials": 30, "seconds": None, "epochs": None},
+    }
+
+
+def scripted_curve(final: float, overfit: float, *, n_epochs: int = 20, speed: float = 3.0) -> LearningCurve:
+    """Return a curve that rises to ``final`` validation accuracy while its gap grows to ``overfit``."""
+    rows = []
+    for e in range(n_epochs):
+        rise = 1 - math.exp(-(e + 1) / speed)
+        wobble = 0.002 * math.sin(3.1 * e + 40 * final)
+        val = final - 0.16 * (1 - rise) + wobble - 0.15 * overfit * (e / n_epochs) ** 3
+        train = min(1.0, final - 0.16 * (1 - rise) + overfit * ((e + 1) / n_epochs) ** 1.5)
+        rows.append(
+            EpochScores(
+                e,
+                round(train, 6),
+                round(1.2 * (1 - train), 6),
+                round(val, 6),
+                round(1.2 * (1 - val) + 2 * overfit * (e / n_epochs) ** 2, 6),
+                2.5,
+            )
+        )
+    return LearningCurve(tuple(rows))
+
+
+def params_of(i: int) -> dict[str, Any]:
+    """Return the i-th of an endless list of configurations of the conditional space."""
+    depth = 1 + i % 3
+    values: dict[str, Any] = {
+        "learning_rate": 10 ** (-5 + 3 * ((i * 0.618) % 1)),
+        "l2": 10 ** (-6 + 4 * ((i * 0.414) % 1)),
+        "activation": ("relu", "tanh", "elu")[(i * 2) % 3],
+        "depth": depth,
+    }
+    return {**values, **{f"units_{k}": 16 + (i * 37 * k) % 497 for k in range(1, depth + 1)}}
+
+
+def empty_study(storage: str | None, name: str = "dense", **score: Any) -> optuna.Study:
+    """Return a study with the attributes that a sweep writes when it starts."""
+    study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+    stored: dict[str, Any] = {
+        "config": config(name, **score),
+        "config_digest": "c0ffee" * 8,
+        "data_digest": "da7a" * 16,
+        "data": {
+            "name": "fashion-mnist",
+            "input_shape": [28, 28, 1],
+            "class_names": ["T-shirt/top", "Trouser"],
+            "n_train": 60000,
+        },
+        "versions": {"tensorflow": "2.21.0", "optuna": "5.0.0"},
+        "model_path": "fmnist_sweep.models:DenseModel",
+        "allowed_epochs": list(range(2, 20)) if score.get("epoch_rule", "best") == "best" else None,
+        "default_trial": 0,
+    }
+    for key, value in stored.items():
+        study.set_user_attr(key, value)
+    return study
+
+
+def add_trial(
+    study: optuna.Study,
+    params: dict[str, Any],
+    curve: LearningCurve | None,
+    *,
+    state: TrialState = TrialState.COMPLETE,
+    distributions: dict[str, BaseDistribution] | None = None,
+    **attrs: Any,
+) -> None:
+    """Add one trial as the search loop stores it."""
+    known = DISTRIBUTIONS if distributions is None else distributions
+    rule = ScoreRule(**study.user_attrs["config"]["score"])
+    stored: dict[str, Any] = {"hyperparameters": {**params, "batch_size": 32}}
+    value, reports = None, {}
+    if curve is not None:
+        scores = rule.scores(curve)
+        reports = {e: float(s) for e, s in enumerate(scores)}
+        stored["curve"] = curve.to_attribute()
+    if curve is not None and state in (TrialState.COMPLETE, TrialState.PRUNED):
+        epoch = rule.scored_epoch(curve, allowed=study.user_attrs["allowed_epochs"])
+        at = curve.epochs[epoch]
+        value = float(scores[epoch] if state == TrialState.COMPLETE else scores[-1])
+        stored |= {
+            "val_accuracy": at.val_accuracy,
+            "train_accuracy": at.train_accuracy,
+            "gap": float(rule.gaps(curve)[epoch]),
+            "val_cross_entropy": at.val_cross_entropy,
+            "train_cross_entropy": at.train_cross_entropy,
+            "epoch": epoch,
+            "n_epochs": len(curve),
+            "n_parameters": 10_000 + 300 * int(params.get("units_1", 100)),
+            "seconds": 2.5 * len(curve),
+            "peak_memory_mb": 640.0,
+            "seed": len(study.get_trials(deepcopy=False)),
+            "stopped_early": False,
+        }
+    with warnings.catch_warnings():
+        # Optuna warns of a pruned trial without a value in create_trial only.
+        warnings.simplefilter("ignore", UserWarning)
+        trial = optuna.create_trial(
+            state=state,
+            params=params,
+            distributions={name: known[name] for name in params},
+            value=value,
+            intermediate_values=reports,
+            user_attrs={**stored, **attrs},
+        )
+    study.add_trial(trial)
+
+
+def fill_study(study: optuna.Study, n: int = 24) -> None:
+    """Add complete, pruned, failed, running and waiting trials; trial 0 is the default configuration."""
+    for i in range(n):
+        overfit = 0.006 + 0.09 * ((i * 0.618 + 0.35) % 1)
+        curve = scripted_curve(0.862 + 0.025 * ((i * 0.37) % 1) + 0.35 * overfit, overfit, speed=2 + i % 4)
+        if i % 7 == 5:
+            short = LearningCurve(curve.epochs[: 4 + i % 3])
+            add_trial(study, params_of(i), short, state=TrialState.PRUNED)
+        elif i % 11 == 10:
+            add_trial(
+                study,
+                params_of(i),
+                LearningCurve(curve.epochs[:3]),
+                state=TrialState.FAIL,
+                fail_reason="val_cross_entropy is nan after epoch 4: the training diverged",
+                fail_detail="Traceback ...",
+            )
+        else:
+            add_trial(study, params_of(i), curve)
+    study.enqueue_trial(params_of(n))
+    study.add_trial(optuna.create_trial(state=TrialState.RUNNING, params={}, distributions={}))
+
+
+StudyMaker = Callable[..., optuna.Study]
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    """A study in memory with every kind of trial over a conditional space."""
+    made = empty_study(None)
+    fill_study(made)
+    return made
+
+
+@pytest.fixture
+def sqlite_study(tmp_path: Path) -> optuna.Study:
+    """A small study in the SQLite file ``studies.db`` of the test's folder."""
+    made = empty_study(f"sqlite:///{tmp_path / 'studies.db'}")
+    fill_study(made, 6)
+    return made
+
+
+@pytest.fixture
+def tiny_study() -> StudyMaker:
+    """Make a study in memory whose trials have the given (train, val) accuracies."""
+
+    def make(*curves: tuple[Sequence[float], Sequence[float]], **score: Any) -> optuna.Study:
+        made = empty_study(None, "tiny", **score)
+        made.set_user_attr("allowed_epochs", None)
+        for i, (train, val) in enumerate(curves):
+            add_trial(made, params_of(i), LearningCurve.from_scores(train=train, val=val))
+        return made
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna's log out of the tests' output."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    yield
+    optuna.logging.set_verbosity(before)

@@ -1,0 +1,136 @@
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import optuna
+import optuna_dashboard
+import pytest
+from made_studies import StudyMaker, fill_study, scripted_curve
+from optuna.storages import BaseStorage
+
+from fmnist_sweep.errors import StorageError
+from fmnist_sweep.reports import dashboard
+from fmnist_sweep.score import ScoreRule
+
+
+def get(app: Any, path: str, host: str = "127.0.0.1:8080") -> tuple[int, bytes]:
+    """Ask a WSGI app for a page; return its status and body."""
+    statuses: list[str] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> None:  # noqa: ARG001 - WSGI's signature
+        statuses.append(status)
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": host, "QUERY_STRING": ""}
+    environ |= {"SERVER_NAME": "127.0.0.1", "SERVER_PORT": "8080", "wsgi.url_scheme": "http"}
+    body = b"".join(app(environ, start_response))
+    return int(statuses[0].split()[0]), body
+
+
+@pytest.fixture
+def storage(study: optuna.Study) -> BaseStorage:
+    return study._storage
+
+
+def served(storage: BaseStorage, study: optuna.Study) -> Any:
+    with_api = dashboard.make_app(storage)
+    status, body = get(with_api, f"/api/studies/{study._study_id}")
+    assert status == 200
+    return json.loads(body)
+
+
+def test_attached_figures_are_served_once_however_often_they_are_attached(
+    study: optuna.Study, storage: BaseStorage
+) -> None:
+    """Attaching again replaces the figures and the summary."""
+    dashboard.attach_figures(study)
+    dashboard.attach_figures(study)
+    shown = served(storage, study)
+    assert sorted(g["id"] for g in shown["plotly_graph_objects"]) == sorted(dashboard.FIGURES)
+    assert all(json.loads(g["graph_object"])["data"] for g in shown["plotly_graph_objects"])
+    assert "The best is trial" in shown["note"]["body"]
+
+
+def test_every_finished_trial_with_a_curve_gets_a_note(study: optuna.Study, storage: BaseStorage) -> None:
+    """Trials that finished before get a note too; those that trained no epoch have none."""
+    dashboard.attach_figures(study)
+    notes = {t["number"]: t["note"]["body"] for t in served(storage, study)["trials"]}
+    for trial in study.get_trials(deepcopy=False):
+        drawn = "curve" in trial.user_attrs
+        assert (f"/learning-curves/{study._study_id}/{trial.number}.svg" in notes[trial.number]) == drawn
+
+
+def test_a_note_written_before_tell_is_kept(study: optuna.Study) -> None:
+    """The search can attach a curve to the trial it is about to finish, and it is not written again."""
+    trial = study.ask({})
+    dashboard.attach_to_trial(study, trial, scripted_curve(0.88, 0.02), ScoreRule(), epoch=4)
+    study.tell(trial, 0.5)
+    dashboard.attach_figures(study)
+    attributes = study._storage.get_study_system_attrs(study._study_id)
+    assert attributes[f"dashboard:{trial._trial_id}:note_ver"] == 1
+    assert "epoch 5 of 20" in optuna_dashboard.get_note(trial)
+
+
+def test_a_trials_picture_is_served_and_unknown_ones_are_not_found(
+    study: optuna.Study, storage: BaseStorage
+) -> None:
+    """The address in a note gives the curve as SVG; a trial without one is not found."""
+    app = dashboard.make_app(storage)
+    status, body = get(app, f"/learning-curves/{study._study_id}/0.svg")
+    assert status == 200
+    assert body.startswith(b"<svg")
+    waiting = len(study.get_trials(deepcopy=False)) - 2
+    for path in (f"{study._study_id}/{waiting}", f"{study._study_id}/999", "999/0"):
+        assert get(app, f"/learning-curves/{path}.svg")[0] == 404
+
+
+def test_a_local_dashboard_answers_no_other_name(storage: BaseStorage) -> None:
+    """A web page that points its own host name at this machine can't read or delete studies."""
+    app = dashboard.make_app(storage)
+    assert get(app, "/api/studies", host="evil.example")[0] == 403
+    assert get(app, "/api/studies", host="localhost:8080")[0] == 200
+
+
+def test_the_note_tells_score_gap_and_curve_in_words() -> None:
+    """A note can be read without the picture."""
+    note = dashboard.trial_note(scripted_curve(0.88, 0.05), ScoreRule(), epoch=7)
+    assert "at epoch 8 of 20" in note
+    assert "tolerance 1 point, penalty 1" in note
+    assert note.count("\N{FULL BLOCK}") >= 3
+
+
+def test_a_port_that_was_asked_for_is_taken_or_an_error(storage: BaseStorage) -> None:
+    """A busy port is an error when it was asked for, and passed over when it was not."""
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        with pytest.raises(StorageError, match=f"port {port} is taken"):
+            dashboard.make_app_server(storage, host="127.0.0.1", port=port)
+    here: dict[str, Any] = {"host": "127.0.0.1", "port": None}
+    with (
+        dashboard.make_app_server(storage, **here) as first,
+        dashboard.make_app_server(storage, **here) as second,
+    ):
+        assert first.server_port != second.server_port
+
+
+def test_a_host_that_is_not_this_machines_is_an_error(storage: BaseStorage) -> None:
+    """An address that can't be listened on says so."""
+    with pytest.raises(StorageError, match="can't listen"):
+        dashboard.make_app_server(storage, host="192.0.2.1", port=8080)
+
+
+def test_a_missing_storage_is_not_created(tmp_path: Path) -> None:
+    """The dashboard shows what is there and makes no file."""
+    with pytest.raises(StorageError, match="does not exist"):
+        dashboard.serve(f"sqlite:///{tmp_path / 'none.db'}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_in_memory_can_be_shown(tiny_study: StudyMaker) -> None:
+    """Notes and figures need no database."""
+    study = tiny_study()
+    fill_study(study, 3)
+    dashboard.attach_figures(study)
+    assert optuna_dashboard.get_note(study).startswith("**tiny**")
