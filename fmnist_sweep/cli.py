@@ -86,8 +86,6 @@ def _run(config: SweepConfig, file: str, *, storage: str, workers: int | None, d
 
     # Optuna logs every study that it creates; the display says it better.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Optuna logs every study that it creates; the display says it better.
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     messages = Console(stderr=True)
     stop, progress = run_sweep(
         config,

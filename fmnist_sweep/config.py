@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from fmnist_sweep import catalog
 from fmnist_sweep.config_errors import describe
-from fmnist_sweep.data import check_source
+from fmnist_sweep.data import check_source, open_data
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
 from fmnist_sweep.errors import ConfigError, did_you_mean
-from fmnist_sweep.records import Scalar, SplitSpec
+from fmnist_sweep.records import DataRef, Scalar, SplitSpec
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.space import FixedParameter, Parameter, SearchSpace
 from fmnist_sweep.sweep_file import SweepFile
@@ -29,9 +29,7 @@ DECIDES: Final = ("model", "data", "space", "score", "training")
 
 _EXTRA_PACKAGES: Final = {"gp": ("torch", "scipy"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
 
-# What `validate` and the checks assume of images before the data are opened.
-_FASHION_SHAPE: Final = (28, 28, 1)
-_FASHION_CLASSES: Final = 10
+_FASHION_MNIST_IMAGES: Final = ((28, 28, 1), 10)
 
 _WITHOUT_WEIGHTS: Final = frozenset(
     {"learning_rate", "l2", "activation", "optimizer", "batch_size", "dropout", "epochs"}
@@ -47,11 +45,13 @@ class SweepConfig:
         model_space: The model's own space and defaults.
         space: What is searched: the model's own space with the file's entries in place. Parameters that
             neither names for searching are fixed at the model's default.
+        data: The data set, where it had to be opened to know its images; None for Fashion-MNIST.
     """
 
     file: SweepFile
     model_space: catalog.ModelSpace
     space: SearchSpace
+    data: DataRef | None = None
 
     @property
     def score_rule(self) -> ScoreRule:
@@ -90,14 +90,15 @@ class SweepConfig:
         return point if self.sampled_space.contains(point) else None
 
     def n_parameters_range(self) -> tuple[int, int] | None:
-        """Return the fewest and most weights over the corners of the space; None where it is unknown.
+        """Return the fewest and most weights over the corners of the space.
 
-        Computed for Fashion-MNIST's image shape; a user's own model tells what its builds have shown.
+        A user's own model tells what the builds that discovered its space have shown.
         """
         count = self.model_space.n_parameters
         if count is None:
             return self.model_space.seen_n_parameters
-        counts = [count(point, _FASHION_SHAPE, _FASHION_CLASSES) for point in _shapes(self.space)]
+        shape, n_classes = _images(self.data)
+        counts = [count(point, shape, n_classes) for point in _shapes(self.space)]
         return min(counts), max(counts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -161,8 +162,11 @@ def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
         problems += _space_name_problems(settings, own)
     if problems or file is None:
         raise ConfigError(where, problems)
+    # So does opening a user's own data, whose images decide what can be built.
+    data = None if file.data == FASHION_MNIST else open_data(file.data)
     if own is None:
-        own = catalog.model_space(file.model)
+        shape, n_classes = _images(data)
+        own = catalog.model_space(file.model, input_shape=shape, n_classes=n_classes)
         file, problems = _validate(settings, own)
         problems += _space_name_problems(settings, own)
         if problems or file is None:
@@ -170,7 +174,7 @@ def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
     space, problems = _resolve_space(file, own)
     if space is None or problems:
         raise ConfigError(where, problems)
-    config = SweepConfig(file, own, space)
+    config = SweepConfig(file, own, space, data)
     problems = [*_epochs_problems(config), *_fit_problems(config)]
     if file.sampler.name == "grid" and config.sampled_space.size == float("inf"):
         endless = [n for n in config.sampled_space if config.sampled_space[n].values() is None]
@@ -322,13 +326,19 @@ def _epochs_problems(config: SweepConfig) -> list[str]:
 
 def _fit_problems(config: SweepConfig) -> list[str]:
     check = config.model_space.problems
-    if check is None or config.file.data != FASHION_MNIST:
+    if check is None:
         return []
+    shape, _ = _images(config.data)
     for point in _shapes(config.space):
-        problems = check(point, _FASHION_SHAPE)
+        problems = check(point, shape)
         if problems:
             return [f"space: {problem}" for problem in problems]
     return []
+
+
+def _images(data: DataRef | None) -> tuple[tuple[int, ...], int]:
+    """Return the shape of one image and the number of classes."""
+    return _FASHION_MNIST_IMAGES if data is None else (data.input_shape, data.n_classes)
 
 
 def _shapes(space: SearchSpace) -> Iterator[dict[str, Scalar]]:

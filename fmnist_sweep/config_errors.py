@@ -67,6 +67,8 @@ def _line(details: Any, schema: type[BaseModel]) -> str:
         return (
             f"{where}: {given!r} can't be used; letters, digits, spaces and . _ + - are allowed, at most 100"
         )
+    if kind == "model_attributes_type" and "name" in models[0].model_fields:
+        return f'{where}: must be a table such as {{ name = "{_tags(loc, schema)[0]}" }}, got {given!r}'
     if kind in _MUST_BE:
         return f"{where}: must be {_MUST_BE[kind].format(**context)}, got {given!r}"
     return f"{where}: {details['msg']}, got {given!r}"

@@ -72,17 +72,14 @@ class Display:
         if self._console.is_terminal:
             self._live.update(self._panel(progress))
 
-    def _score(self, score: float) -> str:
-        return percent(score) if self._in_accuracy else f"{score:.4f}"
-
     def _gap(self, gap: float) -> str:
         return points(gap) if self._in_accuracy else f"{gap:+.4f}"
 
     def _line(self, progress: Progress, ended: EndedTrial) -> str:
-        value = "" if ended.value is None else f" score {self._score(ended.value)}"
+        value = "" if ended.value is None else f" score {ended.value:.4f}"
         reason = f": {ended.reason}" if ended.reason else ""
         best = progress.best
-        so_far = "" if best is None else f"; best {self._score(best.score)} (trial {best.number})"
+        so_far = "" if best is None else f"; best {best.score:.4f} (trial {best.number})"
         count = f"[{progress.n_done}/{progress.n_trials}] trial {ended.number} {ended.state.lower()}"
         return f"{count}{value}{reason}{so_far}; {self._times(progress)}"
 
@@ -114,7 +111,7 @@ class Display:
                 f"  trial {trial.number}",
                 total=trial.max_epochs,
                 completed=trial.n_epochs,
-                note="epochs" if trial.score is None else f"epochs, score {self._score(trial.score)}",
+                note="epochs" if trial.score is None else f"epochs, score {trial.score:.4f}",
             )
         return Group(bars, Text(self._best(progress)), Text(self._times(progress), style="dim"))
 
@@ -123,6 +120,6 @@ class Display:
         if best is None:
             return "best: no complete trial yet"
         return (
-            f"best: trial {best.number}, score {self._score(best.score)} (validation "
+            f"best: trial {best.number}, score {best.score:.4f} (validation "
             f"{percent(best.val_accuracy)}, gap {self._gap(best.gap)}, {best.n_epochs} epochs)"
         )

@@ -66,7 +66,7 @@ def run_sweep(
     if problems:
         raise ConfigError(config.file.study, problems)
     storage = open_storage(storage_url, create=True)
-    data_ref = data.open_data(config.file.data, data_dir=data_dir, say=console.print)
+    data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=console.print)
     problems = data.check_split(data_ref, config.split)
     if problems:
         raise ConfigError(config.file.study, [f"training: {problem}" for problem in problems])

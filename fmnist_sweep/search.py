@@ -322,11 +322,12 @@ class Search:
         self._n_done_now += 1
         self._ended = ended
         self._observer(self.progress())
-        for twin in self._twins.pop(ended.number, []):
+        # The longest first: one worker has become free, and the others then wait for that one.
+        for twin in sorted(self._twins.pop(ended.number, []), key=lambda twin: -twin.job.epochs):
             self._start(twin)
 
     def _put_back(self) -> None:
-        if self._live:
-            for number in self._engine.running:
-                self._engine.cancel(number)
-            put_back(self._study)
+        for number in self._engine.running:
+            self._engine.cancel(number)
+        # Also a trial that was asked for and whose draw was cut short.
+        put_back(self._study)

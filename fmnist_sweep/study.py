@@ -17,7 +17,7 @@ from typing import Any, Final
 import optuna
 import psutil
 import sqlalchemy.exc
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
 from fmnist_sweep import sampling
@@ -33,12 +33,10 @@ _RECORDED_PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner
 
 
 class _Connection(sqlite3.Connection):
-    """SQLite as a sweep needs it: Optuna sets no pragma, and a lock held over 5 s would kill the writer."""
+    """SQLite as a sweep needs it: Optuna sets no pragma."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Readers such as the dashboard don't block the writer, nor the writer them.
-        self.execute("PRAGMA journal_mode=WAL")
         self.execute("PRAGMA synchronous=NORMAL")
         self.execute("PRAGMA foreign_keys=ON")
 
@@ -50,7 +48,8 @@ def sqlite_path(url: str) -> Path | None:
 
 def safe_url(url: str) -> str:
     """Return a storage's address without its password."""
-    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:***@", url)
+    # Up to the last @, since a password may hold one.
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
 
 
 def open_storage(url: str, *, create: bool) -> RDBStorage:
@@ -68,21 +67,36 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
     path = sqlite_path(url)
     if path is not None:
         _check_sqlite_file(path, create=create)
+        # A lock held for longer than SQLite's own 5 s would kill the writer.
         connect_args = {"timeout": _BUSY_TIMEOUT_S, "factory": _Connection}
     elif "://" not in url:
         raise StorageError(f"storage {url!r} is no database address; write it as sqlite:///FILE.db")
+    # Tables are made in an empty file only: never between those of another program or another Optuna.
+    filled = path is not None and path.exists() and path.stat().st_size > 0
     try:
-        return RDBStorage(url, engine_kwargs={"connect_args": connect_args})
+        storage = RDBStorage(
+            url, engine_kwargs={"connect_args": connect_args}, skip_table_creation=filled or not create
+        )
+        if path is not None and create:
+            with storage.engine.connect() as connection:
+                # Stays with the file. Readers such as the dashboard don't block the writer, nor it them.
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
     except RuntimeError as error:
+        advice = _first_line(error).replace("$STORAGE_URL", safe_url(url))
         raise StorageError(
-            f"{safe_url(url)} holds tables of another Optuna version: {_first_line(error)} "
-            f"Keep a copy and run: optuna storage upgrade --storage {safe_url(url)}"
+            f"{safe_url(url)} holds tables of another Optuna version; keep a copy of it. {advice}"
+        ) from None
+    except optuna.exceptions.StorageInternalError as error:
+        # Its own text guesses; the database's error is behind it.
+        raise StorageError(
+            f"{safe_url(url)} holds no studies: {_first_line(error.__cause__ or error)}"
         ) from None
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError) as error:
         raise StorageError(f"{safe_url(url)} can't be opened: {_first_line(error)}") from None
+    return storage
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return safe_url(str(error).splitlines()[0]) if str(error) else type(error).__name__
 
 
@@ -107,12 +121,12 @@ def _check_sqlite_file(path: Path, *, create: bool) -> None:
         raise StorageError(f"{path} is not an SQLite database; choose another --storage")
 
 
-def study_names(storage: RDBStorage) -> list[str]:
+def study_names(storage: BaseStorage) -> list[str]:
     """Return the names of all studies, oldest first."""
     return optuna.get_all_study_names(storage)
 
 
-def load_study(storage: RDBStorage, name: str) -> optuna.Study:
+def load_study(storage: BaseStorage, name: str) -> optuna.Study:
     """Open a study for reading.
 
     Raises:
@@ -126,7 +140,7 @@ def load_study(storage: RDBStorage, name: str) -> optuna.Study:
         raise StudyNotFoundError(f"no study {name!r}{did_you_mean(name, names)} ({have})") from None
 
 
-def open_study(config: SweepConfig, data: DataRef, storage: RDBStorage) -> optuna.Study:
+def open_study(config: SweepConfig, data: DataRef, storage: BaseStorage) -> optuna.Study:
     """Create the study of a sweep, or go on with it.
 
     Sampler and pruner are always built from the config: a study that is opened without them gets Optuna's
@@ -241,8 +255,12 @@ def _is_alive(owner: Mapping[str, Any]) -> bool:
     if owner["host"] != socket.gethostname():
         return False
     try:
+        process = psutil.Process(owner["pid"])
+        if process.status() == psutil.STATUS_ZOMBIE:
+            # In a container nobody may ever collect what was killed.
+            return False
         # A pid is used again sooner or later; together with its start time it names one process.
-        return bool(abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) < 1)
+        return bool(abs(process.create_time() - owner["started"]) < 1)
     except psutil.Error:
         return False
 

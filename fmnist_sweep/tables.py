@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fmnist_sweep.config import SweepConfig
-from fmnist_sweep.display import percent, points
+from fmnist_sweep.display import points
 from fmnist_sweep.progress import Progress, Stop
 from fmnist_sweep.reports.frames import best_trials, default_trial, hyperparameters
 from fmnist_sweep.space import Parameter
@@ -49,15 +50,12 @@ def _shown(value: Any, how: str = "{}") -> str:
     return "-" if value is None else escape(how.format(value))
 
 
-def _share(value: Any) -> str:
-    value = _plain(value)
-    return "-" if value is None else percent(value)
+def _fraction(value: Any) -> str:
+    return _shown(value, "{:.4f}")
 
 
-def _score(value: Any) -> str:
-    # A cross-entropy score is negative; an accuracy score is below zero only where it is worthless.
-    value = _plain(value)
-    return "-" if value is None else percent(value) if value >= 0 else f"{value:.4f}"
+def _difference(value: Any) -> str:
+    return _shown(value, "{:+.4f}")
 
 
 def print_studies(console: Console, frame: pd.DataFrame) -> None:
@@ -76,10 +74,10 @@ def print_studies(console: Console, frame: pd.DataFrame) -> None:
             _shown(row["failed"]),
             _shown(row["running"]),
             _shown(row["best_trial"], "trial {}"),
-            _score(row["score"]),
-            _share(row["val_accuracy"]),
-            _shown(row["gap"], "{:+.4f}"),
-            _shown(row["difference"], "{:+.4f}"),
+            _fraction(row["score"]),
+            _fraction(row["val_accuracy"]),
+            _difference(row["gap"]),
+            _difference(row["difference"]),
         )
     console.print(table)
 
@@ -87,25 +85,30 @@ def print_studies(console: Console, frame: pd.DataFrame) -> None:
 def print_trials(console: Console, frame: pd.DataFrame) -> None:
     """Print one row for each trial, with the parameters that vary."""
     settings = [column for column in frame.columns if column.startswith("params_")]
-    varying = [column for column in settings if len(set(frame[column].map(str))) > 1]
-    names = [column.removeprefix("params_") for column in varying]
-    table = _table("trial", "state", "score", "val acc", "gap", "epoch", *names)
+    varying = [column for column in settings if len(set(frame[column].dropna().map(str))) > 1]
+    table = _table("trial", "state", "score", "val acc", "gap", "epoch", "configuration")
+    table.columns[-1].justify = "left"
     for row in frame.to_dict("records"):
         epoch = _plain(row["epoch"])
+        told = {column.removeprefix("params_"): _plain(row[column]) for column in varying}
         table.add_row(
             _shown(row["number"]),
             _shown(row["state"]).lower(),
-            _score(row["score"]),
-            _share(row["val_accuracy"]),
-            _shown(row["gap"], "{:+.4f}"),
+            _fraction(row["score"]),
+            _fraction(row["val_accuracy"]),
+            _difference(row["gap"]),
             "-" if epoch is None else str(int(epoch) + 1),
-            *(_setting(_plain(row[column])) for column in varying),
+            _configuration({name: value for name, value in told.items() if value is not None}),
         )
     console.print(table)
 
 
+def _configuration(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_setting(value)}" for name, value in values.items())
+
+
 def _setting(value: Any) -> str:
-    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else escape(str(value))
+    return f"{value:.3g}" if isinstance(value, float) else escape(str(value))
 
 
 def print_summary(
@@ -123,10 +126,10 @@ def print_summary(
             attrs = trial.user_attrs
             table.add_row(
                 str(trial.number),
-                _score(trial.value),
-                _share(attrs["val_accuracy"]),
-                _share(attrs["train_accuracy"]),
-                f"{attrs['gap']:+.4f}",
+                _fraction(trial.value),
+                _fraction(attrs["val_accuracy"]),
+                _fraction(attrs["train_accuracy"]),
+                _difference(attrs["gap"]),
                 f"{attrs['epoch'] + 1}/{attrs['n_epochs']}",
                 f"{attrs['n_parameters']:,}",
                 f"{attrs['seconds']:.0f}",
@@ -134,8 +137,7 @@ def print_summary(
         console.print(table)
         searched = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
         setting = {k: v for k, v in hyperparameters(best[0]).items() if k in searched}
-        told = ", ".join(f"{name} {_setting(value)}" for name, value in setting.items())
-        console.print(f"Trial {best[0].number}: {told}.", highlight=False, soft_wrap=True)
+        console.print(f"Trial {best[0].number}: {_configuration(setting)}.", highlight=False, soft_wrap=True)
         _print_against_default(console, study, best[0])
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
     console.print(

@@ -1,0 +1,6 @@
+"""``python -m fmnist_sweep`` is ``fmnist-sweep``."""
+
+from fmnist_sweep.cli import main
+
+if __name__ == "__main__":
+    main()

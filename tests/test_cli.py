@@ -1,0 +1,249 @@
+"""The commands: what they print, and how they refuse."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fmnist_sweep import cli, data, runner
+from fmnist_sweep.engines.inline import InlineEngine
+from fmnist_sweep.records import DataRef, EpochScores, Started, TrialJob
+from fmnist_sweep.testing import ScriptedTrainer
+
+SWEEP = """
+study = "tiny"
+model = "dense"
+tune_new_entries = false
+[space]
+learning_rate = { low = 1e-4, high = 1e-2 }
+depth = { low = 1, high = 3 }
+epochs = 3
+[budget]
+trials = 4
+"""
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    """Run a command in an empty folder; returns its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fmnist-sweep", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sweep file whose trials follow a script instead of training."""
+    found = DataRef("fashion-mnist", "/nowhere", "d1" * 32, (28, 28, 1), tuple("abcdefghij"), 60_000)
+    monkeypatch.setattr(data, "open_data", lambda *_args, **_kwargs: found)
+    monkeypatch.setattr(data, "check_split", lambda *_args: [])
+    monkeypatch.setattr(runner, "LocalEngine", lambda _n: InlineEngine(ScriptedTrainer()))
+    path = tmp_path / "tiny.toml"
+    path.write_text(SWEEP)
+    return path
+
+
+def test_run_fills_a_study_and_says_what_came_of_it(command: Command, sweep: Path) -> None:
+    """A run ends with the best trials, the comparison with the default, and what to do next."""
+    code, out, err = command("run", str(sweep))
+    assert code == 0
+    assert "the budget of trials is used up; 4 complete, 0 pruned, 0 failed" in out
+    assert "Next: fmnist-sweep dashboard (browse)" in out
+    assert err.count("[4/4] trial 3 complete score") == 1
+
+
+def test_trials_is_a_total(command: Command, sweep: Path) -> None:
+    """Running a finished study again trains nothing and says so; a larger total adds the difference."""
+    command("run", str(sweep))
+    code, out, _ = command("run", str(sweep))
+    assert (code, "4 complete" in out) == (0, True)
+    _, out, _ = command("run", str(sweep), "--trials", "6")
+    assert "6 complete" in out
+
+
+def test_status_as_json_holds_the_best_trial(command: Command, sweep: Path) -> None:
+    """A script reads the number of trials, best score, val accuracy and gap of each study."""
+    command("run", str(sweep))
+    code, out, _ = command("status", "--json")
+    (study,) = json.loads(out)
+    assert code == 0
+    assert (study["name"], study["complete"], study["n_trials"]) == ("tiny", 4, 4)
+    assert study["score"] == pytest.approx(study["val_accuracy"] - max(0, study["gap"] - 0.01))
+
+
+def test_status_is_a_table_for_people(command: Command, sweep: Path) -> None:
+    """Each study has a row."""
+    command("run", str(sweep))
+    _, out, _ = command("status")
+    assert out.splitlines()[1].split()[:2] == ["tiny", "4"]
+
+
+def test_trials_as_csv_and_json_agree(command: Command, sweep: Path) -> None:
+    """Both forms list every trial with its state and its score."""
+    command("run", str(sweep))
+    _, out, _ = command("trials", "tiny", "--csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    _, out, _ = command("trials", "tiny", "--json")
+    values = json.loads(out)
+    assert [row["state"] for row in rows] == ["COMPLETE"] * 4
+    assert [float(row["score"]) for row in rows] == pytest.approx([value["score"] for value in values])
+
+
+def test_trials_as_a_table_shows_what_varies(command: Command, sweep: Path) -> None:
+    """Parameters that vary have a column; fixed ones have none."""
+    command("run", str(sweep))
+    _, out, _ = command("trials", "tiny")
+    assert "learning_rate" in out
+    assert "optimizer" not in out
+
+
+def test_export_writes_a_sweep_file_that_runs(command: Command, sweep: Path) -> None:
+    """The exported configuration is accepted by run, and trains that one trial."""
+    command("run", str(sweep))
+    code, out, _ = command("export", "tiny", "--output", "out")
+    assert code == 0
+    exported = next(line for line in out.splitlines() if line.endswith(".toml"))
+    code, out, _ = command("run", exported)
+    assert (code, "1 complete" in out) == (0, True)
+
+
+def test_report_writes_the_page_it_names(command: Command, sweep: Path) -> None:
+    """The printed path is that of a page which names the study."""
+    command("run", str(sweep))
+    code, out, _ = command("report", "--output", "r/page.html")
+    assert code == 0
+    assert "tiny" in Path(out.strip()).read_text()
+
+
+def test_validate_tells_what_a_file_asks_for(command: Command, sweep: Path) -> None:
+    """Space, size, weights and budget, for people and for scripts."""
+    code, out, _ = command("validate", str(sweep))
+    assert code == 0
+    assert "budget: 4 trials" in out
+    _, out, _ = command("validate", str(sweep), "--json")
+    (told,) = json.loads(out)
+    assert (told["searched"], told["size"]) == (["learning_rate", "depth"], None)
+    assert told["n_parameters"][0] < told["n_parameters"][1]
+
+
+def test_validate_reports_every_file(command: Command, sweep: Path) -> None:
+    """A wrong file does not keep the right ones from being printed; the exit code tells."""
+    code, out, err = command("validate", "missing.toml", str(sweep))
+    assert code == 2
+    assert "study 'tiny'" in out
+    assert "missing.toml: 1 problem\n  no such file" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "missing.toml"], "no such file"),
+        (["run", "tiny.toml", "--trials", "0"], "budget.trials: must be at least 1, got 0"),
+        (["run", "tiny.toml", "--timeout", "0"], "budget.seconds: must be above 0, got 0.0"),
+        (["run", "tiny.toml", "--workers", "0"], "--workers: 0 can't be used; from 1 to"),
+        (["run", "tiny.toml", "--workers", "10000"], "--workers: 10000 can't be used; from 1 to"),
+        (["run", "tiny.toml", "--set", "score"], "write it as section.key=value"),
+        (["run", "tiny.toml", "--set", "pruner.name=medain"], "did you mean 'median'?"),
+        (["run", "tiny.toml", "--storage", "studies.db"], "write it as sqlite:///FILE.db"),
+        (["run", "tiny.toml", "--storage", "sqlite:///no/studies.db"], "does not exist; make it"),
+        (["status"], "studies.db does not exist; run a sweep first"),
+        (["trials", "tiny"], "studies.db does not exist; run a sweep first"),
+        (["report"], "studies.db does not exist; run a sweep first"),
+        (["export"], "studies.db does not exist; run a sweep first"),
+        (["dashboard"], "studies.db does not exist; run a sweep first"),
+    ],
+)
+def test_mistakes_end_with_a_message_and_code_2(
+    command: Command, sweep: Path, arguments: list[str], message: str
+) -> None:
+    """A user's mistake is told in words, without a traceback, and makes no study."""
+    assert sweep.exists()
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+    assert not Path("studies.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trials", "tny"], "no study 'tny'; did you mean 'tiny'? (there are tiny)"),
+        (["trials", "tiny", "--csv", "--json"], "exclude each other"),
+        (["export", "tiny", "--trial", "99"], "99"),
+        (["export", "--trial", "1"], "--trial needs the name of one study"),
+        (["run", "tiny.toml", "--set", "score.penalty=2"], "score.penalty: the study has 1.0, now 2"),
+    ],
+)
+def test_mistakes_change_nothing_stored(
+    command: Command, sweep: Path, arguments: list[str], message: str
+) -> None:
+    """A refused command leaves the trials of a study as they were."""
+    command("run", str(sweep))
+    before = command("trials", "tiny", "--csv")
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert message in err
+    assert command("trials", "tiny", "--csv") == before
+
+
+def test_a_model_that_never_builds_ends_the_sweep(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five failures in a row end the sweep with the reason of the last one."""
+
+    class Failing:
+        def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+            raise ValueError(f"no such layer in trial {job.trial}")
+
+    monkeypatch.setattr(runner, "LocalEngine", lambda _n: InlineEngine(Failing()))
+    code, _, err = command("run", str(sweep), "--trials", "20")
+    assert code == 2
+    assert "the last 5 trials all failed; the last one: ValueError: no such layer in trial 4" in err
+
+
+def test_help_is_there_for_every_command_and_holds_an_example() -> None:
+    """Each command's help ends with a line that can be typed."""
+    for info in cli.app.registered_commands:
+        assert info.callback is not None
+        assert "Example: fmnist-sweep" in (info.callback.__doc__ or "")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["validate", "sweeps/dense.toml"], ["status"]])
+def test_light_commands_load_no_tensorflow(arguments: list[str], tmp_path: Path) -> None:
+    """What a person does between sweeps answers without TensorFlow."""
+    program = (
+        "import sys; from fmnist_sweep import cli\n"
+        f"sys.argv = ['fmnist-sweep', *{arguments!r}]\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'tensorflow', 'keras', 'keras_tuner', 'torch'} & set(sys.modules)\n"
+        "print('heavy:', sorted(heavy))"
+    )
+    environment = {"FMNIST_SWEEP_STORAGE": f"sqlite:///{tmp_path}/none.db"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**environment, "PATH": "", "PYTHONPATH": ":".join(sys.path)},
+        cwd=Path(__file__).parent.parent,
+    )
+    assert done.stdout.splitlines()[-1] == "heavy: []"

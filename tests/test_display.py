@@ -1,0 +1,81 @@
+"""The live display and its estimates."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from fmnist_sweep.display import Display, percent, points, seconds_left
+from fmnist_sweep.progress import BestTrial, EndedTrial, Progress, RunningTrial
+
+
+def progress(**changes: Any) -> Progress:
+    values: dict[str, Any] = {
+        "n_trials": 10,
+        "n_complete": 3,
+        "n_pruned": 1,
+        "n_failed": 0,
+        "n_reused_epochs": 0,
+        "seconds": 100.0,
+        "n_done_now": 4,
+        "running": (),
+        "best": BestTrial(2, 0.886, 0.891, 0.015, 9),
+        "ended": EndedTrial(3, "COMPLETE", 0.88, ""),
+    }
+    return Progress(**{**values, **changes})
+
+
+def show(*shown: Progress, terminal: bool, in_accuracy: bool = True) -> str:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=120, _environ={})
+    with Display("tiny", console, in_accuracy=in_accuracy) as display:
+        for one in shown:
+            display(one)
+    return out.getvalue()
+
+
+def test_time_left_counts_running_trials_by_their_share() -> None:
+    """Four trials and a half in 90 s leave five and a half: 110 s."""
+    running = (RunningTrial(4, 5, 10, 0.8),)
+    assert seconds_left(progress(seconds=90.0, running=running)) == pytest.approx(110.0)
+
+
+def test_time_left_is_unknown_at_first() -> None:
+    """Nothing is guessed before half a trial is done."""
+    assert seconds_left(progress(n_done_now=0, running=(RunningTrial(0, 4, 10, 0.8),))) is None
+
+
+def test_a_pipe_gets_one_plain_line_for_each_ended_trial() -> None:
+    """The same trial is told once, however often the progress is shown, and no control codes are sent."""
+    out = show(progress(), progress(seconds=120.0), terminal=False)
+    assert out == (
+        "[4/10] trial 3 complete score 0.8800; best 0.8860 (trial 2); 0:01:40 passed, about 0:02:30 left\n"
+    )
+
+
+def test_a_failure_is_told_with_its_reason_on_a_terminal_too() -> None:
+    """The live display is wiped in the end; what failed stays."""
+    ended = EndedTrial(5, "FAIL", None, "out of memory")
+    assert "trial 5 fail: out of memory" in show(progress(ended=ended), terminal=True)
+
+
+def test_a_terminal_shows_running_trials_and_the_best() -> None:
+    """Counts, the best trial's accuracy and gap, and each running trial's epochs."""
+    out = show(progress(running=(RunningTrial(4, 5, 10, 0.8),)), terminal=True)
+    assert "3 complete, 1 running, 1 pruned, 0 failed" in out
+    assert "best: trial 2, score 0.8860 (validation 89.10 %, gap +1.50 points, 9 epochs)" in out
+    assert "5/10" in out
+
+
+def test_cross_entropy_gaps_are_no_points() -> None:
+    """A gap of 0.05 nats is shown as such."""
+    best = BestTrial(2, -0.31, 0.891, 0.05, 9)
+    assert "gap +0.0500" in show(progress(best=best), terminal=True, in_accuracy=False)
+
+
+def test_units() -> None:
+    """Accuracies are per cent, differences are points with a sign."""
+    assert (percent(0.8912), points(0.012), points(-0.005)) == ("89.12 %", "+1.20 points", "-0.50 points")

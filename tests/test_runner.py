@@ -1,0 +1,43 @@
+"""A sweep from end to end, and the signals that end it."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+
+import pytest
+from rich.console import Console
+
+from fmnist_sweep import runner
+
+
+def test_workers_have_limits() -> None:
+    """None, and more than four for each core, are refused with what is allowed."""
+    most = runner.MAX_WORKERS_PER_CORE * runner.n_cores()
+    assert runner.check_workers(1) == runner.check_workers(most) == []
+    for wrong in (0, -1, most + 1):
+        assert runner.check_workers(wrong) == [
+            f"--workers: {wrong} can't be used; from 1 to {most} on this machine, {runner.n_cores()} is best"
+        ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_is_told(number: signal.Signals) -> None:
+    """Ctrl-C or a polite kill set the event, raise nothing, and leave the old handler in place afterwards."""
+    before = signal.getsignal(number)
+    out = io.StringIO()
+    with runner._stop_signals(Console(file=out)) as interrupted:
+        assert not interrupted.is_set()
+        os.kill(os.getpid(), number)
+        assert interrupted.is_set()
+    assert out.getvalue().startswith("Stopping: running trials are put back.")
+    assert signal.getsignal(number) is before
+
+
+def test_the_second_interrupt_ends_at_once() -> None:
+    """Ctrl-C twice raises KeyboardInterrupt."""
+    with runner._stop_signals(Console(file=io.StringIO())):
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)

@@ -1,0 +1,518 @@
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from fmnist_sweep import search
+from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.errors import TrialError
+from fmnist_sweep.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
+from fmnist_sweep.records import EpochScores, LearningCurve, Started, TrialJob
+from fmnist_sweep.score import ScoreRule
+from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer
+
+MakeConfig = Callable[..., SweepConfig]
+MakeCurve = Callable[..., LearningCurve]
+Sweep = Callable[..., tuple[Stop, optuna.Study]]
+
+TWO_POINTS: dict[str, Any] = {"activation": {"choices": ["relu", "tanh"]}, "epochs": 4}
+NO_DEFAULT: dict[str, Any] = {"name": "random", "enqueue_default": False}
+
+
+class Counting:
+    """A scripted trainer that keeps the jobs that were really trained."""
+
+    def __init__(self, curve: LearningCurve | None = None) -> None:
+        self.jobs: list[TrialJob] = []
+        self._trainer: Any = ScriptedTrainer() if curve is None else FakeTrainer(lambda _: curve)
+
+    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+        self.jobs.append(job)
+        return iter(self._trainer.fit(job))
+
+
+def states(study: optuna.Study) -> list[str]:
+    """Return the states of all trials by number."""
+    return [trial.state.name for trial in study.trials]
+
+
+def found(study: optuna.Study) -> list[tuple[Any, ...]]:
+    """What a sweep found, without the times."""
+    timed = {"seconds"}
+    return [
+        (
+            t.number,
+            t.state,
+            t.params,
+            t.value,
+            t.intermediate_values,
+            {k: v for k, v in t.user_attrs.items() if k not in timed},
+        )
+        for t in study.trials
+    ]
+
+
+# --- what is stored ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "cross_entropy"])
+def test_a_trial_holds_all_that_the_reports_read(
+    make_config: MakeConfig, sweep: Sweep, storage: optuna.storages.RDBStorage, metric: str
+) -> None:
+    """Scores of the scored epoch, counts, times and the whole curve, read back from SQLite."""
+    config = make_config(budget={"trials": 3}, score={"metric": metric, "tolerance": 0.001})
+    _, study = sweep(config, storage=storage)
+    rule = ScoreRule(**study.user_attrs["config"]["score"])
+    for trial in study.trials:
+        attrs = trial.user_attrs
+        curve = LearningCurve.from_attribute(attrs["curve"])
+        epoch = rule.scored_epoch(curve, allowed=study.user_attrs["allowed_epochs"])
+        scored = curve.epochs[epoch]
+        assert trial.value == rule.scores(curve)[epoch]
+        assert trial.intermediate_values == dict(enumerate(rule.scores(curve).tolist()))
+        assert {k: attrs[k] for k in ("epoch", "n_epochs", "n_parameters", "seed")} == {
+            "epoch": epoch, "n_epochs": 4, "n_parameters": 1000, "seed": 0,
+        }  # fmt: skip
+        for name in ("val_accuracy", "train_accuracy", "val_cross_entropy", "train_cross_entropy"):
+            assert attrs[name] == getattr(scored, name)
+        assert attrs["gap"] == pytest.approx(rule.gaps(curve)[epoch], abs=1e-6)
+        assert attrs["seconds"] >= 0
+        assert attrs["hyperparameters"].items() >= trial.params.items()
+        assert config.sampled_space.contains(attrs["hyperparameters"])
+        assert "epochs" not in attrs["hyperparameters"]
+
+
+def test_what_is_stored_is_plain_python(make_config: MakeConfig, sweep: Sweep) -> None:
+    """NumPy's numbers work in memory and fail on SQLite, so none may get that far."""
+
+    def plain(value: Any) -> bool:
+        if type(value) is dict:
+            return all(type(k) is str and plain(v) for k, v in value.items())
+        if type(value) is list:
+            return all(map(plain, value))
+        return value is None or type(value) in (bool, int, float, str)
+
+    _, study = sweep(make_config(), Counting())
+    for trial in study.trials:
+        assert {k for k, v in trial.user_attrs.items() if not plain(v)} == set()
+        assert type(trial.value) is float
+        json.dumps(trial.user_attrs)
+
+
+def test_a_job_names_all_that_decides_it(make_config: MakeConfig, sweep: Sweep) -> None:
+    """Model, split, probe, seed and batch size of the sweep file reach the job."""
+    trainer = Counting()
+    config = make_config(
+        training={
+            "seed": 7, "batch_size": 64, "n_val": 11, "split_seed": 5, "train_size": 22, "n_probe": 33,
+        },
+        budget={"trials": 1},
+    )  # fmt: skip
+    sweep(config, trainer)
+    (job,) = trainer.jobs
+    assert (job.trial, job.model, job.epochs, job.seed) == (0, "fmnist_sweep.models:DenseModel", 4, 7)
+    assert (job.split.n_val, job.split.seed, job.split.train_size) == (11, 5, 22)
+    assert (job.n_probe, job.batch_size, job.data.name) == (33, 64, "tiny")
+
+
+def test_the_default_configuration_is_trial_0(make_config: MakeConfig, sweep: Sweep) -> None:
+    """The first trial trains the model's own defaults: the baseline to beat."""
+    config = make_config()
+    _, study = sweep(config)
+    assert study.user_attrs["default_trial"] == 0
+    assert study.trials[0].user_attrs["hyperparameters"] == config.default_point
+    assert study.trials[0].params == {
+        "learning_rate": 1e-4, "activation": "relu", "depth": 2, "units_2": 200,
+    }  # fmt: skip
+
+
+def test_only_allowed_epochs_are_scored(make_config: MakeConfig, sweep: Sweep, curve: MakeCurve) -> None:
+    """Under the rule "best" an epoch that the space does not allow is trained and not chosen."""
+    config = make_config(
+        space={"activation": {}, "epochs": {"type": "choice", "choices": [2, 4]}}, budget={"trials": 1}
+    )
+    _, study = sweep(config, lambda _: curve(0.9, 0.5, 0.8, 0.6))
+    assert study.trials[0].value == 0.6
+    assert study.trials[0].user_attrs["epoch"] == 3
+
+
+def test_the_rule_last_trains_the_sampled_epochs(make_config: MakeConfig, sweep: Sweep) -> None:
+    """Each trial trains as long as its parameter says, and its last epoch is scored."""
+    config = make_config(
+        space={"learning_rate": {}, "epochs": {"low": 1, "high": 6}}, score={"epoch_rule": "last"}
+    )
+    _, study = sweep(config)
+    for trial in study.trials:
+        attrs = trial.user_attrs
+        assert attrs["n_epochs"] == trial.params.get("epochs") == attrs["epoch"] + 1
+    assert len({t.params["epochs"] for t in study.trials}) > 1
+
+
+# --- budget ------------------------------------------------------------------------------------------------
+
+
+def test_the_budget_of_trials_is_a_total(make_config: MakeConfig, sweep: Sweep) -> None:
+    """Running again adds none, and raising the budget adds the difference."""
+    assert sweep(make_config(budget={"trials": 3}))[0] is Stop.TRIALS
+    assert len(sweep(make_config(budget={"trials": 3}))[1].trials) == 3
+    assert len(sweep(make_config(budget={"trials": 5}))[1].trials) == 5
+    assert len(sweep(make_config(budget={"trials": 4}))[1].trials) == 5
+
+
+def test_failed_trials_count_towards_the_budget(make_config: MakeConfig, sweep: Sweep) -> None:
+    """A sweep whose trials fail ends all the same."""
+    trainer = FakeTrainer(
+        lambda job: LearningCurve.from_scores(train=[0.5] * 4, val=[0.5] * 4), fail_at={1: 0}
+    )
+    stop, study = sweep(make_config(budget={"trials": 3}), trainer)
+    assert stop is Stop.TRIALS
+    assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
+
+
+@pytest.mark.parametrize(("epochs", "n_trials"), [(1, 1), (8, 2), (9, 3), (12, 3)])
+def test_the_budget_of_epochs_is_a_total(
+    make_config: MakeConfig, sweep: Sweep, epochs: int, n_trials: int
+) -> None:
+    """No trial starts once that many epochs are trained; one that has started is trained to its end."""
+    config = make_config(budget={"trials": 50, "epochs": epochs})
+    stop, study = sweep(config)
+    assert stop is Stop.EPOCHS
+    assert len(study.trials) == n_trials
+    assert len(sweep(config)[1].trials) == n_trials
+
+
+@pytest.mark.parametrize(("seconds", "n_trials"), [(9.0, 1), (10.0, 1), (10.5, 2), (20.0, 2)])
+def test_the_budget_of_seconds_is_for_one_run(
+    make_config: MakeConfig, sweep: Sweep, monkeypatch: pytest.MonkeyPatch, seconds: float, n_trials: int
+) -> None:
+    """No trial starts once the time is up, to the second; another run has the time again."""
+    clock = [100.0]
+    monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def ten_seconds(job: TrialJob) -> LearningCurve:
+        clock[0] += 10.0
+        return LearningCurve.from_scores(train=[0.5] * job.epochs, val=[0.5] * job.epochs)
+
+    config = make_config(budget={"trials": 50, "seconds": seconds})
+    stop, study = sweep(config, ten_seconds)
+    assert stop is Stop.SECONDS
+    assert len(study.trials) == n_trials
+    assert len(sweep(config, ten_seconds)[1].trials) == 2 * n_trials
+
+
+def test_a_finite_space_ends_the_sweep(make_config: MakeConfig, sweep: Sweep) -> None:
+    """Once every point has been tried there is nothing left to search, whatever the sampler."""
+    trainer = Counting()
+    config = make_config(space=TWO_POINTS, sampler=NO_DEFAULT, budget={"trials": 50})
+    stop, study = sweep(config, trainer)
+    assert stop is Stop.SPACE
+    assert {t.params["activation"] for t in study.trials} == {"relu", "tanh"}
+    assert len(trainer.jobs) == 2
+
+
+def test_a_space_of_one_point_is_trained_once(make_config: MakeConfig, sweep: Sweep) -> None:
+    """An exported winner is a sweep file too: fixed from end to end."""
+    stop, study = sweep(make_config(space={"depth": 1, "epochs": 4}))
+    assert stop is Stop.SPACE
+    assert states(study) == ["COMPLETE"]
+    assert study.trials[0].params == {}
+
+
+# --- failures ----------------------------------------------------------------------------------------------
+
+
+def test_a_failure_is_stored_with_its_reason(make_config: MakeConfig, sweep: Sweep, curve: MakeCurve) -> None:
+    """The sweep goes on; the trial keeps its reason and the curve up to there."""
+    trainer = FakeTrainer(lambda _: curve(0.5, 0.6, 0.7, 0.8), fail_at={1: 2})
+    _, study = sweep(make_config(budget={"trials": 3}), trainer)
+    assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
+    attrs = study.trials[1].user_attrs
+    assert attrs["fail_reason"] == "scripted failure in epoch 3"
+    assert attrs["fail_detail"] == ""
+    assert LearningCurve.from_attribute(attrs["curve"]).values("val_accuracy").tolist() == [0.5, 0.6]
+    assert "val_accuracy" not in attrs
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_score_that_is_no_number_fails_the_trial(
+    make_config: MakeConfig, sweep: Sweep, value: float
+) -> None:
+    """NaN gives FAIL with the metric and the epoch, and never reaches the study."""
+    bad = LearningCurve.from_scores(train=[0.5] * 4, val=[0.5, value, 0.5, 0.5])
+    _, study = sweep(make_config(budget={"trials": 1}), lambda _: bad)
+    (trial,) = study.trials
+    assert trial.state is TrialState.FAIL
+    assert trial.user_attrs["fail_reason"] == f"val_accuracy is {value} after epoch 2: the training diverged"
+    assert trial.intermediate_values == {0: 0.5}
+
+
+def test_an_engine_that_passes_nan_on_is_caught(make_config: MakeConfig, sweep: Sweep, workers: Any) -> None:
+    """The search looks for itself: an engine may run anywhere."""
+    engine = workers(Counting(), 1)
+    events = engine.events
+
+    def with_nan(timeout_s: float) -> list[Any]:
+        return [
+            search.EpochDone(e.trial, EpochScores(0, 0.5, 0.5, math.nan, 0.5))
+            if isinstance(e, search.EpochDone)
+            else e
+            for e in events(timeout_s)
+        ]
+
+    engine.events = with_nan
+    _, study = sweep(make_config(budget={"trials": 1}), engine=engine)
+    assert study.trials[0].user_attrs["fail_reason"].startswith("val_accuracy is nan after epoch 1")
+    assert engine.cancelled == [0]
+
+
+def test_an_unexpected_exception_fails_its_trial_alone(make_config: MakeConfig, sweep: Sweep) -> None:
+    """A mistake in the user's model is a failed trial with its type, message and traceback."""
+
+    def broken(job: TrialJob) -> LearningCurve:
+        if job.trial == 0:
+            raise KeyError("units_9")
+        return LearningCurve.from_scores(train=[0.5] * 4, val=[0.5] * 4)
+
+    _, study = sweep(make_config(budget={"trials": 2}), broken)
+    assert states(study) == ["FAIL", "COMPLETE"]
+    assert study.trials[0].user_attrs["fail_reason"] == "KeyError: 'units_9'"
+    assert "Traceback" in study.trials[0].user_attrs["fail_detail"]
+    assert "curve" not in study.trials[0].user_attrs
+
+
+def test_a_long_detail_keeps_its_end(make_config: MakeConfig, sweep: Sweep) -> None:
+    """The end of a log tells the cause; a study is no place for the rest."""
+
+    def fails(_: TrialJob) -> LearningCurve:
+        raise TrialError("too bad", "x" * 10_000 + "the end")
+
+    _, study = sweep(make_config(budget={"trials": 1}), fails)
+    detail = study.trials[0].user_attrs["fail_detail"]
+    assert len(detail) == 4000
+    assert detail.endswith("the end")
+
+
+def test_failures_in_a_row_stop_the_sweep(make_config: MakeConfig, sweep: Sweep) -> None:
+    """What fails every time is no matter of hyperparameters; running again tries again."""
+
+    def fails(_: TrialJob) -> LearningCurve:
+        raise TrialError("no")
+
+    config = make_config(budget={"trials": 50})
+    stop, study = sweep(config, fails)
+    assert stop is Stop.FAILURES
+    assert states(study) == ["FAIL"] * MAX_FAILURES_IN_A_ROW
+    assert len(sweep(config, fails)[1].trials) == 2 * MAX_FAILURES_IN_A_ROW
+
+
+def test_a_success_between_failures_lets_the_sweep_go_on(make_config: MakeConfig, sweep: Sweep) -> None:
+    """Only failures without a single success between them stop it."""
+
+    def curve(job: TrialJob) -> LearningCurve:
+        if job.trial != 4:
+            raise TrialError("no")
+        return LearningCurve.from_scores(train=[0.5] * 4, val=[0.5] * 4)
+
+    stop, study = sweep(make_config(budget={"trials": 50}), curve)
+    assert stop is Stop.FAILURES
+    assert states(study) == ["FAIL"] * 4 + ["COMPLETE"] + ["FAIL"] * MAX_FAILURES_IN_A_ROW
+
+
+# --- pruning and early stopping ----------------------------------------------------------------------------
+
+
+def test_a_pruned_trial_keeps_its_curve(make_config: MakeConfig, sweep: Sweep, curve: MakeCurve) -> None:
+    """What is worse than the median is stopped; its value is its last report, its scored epoch its best."""
+    trainer = Counting()
+
+    def by_number(job: TrialJob) -> LearningCurve:
+        return curve(0.3, 0.2, 0.1, 0.0) if job.trial == 3 else curve(0.5, 0.6, 0.7, 0.8)
+
+    trainer._trainer = FakeTrainer(by_number)
+    config = make_config(
+        pruner={"name": "median", "n_startup_trials": 2, "n_warmup_steps": 1}, budget={"trials": 5}
+    )
+    _, study = sweep(config, trainer)
+    assert states(study) == ["COMPLETE"] * 3 + ["PRUNED", "COMPLETE"]
+    pruned = study.trials[3]
+    assert pruned.intermediate_values == {0: 0.3, 1: 0.2}
+    assert pruned.value == 0.2
+    assert (pruned.user_attrs["epoch"], pruned.user_attrs["val_accuracy"]) == (0, 0.3)
+    assert pruned.user_attrs["n_epochs"] == 2
+    assert len(LearningCurve.from_attribute(pruned.user_attrs["curve"])) == 2
+    assert study.best_trial.number != 3
+
+
+def test_a_trial_at_its_last_epoch_is_complete(
+    make_config: MakeConfig, sweep: Sweep, curve: MakeCurve
+) -> None:
+    """Stopping after the last epoch would save nothing: the worst trial completes."""
+
+    def by_number(job: TrialJob) -> LearningCurve:
+        return curve(0.9, 0.9, 0.9, 0.1) if job.trial == 3 else curve(0.5, 0.6, 0.7, 0.8)
+
+    pruner = {"name": "median", "n_startup_trials": 2, "n_warmup_steps": 3}
+    _, study = sweep(make_config(pruner=pruner), by_number)
+    assert states(study) == ["COMPLETE"] * 5
+
+
+@pytest.mark.parametrize(
+    ("val", "patience", "n_epochs"),
+    [
+        ((0.5, 0.6, 0.7, 0.6, 0.6, 0.8), 2, 5),  # best after 3 epochs, 2 more without a better one
+        ((0.5, 0.6, 0.7, 0.6, 0.6, 0.8), 3, None),  # the sixth comes in time
+        ((0.5, 0.5, 0.5, 0.5, 0.5, 0.5), 2, 3),  # an equal score is no better score
+        ((0.9, 0.1, 0.1, 0.1, 0.1, 0.1), 1, 2),
+        ((0.9, 0.9, 0.9, 0.9, 0.9, 0.9), 5, None),  # out of patience at the last epoch: nothing to stop
+    ],
+)
+def test_patience_stops_a_trial(
+    make_config: MakeConfig,
+    sweep: Sweep,
+    curve: MakeCurve,
+    val: tuple[float, ...],
+    patience: int,
+    n_epochs: int | None,
+) -> None:
+    """A trial ends so many epochs after its best one, COMPLETE and with its best epoch as the scored one."""
+    config = make_config(
+        space={"activation": {}, "epochs": {"low": 1, "high": 6}},
+        training={"patience": patience},
+        budget={"trials": 1},
+    )
+    _, study = sweep(config, lambda _: curve(*val))
+    (trial,) = study.trials
+    assert trial.state is TrialState.COMPLETE
+    assert trial.user_attrs.get("stopped_early", False) is (n_epochs is not None)
+    assert trial.user_attrs["n_epochs"] == (6 if n_epochs is None else n_epochs)
+    trained = val[: trial.user_attrs["n_epochs"]]
+    assert trial.value == max(trained)
+    assert trial.user_attrs["epoch"] == trained.index(max(trained))
+
+
+def test_patience_waits_for_an_allowed_epoch(make_config: MakeConfig, sweep: Sweep, curve: MakeCurve) -> None:
+    """A trial is not stopped before the first epoch that may be scored."""
+    config = make_config(
+        space={"activation": {}, "epochs": {"low": 4, "high": 6}},
+        training={"patience": 1},
+        budget={"trials": 1},
+    )
+    _, study = sweep(config, lambda _: curve(0.9, 0.1, 0.1, 0.2, 0.1, 0.1))
+    assert study.trials[0].user_attrs["n_epochs"] == 4
+    assert study.trials[0].user_attrs["epoch"] == 3
+
+
+# --- equal configurations ----------------------------------------------------------------------------------
+
+
+def test_a_repeated_configuration_is_not_trained_again(
+    make_config: MakeConfig, sweep: Sweep, memory: optuna.storages.InMemoryStorage
+) -> None:
+    """A duplicate is a trial of its own with the stored curve; the engine hears nothing of it."""
+    trainer = Counting()
+    sweep(make_config(budget={"trials": 1}), trainer)
+    study = optuna.load_study(study_name="tiny", storage=memory)
+    study.enqueue_trial(study.trials[0].params)
+    _, study = sweep(make_config(budget={"trials": 2}), trainer)
+    assert [job.trial for job in trainer.jobs] == [0]
+    first, second = study.trials
+    assert second.params == first.params
+    assert (second.value, second.intermediate_values) == (first.value, first.intermediate_values)
+    assert second.user_attrs["curve"] == first.user_attrs["curve"]
+    assert second.user_attrs["n_reused_epochs"] == 4
+    assert second.user_attrs["stopped_early"] is False
+
+
+def test_reused_epochs_cost_no_budget(
+    make_config: MakeConfig, sweep: Sweep, memory: optuna.storages.InMemoryStorage
+) -> None:
+    """The budget of epochs counts what was trained."""
+    sweep(make_config(budget={"trials": 1}))
+    study = optuna.load_study(study_name="tiny", storage=memory)
+    study.enqueue_trial(study.trials[0].params)
+    seen: list[Progress] = []
+    stop, study = sweep(make_config(budget={"trials": 50, "epochs": 8}), observer=seen.append)
+    assert stop is Stop.EPOCHS
+    assert len(study.trials) == 3
+    assert seen[-1].n_reused_epochs == 4
+
+
+def test_an_equal_trial_in_training_is_waited_for(
+    make_config: MakeConfig, sweep: Sweep, workers: Any
+) -> None:
+    """A duplicate of a running trial starts no second training and is answered when the first one ends."""
+    engine = workers(ScriptedTrainer(), 2)
+    config = make_config(space=TWO_POINTS, sampler=NO_DEFAULT, budget={"trials": 6})
+    _, study = sweep(config, engine=engine)
+    trained = [job.hyperparameters["activation"] for job in engine.submitted]
+    assert sorted(trained) == ["relu", "tanh"]
+    assert states(study) == ["COMPLETE"] * len(study.trials)
+    assert sum("n_reused_epochs" in t.user_attrs for t in study.trials) == len(study.trials) - 2
+
+
+def script_last(study: optuna.Study, *epochs: int) -> None:
+    """Queue trials of one configuration that train for different numbers of epochs."""
+    for n in epochs:
+        study.enqueue_trial({"activation": "elu", "epochs": n})
+
+
+@pytest.fixture
+def last_config(make_config: MakeConfig) -> Callable[..., SweepConfig]:
+    """A sweep under the rule "last", where one configuration may be trained for longer or shorter."""
+    return lambda **sections: make_config(
+        **{
+            "space": {"activation": {}, "epochs": {"low": 1, "high": 9}},
+            "score": {"epoch_rule": "last"},
+            "sampler": NO_DEFAULT,
+            **sections,
+        }
+    )
+
+
+def test_a_shorter_run_is_answered_from_a_longer_one(
+    last_config: MakeConfig, sweep: Sweep, data: Any, memory: optuna.storages.InMemoryStorage
+) -> None:
+    """A run of 6 epochs holds those of 4 and 2; one of 8 is trained."""
+    trainer = Counting()
+    script_last(search_study(last_config(), data, memory), 6, 4, 2, 8)
+    _, study = sweep(last_config(budget={"trials": 4}), trainer)
+    assert [job.epochs for job in trainer.jobs] == [6, 8]
+    six, four, two, _ = study.trials
+    for shorter, n in ((four, 4), (two, 2)):
+        assert shorter.user_attrs["n_epochs"] == n
+        assert shorter.user_attrs["epoch"] == n - 1
+        assert shorter.user_attrs["curve"]["val_accuracy"] == six.user_attrs["curve"]["val_accuracy"][:n]
+        assert shorter.value == six.intermediate_values[n - 1]
+
+
+def search_study(config: SweepConfig, data: Any, storage: optuna.storages.BaseStorage) -> optuna.Study:
+    """Make the sweep's study before it runs."""
+    return search_open(config, data, storage)
+
+
+def test_twins_of_a_failed_trial_are_trained(
+    last_config: MakeConfig,
+    sweep: Sweep,
+    data: Any,
+    memory: optuna.storages.InMemoryStorage,
+    workers: Any,
+    curve: MakeCurve,
+) -> None:
+    """Where the awaited trial fails, the longest of those waiting is trained, and answers the others."""
+    script_last(search_study(last_config(), data, memory), 6, 2, 5)
+    engine = workers(FakeTrainer(lambda _: curve(*[0.5] * 6), fail_at={0: 3}), 1)
+    # With one worker nothing would be asked for while it trains: a second one is kept busy.
+    engine.n_workers = 2
+    study = search_study(last_config(), data, memory)
+    _, study = sweep(last_config(budget={"trials": 3}), engine=engine)
+    assert [job.epochs for job in engine.submitted] == [6, 5]
+    assert states(study) == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert study.trials[1].user_attrs["n_reused_epochs"] == 2
