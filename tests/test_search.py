@@ -15,8 +15,9 @@ from fmnist_sweep import search
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.errors import TrialError
 from fmnist_sweep.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
-from fmnist_sweep.records import EpochScores, LearningCurve, Started, TrialJob
+from fmnist_sweep.records import EpochDone, EpochScores, LearningCurve, Started, TrialJob
 from fmnist_sweep.score import ScoreRule
+from fmnist_sweep.study import open_study
 from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer
 
 MakeConfig = Callable[..., SweepConfig]
@@ -30,11 +31,12 @@ NO_DEFAULT: dict[str, Any] = {"name": "random", "enqueue_default": False}
 class Counting:
     """A scripted trainer that keeps the jobs that were really trained."""
 
-    def __init__(self, curve: LearningCurve | None = None) -> None:
+    def __init__(self, curves: Callable[[TrialJob], LearningCurve] | None = None) -> None:
         self.jobs: list[TrialJob] = []
-        self._trainer: Any = ScriptedTrainer() if curve is None else FakeTrainer(lambda _: curve)
+        self._trainer = ScriptedTrainer() if curves is None else FakeTrainer(curves)
 
     def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+        """Train from the script."""
         self.jobs.append(job)
         return iter(self._trainer.fit(job))
 
@@ -169,9 +171,7 @@ def test_the_budget_of_trials_is_a_total(make_config: MakeConfig, sweep: Sweep) 
 
 def test_failed_trials_count_towards_the_budget(make_config: MakeConfig, sweep: Sweep) -> None:
     """A sweep whose trials fail ends all the same."""
-    trainer = FakeTrainer(
-        lambda job: LearningCurve.from_scores(train=[0.5] * 4, val=[0.5] * 4), fail_at={1: 0}
-    )
+    trainer = FakeTrainer(lambda _: LearningCurve.from_scores(train=[0.5] * 4, val=[0.5] * 4), fail_at={1: 0})
     stop, study = sweep(make_config(budget={"trials": 3}), trainer)
     assert stop is Stop.TRIALS
     assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
@@ -218,6 +218,19 @@ def test_a_finite_space_ends_the_sweep(make_config: MakeConfig, sweep: Sweep) ->
     assert len(trainer.jobs) == 2
 
 
+def test_a_waiting_trial_is_taken_up_in_a_finished_space(
+    make_config: MakeConfig, sweep: Sweep, memory: optuna.storages.InMemoryStorage
+) -> None:
+    """What was put back or queued is finished, even where there is nothing new to draw."""
+    config = make_config(space=TWO_POINTS, sampler=NO_DEFAULT, budget={"trials": 50})
+    _, study = sweep(config)
+    n_before = len(study.trials)
+    optuna.load_study(study_name="tiny", storage=memory).enqueue_trial({"activation": "relu"})
+    stop, study = sweep(config)
+    assert stop is Stop.SPACE
+    assert states(study) == ["COMPLETE"] * (n_before + 1)
+
+
 def test_a_space_of_one_point_is_trained_once(make_config: MakeConfig, sweep: Sweep) -> None:
     """An exported winner is a sweep file too: fixed from end to end."""
     stop, study = sweep(make_config(space={"depth": 1, "epochs": 4}))
@@ -261,9 +274,7 @@ def test_an_engine_that_passes_nan_on_is_caught(make_config: MakeConfig, sweep: 
 
     def with_nan(timeout_s: float) -> list[Any]:
         return [
-            search.EpochDone(e.trial, EpochScores(0, 0.5, 0.5, math.nan, 0.5))
-            if isinstance(e, search.EpochDone)
-            else e
+            EpochDone(e.trial, EpochScores(0, 0.5, 0.5, math.nan, 0.5)) if isinstance(e, EpochDone) else e
             for e in events(timeout_s)
         ]
 
@@ -331,16 +342,16 @@ def test_a_success_between_failures_lets_the_sweep_go_on(make_config: MakeConfig
 
 def test_a_pruned_trial_keeps_its_curve(make_config: MakeConfig, sweep: Sweep, curve: MakeCurve) -> None:
     """What is worse than the median is stopped; its value is its last report, its scored epoch its best."""
-    trainer = Counting()
 
     def by_number(job: TrialJob) -> LearningCurve:
         return curve(0.3, 0.2, 0.1, 0.0) if job.trial == 3 else curve(0.5, 0.6, 0.7, 0.8)
 
-    trainer._trainer = FakeTrainer(by_number)
     config = make_config(
-        pruner={"name": "median", "n_startup_trials": 2, "n_warmup_steps": 1}, budget={"trials": 5}
+        space={"learning_rate": {}, "epochs": {"low": 1, "high": 4}},
+        pruner={"name": "median", "n_startup_trials": 2, "n_warmup_steps": 1},
+        budget={"trials": 5},
     )
-    _, study = sweep(config, trainer)
+    _, study = sweep(config, by_number)
     assert states(study) == ["COMPLETE"] * 3 + ["PRUNED", "COMPLETE"]
     pruned = study.trials[3]
     assert pruned.intermediate_values == {0: 0.3, 1: 0.2}
@@ -375,6 +386,7 @@ def test_a_trial_at_its_last_epoch_is_complete(
     ],
 )
 def test_patience_stops_a_trial(
+    *,
     make_config: MakeConfig,
     sweep: Sweep,
     curve: MakeCurve,
@@ -482,7 +494,7 @@ def test_a_shorter_run_is_answered_from_a_longer_one(
 ) -> None:
     """A run of 6 epochs holds those of 4 and 2; one of 8 is trained."""
     trainer = Counting()
-    script_last(search_study(last_config(), data, memory), 6, 4, 2, 8)
+    script_last(open_study(last_config(), data, memory), 6, 4, 2, 8)
     _, study = sweep(last_config(budget={"trials": 4}), trainer)
     assert [job.epochs for job in trainer.jobs] == [6, 8]
     six, four, two, _ = study.trials
@@ -493,12 +505,8 @@ def test_a_shorter_run_is_answered_from_a_longer_one(
         assert shorter.value == six.intermediate_values[n - 1]
 
 
-def search_study(config: SweepConfig, data: Any, storage: optuna.storages.BaseStorage) -> optuna.Study:
-    """Make the sweep's study before it runs."""
-    return search_open(config, data, storage)
-
-
 def test_twins_of_a_failed_trial_are_trained(
+    *,
     last_config: MakeConfig,
     sweep: Sweep,
     data: Any,
@@ -507,12 +515,196 @@ def test_twins_of_a_failed_trial_are_trained(
     curve: MakeCurve,
 ) -> None:
     """Where the awaited trial fails, the longest of those waiting is trained, and answers the others."""
-    script_last(search_study(last_config(), data, memory), 6, 2, 5)
-    engine = workers(FakeTrainer(lambda _: curve(*[0.5] * 6), fail_at={0: 3}), 1)
-    # With one worker nothing would be asked for while it trains: a second one is kept busy.
-    engine.n_workers = 2
-    study = search_study(last_config(), data, memory)
-    _, study = sweep(last_config(budget={"trials": 3}), engine=engine)
-    assert [job.epochs for job in engine.submitted] == [6, 5]
-    assert states(study) == ["FAIL", "COMPLETE", "COMPLETE"]
+    study = open_study(last_config(), data, memory)
+    script_last(study, 6, 2, 5)
+    # Keeps the second worker busy, so that one is free for those that wait.
+    study.enqueue_trial({"activation": "relu", "epochs": 9})
+    engine = workers(FakeTrainer(lambda _: curve(*[0.5] * 9), fail_at={0: 3}), 2)
+    _, study = sweep(last_config(budget={"trials": 4}), engine=engine)
+    assert [job.epochs for job in engine.submitted] == [6, 9, 5]
+    assert states(study) == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
     assert study.trials[1].user_attrs["n_reused_epochs"] == 2
+
+
+def test_a_pruned_configuration_answers_as_pruned(
+    make_config: MakeConfig, sweep: Sweep, curve: MakeCurve, memory: optuna.storages.InMemoryStorage
+) -> None:
+    """What was pruned once is not trained again, and is not passed off as complete."""
+    pruner = {"name": "median", "n_startup_trials": 2, "n_warmup_steps": 1}
+    trainer = Counting(lambda job: curve(0.3, 0.2, 0.1, 0.0) if job.trial == 3 else curve(0.5, 0.6, 0.7, 0.8))
+    _, study = sweep(make_config(pruner=pruner, budget={"trials": 4}), trainer)
+    assert states(study)[3] == "PRUNED"
+    optuna.load_study(study_name="tiny", storage=memory).enqueue_trial(study.trials[3].params)
+    _, study = sweep(make_config(pruner=pruner, budget={"trials": 5}), trainer)
+    assert states(study)[4] == "PRUNED"
+    assert study.trials[4].value == 0.2
+    assert len(trainer.jobs) == 4
+
+
+def test_a_failed_configuration_is_trained_again(
+    make_config: MakeConfig, sweep: Sweep, curve: MakeCurve, memory: optuna.storages.InMemoryStorage
+) -> None:
+    """A failure answers nothing: the machine may have been out of memory."""
+    trainer = FakeTrainer(lambda _: curve(*[0.5] * 4), fail_at={0: 2})
+    sweep(make_config(budget={"trials": 1}), trainer)
+    study = optuna.load_study(study_name="tiny", storage=memory)
+    study.enqueue_trial(study.trials[0].params)
+    _, study = sweep(make_config(budget={"trials": 2}), trainer)
+    assert states(study) == ["FAIL", "COMPLETE"]
+    assert "n_reused_epochs" not in study.trials[1].user_attrs
+
+
+# --- the end of a run --------------------------------------------------------------------------------------
+
+
+class Pull:
+    """Sets an event once so many trials are done and another has trained for so many epochs."""
+
+    def __init__(self, n_done: int, n_epochs: int) -> None:
+        self.event = threading.Event()
+        self._at = n_done, n_epochs
+
+    def __call__(self, progress: Progress) -> None:
+        """Watch the sweep's progress."""
+        n_done, n_epochs = self._at
+        if progress.n_done == n_done and any(r.n_epochs == n_epochs for r in progress.running):
+            self.event.set()
+
+
+def test_an_interrupted_sweep_leaves_nothing_running(make_config: MakeConfig, sweep: Sweep) -> None:
+    """The trial in training waits with its parameters and its reports, for the next run to take up."""
+    pull = Pull(2, 3)
+    stop, study = sweep(make_config(), interrupted=pull.event, observer=pull)
+    assert stop is Stop.INTERRUPTED
+    assert states(study) == ["COMPLETE", "COMPLETE", "WAITING"]
+    assert list(study.trials[2].intermediate_values) == [0, 1, 2]
+
+
+def test_a_sweep_that_is_interrupted_before_it_begins_trains_nothing(
+    make_config: MakeConfig, sweep: Sweep
+) -> None:
+    """Ctrl-C during the set-up is honoured."""
+    interrupted = threading.Event()
+    interrupted.set()
+    trainer = Counting()
+    assert sweep(make_config(), trainer, interrupted=interrupted)[0] is Stop.INTERRUPTED
+    assert trainer.jobs == []
+
+
+def test_a_resumed_sweep_equals_an_uninterrupted_one(
+    make_config: MakeConfig, sweep: Sweep, storage: optuna.storages.RDBStorage
+) -> None:
+    """Trial by trial, with pruning and patience, on SQLite: the interruption leaves no trace."""
+    config = make_config(
+        space={"learning_rate": {}, "depth": {}, "epochs": {"low": 1, "high": 4}},
+        pruner={"name": "percentile", "percentile": 75, "n_startup_trials": 2, "n_warmup_steps": 0},
+        training={"patience": 2},
+        budget={"trials": 12},
+    )
+
+    def curves(job: TrialJob) -> LearningCurve:
+        speed = abs(math.log10(float(job.hyperparameters["learning_rate"])))
+        late = -0.1 if speed > 3 else 0.01
+        val = [round(1 - speed / 10 + late * epoch, 6) for epoch in range(4)]
+        return LearningCurve.from_scores(train=val, val=val)
+
+    _, whole = sweep(config, curves)
+    assert {"PRUNED", "COMPLETE"} == set(states(whole))
+    assert any(trial.user_attrs.get("stopped_early") for trial in whole.trials)
+    longer = next(t.number for t in whole.trials[3:] if t.user_attrs["n_epochs"] > 1)
+    pull = Pull(longer, 1)
+    stop, _ = sweep(config, curves, storage=storage, interrupted=pull.event, observer=pull)
+    assert stop is Stop.INTERRUPTED
+    _, resumed = sweep(config, curves, storage=storage)
+    assert found(resumed) == found(whole)
+
+
+def test_interrupted_trials_of_several_workers_are_all_put_back(
+    make_config: MakeConfig, sweep: Sweep, workers: Any, storage: optuna.storages.RDBStorage
+) -> None:
+    """Every running trial waits, and the next run ends with as many trials as were asked for."""
+    engine, pull = workers(ScriptedTrainer(), 3), Pull(0, 2)
+    _, study = sweep(make_config(), engine=engine, storage=storage, interrupted=pull.event, observer=pull)
+    assert states(study) == ["WAITING"] * 3
+    assert engine.running == ()
+    _, study = sweep(make_config(), engine=workers(ScriptedTrainer(), 3), storage=storage)
+    assert states(study) == ["COMPLETE"] * 5
+
+
+def test_what_an_observer_raises_leaves_nothing_running(
+    make_config: MakeConfig, sweep: Sweep, memory: optuna.storages.InMemoryStorage
+) -> None:
+    """A bug in what shows the progress is not swallowed; the trial waits."""
+
+    def broken(progress: Progress) -> None:
+        if progress.running:
+            raise OSError(f"trial {progress.running[0].number}")
+
+    with pytest.raises(OSError, match="trial 0"):
+        sweep(make_config(), observer=broken)
+    assert states(optuna.load_study(study_name="tiny", storage=memory)) == ["WAITING"]
+
+
+def test_what_an_engine_raises_leaves_nothing_running(
+    make_config: MakeConfig, sweep: Sweep, memory: optuna.storages.InMemoryStorage, workers: Any
+) -> None:
+    """A bug in an engine ends the sweep and loses no trial."""
+    engine = workers(ScriptedTrainer(), 2)
+
+    def broken(timeout_s: float) -> list[Any]:
+        raise RuntimeError(timeout_s)
+
+    engine.events = broken
+    with pytest.raises(RuntimeError):
+        sweep(make_config(), engine=engine)
+    assert states(optuna.load_study(study_name="tiny", storage=memory)) == ["WAITING"] * 2
+    assert engine.cancelled == [0, 1]
+
+
+# --- progress ----------------------------------------------------------------------------------------------
+
+
+def test_the_observer_is_told_what_the_study_holds(
+    make_config: MakeConfig, sweep: Sweep, curve: MakeCurve, workers: Any
+) -> None:
+    """At every call the counts add up, and at the end they are those of the study."""
+
+    def by_number(job: TrialJob) -> LearningCurve:
+        if job.trial == 1:
+            raise TrialError("no")
+        return curve(0.3, 0.2, 0.1, 0.0) if job.trial == 6 else curve(0.5, 0.6, 0.7, 0.8)
+
+    seen: list[Progress] = []
+    config = make_config(
+        pruner={"name": "median", "n_startup_trials": 2, "n_warmup_steps": 1}, budget={"trials": 8}
+    )
+    _, study = sweep(config, engine=workers(FakeTrainer(by_number), 2), observer=seen.append)
+    for progress in seen:
+        assert progress.n_trials == 8
+        assert progress.n_done == progress.n_complete + progress.n_pruned + progress.n_failed
+        assert progress.n_done == progress.n_done_now
+        assert progress.n_done + len(progress.running) <= 8
+        assert all(0 <= r.n_epochs <= r.max_epochs == 4 for r in progress.running)
+        assert all((r.score is None) == (r.n_epochs == 0) for r in progress.running)
+    assert [p.n_done for p in seen] == sorted(p.n_done for p in seen)
+    last = seen[-1]
+    assert (last.n_complete, last.n_pruned, last.n_failed) == (6, 1, 1)
+    assert last.running == ()
+    assert last.best is not None
+    assert (last.best.score, last.best.val_accuracy, last.best.n_epochs) == (study.best_value, 0.8, 4)
+    assert last.best.number == study.best_trial.number
+    ended = {p.ended.number: p.ended for p in seen if p.ended is not None}
+    assert {n: e.state for n, e in ended.items()} == dict(enumerate(states(study)))
+    assert (ended[1].value, ended[1].reason) == (None, "no")
+    assert ended[6].value == study.trials[6].value == 0.2
+
+
+def test_progress_counts_the_trials_of_earlier_runs(make_config: MakeConfig, sweep: Sweep) -> None:
+    """Done counts the study, done now this run; the best trial may be an old one."""
+    sweep(make_config(budget={"trials": 3}))
+    seen: list[Progress] = []
+    _, study = sweep(make_config(budget={"trials": 4}), observer=seen.append)
+    assert (seen[0].n_done, seen[0].n_done_now) == (3, 0)
+    assert (seen[-1].n_done, seen[-1].n_done_now) == (4, 1)
+    assert seen[0].best is not None
+    assert seen[0].best.number == max(study.trials[:3], key=lambda trial: trial.value or 0).number

@@ -1,0 +1,195 @@
+"""What the fast tests share: a data set by name only, a small sweep, a storage, and scripted trainings."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import optuna
+import pytest
+
+from fmnist_sweep.config import SweepConfig, parse_config
+from fmnist_sweep.engines.base import require_free, run_job
+from fmnist_sweep.engines.inline import InlineEngine
+from fmnist_sweep.progress import Stop
+from fmnist_sweep.records import DataRef, Event, Failed, Finished, LearningCurve, TrialJob
+from fmnist_sweep.search import Search
+from fmnist_sweep.study import open_storage, open_study, ownership
+from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer
+
+SPACE: Mapping[str, Any] = {
+    "learning_rate": {"low": 1e-4, "high": 1e-2},
+    "activation": {"choices": ["relu", "tanh"]},
+    "depth": {"low": 1, "high": 2},
+    "units_2": {},
+    "epochs": 4,
+}
+
+
+class Workers:
+    """An engine that takes each of its running jobs one event further at every call, and keeps a list.
+
+    Attributes:
+        submitted: Every job that it was given.
+        cancelled: Every trial that it was told to drop.
+    """
+
+    def __init__(self, trainer: Any, n_workers: int = 2) -> None:
+        self.n_workers = n_workers
+        self.submitted: list[TrialJob] = []
+        self.cancelled: list[int] = []
+        self._trainer = trainer
+        self._jobs: dict[int, Iterator[Event]] = {}
+
+    @property
+    def running(self) -> tuple[int, ...]:
+        """Return the trials that are running."""
+        return tuple(self._jobs)
+
+    def submit(self, job: TrialJob) -> None:
+        """Take a job."""
+        require_free(self, job.trial, closed=False)
+        self.submitted.append(job)
+        self._jobs[job.trial] = run_job(self._trainer, job)
+
+    def events(self, timeout_s: float) -> list[Event]:  # noqa: ARG002 - scripted epochs take no time
+        """Return the next event of each running job."""
+        found = [next(job) for job in self._jobs.values()]
+        for event in found:
+            if isinstance(event, Finished | Failed):
+                del self._jobs[event.trial]
+        return found
+
+    def cancel(self, trial: int) -> None:
+        """Drop a trial's job."""
+        self.cancelled.append(trial)
+        self._jobs.pop(trial, None)
+
+    def close(self) -> None:
+        """Drop every job."""
+        self._jobs.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@pytest.fixture(autouse=True)
+def quiet_optuna() -> None:
+    """Keep Optuna's progress lines out of the tests' output."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.fixture
+def data() -> DataRef:
+    """A data set that nothing opens."""
+    return DataRef("tiny", "/nowhere", "da7a" * 16, (2, 2, 1), ("a", "b"), 100)
+
+
+@pytest.fixture
+def settings() -> Callable[..., dict[str, Any]]:
+    """Settings of a small sweep, laid out like a sweep file; keyword arguments replace whole sections."""
+
+    def make(**sections: Any) -> dict[str, Any]:
+        base = {"study": "tiny", "model": "dense", "tune_new_entries": False, "space": dict(SPACE)}
+        return {**base, "pruner": {"name": "none"}, "budget": {"trials": 5}, **sections}
+
+    return make
+
+
+@pytest.fixture
+def make_config(settings: Callable[..., dict[str, Any]]) -> Callable[..., SweepConfig]:
+    """A small sweep's config; keyword arguments replace whole sections."""
+    return lambda **sections: parse_config(settings(**sections), where="tiny.toml")
+
+
+@pytest.fixture
+def storage_url(tmp_path: Path) -> str:
+    """Address of an SQLite storage that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'studies.db'}"
+
+
+@pytest.fixture(scope="session")
+def empty_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite storage without studies, to be copied: Optuna takes half a second to make one."""
+    path = tmp_path_factory.mktemp("storage") / "studies.db"
+    open_storage(f"sqlite:///{path}", create=True).engine.dispose()
+    return path
+
+
+@pytest.fixture
+def storage(storage_url: str, tmp_path: Path, empty_storage: Path) -> optuna.storages.RDBStorage:
+    """An SQLite storage, as a sweep opens it."""
+    shutil.copy(empty_storage, tmp_path)
+    return open_storage(storage_url, create=True)
+
+
+@pytest.fixture
+def memory() -> optuna.storages.InMemoryStorage:
+    """A storage in memory: twenty times faster than SQLite, for tests of the loop itself.
+
+    Of several trials that were put back, Optuna's takes up the last one alone: not for tests of those.
+    """
+    return optuna.storages.InMemoryStorage()
+
+
+@pytest.fixture
+def own_data(data: DataRef, monkeypatch: pytest.MonkeyPatch) -> DataRef:
+    """A user's own data set, wherever a sweep file says that it comes from."""
+    monkeypatch.setattr("fmnist_sweep.config.open_data", lambda _: data)
+    return data
+
+
+@pytest.fixture
+def curve() -> Callable[..., LearningCurve]:
+    """A learning curve from validation accuracies; train is the same unless given."""
+
+    def make(*val: float, train: Sequence[float] | None = None) -> LearningCurve:
+        return LearningCurve.from_scores(train=val if train is None else train, val=val)
+
+    return make
+
+
+@pytest.fixture
+def workers() -> type[Workers]:
+    """The class of an engine with several workers that train from a script, side by side."""
+    return Workers
+
+
+@pytest.fixture
+def sweep(data: DataRef, memory: optuna.storages.InMemoryStorage) -> Callable[..., tuple[Stop, optuna.Study]]:
+    """Run a sweep: ``sweep(config, trainer)`` returns why it stopped, and its study.
+
+    The trainer is a trainer, or the curves that a `FakeTrainer` takes; left out, a `ScriptedTrainer`.
+    Calls share one storage in memory, so a second call goes on with the first one's study.
+    """
+
+    def run(
+        config: SweepConfig,
+        trainer: Any = None,
+        *,
+        engine: Any = None,
+        storage: optuna.storages.BaseStorage = memory,
+        interrupted: Any = None,
+        **options: Any,
+    ) -> tuple[Stop, optuna.Study]:
+        if trainer is None:
+            trainer = ScriptedTrainer()
+        elif not hasattr(trainer, "fit"):
+            trainer = FakeTrainer(trainer)
+        study = open_study(config, data, storage)
+        with ownership(study):
+            engine = InlineEngine(trainer) if engine is None else engine
+            return Search(config, data, study, engine, **options).run(interrupted), study
+
+    return run

@@ -1,0 +1,620 @@
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from fmnist_sweep import catalog
+from fmnist_sweep.catalog import DENSE_DEFAULTS, DENSE_SPACE, ModelSpace
+from fmnist_sweep.config import SweepConfig, differences, load_config, parse_config
+from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.records import DataRef, SplitSpec
+from fmnist_sweep.score import ScoreRule
+from fmnist_sweep.space import ChoiceParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
+
+MakeConfig = Callable[..., SweepConfig]
+MakeSettings = Callable[..., dict[str, Any]]
+
+SECTIONS = "budget, data, model, pruner, sampler, score, space, study, training, tune_new_entries"
+DENSE_NAMES = (
+    "activation, batch_norm, batch_size, depth, dropout, epochs, l2, learning_rate, optimizer, "
+    "units_1, units_2, units_3, units_4, units_5"
+)
+
+BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "unknown key": (
+        {"prunner": {}},
+        [f"prunner: unknown key; did you mean 'pruner'? (allowed: {SECTIONS})"],
+    ),
+    "unknown key in a section": (
+        {"budget": {"trails": 3}},
+        ["budget.trails: unknown key; did you mean 'trials'? (allowed: epochs, seconds, trials)"],
+    ),
+    "key of another sampler": (
+        {"sampler": {"name": "random", "n_startup_trials": 3}},
+        ["sampler.n_startup_trials: unknown key (allowed: enqueue_default, name, seed)"],
+    ),
+    "wrong types": (
+        {"study": 3, "score": {"penalty": "high"}, "tune_new_entries": "yes", "budget": {"trials": 2.5}},
+        [
+            "study: must be a text in quotes, got 3",
+            "tune_new_entries: must be true or false, got 'yes'",
+            "score.penalty: must be a number, got 'high'",
+            "budget.trials: must be a whole number, got 2.5",
+        ],
+    ),
+    "true is no number": (
+        {"budget": {"trials": True}},
+        ["budget.trials: must be a whole number, got True"],
+    ),
+    "not a section": ({"score": 3}, ["score: must be a table of settings, got 3"]),
+    "sampler without a table": (
+        {"sampler": "tpe"},
+        ["sampler: must be a table such as { name = \"tpe\" }, got 'tpe'"],
+    ),
+    "list in place of a parameter": (
+        {"space": {"epochs": 3, "activation": ["relu"]}},
+        [
+            (
+                'space.activation: must be a table such as { type = "float", low = 0, high = 1 }, '
+                "or one fixed value, got ['relu']"
+            )
+        ],
+    ),
+    "low above high": (
+        {"space": {"epochs": 3, "learning_rate": {"low": 0.01, "high": 0.001}}},
+        ["space.learning_rate: low=0.01 is above high=0.001; swap them"],
+    ),
+    "log with 0": (
+        {"space": {"epochs": 3, "learning_rate": {"low": 0.0, "high": 0.001}}},
+        ["space.learning_rate: log needs low > 0, got low=0; raise low or drop log"],
+    ),
+    "step of 0": (
+        {"space": {"epochs": 3, "depth": {"step": 0}}},
+        ["space.depth: step must be above 0, got 0"],
+    ),
+    "empty choices": (
+        {"space": {"epochs": 3, "activation": {"choices": []}}},
+        ["space.activation.choices: must be a list of at least 1, got []"],
+    ),
+    "unknown parameter type": (
+        {"space": {"epochs": 3, "depth": {"type": "integer", "low": 1, "high": 2}}},
+        ["space.depth.type: unknown 'integer'; did you mean 'int'? (allowed: float, int, choice, fixed)"],
+    ),
+    "misspelt parameter": (
+        {"space": {"epochs": 3, "depht": 2}},
+        [f"space.depht: the model has no such hyperparameter; did you mean 'depth'? (it has {DENSE_NAMES})"],
+    ),
+    "unknown sampler": (
+        {"sampler": {"name": "tpee"}},
+        ["sampler.name: unknown 'tpee'; did you mean 'tpe'? (allowed: tpe, random, gp, cmaes, qmc, grid)"],
+    ),
+    "unknown pruner": (
+        {"pruner": {"name": "medain"}},
+        [
+            (
+                "pruner.name: unknown 'medain'; did you mean 'median'? "
+                "(allowed: none, median, percentile, successive_halving, hyperband, patient)"
+            )
+        ],
+    ),
+    "unknown model": (
+        {"model": "dens"},
+        [
+            (
+                "model: unknown model 'dens'; did you mean 'dense'? "
+                "(allowed: dense, cnn, or package.module:HyperModelClass)"
+            )
+        ],
+    ),
+    "unknown metric": (
+        {"score": {"metric": "acuracy"}},
+        ["score.metric: unknown 'acuracy'; did you mean 'accuracy'? (allowed: accuracy, cross_entropy)"],
+    ),
+    "unknown data": (
+        {"data": "fashion_mnist"},
+        [
+            (
+                "data: 'fashion_mnist' is no data source; allowed are 'fashion-mnist', the path of an .npz "
+                "file, or an import path package.module:function; did you mean 'fashion-mnist'?"
+            )
+        ],
+    ),
+    "condition on an unknown parent": (
+        {"space": {"epochs": 3, "batch_norm": {"when": {"deth": [2]}}}},
+        [
+            (
+                "space.batch_norm.when: unknown parameter 'deth'; known are learning_rate, l2, activation, "
+                "optimizer, batch_size, dropout, epochs, depth, units_1, units_2"
+            )
+        ],
+    ),
+    "condition on a value that the parent never has": (
+        {"space": {"epochs": 3, "dropout": {"when": {"depth": [9]}}}},
+        ["space.dropout.when: depth can never be 9"],
+    ),
+    "conditions in a circle": (
+        {
+            "space": {
+                "epochs": 3,
+                "batch_norm": {"when": {"optimizer": ["adam"]}},
+                "optimizer": {"when": {"batch_norm": [True]}},
+            }
+        },
+        ["space.optimizer, batch_norm: their conditions run in a circle; drop one of them"],
+    ),
+    "zero trials": ({"budget": {"trials": 0}}, ["budget.trials: must be at least 1, got 0"]),
+    "limits of the score": (
+        {"score": {"penalty": -1, "tolerance": float("inf"), "min_val_accuracy": 1.5}},
+        [
+            "score.penalty: must be at least 0, got -1",
+            "score.tolerance: must be a finite number, got inf",
+            "score.min_val_accuracy: must be at most 1, got 1.5",
+        ],
+    ),
+    "zero epochs": (
+        {"space": {"epochs": {"low": 0, "high": 3}}},
+        ["space.epochs: must be whole numbers from 1 up, as int, choice or a bare number"],
+    ),
+    "condition on epochs under the rule best": (
+        {"space": {"depth": {}, "epochs": {"low": 1, "high": 3, "when": {"depth": [2]}}}},
+        ['space.epochs: can have no condition under score.epoch_rule = "best"'],
+    ),
+    "grid of a continuous space": (
+        {"sampler": {"name": "grid"}, "space": {"epochs": 3, "learning_rate": {}, "depth": {}}},
+        ["sampler.name: grid needs a finite space; give learning_rate a step or choices"],
+    ),
+    "patience under the rule last": (
+        {"score": {"epoch_rule": "last"}, "training": {"patience": 3}},
+        ['training.patience: stops at no sampled epoch; use it under score.epoch_rule = "best"'],
+    ),
+    "a convolution that does not fit": (
+        {
+            "model": "cnn",
+            "space": {"epochs": 3, "padding_1": "valid", "padding_2": "valid", "padding_3": "valid"},
+        },
+        [
+            (
+                "space: kernel_size_3=5 with padding valid does not fit a 4x4 map; lower it, "
+                'or set padding_3 to "same"'
+            )
+        ],
+    ),
+    "a study name that is no name": (
+        {"study": "a/b"},
+        ["study: 'a/b' can't be used; letters, digits, spaces and . _ + - are allowed, at most 100"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("sections", "problems"), BAD_SETTINGS.values(), ids=BAD_SETTINGS.keys())
+def test_bad_settings_are_told_with_what_is_allowed(
+    make_config: MakeConfig, sections: dict[str, Any], problems: list[str]
+) -> None:
+    """Each mistake gives one line with its path, what was given, and what is allowed."""
+    with pytest.raises(ConfigError) as caught:
+        make_config(**sections)
+    assert list(caught.value.problems) == problems
+    assert caught.value.where == "tiny.toml"
+
+
+def test_all_problems_are_told_at_once(settings: MakeSettings) -> None:
+    """Mistakes in every part of the file, of the schema and beyond it, come in one message."""
+    given_settings = settings(
+        data="mnist",
+        prunner={},
+        space={"epochs": 3, "depht": 2, "learning_rate": {"low": 1.0, "high": 0.1}},
+        score={"metric": "f1"},
+        budget={"trials": 0},
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse_config(given_settings, where="a.toml")
+    said = str(caught.value).splitlines()
+    assert said[0] == "a.toml: 6 problems"
+    assert sorted(line.split(":")[0].strip() for line in said[1:]) == [
+        "budget.trials",
+        "data",
+        "prunner",
+        "score.metric",
+        "space.depht",
+        "space.learning_rate",
+    ]
+
+
+def test_missing_settings_are_told() -> None:
+    """An empty file is told what it needs."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config({}, where="a.toml")
+    assert list(caught.value.problems) == ["study: missing; add it", "model: missing; add it"]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "package", "hint"),
+    [
+        ("gp", "torch", "pip install 'fmnist-sweep[gp]', or use tpe"),
+        ("cmaes", "cmaes", "pip install cmaes, or use tpe"),
+        ("qmc", "scipy", "pip install scipy, or use tpe"),
+    ],
+)
+def test_a_sampler_without_its_package_is_refused(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, sampler: str, package: str, hint: str
+) -> None:
+    """A sampler that would fail in the middle of the study is refused when the file is read."""
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == package else importlib.machinery
+    )
+    with pytest.raises(ConfigError) as caught:
+        make_config(sampler={"name": sampler})
+    assert caught.value.problems == (f"sampler.name: {sampler} needs {package}, not installed here; {hint}",)
+
+
+# --- files and overrides -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sweep_file(tmp_path: Path) -> Path:
+    """A small sweep file."""
+    path = tmp_path / "a.toml"
+    path.write_text('study = "a"\nmodel = "dense"\n[space]\nepochs = 3\n[budget]\ntrials = 4\n')
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "no such file; sweep files of this project are in sweeps/"),
+        (b"a = = 3", "not TOML: Invalid value (at line 1, column 5)"),
+        (b"\xff\xfe", "can't be read as text: 'utf-8' codec can't decode byte 0xff in position 0"),
+    ],
+)
+def test_a_file_that_can_not_be_read_is_told(tmp_path: Path, content: bytes | None, problem: str) -> None:
+    """A missing file, no TOML and no text: the file is named and so is the reason."""
+    path = tmp_path / "a.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert caught.value.where == str(path)
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith(problem)
+
+
+def test_a_directory_is_no_sweep_file(tmp_path: Path) -> None:
+    """A folder in place of a file is a clear error."""
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("budget.trials=7", "budget.trials", 7),
+        ("score.penalty=0.5", "score.penalty", 0.5),
+        ("score.penalty = 2e-1", "score.penalty", 0.2),
+        ('study="b"', "study", "b"),
+        ("study=my study", "study", "my study"),
+        ("sampler.name=random", "sampler.name", "random"),
+        ("training.train_size=100", "training.train_size", 100),
+        ("sampler.enqueue_default=false", "sampler.enqueue_default", False),
+        ("space.depth=2", "space.depth.value", 2),
+        ("space.depth.low=2", "space.depth.low", 2),
+        ('space.activation={ choices = ["elu"] }', "space.activation.choices", ["elu"]),
+    ],
+)
+def test_an_override_replaces_a_setting(sweep_file: Path, override: str, path: str, value: Any) -> None:
+    """Numbers, texts with and without quotes, tables, settings in sections that the file does not have."""
+    found: Any = load_config(sweep_file, [override]).to_dict()
+    for part in path.split("."):
+        found = found[part]
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_the_last_of_several_overrides_counts(sweep_file: Path) -> None:
+    """Overrides are applied in the order in which they are given."""
+    config = load_config(sweep_file, ["budget.trials=7", "budget.epochs=9", "budget.trials=8"])
+    assert (config.file.budget.trials, config.file.budget.epochs) == (8, 9)
+
+
+def test_bad_overrides_are_told_all_at_once(sweep_file: Path) -> None:
+    """An override that is no KEY=VALUE, or goes through a value, is named as it was typed."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(sweep_file, ["budget.trials", "=3", "a..b=3", "study.x=3"])
+    usage = "write it as section.key=value, such as score.penalty=2"
+    assert list(caught.value.problems) == [
+        f"--set budget.trials: {usage}",
+        f"--set =3: {usage}",
+        f"--set a..b=3: {usage}",
+        "--set study.x=3: study is a value, not a section",
+    ]
+
+
+def test_an_overridden_setting_is_checked_like_any_other(sweep_file: Path) -> None:
+    """A bad value from the command line gives the same line as in the file."""
+    with pytest.raises(ConfigError, match=r"budget.trials: must be a whole number, got 'many'"):
+        load_config(sweep_file, ["budget.trials=many"])
+
+
+# --- the space ---------------------------------------------------------------------------------------------
+
+
+def test_an_entry_without_a_type_narrows_the_models_own(make_config: MakeConfig) -> None:
+    """What the entry leaves out - type, log, bounds, condition - is the model's."""
+    space = make_config(space={"learning_rate": {"high": 1e-3}, "units_2": {"low": 64}, "depth": {}}).space
+    assert space["learning_rate"] == FloatParameter(low=1e-5, high=1e-3, log=True)
+    assert space["units_2"] == IntParameter(low=64, high=1024, log=True, when={"depth": (2, 3, 4, 5)})
+
+
+def test_an_entry_with_a_type_replaces_the_models_own(make_config: MakeConfig) -> None:
+    """A typed entry inherits nothing."""
+    entry = {"type": "choice", "choices": [10, 20]}
+    space = make_config(space={"units_2": entry, "depth": 3, "epochs": 1}).space
+    assert space["units_2"] == ChoiceParameter(choices=(10, 20))
+
+
+def test_a_narrowed_parent_drops_what_it_rules_out(make_config: MakeConfig) -> None:
+    """Children that can't exist any more leave the space, and the conditions of the others shrink."""
+    space = make_config(space={"depth": {"high": 3}, "epochs": 1}, tune_new_entries=True).space
+    assert "units_4" not in space
+    assert "units_5" not in space
+    assert space["units_2"].when == {"depth": (2, 3)}
+    assert space["units_3"].when == {"depth": (3,)}
+
+
+def test_children_of_dropped_parameters_are_dropped(make_config: MakeConfig) -> None:
+    """Dropping goes on down the conditions: a fixed single block has no third padding."""
+    space = make_config(model="cnn", space={"conv_blocks": 1, "epochs": 1}, tune_new_entries=True).space
+    assert [name for name in space if name.endswith(("_2", "_3"))] == []
+
+
+def test_a_condition_of_the_file_itself_must_be_possible(make_config: MakeConfig) -> None:
+    """Only inherited conditions shrink silently; one that the file states is a mistake."""
+    with pytest.raises(ConfigError, match=r"space.dropout.when: depth can never be 3"):
+        make_config(space={"depth": {"high": 2}, "dropout": {"when": {"depth": [2, 3]}}, "epochs": 1})
+
+
+def test_without_new_entries_the_rest_is_fixed_at_the_models_default(make_config: MakeConfig) -> None:
+    """tune_new_entries = false: what the file does not name is held at the default, under its condition."""
+    config = make_config(space={"depth": {}, "epochs": 3}, tune_new_entries=False)
+    assert config.space.searched == ("depth",)
+    assert config.space["l2"] == FixedParameter(value=1e-4)
+    assert config.space["units_3"] == FixedParameter(value=100, when={"depth": (3, 4, 5)})
+
+
+def test_with_new_entries_the_rest_is_searched(make_config: MakeConfig) -> None:
+    """tune_new_entries = true: what the file does not name is searched as the model declares it."""
+    config = make_config(space={"depth": 2, "epochs": 3}, tune_new_entries=True)
+    assert config.space["l2"] == DENSE_SPACE["l2"]
+    assert set(config.space.searched) == {
+        "learning_rate", "l2", "activation", "optimizer", "batch_size", "batch_norm", "dropout",
+        "units_1", "units_2",
+    }  # fmt: skip
+
+
+def test_under_the_rule_best_epochs_are_not_sampled(make_config: MakeConfig) -> None:
+    """One run of the most epochs holds every shorter one."""
+    config = make_config(space={"depth": {}, "epochs": {"low": 2, "high": 6, "step": 2}})
+    assert list(config.epochs) == [2, 4, 6]
+    assert config.allowed_epochs == [1, 3, 5]
+    assert "epochs" not in config.sampled_space
+    last = make_config(space={"depth": {}, "epochs": {"low": 2, "high": 6}}, score={"epoch_rule": "last"})
+    assert "epochs" in last.sampled_space
+
+
+def test_the_default_point_is_the_models_default_in_the_space(make_config: MakeConfig) -> None:
+    """The hand-tuned baseline, with the parameters that exist at its depth and no others."""
+    point = make_config(space={"learning_rate": {}, "depth": {"high": 3}, "epochs": 3}).default_point
+    assert point is not None
+    assert {k: v for k, v in DENSE_DEFAULTS.items() if k in point} == point
+    assert {"units_1", "units_2", "learning_rate"} <= set(point)
+    assert not {"units_3", "epochs"} & set(point)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"learning_rate": {"low": 1e-3}, "epochs": 3},  # the default lies below
+        {"activation": {"choices": ["tanh", "elu"]}, "epochs": 3},
+        {"epochs": 3},  # nothing is searched
+    ],
+)
+def test_a_default_outside_the_space_is_no_point(make_config: MakeConfig, space: dict[str, Any]) -> None:
+    """There is no default trial where the default is ruled out, or where there is nothing to search."""
+    assert make_config(space=space).default_point is None
+
+
+def test_parameter_counts_span_the_corners(make_config: MakeConfig) -> None:
+    """The printed range is that of the smallest and largest net of the space."""
+    config = make_config(
+        space={"depth": {"low": 1, "high": 2}, "units_1": {"low": 100, "high": 300}, "epochs": 1}
+    )
+    # Depth 1 with 100 units; depth 2 with 300 and the default 200.
+    assert config.n_parameters_range() == (785 * 100 + 101 * 10, 297_710)
+
+
+# --- digest and round trip ---------------------------------------------------------------------------------
+
+DECIDING: list[dict[str, Any]] = [
+    {"model": "fmnist_sweep.models:DenseModel", "space": {"epochs": 4}},
+    {"data": "package.module:load"},
+    {"space": {"epochs": 5}},
+    {"score": {"penalty": 2.0}},
+    {"score": {"metric": "cross_entropy"}},
+    {"training": {"seed": 1}},
+    {"training": {"patience": 2}},
+]
+
+
+@pytest.mark.usefixtures("own_data")
+@pytest.mark.parametrize("sections", DECIDING, ids=str)
+def test_the_digest_changes_with_what_decides_a_result(
+    make_config: MakeConfig, sections: dict[str, Any]
+) -> None:
+    """Another model, data set, space, score or training makes trials that can't be compared."""
+    assert make_config(**sections).digest != make_config().digest
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"study": "other"},
+        {"budget": {"trials": 99, "seconds": 5.0}},
+        {"sampler": {"name": "random", "seed": 5}},
+        {"pruner": {"name": "hyperband"}},
+        {"score": {"penalty": 1}},  # the default, written as a whole number
+        {"training": {"seed": 0}},
+    ],
+    ids=str,
+)
+def test_the_digest_does_not_change_with_the_rest(make_config: MakeConfig, sections: dict[str, Any]) -> None:
+    """Budget, sampler and pruner may change within a study, and writing a default out changes nothing."""
+    assert make_config(**sections).digest == make_config().digest
+
+
+@pytest.mark.usefixtures("own_data")
+@pytest.mark.parametrize("sections", [{}, *DECIDING[1:], {"tune_new_entries": True}], ids=str)
+def test_the_stored_form_reads_back_as_the_same_config(
+    make_config: MakeConfig, sections: dict[str, Any]
+) -> None:
+    """What the study stores is a sweep file: parsing it gives the same digest and the same space."""
+    config = make_config(**sections)
+    again = parse_config(config.to_dict(), where="stored")
+    assert again.digest == config.digest
+    assert again.space == config.space
+    assert again.to_dict() == config.to_dict()
+    assert differences(config.to_dict(), again.to_dict()) == []
+
+
+narrowings = st.fixed_dictionaries(
+    {"epochs": st.integers(1, 30)},
+    optional={
+        "learning_rate": st.tuples(st.floats(1e-5, 1e-2), st.floats(1e-5, 1e-2)).map(
+            lambda ends: {"low": min(ends), "high": max(ends)}
+        ),
+        "depth": st.tuples(st.integers(1, 5), st.integers(1, 5)).map(
+            lambda ends: {"low": min(ends), "high": max(ends)}
+        ),
+        "units_3": st.integers(16, 512).map(lambda low: {"low": low}),
+        "activation": st.lists(st.sampled_from(catalog.ACTIVATIONS), min_size=1, unique=True).map(
+            lambda choices: {"choices": choices}
+        ),
+        "batch_norm": st.booleans(),
+    },
+)
+
+
+@given(space=narrowings, tune=st.booleans())
+@hypothesis_settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_narrowed_space_reads_back_the_same(
+    make_config: MakeConfig, space: dict[str, Any], tune: bool
+) -> None:
+    """However a file narrows the model's space, its stored form gives the same digest."""
+    config = make_config(space=space, tune_new_entries=tune)
+    assert parse_config(config.to_dict(), where="stored").digest == config.digest
+
+
+def test_differences_name_what_decides_and_differs(make_config: MakeConfig) -> None:
+    """A line for each setting with both values; budget, sampler and pruner are left out."""
+    stored = make_config()
+    now = make_config(
+        score={"penalty": 2.0},
+        training={"train_size": 100},
+        budget={"trials": 99},
+        space={**stored.to_dict()["space"], "activation": "relu"},
+    )
+    assert differences(stored.to_dict(), now.to_dict()) == [
+        "score.penalty: the study has 1.0, now 2.0",
+        "space.activation.choices: the study has ['relu', 'tanh'], now 'nothing'",
+        "space.activation.type: the study has 'choice', now 'fixed'",
+        "space.activation.value: the study has 'nothing', now 'relu'",
+        "training.train_size: the study has None, now 100",
+    ]
+
+
+def test_sections_become_the_records_of_the_lower_layers(make_config: MakeConfig) -> None:
+    """Score rule and split carry what the file says."""
+    config = make_config(
+        score={"metric": "cross_entropy", "penalty": 2, "tolerance": 0, "min_val_accuracy": 0.5},
+        training={"n_val": 100, "split_seed": 3, "train_size": 50},
+    )
+    assert config.score_rule == ScoreRule("cross_entropy", 2.0, 0.0, "best", 0.5)
+    assert config.split == SplitSpec(n_val=100, seed=3, train_size=50)
+
+
+# --- a user's own model ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A user's HyperModel whose discovery is scripted; the list takes the paths that were discovered."""
+    asked: list[str] = []
+    space = SearchSpace(
+        {
+            "layers": IntParameter(low=1, high=2),
+            "width_2": IntParameter(low=8, high=64, when={"layers": (2,)}),
+        }
+    )
+
+    def discover(path: str, *, input_shape: tuple[int, ...], n_classes: int) -> ModelSpace:
+        assert (input_shape, n_classes) == ((28, 28, 1), 10)
+        asked.append(path)
+        return ModelSpace(path, space, {"layers": 1, "width_2": 8}, seen_n_parameters=(10, 90))
+
+    monkeypatch.setattr(catalog, "model_space", discover)
+    return asked
+
+
+def test_a_users_model_is_narrowed_by_its_discovered_space(
+    make_config: MakeConfig, own_model: list[str]
+) -> None:
+    """Entries without a type narrow what the discovery found, as for a built-in model."""
+    config = make_config(model="mine.nets:Net", space={"width_2": {"high": 16}, "layers": {}, "epochs": 2})
+    assert own_model == ["mine.nets:Net"]
+    assert config.space["width_2"] == IntParameter(low=8, high=16, when={"layers": (2,)})
+    assert config.model_space.path == "mine.nets:Net"
+    assert config.n_parameters_range() == (10, 90)
+    assert config.default_point == {"layers": 1}
+
+
+def test_a_users_model_is_not_discovered_while_there_are_other_problems(
+    make_config: MakeConfig, own_model: list[str]
+) -> None:
+    """Discovery takes seconds: every mistake that needs none is told first."""
+    with pytest.raises(ConfigError, match="must be at least 1, got 0"):
+        make_config(model="mine.nets:Net", budget={"trials": 0})
+    assert own_model == []
+
+
+def test_a_users_model_needs_epochs_from_the_file(make_config: MakeConfig, own_model: list[str]) -> None:
+    """A model that declares no epochs gets them from the sweep file, and is told so."""
+    with pytest.raises(ConfigError, match=r"space.epochs: missing; say how many epochs a trial trains"):
+        make_config(model="mine.nets:Net", space={"layers": {}})
+    assert own_model == ["mine.nets:Net"]
+
+
+def test_a_users_model_may_ask_for_what_discovery_missed(
+    make_config: MakeConfig, own_model: list[str]
+) -> None:
+    """A new name with a type is taken as it is; one that looks misspelt is refused."""
+    extra = {"type": "float", "low": 0.0, "high": 1.0}
+    config = make_config(model="mine.nets:Net", space={"noise": extra, "epochs": 2})
+    assert config.space["noise"] == FloatParameter(low=0.0, high=1.0)
+    with pytest.raises(ConfigError, match=r"space.layer: .* did you mean 'layers'\?"):
+        make_config(model="mine.nets:Net", space={"layer": extra, "epochs": 2})
+    assert len(own_model) == 2
+
+
+def test_a_users_data_set_decides_what_can_be_built(make_config: MakeConfig, own_data: DataRef) -> None:
+    """A convolution is checked, and parameters are counted, for the images that will be trained on."""
+    config = make_config(space={"depth": 1, "units_1": 10, "epochs": 1}, data="mine:load")
+    assert config.data is own_data
+    assert config.n_parameters_range() == ((2 * 2 + 1) * 10 + 11 * 2,) * 2
+    space = {"conv_blocks": 1, "padding_1": "valid", "kernel_size_1": 5, "epochs": 1}
+    with pytest.raises(ConfigError, match="kernel_size_1=5 with padding valid does not fit a 2x2 map"):
+        make_config(model="cnn", space=space, data="mine:load")

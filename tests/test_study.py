@@ -1,0 +1,496 @@
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psutil
+import pytest
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+
+from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.errors import StorageError, StudyMismatchError, StudyNotFoundError
+from fmnist_sweep.records import DataRef
+from fmnist_sweep.study import (
+    load_study,
+    open_storage,
+    open_study,
+    ownership,
+    put_back,
+    safe_url,
+    sqlite_path,
+    study_names,
+)
+
+MakeConfig = Callable[..., SweepConfig]
+
+
+def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    """Run one statement on an SQLite file from outside."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(statement).fetchall()
+
+
+def refused(url: str, *, create: bool) -> str:
+    """Return the message with which opening is refused."""
+    with pytest.raises(StorageError) as caught:
+        open_storage(url, create=create)
+    return str(caught.value)
+
+
+@pytest.fixture
+def made(tmp_path: Path, storage: RDBStorage) -> Path:
+    """The file of a storage that holds a study, with no connection left open."""
+    study = optuna.create_study(storage=storage, study_name="old")
+    study.tell(study.ask(), 1.0)
+    storage.engine.dispose()
+    return tmp_path / "studies.db"
+
+
+# --- opening -----------------------------------------------------------------------------------------------
+
+
+def test_a_new_storage_is_made_where_asked(tmp_path: Path, storage_url: str) -> None:
+    """With create the database is made, with foreign keys on and readers that block no writer."""
+    storage = open_storage(storage_url, create=True)
+    assert study_names(storage) == []
+    with storage.engine.connect() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
+        }
+    assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1, "busy_timeout": 60_000}
+    assert query(tmp_path / "studies.db", "PRAGMA journal_mode") == [("wal",)]
+
+
+def test_an_empty_file_is_filled_where_asked(tmp_path: Path, storage_url: str) -> None:
+    """A file without a byte, such as an interrupted tool leaves, can be used."""
+    (tmp_path / "studies.db").touch()
+    assert study_names(open_storage(storage_url, create=True)) == []
+
+
+def test_a_missing_storage_is_not_made_for_reading(tmp_path: Path, storage_url: str) -> None:
+    """Looking at a storage that is not there makes no file, and says how to get one."""
+    message = refused(storage_url, create=False)
+    assert message == f"{tmp_path}/studies.db does not exist; run a sweep first, such as: make sweep-dense"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+    """The folder is the user's to make."""
+    path = tmp_path / "none" / "studies.db"
+    assert refused(f"sqlite:///{path}", create=True) == (
+        f"the folder of {path} does not exist; make it, or choose another --storage"
+    )
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_directory_is_no_storage(tmp_path: Path, create: bool) -> None:
+    """A directory in place of the file is told as such."""
+    message = refused(f"sqlite:///{tmp_path}", create=create)
+    assert message == f"{tmp_path} is a directory; a storage is a file, such as studies.db"
+
+
+@pytest.mark.parametrize("url", ["studies.db", "nosuchdb://host/db", "postgresql+nosuchdriver://host/db"])
+def test_an_address_that_is_none_is_told(url: str) -> None:
+    """A bare file name, and a database or driver that there is not, are refused by name."""
+    assert url in refused(url, create=True)
+
+
+def _not_sqlite(path: Path) -> None:
+    path.write_bytes(b"PK\x03\x04 a spreadsheet, say")
+
+
+def _damaged(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\x00" + b"\xff" * 4096)
+
+
+def _of_another_program(path: Path) -> None:
+    query(path, "CREATE TABLE bookmarks (url TEXT)")
+
+
+def _of_older_optuna(path: Path) -> None:
+    storage = open_storage(f"sqlite:///{path}", create=True)
+    optuna.create_study(storage=storage, study_name="old")
+    storage.engine.dispose()
+    query(path, "PRAGMA journal_mode=DELETE")
+    query(path, "UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+    query(path, "UPDATE version_info SET library_version = '2.6.0'")
+
+
+def _of_newer_optuna(path: Path) -> None:
+    if not path.exists():
+        _of_older_optuna(path)
+    query(path, "UPDATE alembic_version SET version_num = 'v99.0.0.a'")
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (_not_sqlite, "is not an SQLite database; choose another --storage"),
+        (_damaged, "holds no studies: (sqlite3.DatabaseError) "),
+        (_of_another_program, "holds no studies: (sqlite3.OperationalError) no such table: version_info"),
+        (_of_older_optuna, "holds tables of another Optuna version; keep a copy of it."),
+        (_of_newer_optuna, "holds tables of another Optuna version; keep a copy of it."),
+    ],
+)
+def test_what_is_no_storage_is_refused_and_left_as_it_is(
+    tmp_path: Path, make: Callable[[Path], None], said: str, create: bool
+) -> None:
+    """Whatever a file holds, a refusal names it and changes no byte of it."""
+    path = tmp_path / "studies.db"
+    make(path)
+    before = path.read_bytes()
+    message = refused(f"sqlite:///{path}", create=create)
+    assert str(path) in message
+    assert said in message
+    assert "\n" not in message
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["studies.db"]
+
+
+def test_another_schema_version_comes_with_optunas_advice(tmp_path: Path) -> None:
+    """An older schema is told the command that upgrades it; a newer one is told to update Optuna."""
+    path = tmp_path / "studies.db"
+    _of_older_optuna(path)
+    url = f"sqlite:///{path}"
+    assert f"optuna storage upgrade --storage {url}" in refused(url, create=True)
+    _of_newer_optuna(path)
+    assert "optuna storage upgrade" not in refused(url, create=True)
+
+
+def deny(monkeypatch: pytest.MonkeyPatch, path: Path, mode: int) -> None:
+    """Let the checks see a path without a permission: root, whom tests may run as, has them all."""
+    allowed = os.access
+    monkeypatch.setattr(
+        os, "access", lambda p, m, **kw: not (Path(p) == path and m & mode) and allowed(p, m, **kw)
+    )
+
+
+def test_a_read_only_storage_can_be_read_and_not_written(
+    made: Path, storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking needs no write permission; a sweep is told at once and not in the middle of it."""
+    deny(monkeypatch, made, os.W_OK)
+    assert study_names(open_storage(storage_url, create=False)) == ["old"]
+    message = refused(storage_url, create=True)
+    assert message == f"{made} is read-only; make it writable, or choose another --storage"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only files")
+def test_a_file_without_write_permission_can_be_read(made: Path, storage_url: str) -> None:
+    """Reading a really read-only file needs no change to it."""
+    made.chmod(0o444)
+    assert study_names(open_storage(storage_url, create=False)) == ["old"]
+    assert "is read-only" in refused(storage_url, create=True)
+
+
+def test_missing_permissions_are_told(
+    tmp_path: Path, made: Path, storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unreadable file, and a read-only folder without a file, are each told as what they are."""
+    with monkeypatch.context() as patch:
+        deny(patch, made, os.R_OK)
+        assert refused(storage_url, create=False) == f"{made} can't be read; check its permissions"
+    deny(monkeypatch, tmp_path, os.W_OK)
+    assert refused(f"sqlite:///{tmp_path}/new.db", create=True) == (
+        f"the folder of {tmp_path}/new.db is read-only; choose another --storage"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql+psycopg://me:se:cr@et@host:5432/db", "postgresql+psycopg://me:***@host:5432/db"),
+        ("redis://:secret@host", "redis://:***@host"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("sqlite:///a@b:c.db", "sqlite:///a@b:c.db"),
+    ],
+)
+def test_a_password_is_never_shown(url: str, shown: str) -> None:
+    """Addresses are shown without their password, whatever characters it holds."""
+    assert safe_url(url) == shown
+
+
+def test_a_refused_database_keeps_its_password_to_itself() -> None:
+    """A message about a database that can't be reached holds its address and not its password."""
+    message = refused("nosuchdb://me:se@cret@host/db", create=True)
+    assert "nosuchdb://me:***@host/db" in message
+    assert "cret" not in message
+
+
+def test_only_sqlite_addresses_name_a_file() -> None:
+    """A relative and an absolute path, and a database that is no file."""
+    assert sqlite_path("sqlite:///studies.db") == Path("studies.db")
+    assert sqlite_path("sqlite:////tmp/studies.db") == Path("/tmp/studies.db")  # noqa: S108 - no file is made
+    assert sqlite_path("postgresql://host/db") is None
+
+
+# --- studies -----------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_study_is_told_with_those_there_are(storage: RDBStorage) -> None:
+    """The message suggests the nearest name and lists all of them."""
+    with pytest.raises(StudyNotFoundError, match=r"no study 'dense' \(the storage has no studies yet\)"):
+        load_study(storage, "dense")
+    for name in ("dense", "cnn"):
+        optuna.create_study(storage=storage, study_name=name)
+    assert study_names(storage) == ["dense", "cnn"]
+    assert load_study(storage, "cnn").study_name == "cnn"
+    with pytest.raises(StudyNotFoundError) as caught:
+        load_study(storage, "dens")
+    assert str(caught.value) == "no study 'dens'; did you mean 'dense'? (there are dense, cnn)"
+
+
+def test_a_new_study_says_where_it_comes_from(
+    make_config: MakeConfig, data: DataRef, storage: RDBStorage
+) -> None:
+    """Config, digests, data, versions and the allowed epochs are stored before the first trial."""
+    config = make_config(space={"depth": {}, "epochs": {"low": 2, "high": 4}})
+    study = open_study(config, data, storage)
+    attrs = load_study(storage, "tiny").user_attrs
+    assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert attrs["config"] == config.to_dict()
+    assert attrs["config_digest"] == config.digest
+    assert attrs["data_digest"] == data.digest
+    assert attrs["data"] == {
+        "name": "tiny",
+        "input_shape": [2, 2, 1],
+        "class_names": ["a", "b"],
+        "n_train": 100,
+    }
+    assert attrs["model_path"] == "fmnist_sweep.models:DenseModel"
+    assert attrs["allowed_epochs"] == [1, 2, 3]
+    assert attrs["versions"]["optuna"] == optuna.__version__
+    assert set(attrs["versions"]) >= {"tensorflow", "keras", "keras-tuner", "numpy", "fmnist-sweep"}
+
+
+def test_under_the_rule_last_every_epoch_is_allowed(
+    make_config: MakeConfig, data: DataRef, storage: RDBStorage
+) -> None:
+    """The list of allowed epochs is for the rule "best" alone."""
+    config = make_config(score={"epoch_rule": "last"}, space={"depth": {}, "epochs": {"low": 2, "high": 4}})
+    assert open_study(config, data, storage).user_attrs["allowed_epochs"] is None
+
+
+def test_the_default_configuration_waits_first(
+    make_config: MakeConfig, data: DataRef, storage: RDBStorage
+) -> None:
+    """Trial 0 is the hand-tuned baseline, unless the sweep file says otherwise."""
+    study = open_study(make_config(space={"depth": {}, "units_2": {}, "epochs": 3}), data, storage)
+    assert study.user_attrs["default_trial"] == 0
+    assert [t.state for t in study.trials] == [TrialState.WAITING]
+    assert study.trials[0].system_attrs["fixed_params"] == {"depth": 2, "units_2": 200}
+    without = make_config(study="without", sampler={"enqueue_default": False})
+    study = open_study(without, data, storage)
+    assert "default_trial" not in study.user_attrs
+    assert study.trials == []
+
+
+def test_opening_again_adds_nothing(make_config: MakeConfig, data: DataRef, storage: RDBStorage) -> None:
+    """A study that is opened again keeps its one default trial and its settings."""
+    first = open_study(make_config(), data, storage)
+    again = open_study(make_config(), data, storage)
+    assert again._study_id == first._study_id
+    assert len(again.trials) == 1
+
+
+@pytest.mark.usefixtures("own_data")
+@pytest.mark.parametrize(
+    ("sections", "line"),
+    [
+        (
+            {"space": {"depth": {}, "epochs": 3}},
+            "space.epochs.value: the study has 4, now 3",
+        ),
+        ({"score": {"penalty": 2.0}}, "score.penalty: the study has 1.0, now 2.0"),
+        ({"training": {"seed": 7}}, "training.seed: the study has 0, now 7"),
+        ({"model": "cnn", "space": {"epochs": 4}}, "model: the study has 'dense', now 'cnn'"),
+        ({"data": "package.module:load"}, "data: the study has 'fashion-mnist', now 'package.module:load'"),
+    ],
+)
+def test_a_study_of_other_settings_is_refused_with_the_differences(
+    make_config: MakeConfig,
+    data: DataRef,
+    storage: RDBStorage,
+    sections: dict[str, Any],
+    line: str,
+) -> None:
+    """Trials that can't be compared never share a study; the message lists what differs and how to go on."""
+    open_study(make_config(), data, storage)
+    before = dict(load_study(storage, "tiny").user_attrs)
+    with pytest.raises(StudyMismatchError) as caught:
+        open_study(make_config(**sections), data, storage)
+    said = str(caught.value).splitlines()
+    assert said[0] == "study 'tiny' exists with other settings:"
+    assert f"  {line}" in said
+    assert said[-1] == "Choose another name with --study, or put the settings back."
+    assert load_study(storage, "tiny").user_attrs == before
+
+
+def test_other_data_under_the_same_name_are_refused(
+    make_config: MakeConfig, data: DataRef, storage: RDBStorage
+) -> None:
+    """The content counts, not the name of the data set."""
+    open_study(make_config(), data, storage)
+    with pytest.raises(StudyMismatchError, match="data: the study has content da7ada7ada7a, now 0123456789"):
+        open_study(make_config(), replace(data, digest="0123456789abcdef"), storage)
+
+
+def test_where_the_data_lie_does_not_matter(
+    make_config: MakeConfig, data: DataRef, storage: RDBStorage
+) -> None:
+    """The same content in another folder goes on with the study."""
+    open_study(make_config(), data, storage)
+    open_study(make_config(), replace(data, directory="/elsewhere"), storage)
+
+
+def test_a_study_of_another_tool_is_refused(
+    make_config: MakeConfig, data: DataRef, storage: RDBStorage
+) -> None:
+    """A study that a sweep did not make is left alone."""
+    optuna.create_study(storage=storage, study_name="tiny", direction="maximize")
+    with pytest.raises(StudyMismatchError, match="study 'tiny' was not made by fmnist-sweep"):
+        open_study(make_config(), data, storage)
+    assert load_study(storage, "tiny").user_attrs == {}
+
+
+def test_sampler_pruner_and_budget_may_change(
+    make_config: MakeConfig, data: DataRef, storage: RDBStorage
+) -> None:
+    """They decide which trials come next, not what a trial gives; the stored config follows them."""
+    open_study(make_config(), data, storage)
+    changed = make_config(
+        sampler={"name": "random", "seed": 9}, pruner={"name": "hyperband"}, budget={"trials": 99}
+    )
+    study = open_study(changed, data, storage)
+    assert isinstance(study.pruner, optuna.pruners.HyperbandPruner)
+    assert load_study(storage, "tiny").user_attrs["config"] == changed.to_dict()
+
+
+# --- ownership ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def study(make_config: MakeConfig, data: DataRef, memory: optuna.storages.InMemoryStorage) -> optuna.Study:
+    """A study of a small sweep without a trial."""
+    return open_study(make_config(sampler={"enqueue_default": False}), data, memory)
+
+
+@pytest.fixture
+def other() -> Iterator[subprocess.Popen[bytes]]:
+    """Another live process on this machine."""
+    process = subprocess.Popen(["sleep", "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def owner(process: subprocess.Popen[bytes], **other: Any) -> Mapping[str, Any]:
+    """Return what a process leaves in a study that it runs."""
+    started = psutil.Process(process.pid).create_time()
+    return {"host": socket.gethostname(), "pid": process.pid, "started": started, "run": "abc", **other}
+
+
+def test_the_owner_is_named_while_a_study_is_held(study: optuna.Study) -> None:
+    """Host, process and its start time are in the study while it runs, and gone afterwards."""
+    with ownership(study):
+        held = study.user_attrs["owner"]
+        assert held["host"] == socket.gethostname()
+        assert held["pid"] == os.getpid()
+        assert held["started"] == psutil.Process().create_time()
+    assert study.user_attrs["owner"] is None
+
+
+def test_ownership_ends_with_an_exception(study: optuna.Study) -> None:
+    """Whatever ends the sweep, the study is free again."""
+    with pytest.raises(ZeroDivisionError), ownership(study):
+        1 / 0  # noqa: B018
+    assert study.user_attrs["owner"] is None
+
+
+def test_a_study_that_a_live_process_runs_is_refused(
+    study: optuna.Study, other: subprocess.Popen[bytes]
+) -> None:
+    """The message names the process, its trials stay RUNNING, and it stays the owner."""
+    held = owner(other)
+    study.set_user_attr("owner", held)
+    study.ask()
+    with pytest.raises(StudyMismatchError) as caught, ownership(study):
+        pass
+    assert str(caught.value) == (
+        f"study 'tiny' is being run by process {other.pid} on {socket.gethostname()}; "
+        "wait for it, or choose another name with --study."
+    )
+    assert study.user_attrs["owner"] == held
+    assert [t.state for t in study.trials] == [TrialState.RUNNING]
+
+
+def test_a_dead_owner_is_followed(study: optuna.Study, other: subprocess.Popen[bytes]) -> None:
+    """The study of a process that is gone is taken over, and what it ran is put back."""
+    study.set_user_attr("owner", owner(other))
+    study.ask()
+    other.kill()
+    other.wait()
+    with ownership(study):
+        assert study.user_attrs["owner"]["pid"] == os.getpid()
+        assert [t.state for t in study.trials] == [TrialState.WAITING]
+
+
+def test_a_killed_owner_that_nobody_collected_is_dead(
+    study: optuna.Study, other: subprocess.Popen[bytes]
+) -> None:
+    """A zombie, such as a container may keep for ever, holds no study."""
+    study.set_user_attr("owner", owner(other))
+    other.kill()
+    deadline = time.monotonic() + 10
+    while psutil.Process(other.pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    with ownership(study):
+        pass
+
+
+def test_a_reused_process_number_is_another_process(
+    study: optuna.Study, other: subprocess.Popen[bytes]
+) -> None:
+    """A live process of the owner's number that started at another time is not the owner."""
+    held = owner(other)
+    study.set_user_attr("owner", {**held, "started": held["started"] - 100})
+    with ownership(study):
+        pass
+
+
+def test_a_process_of_another_host_can_not_be_seen(
+    study: optuna.Study, other: subprocess.Popen[bytes]
+) -> None:
+    """An owner elsewhere is taken for gone: nothing here can tell."""
+    study.set_user_attr("owner", owner(other, host="another-machine"))
+    with ownership(study):
+        pass
+
+
+def test_a_trial_that_was_put_back_is_taken_up_first(study: optuna.Study) -> None:
+    """It comes before new trials, with its number, its parameters and its reports."""
+    study.sampler = optuna.samplers.RandomSampler(seed=1)
+    study.tell(study.ask(), 0.5)
+    left = study.ask()
+    drawn = left.suggest_float("x", 0, 1)
+    left.report(0.25, 0)
+    assert put_back(study) == 1
+    assert put_back(study) == 0
+    taken_up, new = study.ask(), study.ask()
+    assert (taken_up.number, new.number) == (left.number, left.number + 1)
+    assert taken_up.suggest_float("x", 0, 1) == drawn
+    assert study.trials[left.number].intermediate_values == {0: 0.25}
