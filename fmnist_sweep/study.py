@@ -27,6 +27,7 @@ from fmnist_sweep.records import DataRef
 
 DEFAULT_STORAGE: Final = "sqlite:///studies.db"
 
+_DIGEST: Final = "config_digest"
 _BUSY_TIMEOUT_S: Final = 60
 _SQLITE: Final = "sqlite:///"
 _RECORDED_PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner", "optuna", "numpy")
@@ -153,30 +154,41 @@ def open_study(config: SweepConfig, data: DataRef, storage: BaseStorage) -> optu
     name = config.file.study
     if name in study_names(storage):
         study = load_study(storage, name)
-        _require_same(study, config, data)
     else:
         study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
-        for key, value in _provenance(config, data).items():
-            study.set_user_attr(key, value)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(["score"])
-        point = config.default_point
-        if config.file.sampler.enqueue_default and point is not None:
-            study.enqueue_trial(
-                {name: point[name] for name in config.sampled_space.searched if name in point}
-            )
-            study.set_user_attr("default_trial", 0)
+    if _DIGEST not in study.user_attrs and _is_untouched(study):
+        _prepare(study, config, data)
+    _require_same(study, config, data)
     study.set_user_attr("config", config.to_dict())
     study.pruner = sampling.build_pruner(config.file.pruner, max_epochs=config.epochs[-1])
     return study
+
+
+def _is_untouched(study: optuna.Study) -> bool:
+    """Return whether a study could be one whose making was cut short."""
+    waiting = all(trial.state is TrialState.WAITING for trial in study.get_trials(deepcopy=False))
+    return waiting and study.direction is optuna.study.StudyDirection.MAXIMIZE
+
+
+def _prepare(study: optuna.Study, config: SweepConfig, data: DataRef) -> None:
+    """Write what a new study begins with, the digest last: without it, all of this is done again."""
+    for key, value in _provenance(config, data).items():
+        study.set_user_attr(key, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(["score"])
+    point = config.default_point
+    if config.file.sampler.enqueue_default and point is not None:
+        searched = {name: point[name] for name in config.sampled_space.searched if name in point}
+        study.enqueue_trial(searched, skip_if_exists=True)
+        study.set_user_attr("default_trial", 0)
+    study.set_user_attr(_DIGEST, config.digest)
 
 
 def _provenance(config: SweepConfig, data: DataRef) -> dict[str, Any]:
     best = config.file.score.epoch_rule == "best"
     return {
         "config": config.to_dict(),
-        "config_digest": config.digest,
         "data_digest": data.digest,
         "data": {
             "name": data.name,
@@ -204,12 +216,12 @@ def _versions() -> dict[str, str]:
 def _require_same(study: optuna.Study, config: SweepConfig, data: DataRef) -> None:
     name, attrs = config.file.study, study.user_attrs
     mend = "Choose another name with --study, or put the settings back."
-    if "config_digest" not in attrs:
+    if _DIGEST not in attrs:
         raise StudyMismatchError(f"study {name!r} was not made by fmnist-sweep. {mend}")
     lines = []
     if study.direction != optuna.study.StudyDirection.MAXIMIZE:
         lines.append(f"direction: the study has {study.direction.name.lower()}, now maximize")
-    if attrs["config_digest"] != config.digest:
+    if attrs[_DIGEST] != config.digest:
         lines += differences(attrs["config"], config.to_dict()) or ["config: made by another version"]
     if attrs["data_digest"] != data.digest:
         lines.append(f"data: the study has content {attrs['data_digest'][:12]}, now {data.digest[:12]}")

@@ -356,11 +356,42 @@ def test_where_the_data_lie_does_not_matter(
     open_study(make_config(), replace(data, directory="/elsewhere"), storage)
 
 
+def test_a_study_whose_making_was_cut_short_is_made_whole(
+    storage: RDBStorage,
+    make_config: Callable[..., SweepConfig],
+    data: DataRef,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed after any write of a study's beginning, the next run ends with the same study."""
+    config = make_config()
+    whole = open_study(config, data, storage)
+    n_writes = 0
+
+    def write(study: optuna.Study, key: str, value: object) -> None:
+        nonlocal n_writes
+        if n_writes == 0:
+            raise KeyboardInterrupt
+        n_writes -= 1
+        storage.set_study_user_attr(study._study_id, key, value)
+
+    for cut in range(len(whole.user_attrs)):
+        again = make_config(study=f"cut-{cut}")
+        n_writes = cut
+        with monkeypatch.context() as patch:
+            patch.setattr(optuna.Study, "set_user_attr", write)
+            with pytest.raises(KeyboardInterrupt):
+                open_study(again, data, storage)
+        made = open_study(again, data, storage)
+        assert made.user_attrs.keys() == whole.user_attrs.keys()
+        assert [t.system_attrs for t in made.get_trials()] == [t.system_attrs for t in whole.get_trials()]
+
+
 def test_a_study_of_another_tool_is_refused(
     make_config: MakeConfig, data: DataRef, storage: RDBStorage
 ) -> None:
     """A study that a sweep did not make is left alone."""
-    optuna.create_study(storage=storage, study_name="tiny", direction="maximize")
+    other = optuna.create_study(storage=storage, study_name="tiny", direction="maximize")
+    other.tell(other.ask(), 1.0)
     with pytest.raises(StudyMismatchError, match="study 'tiny' was not made by fmnist-sweep"):
         open_study(make_config(), data, storage)
     assert load_study(storage, "tiny").user_attrs == {}
