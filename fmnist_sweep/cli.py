@@ -257,9 +257,18 @@ def export(
 
     if trial is not None and len(studies or []) != 1:
         raise SweepError("--trial needs the name of one study, such as: fmnist-sweep export dense --trial 7")
+    refused = []
     for study in _studies(storage, studies):
-        for path in export_study(study, output, trial=trial):
+        try:
+            paths = export_study(study, output, trial=trial)
+        except SweepError as error:
+            # One study without a complete trial must not keep the others from being exported.
+            refused.append(str(error))
+            continue
+        for path in paths:
             typer.echo(path)
+    if refused:
+        raise SweepError("\n".join(refused))
 
 
 def _studies(storage_url: str, names: Iterable[str] | None = None) -> list[optuna.Study]:
