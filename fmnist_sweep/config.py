@@ -8,6 +8,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -212,6 +213,9 @@ def _override(settings: dict[str, Any], override: str) -> list[str]:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
+        value = text.strip()
+    if isinstance(value, date | time):
+        # No setting is a date, but a study's name can look like one.
         value = text.strip()
     table = settings
     for part in parts[:-1]:

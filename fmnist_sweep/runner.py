@@ -20,7 +20,7 @@ from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.progress import Progress, Stop
 from fmnist_sweep.search import Search
-from fmnist_sweep.study import open_storage, open_study, ownership
+from fmnist_sweep.study import open_storage, open_study, ownership, safe_url
 
 MAX_WORKERS_PER_CORE: Final = 4
 
@@ -71,6 +71,12 @@ def run_sweep(
     if problems:
         raise ConfigError(config.file.study, [f"training: {problem}" for problem in problems])
     study = open_study(config, data_ref, storage)
+    console.print(
+        f"Study {study.study_name!r} in {safe_url(storage_url)}: {config.file.budget.trials} trials in all, "
+        f"{n_workers} side by side.",
+        highlight=False,
+        soft_wrap=True,
+    )
     with (
         _stop_signals(console) as interrupted,
         ownership(study),

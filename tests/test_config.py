@@ -305,6 +305,7 @@ def test_a_directory_is_no_sweep_file(tmp_path: Path) -> None:
         ("space.depth=2", "space.depth.value", 2),
         ("space.depth.low=2", "space.depth.low", 2),
         ('space.activation={ choices = ["elu"] }', "space.activation.choices", ["elu"]),
+        ("study=2026-01-01", "study", "2026-01-01"),
     ],
 )
 def test_an_override_replaces_a_setting(sweep_file: Path, override: str, path: str, value: Any) -> None:

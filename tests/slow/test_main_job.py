@@ -90,8 +90,8 @@ def test_an_interrupted_sweep_goes_on_to_the_same_end(tmp_path: Path) -> None:
     assert "Traceback" not in err
     cut = start(tmp_path, "run", str(SMOKE), "--study", "cut")
     assert cut.stderr is not None
-    first = cut.stderr.readline()
-    assert first.startswith("[1/4]")
+    assert cut.stderr.readline().startswith("Study 'cut'")
+    assert cut.stderr.readline().startswith("[1/4]")
     cut.send_signal(signal.SIGINT)
     _, err = cut.communicate(timeout=60)
     assert cut.returncode == 130
