@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -61,24 +61,24 @@ def run_sweep(
     Raises:
         SweepError: The data, the storage or the study can't be used; nothing stored is changed.
     """
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     n_workers = n_cores() if n_workers is None else n_workers
     problems = check_workers(n_workers)
     if problems:
         raise ConfigError(config.file.study, problems)
     storage = open_storage(storage_url, create=True)
-    data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=console.print)
+    data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=say)
     problems = data.check_split(data_ref, config.split)
     if problems:
         raise ConfigError(config.file.study, [f"training: {problem}" for problem in problems])
     study = open_study(config, data_ref, storage)
-    console.print(
-        f"Study {study.study_name!r} in {safe_url(storage_url)}: {config.file.budget.trials} trials in all, "
-        f"{n_workers} side by side.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    where, total = safe_url(storage_url), config.file.budget.trials
+    say(f"Study {study.study_name!r} in {where}: {total} trials in all, {n_workers} side by side.")
     with (
-        _stop_signals(console) as interrupted,
+        _stop_signals(say) as interrupted,
         ownership(study),
         LocalEngine(n_workers) as engine,
         Display(config.file.study, console, in_accuracy=config.file.score.metric == "accuracy") as display,
@@ -88,7 +88,7 @@ def run_sweep(
 
 
 @contextmanager
-def _stop_signals(console: Console) -> Iterator[threading.Event]:
+def _stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
     """Let the first Ctrl-C, or a polite kill, end the sweep in good order, and the second at once."""
     interrupted = threading.Event()
 
@@ -96,7 +96,7 @@ def _stop_signals(console: Console) -> Iterator[threading.Event]:
         if interrupted.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         interrupted.set()
-        console.print("Stopping: running trials are put back. Press Ctrl-C again to stop at once.")
+        say("Stopping: running trials are put back. Press Ctrl-C again to stop at once.")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
