@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from fmnist_sweep import catalog
+from fmnist_sweep.data import load_split, open_data
 from fmnist_sweep.errors import ConfigError
-from fmnist_sweep.records import Scalar
+from fmnist_sweep.records import Scalar, SplitSpec
 
 pytestmark = pytest.mark.slow
 
@@ -194,17 +195,19 @@ def test_fit_leaves_the_batches_of_a_data_set_alone(images: Any) -> None:
 # KerasTuner calls threading.currentThread, and keeps weights under an old file name.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::UserWarning:keras")
-def test_plain_kerastuner_searches_the_declared_space(model: str, images: Any, tmp_path: Path) -> None:
-    """`RandomSearch(DenseModel(), objective="val_accuracy", max_trials=2)` works as it stands."""
+def test_plain_kerastuner_searches_the_declared_space(model: str, tmp_path: Path) -> None:
+    """`RandomSearch(DenseModel(), objective="val_accuracy", max_trials=2)` works on real images."""
     pytest.importorskip("tensorboard", reason="KerasTuner's tuners import it")
     import keras_tuner
 
-    x, y = images
+    split = load_split(open_data(), SplitSpec(n_val=500, train_size=2000))
     tuner = keras_tuner.RandomSearch(
         hypermodel(model), objective="val_accuracy", max_trials=2, directory=tmp_path, seed=0
     )
     declared = {asked.name for asked in tuner.oracle.get_space().space}
-    tuner.search(x, y, epochs=1, validation_data=(x, y), verbose=0)
+    tuner.search(
+        split.x_train, split.y_train, epochs=1, validation_data=(split.x_val, split.y_val), verbose=0
+    )
     trials = list(tuner.oracle.trials.values())
 
     assert declared == set(catalog.MODELS[model].space)
@@ -212,4 +215,4 @@ def test_plain_kerastuner_searches_the_declared_space(model: str, images: Any, t
     assert all(trial.score is not None for trial in trials)
     for trial in trials:
         assert catalog.MODELS[model].space.contains(trial.hyperparameters.values)
-    assert tuner.get_best_models(1)[0].predict(x[:2], verbose=0).shape == (2, 10)
+    assert tuner.get_best_models(1)[0].predict(split.x_val[:2], verbose=0).shape == (2, 10)
