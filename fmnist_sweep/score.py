@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from fmnist_sweep.records import EpochScores, FloatArray, LearningCurve
+from fmnist_sweep.records import SCORE_DECIMALS, EpochScores, FloatArray, LearningCurve
 
 Metric: TypeAlias = Literal["accuracy", "cross_entropy"]
 EpochRule: TypeAlias = Literal["best", "last"]
@@ -83,9 +83,9 @@ class ScoreRule:
         return score
 
     def score(self, scores: EpochScores) -> float:
-        """Return the penalised score of a single epoch: what is reported to the pruner."""
+        """Return the penalised score of a single epoch, rounded: what a study stores."""
         alone = EpochScores(0, *(getattr(scores, name) for name in EpochScores.__slots__[1:]))
-        return float(self.scores(LearningCurve((alone,)))[0])
+        return round(float(self.scores(LearningCurve((alone,)))[0]), SCORE_DECIMALS)
 
     def scored_epoch(self, curve: LearningCurve, *, allowed: Collection[int] | None = None) -> int:
         """Return the epoch, from 0, whose scores stand for the trial.

@@ -293,11 +293,8 @@ class Search:
             **live.attributes(),
             **(extra or {}),
         }
-        if state is TrialState.COMPLETE:
-            score = float(self._rule.scores(curve)[epoch])
-        else:
-            # What Optuna takes for a pruned trial's value: its last report.
-            score = self._rule.score(curve.epochs[-1])
+        # What Optuna takes for a pruned trial's value is its last report.
+        score = self._rule.score(scored if state is TrialState.COMPLETE else curve.epochs[-1])
         self._write(live, attrs)
         self._study.tell(live.trial, score if state is TrialState.COMPLETE else None, state=state)
         self._n_failures_in_a_row = 0
