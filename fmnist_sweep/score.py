@@ -72,7 +72,8 @@ class ScoreRule:
         """Return the penalised score after each epoch.
 
         Returns:
-            Shape ``(n_epochs,)``, float64, higher is better, at most the plain validation score.
+            Shape ``(n_epochs,)``, float64, higher is better, at most the plain validation score; rounded
+            to the decimals that scores are measured with.
         """
         value = _SIGN[self.metric] * curve.values(f"val_{self.metric}")
         score = value - self.penalty * np.maximum(0.0, self.gaps(curve) - self.tolerance)
@@ -80,12 +81,12 @@ class ScoreRule:
             shortfall = self.min_val_accuracy - curve.values("val_accuracy")
             worst = -(1 + self.penalty) * _LARGEST[self.metric]
             score = np.where(shortfall > 0, worst - shortfall, score)
-        return score
+        return np.round(score, SCORE_DECIMALS)
 
     def score(self, scores: EpochScores) -> float:
-        """Return the penalised score of a single epoch, rounded: what a study stores."""
+        """Return the penalised score of a single epoch: what is reported to the pruner."""
         alone = EpochScores(0, *(getattr(scores, name) for name in EpochScores.__slots__[1:]))
-        return round(float(self.scores(LearningCurve((alone,)))[0]), SCORE_DECIMALS)
+        return float(self.scores(LearningCurve((alone,)))[0])
 
     def scored_epoch(self, curve: LearningCurve, *, allowed: Collection[int] | None = None) -> int:
         """Return the epoch, from 0, whose scores stand for the trial.
