@@ -271,6 +271,26 @@ def export(
         raise SweepError("\n".join(refused))
 
 
+@app.command()
+def backup(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="The copy to write; by default beside the storage, with the time in its name."),
+    ] = None,
+    storage: Storage = _STORAGE,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a whole, verified copy of an SQLite storage, also while a sweep is running.
+
+    Example: fmnist-sweep backup copies/studies.db
+    """
+    from fmnist_sweep.backup import back_up
+
+    made = back_up(storage, file, overwrite=force)
+    typer.echo(f"Copied; studies: {made.n_studies}, trials: {made.n_trials}.", err=True)
+    typer.echo(made.path)
+
+
 def _studies(storage_url: str, names: Iterable[str] | None = None) -> list[optuna.Study]:
     from fmnist_sweep.study import load_study, open_storage, study_names
 

@@ -26,9 +26,9 @@ from fmnist_sweep.errors import StorageError, StudyMismatchError, StudyNotFoundE
 from fmnist_sweep.records import DataRef
 
 DEFAULT_STORAGE: Final = "sqlite:///studies.db"
+BUSY_TIMEOUT_S: Final = 60
 
 _DIGEST: Final = "config_digest"
-_BUSY_TIMEOUT_S: Final = 60
 _SQLITE: Final = "sqlite:///"
 _RECORDED_PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner", "optuna", "numpy")
 
@@ -53,6 +53,15 @@ def safe_url(url: str) -> str:
     return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
 
 
+def check_storage(url: str, *, create: bool) -> None:
+    """Raise `StorageError` for an address that `open_storage` could not open, as far as can be seen."""
+    path = sqlite_path(url)
+    if path is not None:
+        _check_sqlite_file(path, create=create)
+    elif "://" not in url:
+        raise StorageError(f"storage {url!r} is no database address; write it as sqlite:///FILE.db")
+
+
 def open_storage(url: str, *, create: bool) -> RDBStorage:
     """Open a study storage.
 
@@ -64,14 +73,10 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
         StorageError: It is missing, can't be read or written, is no database, or holds tables that another
             version of Optuna made. Nothing in it is changed.
     """
-    connect_args: dict[str, Any] = {}
+    check_storage(url, create=create)
     path = sqlite_path(url)
-    if path is not None:
-        _check_sqlite_file(path, create=create)
-        # A lock held for longer than SQLite's own 5 s would kill the writer.
-        connect_args = {"timeout": _BUSY_TIMEOUT_S, "factory": _Connection}
-    elif "://" not in url:
-        raise StorageError(f"storage {url!r} is no database address; write it as sqlite:///FILE.db")
+    # A lock held for longer than SQLite's own 5 s would kill the writer.
+    connect_args = {} if path is None else {"timeout": BUSY_TIMEOUT_S, "factory": _Connection}
     # Tables are made in an empty file only: never between those of another program or another Optuna.
     filled = path is not None and path.exists() and path.stat().st_size > 0
     try:

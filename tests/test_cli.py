@@ -133,6 +133,17 @@ def test_report_writes_the_page_it_names(command: Command, sweep: Path) -> None:
     assert "tiny" in Path(out.strip()).read_text()
 
 
+def test_backup_prints_the_copy_it_made(command: Command, sweep: Path) -> None:
+    """The printed path is that of a storage with the same trials; a second one needs --force."""
+    command("run", str(sweep))
+    code, out, err = command("backup", "copy.db")
+    assert (code, out, err) == (0, "copy.db\n", "Copied; studies: 1, trials: 4.\n")
+    assert command("backup", "copy.db")[0] == 2
+    assert command("backup", "copy.db", "--force")[0] == 0
+    here = command("trials", "tiny", "--csv")
+    assert command("trials", "tiny", "--csv", "--storage", "sqlite:///copy.db") == here
+
+
 def test_validate_tells_what_a_file_asks_for(command: Command, sweep: Path) -> None:
     """Space, size, weights and budget, for people and for scripts."""
     code, out, _ = command("validate", str(sweep))
@@ -168,6 +179,7 @@ def test_validate_reports_every_file(command: Command, sweep: Path) -> None:
         (["trials", "tiny"], "studies.db does not exist; run a sweep first"),
         (["report"], "studies.db does not exist; run a sweep first"),
         (["export"], "studies.db does not exist; run a sweep first"),
+        (["backup"], "studies.db does not exist; run a sweep first"),
         (["dashboard"], "studies.db does not exist; run a sweep first"),
     ],
 )

@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("history",),
     ("sampling",),
     ("study",),
+    ("backup",),
     ("search",),
     ("reports",),
     ("winners",),
