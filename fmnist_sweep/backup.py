@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fmnist_sweep.address import safe_url, sqlite_path
 from fmnist_sweep.errors import StorageError
-from fmnist_sweep.study import BUSY_TIMEOUT_S, check_storage, safe_url, sqlite_path
+from fmnist_sweep.study import BUSY_TIMEOUT_S, check_storage
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,8 +227,8 @@ def report(
 
     Example: fmnist-sweep report --output report/index.html
     """
+    from fmnist_sweep.address import safe_url
     from fmnist_sweep.reports.html import write_report
-    from fmnist_sweep.study import safe_url
 
     studies = _studies(storage)
     if not studies:

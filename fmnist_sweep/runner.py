@@ -14,13 +14,14 @@ from typing import Final
 from rich.console import Console
 
 from fmnist_sweep import data
+from fmnist_sweep.address import safe_url
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.display import Display
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.progress import Progress, Stop
 from fmnist_sweep.search import Search
-from fmnist_sweep.study import open_storage, open_study, ownership, safe_url
+from fmnist_sweep.study import open_storage, open_study, ownership
 
 MAX_WORKERS_PER_CORE: Final = 4
 

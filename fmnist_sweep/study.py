@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import re
 import socket
 import sqlite3
 import uuid
@@ -16,11 +15,13 @@ from typing import Any, Final
 
 import optuna
 import psutil
+import sqlalchemy
 import sqlalchemy.exc
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
 from fmnist_sweep import sampling
+from fmnist_sweep.address import check_server_url, first_line, safe_url, server_options, sqlite_path
 from fmnist_sweep.config import SweepConfig, differences
 from fmnist_sweep.errors import StorageError, StudyMismatchError, StudyNotFoundError, did_you_mean
 from fmnist_sweep.records import DataRef
@@ -29,7 +30,6 @@ DEFAULT_STORAGE: Final = "sqlite:///studies.db"
 BUSY_TIMEOUT_S: Final = 60
 
 _DIGEST: Final = "config_digest"
-_SQLITE: Final = "sqlite:///"
 _RECORDED_PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner", "optuna", "numpy")
 
 
@@ -42,24 +42,13 @@ class _Connection(sqlite3.Connection):
         self.execute("PRAGMA foreign_keys=ON")
 
 
-def sqlite_path(url: str) -> Path | None:
-    """Return the file of an SQLite storage; None for any other database."""
-    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
-
-
-def safe_url(url: str) -> str:
-    """Return a storage's address without its password."""
-    # Up to the last @, since a password may hold one.
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
-
-
 def check_storage(url: str, *, create: bool) -> None:
     """Raise `StorageError` for an address that `open_storage` could not open, as far as can be seen."""
     path = sqlite_path(url)
     if path is not None:
         _check_sqlite_file(path, create=create)
-    elif "://" not in url:
-        raise StorageError(f"storage {url!r} is no database address; write it as sqlite:///FILE.db")
+    else:
+        check_server_url(url)
 
 
 def open_storage(url: str, *, create: bool) -> RDBStorage:
@@ -75,35 +64,50 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
     """
     check_storage(url, create=create)
     path = sqlite_path(url)
-    # A lock held for longer than SQLite's own 5 s would kill the writer.
-    connect_args = {} if path is None else {"timeout": BUSY_TIMEOUT_S, "factory": _Connection}
-    # Tables are made in an empty file only: never between those of another program or another Optuna.
-    filled = path is not None and path.exists() and path.stat().st_size > 0
     try:
+        # A lock held for longer than SQLite's own 5 s would kill the writer.
+        sqlite_options = {"connect_args": {"timeout": BUSY_TIMEOUT_S, "factory": _Connection}}
+        options = server_options(url) if path is None else sqlite_options
+        filled = _is_filled(url, options)
+        if path is None and not filled and not create:
+            raise StorageError(f"{safe_url(url)} holds no studies yet; run a sweep first")
         storage = RDBStorage(
-            url, engine_kwargs={"connect_args": connect_args}, skip_table_creation=filled or not create
+            # Optuna takes an address for a template.
+            url.replace("{", "{{").replace("}", "}}"),
+            engine_kwargs=options,
+            skip_table_creation=not create or filled,
         )
         if path is not None and create:
             with storage.engine.connect() as connection:
                 # Stays with the file. Readers such as the dashboard don't block the writer, nor it them.
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
     except RuntimeError as error:
-        advice = _first_line(error).replace("$STORAGE_URL", safe_url(url))
+        advice = first_line(error, url).replace("$STORAGE_URL", safe_url(url))
         raise StorageError(
             f"{safe_url(url)} holds tables of another Optuna version; keep a copy of it. {advice}"
         ) from None
     except optuna.exceptions.StorageInternalError as error:
         # Its own text guesses; the database's error is behind it.
         raise StorageError(
-            f"{safe_url(url)} holds no studies: {_first_line(error.__cause__ or error)}"
+            f"{safe_url(url)} holds no studies: {first_line(error.__cause__ or error, url)}"
         ) from None
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError) as error:
-        raise StorageError(f"{safe_url(url)} can't be opened: {_first_line(error)}") from None
+        raise StorageError(f"{safe_url(url)} can't be opened: {first_line(error, url)}") from None
     return storage
 
 
-def _first_line(error: BaseException) -> str:
-    return safe_url(str(error).splitlines()[0]) if str(error) else type(error).__name__
+def _is_filled(url: str, options: dict[str, Any]) -> bool:
+    """Return whether tables must not be made: never between those of another program or another Optuna."""
+    path = sqlite_path(url)
+    if path is not None:
+        return path.exists() and path.stat().st_size > 0
+    engine = sqlalchemy.create_engine(url, **options)
+    try:
+        # A server's database may well hold tables of other programs: these two are Optuna's.
+        tables = sqlalchemy.inspect(engine).get_table_names()
+        return "version_info" in tables and "studies" in tables
+    finally:
+        engine.dispose()
 
 
 def _check_sqlite_file(path: Path, *, create: bool) -> None:

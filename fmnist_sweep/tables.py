@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fmnist_sweep.address import safe_url
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.display import points
 from fmnist_sweep.progress import Progress, Stop
 from fmnist_sweep.reports.frames import best_trials, default_trial, hyperparameters
 from fmnist_sweep.space import Parameter
-from fmnist_sweep.study import DEFAULT_STORAGE, safe_url
+from fmnist_sweep.study import DEFAULT_STORAGE
 
 _N_BEST = 5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 import optuna
 import pytest
+from postgres import Server
 
 from fmnist_sweep.config import SweepConfig, parse_config
 from fmnist_sweep.engines.base import require_free, run_job
@@ -128,10 +130,45 @@ def empty_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def storage(storage_url: str, tmp_path: Path, empty_storage: Path) -> optuna.storages.RDBStorage:
+def sqlite_storage(storage_url: str, tmp_path: Path, empty_storage: Path) -> optuna.storages.RDBStorage:
     """An SQLite storage, as a sweep opens it."""
     shutil.copy(empty_storage, tmp_path)
     return open_storage(storage_url, create=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, with a database ``empty`` that holds a storage without studies."""
+    server = Server()
+    try:
+        storage = open_storage(server.make("empty"), create=True)
+        storage.remove_session()
+        storage.engine.dispose()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> str:
+    """Address of a PostgreSQL storage without studies."""
+    return postgres.make(uuid.uuid4().hex, like="empty")
+
+
+@pytest.fixture
+def postgres_storage(postgres_url: str) -> Iterator[optuna.storages.RDBStorage]:
+    """A PostgreSQL storage, as a sweep opens it."""
+    storage = open_storage(postgres_url, create=True)
+    yield storage
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def storage(request: pytest.FixtureRequest) -> optuna.storages.RDBStorage:
+    """A storage without studies in each kind of database: what asks for it is tested on all of them."""
+    made: optuna.storages.RDBStorage = request.getfixturevalue(f"{request.param}_storage")
+    return made
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__",),
     ("errors",),
     ("records",),
-    ("score", "data", "space", "testing"),
+    ("score", "data", "space", "testing", "address"),
     ("catalog",),
     ("sweep_file",),
     ("config_errors",),

@@ -26,8 +26,6 @@ from fmnist_sweep.study import (
     open_study,
     ownership,
     put_back,
-    safe_url,
-    sqlite_path,
     study_names,
 )
 
@@ -48,11 +46,11 @@ def refused(url: str, *, create: bool) -> str:
 
 
 @pytest.fixture
-def made(tmp_path: Path, storage: RDBStorage) -> Path:
+def made(tmp_path: Path, sqlite_storage: RDBStorage) -> Path:
     """The file of a storage that holds a study, with no connection left open."""
-    study = optuna.create_study(storage=storage, study_name="old")
+    study = optuna.create_study(storage=sqlite_storage, study_name="old")
     study.tell(study.ask(), 1.0)
-    storage.engine.dispose()
+    sqlite_storage.engine.dispose()
     return tmp_path / "studies.db"
 
 
@@ -208,33 +206,11 @@ def test_missing_permissions_are_told(
     )
 
 
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("postgresql://me:secret@host/db", "postgresql://me:***@host/db"),
-        ("postgresql+psycopg://me:se:cr@et@host:5432/db", "postgresql+psycopg://me:***@host:5432/db"),
-        ("redis://:secret@host", "redis://:***@host"),
-        ("postgresql://me@host/db", "postgresql://me@host/db"),
-        ("sqlite:///a@b:c.db", "sqlite:///a@b:c.db"),
-    ],
-)
-def test_a_password_is_never_shown(url: str, shown: str) -> None:
-    """Addresses are shown without their password, whatever characters it holds."""
-    assert safe_url(url) == shown
-
-
 def test_a_refused_database_keeps_its_password_to_itself() -> None:
     """A message about a database that can't be reached holds its address and not its password."""
     message = refused("nosuchdb://me:se@cret@host/db", create=True)
     assert "nosuchdb://me:***@host/db" in message
     assert "cret" not in message
-
-
-def test_only_sqlite_addresses_name_a_file() -> None:
-    """A relative and an absolute path, and a database that is no file."""
-    assert sqlite_path("sqlite:///studies.db") == Path("studies.db")
-    assert sqlite_path("sqlite:////tmp/studies.db") == Path("/tmp/studies.db")  # noqa: S108 - no file is made
-    assert sqlite_path("postgresql://host/db") is None
 
 
 # --- studies -----------------------------------------------------------------------------------------------
@@ -414,9 +390,9 @@ def test_sampler_pruner_and_budget_may_change(
 
 
 @pytest.fixture
-def study(make_config: MakeConfig, data: DataRef, memory: optuna.storages.InMemoryStorage) -> optuna.Study:
+def study(make_config: MakeConfig, data: DataRef, storage: RDBStorage) -> optuna.Study:
     """A study of a small sweep without a trial."""
-    return open_study(make_config(sampler={"enqueue_default": False}), data, memory)
+    return open_study(make_config(sampler={"enqueue_default": False}), data, storage)
 
 
 @pytest.fixture
