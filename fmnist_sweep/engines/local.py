@@ -100,11 +100,6 @@ class LocalEngine:
         if _HAS_FORK_SERVER:
             self._context = multiprocessing.get_context("forkserver")
             self._context.set_forkserver_preload(list(self._preload))
-            # Started here and not with the first job, so that its imports run while the caller prepares.
-            # The tracker comes first, since its start would unblock interrupts again.
-            multiprocessing.resource_tracker.ensure_running()
-            with _interrupts_blocked():
-                multiprocessing.forkserver.ensure_running()
 
     @property
     def running(self) -> tuple[int, ...]:
@@ -123,6 +118,9 @@ class LocalEngine:
         log = self.log_path(job.trial)
         device = self._devices[slot % len(self._devices)] if self._devices else None
         spec = child.ChildSpec(self._trainer, self._preload, log, device)
+        if _HAS_FORK_SERVER:
+            # With the first job and not before: a study that is finished needs no TensorFlow.
+            _ensure_fork_server()
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=child.main, args=(theirs, job, spec), name=f"trial-{job.trial}"
@@ -216,6 +214,13 @@ def find_devices() -> tuple[str, ...]:
     if allowed is not None:
         return tuple(name.strip() for name in allowed.split(",") if name.strip())
     return tuple(str(i) for i in range(len(list(Path("/dev").glob("nvidia[0-9]*")))))
+
+
+def _ensure_fork_server() -> None:
+    # The tracker comes first, since its start would unblock interrupts again.
+    multiprocessing.resource_tracker.ensure_running()
+    with _interrupts_blocked():
+        multiprocessing.forkserver.ensure_running()
 
 
 @contextmanager
