@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from fmnist_sweep.records import SCORE_DECIMALS, EpochScores, FloatArray, LearningCurve
+from fmnist_sweep.records import METRICS, SCORE_DECIMALS, EpochScores, FloatArray, LearningCurve
 
 Metric: TypeAlias = Literal["accuracy", "cross_entropy"]
 EpochRule: TypeAlias = Literal["best", "last"]
@@ -111,6 +111,39 @@ class ScoreRule:
             last
         ]
         return candidates[int(np.argmax(self.scores(curve)[candidates]))]
+
+    def scored(self, curve: LearningCurve, *, allowed: Collection[int] | None = None) -> dict[str, float]:
+        """Return what is stored of the scored epoch beside the score: its number, its scores, its gap.
+
+        Args:
+            curve: The trial's curve.
+            allowed: As for `scored_epoch`.
+
+        Raises:
+            ValueError: The curve is empty.
+        """
+        epoch = self.scored_epoch(curve, allowed=allowed)
+        return {
+            **{name: getattr(curve.epochs[epoch], name) for name in METRICS},
+            "gap": round(float(self.gaps(curve)[epoch]), SCORE_DECIMALS),
+            "epoch": epoch,
+        }
+
+    def stop_epoch(
+        self, curve: LearningCurve, *, allowed: Collection[int] | None, patience: int | None
+    ) -> int | None:
+        """Return the epoch, from 0, after which patience ends a trial; None where it does not.
+
+        Args:
+            curve: The trial's curve so far.
+            allowed: Epochs, from 0, that the space allows to be scored: patience waits for the first.
+            patience: Epochs without a better score; None ends no trial.
+        """
+        if patience is None or allowed is None:
+            return None
+        scores, first = self.scores(curve), min(allowed)
+        waited = (e for e in range(first, len(curve)) if e - int(scores[: e + 1].argmax()) >= patience)
+        return next(waited, None)
 
 
 def generalization_gap(curve: LearningCurve, *, metric: Metric = "accuracy") -> FloatArray:

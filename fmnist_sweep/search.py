@@ -272,29 +272,18 @@ class Search:
 
     def _out_of_patience(self, live: _Live) -> bool:
         patience = self._config.file.training.patience
-        if patience is None or self._allowed is None or len(live.epochs) <= self._allowed[0]:
-            return False
-        best = int(self._rule.scores(live.curve).argmax())
-        return len(live.epochs) - 1 - best >= patience
+        stop = self._rule.stop_epoch(live.curve, allowed=self._allowed, patience=patience)
+        return stop is not None
 
     # --- tell ----------------------------------------------------------------------------------------------
 
     def _tell(self, live: _Live, state: TrialState, extra: Mapping[str, Any] | None = None) -> None:
         curve = live.curve
-        epoch = self._rule.scored_epoch(curve, allowed=self._allowed)
-        scored = curve.epochs[epoch]
-        attrs = {
-            "val_accuracy": scored.val_accuracy,
-            "train_accuracy": scored.train_accuracy,
-            "gap": round(float(self._rule.gaps(curve)[epoch]), 6),
-            "val_cross_entropy": scored.val_cross_entropy,
-            "train_cross_entropy": scored.train_cross_entropy,
-            "epoch": epoch,
-            **live.attributes(),
-            **(extra or {}),
-        }
+        scored = self._rule.scored(curve, allowed=self._allowed)
+        attrs = {**scored, **live.attributes(), **(extra or {})}
         # What Optuna takes for a pruned trial's value is its last report.
-        score = self._rule.score(scored if state is TrialState.COMPLETE else curve.epochs[-1])
+        epoch = int(scored["epoch"]) if state is TrialState.COMPLETE else len(curve) - 1
+        score = self._rule.score(curve.epochs[epoch])
         self._write(live, attrs)
         self._study.tell(live.trial, score if state is TrialState.COMPLETE else None, state=state)
         self._n_failures_in_a_row = 0
