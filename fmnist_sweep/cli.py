@@ -59,6 +59,12 @@ def run(
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Trials side by side; by default one for each core.")
     ] = None,
+    import_from: Annotated[
+        str | None,
+        typer.Option(
+            "--import-from", metavar="NAME", help="First bring over the fitting trials of another study."
+        ),
+    ] = None,
     storage: Storage = _STORAGE,
     data_dir: DataDir = None,
     overrides: Overrides = None,
@@ -72,10 +78,10 @@ def run(
     named = {"study": study, "budget.trials": trials, "budget.seconds": timeout}
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     config = load_config(file, [*(overrides or []), *given])
-    _run(config, str(file), storage=storage, workers=workers, data_dir=data_dir)
+    _run(config, str(file), storage=storage, n_workers=workers, data_dir=data_dir, import_from=import_from)
 
 
-def _run(config: SweepConfig, file: str, *, storage: str, workers: int | None, data_dir: Path | None) -> None:
+def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> None:
     import optuna
     from rich.console import Console
 
@@ -87,16 +93,13 @@ def _run(config: SweepConfig, file: str, *, storage: str, workers: int | None, d
     # Optuna logs every study that it creates; the display says it better.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     messages = Console(stderr=True)
-    stop, progress = run_sweep(
-        config,
-        storage_url=storage,
-        console=messages,
-        n_workers=workers,
-        data_dir=data_dir,
-    )
+    stop, progress = run_sweep(config, storage_url=storage, console=messages, **options)
     study = _studies(storage, [config.file.study])[0]
     attach_figures(study)
     tables.print_summary(Console(), study, stop, progress, storage=storage)
+    if not progress.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
+        more = f" --trials is a total: more than {progress.n_done} goes on." if stop is Stop.TRIALS else ""
+        messages.print(f"The study was finished: nothing was trained.{more}", highlight=False, soft_wrap=True)
     if stop is Stop.INTERRUPTED:
         messages.print(
             f"Everything is kept. Go on with: fmnist-sweep run {file}", highlight=False, soft_wrap=True

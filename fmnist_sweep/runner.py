@@ -19,9 +19,10 @@ from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.display import Display
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.importing import check_source, import_trials
 from fmnist_sweep.progress import Progress, Stop
 from fmnist_sweep.search import Search
-from fmnist_sweep.study import open_storage, open_study, ownership
+from fmnist_sweep.study import check_storage, load_study, open_storage, open_study, ownership
 
 MAX_WORKERS_PER_CORE: Final = 4
 
@@ -46,6 +47,7 @@ def run_sweep(
     console: Console,
     n_workers: int | None = None,
     data_dir: Path | None = None,
+    import_from: str | None = None,
 ) -> tuple[Stop, Progress]:
     """Run a sweep, or go on with it, until its budget is used up or Ctrl-C is pressed.
 
@@ -55,6 +57,7 @@ def run_sweep(
         console: Where the progress is shown.
         n_workers: Trials that train side by side; None takes one for each core.
         data_dir: Where Fashion-MNIST is to be found.
+        import_from: Name of a study in the same storage whose trials are brought over first.
 
     Returns:
         Why the sweep ended, and what it was at.
@@ -70,11 +73,16 @@ def run_sweep(
     problems = check_workers(n_workers)
     if problems:
         raise ConfigError(config.file.study, problems)
+    if import_from is not None:
+        check_storage(storage_url, create=False)
     storage = open_storage(storage_url, create=True)
     data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=say)
     problems = data.check_split(data_ref, config.split)
     if problems:
         raise ConfigError(config.file.study, [f"training: {problem}" for problem in problems])
+    source = None if import_from is None else load_study(storage, import_from)
+    if source is not None:
+        check_source(source, config, data_ref)
     study = open_study(config, data_ref, storage)
     where, total = safe_url(storage_url), config.file.budget.trials
     say(f"Study {study.study_name!r} in {where}: {total} trials in all, {n_workers} side by side.")
@@ -84,6 +92,8 @@ def run_sweep(
         LocalEngine(n_workers) as engine,
         Display(config.file.study, console, in_accuracy=config.file.score.metric == "accuracy") as display,
     ):
+        if source is not None:
+            say(f"From study {import_from!r}: {import_trials(source, study, config)}.")
         search = Search(config, data_ref, study, engine, observer=display)
         return search.run(interrupted), search.progress()
 

@@ -7,6 +7,12 @@ from typing import Any, cast
 
 import numpy as np
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.pruners import (
     BasePruner,
     HyperbandPruner,
@@ -50,6 +56,17 @@ def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Scalar:
         return trial.suggest_int(name, parameter.low, int(high), step=parameter.step, log=parameter.log)
     chosen = trial.suggest_categorical(name, list(parameter.ends()))
     return cast("Scalar", chosen)
+
+
+def distribution(parameter: Parameter) -> BaseDistribution:
+    """Return what a parameter that can vary is drawn from, as `draw` leaves it with a trial."""
+    if isinstance(parameter, FloatParameter):
+        high = float(parameter.ends()[-1])
+        return FloatDistribution(parameter.low, high, log=parameter.log, step=parameter.step)
+    if isinstance(parameter, IntParameter):
+        high = int(parameter.values()[-1])
+        return IntDistribution(parameter.low, high, log=parameter.log, step=parameter.step)
+    return CategoricalDistribution(parameter.ends())
 
 
 class _GridSampler(BruteForceSampler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shlex
 import socket
 import sqlite3
 import uuid
@@ -30,6 +31,7 @@ DEFAULT_STORAGE: Final = "sqlite:///studies.db"
 BUSY_TIMEOUT_S: Final = 60
 
 _DIGEST: Final = "config_digest"
+_IMPORTABLE: Final = ("space.", "score.", "training.patience:")
 _RECORDED_PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner", "optuna", "numpy")
 
 
@@ -236,6 +238,10 @@ def _require_same(study: optuna.Study, config: SweepConfig, data: DataRef) -> No
         lines.append(f"data: the study has content {attrs['data_digest'][:12]}, now {data.digest[:12]}")
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)
+        if all(line.startswith(_IMPORTABLE) for line in lines):
+            mend += (
+                f"\nOr bring its trials over to a new study: --study NEW --import-from {shlex.quote(name)}"
+            )
         raise StudyMismatchError(f"study {name!r} exists with other settings:\n{listed}\n{mend}")
 
 

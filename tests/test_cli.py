@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fmnist_sweep import cli, data, runner
+from fmnist_sweep.engines import local
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.records import DataRef, EpochScores, Started, TrialJob
 from fmnist_sweep.testing import ScriptedTrainer
@@ -73,10 +74,40 @@ def test_run_fills_a_study_and_says_what_came_of_it(command: Command, sweep: Pat
 def test_trials_is_a_total(command: Command, sweep: Path) -> None:
     """Running a finished study again trains nothing and says so; a larger total adds the difference."""
     command("run", str(sweep))
-    code, out, _ = command("run", str(sweep))
+    code, out, err = command("run", str(sweep))
     assert (code, "4 complete" in out) == (0, True)
-    _, out, _ = command("run", str(sweep), "--trials", "6")
+    assert err.splitlines()[-1] == (
+        "The study was finished: nothing was trained. --trials is a total: more than 4 goes on."
+    )
+    _, out, err = command("run", str(sweep), "--trials", "6")
     assert "6 complete" in out
+    assert "finished" not in err
+
+
+def test_a_finished_study_starts_no_process(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told at once: no fork server, which would load TensorFlow, is started for it."""
+    command("run", str(sweep))
+    monkeypatch.setattr(runner, "LocalEngine", local.LocalEngine)
+    monkeypatch.setattr(local, "_ensure_fork_server", lambda: pytest.fail("it was started"))
+    assert command("run", str(sweep))[0] == 0
+
+
+def test_trials_of_another_study_are_brought_over(command: Command, sweep: Path) -> None:
+    """They count towards the total and are told; the refusal of a changed score names the way."""
+    command("run", str(sweep))
+    changed = ["run", str(sweep), "--set", "score.penalty=0"]
+    _, _, err = command(*changed)
+    assert "Or bring its trials over to a new study: --study NEW --import-from tiny" in err
+    code, out, err = command(*changed, "--study", "plain", "--import-from", "tiny", "--trials", "6")
+    assert code == 0
+    assert "From study 'tiny': 4 trials imported." in err
+    assert "6 complete" in out
+    _, out, _ = command("trials", "plain", "--json")
+    assert all(trial["score"] == trial["val_accuracy"] for trial in json.loads(out))
+    code, _, err = command(*changed, "--study", "plain", "--import-from", "tiny", "--trials", "6")
+    assert "From study 'tiny': 0 trials imported; left out: 4 equal to one that is here." in err
 
 
 def test_status_as_json_holds_the_best_trial(command: Command, sweep: Path) -> None:
@@ -174,6 +205,7 @@ def test_validate_reports_every_file(command: Command, sweep: Path) -> None:
         (["run", "tiny.toml", "--set", "score"], "write it as section.key=value"),
         (["run", "tiny.toml", "--set", "pruner.name=medain"], "did you mean 'median'?"),
         (["run", "tiny.toml", "--storage", "studies.db"], "write it as sqlite:///FILE.db"),
+        (["run", "tiny.toml", "--import-from", "old"], "studies.db does not exist; run a sweep first"),
         (["run", "tiny.toml", "--storage", "sqlite:///no/studies.db"], "does not exist; make it"),
         (["status"], "studies.db does not exist; run a sweep first"),
         (["trials", "tiny"], "studies.db does not exist; run a sweep first"),
@@ -202,6 +234,8 @@ def test_mistakes_end_with_a_message_and_code_2(
         (["trials", "tiny", "--csv", "--json"], "exclude each other"),
         (["export", "tiny", "--trial", "99"], "99"),
         (["export", "--trial", "1"], "--trial needs the name of one study"),
+        (["run", "tiny.toml", "--import-from", "tny"], "no study 'tny'; did you mean 'tiny'?"),
+        (["run", "tiny.toml", "--import-from", "tiny"], "can't be imported into itself"),
         (["run", "tiny.toml", "--set", "score.penalty=2"], "score.penalty: the study has 1.0, now 2"),
     ],
 )

@@ -311,7 +311,10 @@ def test_a_study_of_other_settings_is_refused_with_the_differences(
     said = str(caught.value).splitlines()
     assert said[0] == "study 'tiny' exists with other settings:"
     assert f"  {line}" in said
-    assert said[-1] == "Choose another name with --study, or put the settings back."
+    mend = ["Choose another name with --study, or put the settings back."]
+    if sections.keys() <= {"space", "score"}:
+        mend.append("Or bring its trials over to a new study: --study NEW --import-from tiny")
+    assert said[-len(mend) :] == mend
     assert load_study(storage, "tiny").user_attrs == before
 
 

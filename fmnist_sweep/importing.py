@@ -1,0 +1,188 @@
+"""Bring the trials of another study over: those that this study could have run, scored by its own rule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from fmnist_sweep import sampling
+from fmnist_sweep.config import SweepConfig, differences
+from fmnist_sweep.errors import StudyMismatchError
+from fmnist_sweep.history import configuration_key
+from fmnist_sweep.records import DataRef, LearningCurve, Scalar
+from fmnist_sweep.space import FloatParameter, IntParameter
+
+_COPIED: Final = ("seed", "seconds", "n_parameters", "peak_memory_mb")
+
+_LOOKED_AT_BY_TRIAL: Final = ("batch_size", "patience")
+"""Settings of ``[training]`` that decide the curves of some trials and not of others."""
+
+
+@dataclass
+class Imported:
+    """What came of an import: how many trials were taken, and how many left out, by reason."""
+
+    n_taken: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        taken = f"{self.n_taken} trial{'' if self.n_taken == 1 else 's'} imported"
+        reasons = ", ".join(f"{n} {reason}" for reason, n in self.left_out.most_common())
+        return f"{taken}; left out: {reasons}" if reasons else taken
+
+
+class _LeftOutError(Exception):
+    """A trial can't be taken; the text is the reason."""
+
+
+def check_source(source: optuna.Study, config: SweepConfig, data: DataRef) -> None:
+    """Raise `StudyMismatchError` where no trial of a study can be taken, with the settings that differ.
+
+    The trials must have trained the same model on the same images, parted in the same way and from the same
+    seed. Space, score, sampler, pruner and budget may be others.
+    """
+    name, attrs = source.study_name, source.user_attrs
+    if name == config.file.study:
+        raise StudyMismatchError(
+            f"study {name!r} can't be imported into itself; name the new one with --study"
+        )
+    if "config_digest" not in attrs:
+        raise StudyMismatchError(f"study {name!r} was not made by fmnist-sweep: it can't be imported")
+    lines = differences(_of_every_curve(attrs["config"]), _of_every_curve(config.to_dict()))
+    if attrs["data_digest"] != data.digest:
+        lines.append(f"data: the study has content {attrs['data_digest'][:12]}, now {data.digest[:12]}")
+    if lines:
+        listed = "\n".join(f"  {line}" for line in lines)
+        raise StudyMismatchError(
+            f"study {name!r} can't be imported: its trials' curves would be others under\n{listed}"
+        )
+
+
+def _of_every_curve(settings: Mapping[str, Any]) -> dict[str, Any]:
+    training = {k: v for k, v in settings["training"].items() if k not in _LOOKED_AT_BY_TRIAL}
+    return {"model": settings["model"], "data": settings["data"], "training": training}
+
+
+def import_trials(source: optuna.Study, study: optuna.Study, config: SweepConfig) -> Imported:
+    """Add the trials of a study that another one could have run itself.
+
+    Such a trial's configuration is a point of the new space, and its curve holds every epoch that the new
+    study would have trained. Its scores are worked out anew from the curve, under the new rule and for the
+    epochs that the new space allows. A pruned trial stays pruned, unless the new study would have trained no
+    longer. Each imported trial names its origin in the user attribute ``imported_from``. A configuration that
+    is in the study already is left out, so importing twice adds nothing.
+
+    Args:
+        source: The study to read; `check_source` must have accepted it.
+        study: The study to fill, held with `study.ownership`.
+        config: The settings of ``study``.
+
+    Returns:
+        How many trials were taken and why others were not.
+    """
+    came_of_it = Imported()
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    here = {_point(trial, config) for trial in study.get_trials(deepcopy=False, states=states)}
+    for trial in source.get_trials(deepcopy=False):
+        try:
+            _require_usable(trial, source, config)
+            made = _translated(trial, config)
+        except _LeftOutError as reason:
+            came_of_it.left_out[str(reason)] += 1
+            continue
+        if _point(made, config) in here:
+            came_of_it.left_out["equal to one that is here"] += 1
+            continue
+        made.set_user_attr("imported_from", {"study": source.study_name, "trial": trial.number})
+        study.add_trial(made)
+        here.add(_point(made, config))
+        came_of_it.n_taken += 1
+    return came_of_it
+
+
+def _point(trial: FrozenTrial, config: SweepConfig) -> tuple[str, int]:
+    epochs = int(trial.params.get("epochs", config.epochs[-1]))
+    return configuration_key(trial.user_attrs.get("hyperparameters", {})), epochs
+
+
+def _require_usable(trial: FrozenTrial, source: optuna.Study, config: SweepConfig) -> None:
+    attrs = trial.user_attrs
+    if not trial.state.is_finished():
+        raise _LeftOutError("not finished")
+    if trial.state is TrialState.FAIL:
+        raise _LeftOutError("failed")
+    if "hyperparameters" not in attrs or "curve" not in attrs:
+        raise _LeftOutError("not run by fmnist-sweep")
+    batch_size = source.user_attrs["config"]["training"]["batch_size"]
+    if "batch_size" not in attrs["hyperparameters"] and batch_size != config.file.training.batch_size:
+        raise _LeftOutError("trained with another batch size")
+
+
+def _translated(trial: FrozenTrial, config: SweepConfig) -> FrozenTrial:
+    """Return a COMPLETE or PRUNED trial as this study would have it."""
+    attrs = trial.user_attrs
+    trained = LearningCurve.from_attribute(attrs["curve"])
+    pruned = trial.state is TrialState.PRUNED
+    asked = int(trial.params.get("epochs", config.epochs[-1])) if pruned else len(trained)
+    point = _point_of_space(attrs["hyperparameters"], config, n_epochs=asked)
+    n_epochs = int(point.get("epochs", config.epochs[-1]))
+    rule = config.score_rule
+    allowed = config.allowed_epochs if rule.epoch_rule == "best" else None
+    curve = LearningCurve(trained.epochs[:n_epochs])
+    stop = rule.stop_epoch(curve, allowed=allowed, patience=config.file.training.patience)
+    if stop is not None:
+        curve = LearningCurve(curve.epochs[: stop + 1])
+    whole = stop is not None or len(curve) == n_epochs
+    if not whole and not pruned:
+        raise _LeftOutError("trained for too few epochs")
+    scored = rule.scored(curve, allowed=allowed)
+    # What Optuna takes for a pruned trial's value is its last report.
+    value = rule.score(curve.epochs[int(scored["epoch"]) if whole else -1])
+    searched = [name for name in config.sampled_space.searched if name in point]
+    made = optuna.trial.create_trial(
+        state=TrialState.COMPLETE if whole else TrialState.PRUNED,
+        value=value,
+        params={name: point[name] for name in searched},
+        distributions={name: sampling.distribution(config.sampled_space[name]) for name in searched},
+        intermediate_values={scores.epoch: rule.score(scores) for scores in curve.epochs},
+        user_attrs={
+            **scored,
+            **{name: attrs[name] for name in _COPIED if name in attrs},
+            "hyperparameters": {name: value for name, value in point.items() if name != "epochs"},
+            "curve": curve.to_attribute(),
+            "n_epochs": len(curve),
+            # They cost this study nothing: its budget of epochs counts what was trained for it.
+            "n_reused_epochs": len(curve),
+            "stopped_early": len(curve) < n_epochs and whole,
+        },
+    )
+    made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete
+    return made
+
+
+def _point_of_space(given: Mapping[str, Scalar], config: SweepConfig, *, n_epochs: int) -> dict[str, Scalar]:
+    """Return a configuration as a point of the sampled space.
+
+    Where the number of epochs is sampled, it is the largest that the space allows and the trial has.
+    """
+    space = config.sampled_space
+    point = dict(given)
+    if "epochs" in space and space.active("epochs", point):
+        enough = [n for n in config.epochs if n <= n_epochs]
+        if not enough:
+            raise _LeftOutError("trained for too few epochs")
+        point["epochs"] = enough[-1]
+    if not space.contains(point):
+        raise _LeftOutError("outside the space")
+    for name, value in point.items():
+        # What was a whole number in one space may be a real one in another: equal points must look equal.
+        if isinstance(space[name], FloatParameter):
+            point[name] = float(value)
+        elif isinstance(space[name], IntParameter):
+            point[name] = int(value)
+    return point
