@@ -14,11 +14,12 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
+INSTALLED_AUDIT := .venv/.installed-audit
 SWEEP := $(BIN)/fmnist-sweep
 RUN_OPTIONS = --storage "$(STORAGE)" $(if $(TRIALS),--trials $(TRIALS)) $(if $(TIMEOUT),--timeout $(TIMEOUT)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(STUDY),--study "$(STUDY)")
 
-.PHONY: help sweep-dense sweep-cnn dashboard report export data test test-fast check format clean
+.PHONY: help sweep-dense sweep-cnn dashboard report export data test test-fast check audit format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ check: $(INSTALLED_DEV) ## check format, lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
+audit: $(INSTALLED_AUDIT) ## ask the package registry for known vulnerabilities of what is installed
+	@$(BIN)/pip-audit --local --skip-editable --progress-spinner off
+
 format: $(INSTALLED_DEV) ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -78,4 +82,8 @@ $(INSTALLED): pyproject.toml | .venv
 $(INSTALLED_DEV): $(INSTALLED)
 	@echo "Installing the development tools ..."
 	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[dev]"
+	@touch $@
+
+$(INSTALLED_AUDIT): $(INSTALLED)
+	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[audit]"
 	@touch $@
