@@ -89,11 +89,13 @@ def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> Non
     from fmnist_sweep.progress import Stop
     from fmnist_sweep.reports.dashboard import attach_figures
     from fmnist_sweep.runner import run_sweep
+    from fmnist_sweep.study import storage_in_use
 
     # Optuna logs every study that it creates; the display says it better.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     messages = Console(stderr=True)
-    stop, progress = run_sweep(config, storage_url=storage, console=messages, **options)
+    with storage_in_use(storage):
+        stop, progress = run_sweep(config, storage_url=storage, console=messages, **options)
     study = _studies(storage, [config.file.study])[0]
     attach_figures(study)
     tables.print_summary(Console(), study, stop, progress, storage=storage)

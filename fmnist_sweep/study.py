@@ -98,6 +98,19 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
     return storage
 
 
+@contextmanager
+def storage_in_use(url: str) -> Iterator[None]:
+    """Raise `StorageError` where a storage that was opened can no longer be read or written."""
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
+        cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+        raise StorageError(
+            f"{safe_url(url)} can no longer be used: {first_line(cause or error, url)}\n"
+            "What was written before is kept; once that is mended, the same command goes on."
+        ) from None
+
+
 def _is_filled(url: str, options: dict[str, Any]) -> bool:
     """Return whether tables must not be made: never between those of another program or another Optuna."""
     path = sqlite_path(url)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -264,6 +265,32 @@ def test_a_model_that_never_builds_ends_the_sweep(
     code, _, err = command("run", str(sweep), "--trials", "20")
     assert code == 2
     assert "the last 5 trials all failed; the last one: ValueError: no such layer in trial 4" in err
+
+
+def test_a_storage_that_is_lost_in_a_sweep_is_told(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, say: the database's own words, no traceback, and the same command goes on."""
+    from optuna.storages import RDBStorage
+
+    stored = RDBStorage.set_trial_state_values
+
+    def full(storage: RDBStorage, trial_id: int, *args: Any, **options: Any) -> bool:
+        if trial_id == 3:
+            with storage.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA max_page_count = 1")
+                connection.exec_driver_sql("CREATE TABLE more AS SELECT randomblob(100000)")
+        return stored(storage, trial_id, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RDBStorage, "set_trial_state_values", full)
+        code, _, err = command("run", str(sweep))
+    assert code == 2
+    assert "sqlite:///studies.db can no longer be used: (sqlite3.OperationalError) database or disk" in err
+    assert err.endswith("the same command goes on.\n")
+    assert "Traceback" not in err
+    code, out, _ = command("run", str(sweep))
+    assert (code, "4 complete" in out) == (0, True)
 
 
 def test_help_is_there_for_every_command_and_holds_an_example() -> None:
