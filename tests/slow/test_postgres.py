@@ -136,3 +136,23 @@ def test_the_password_is_seen_nowhere(tmp_path: Path, postgres: Server) -> None:
     assert {path.suffix for path in files} >= {".html", ".toml", ".json", ".csv"}
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
     assert SECRET not in postgres.dump("everything")
+
+
+def test_a_sweep_that_loses_its_server_can_go_on(tmp_path: Path, postgres: Server) -> None:
+    """It ends with a message and without the password; the same command finishes the study."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "FMNIST_SWEEP_STORAGE": postgres.make("lost")}
+    command = [sys.executable, "-m", "fmnist_sweep", "run", str(ROOT / "sweeps" / "smoke.toml")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as sweep:  # type: ignore[call-overload]
+        assert any(line.startswith("[1/4]") for line in sweep.stderr)
+        postgres.stop()
+        out, err = sweep.communicate(timeout=60)
+    postgres.start()
+    assert sweep.returncode == 2
+    assert "can no longer be used: (psycopg.OperationalError)" in err
+    assert SECRET not in out + err
+    again = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert "4 complete" in again.stdout
