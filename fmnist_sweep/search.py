@@ -219,7 +219,7 @@ class Search:
     def _answer(self, live: _Live, known: Known) -> None:
         """Finish a trial from the stored curve of an equal one, without training."""
         live.n_parameters = known.n_parameters
-        live.epochs.extend(known.curve.epochs[: live.job.epochs])
+        live.epochs.extend(self._history.curve(known).epochs[: live.job.epochs])
         for scores in live.epochs:
             self._report(live, scores)
         cut = len(live.epochs) < live.job.epochs
