@@ -16,13 +16,18 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from fmnist_sweep.config import SweepConfig, load_config
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.records import DataRef, TrialJob
 from fmnist_sweep.search import Search
-from fmnist_sweep.space import ChoiceParameter, FloatParameter, IntParameter
+from fmnist_sweep.space import FloatParameter, IntParameter, Parameter
 from fmnist_sweep.study import open_storage, open_study
 from fmnist_sweep.testing import ScriptedTrainer, scripted_curve
 
@@ -37,16 +42,20 @@ def config(n_trials: int) -> SweepConfig:
     return load_config(ROOT / "sweeps" / "dense.toml", [f"budget.trials={n_trials + N_ASKS}"])
 
 
+def distribution(parameter: Parameter) -> BaseDistribution:
+    """Return what Optuna stores for a parameter that a sweep has drawn."""
+    if isinstance(parameter, FloatParameter):
+        return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+    if isinstance(parameter, IntParameter):
+        return IntDistribution(parameter.low, parameter.high, log=parameter.log)
+    return CategoricalDistribution(parameter.ends())
+
+
 def make(url: str, n_trials: int) -> None:
     """Store finished trials of random configurations."""
     sweep = config(n_trials)
     study = open_study(sweep, DATA, open_storage(url, create=True))
     rng = np.random.default_rng(0)
-    kinds = {
-        FloatParameter: lambda p: FloatDistribution(p.low, p.high, log=p.log),
-        IntParameter: lambda p: IntDistribution(p.low, p.high, log=p.log),
-        ChoiceParameter: lambda p: CategoricalDistribution(p.choices),
-    }
     trials = []
     for number in range(n_trials):
         point = sweep.sampled_space.sample(rng)
@@ -59,7 +68,7 @@ def make(url: str, n_trials: int) -> None:
             optuna.create_trial(
                 value=sweep.score_rule.score(scored),
                 params=params,
-                distributions={n: kinds[type(sweep.space[n])](sweep.space[n]) for n in params},
+                distributions={name: distribution(sweep.space[name]) for name in params},
                 user_attrs={
                     "hyperparameters": point,
                     "curve": curve.to_attribute(),
@@ -89,7 +98,7 @@ def measure(url: str, n_trials: int) -> None:
         began = time.perf_counter()
         search._ask()  # noqa: SLF001 - the step that is measured
         asks.append(time.perf_counter() - began)
-    print(json.dumps({"start_s": started, "asks_s": asks}))  # noqa: T201 - the program's output
+    print(json.dumps({"start_s": started, "asks_s": asks}))
 
 
 def main() -> None:
@@ -99,17 +108,17 @@ def main() -> None:
         return
     sizes = [int(sys.argv[1])] if len(sys.argv) == 2 else [100, 1000, 10_000]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    print("stored trials   start (s)   ask, median (ms)   ask, worst (ms)")  # noqa: T201
+    print("stored trials   start (s)   ask, median (ms)   ask, worst (ms)")
     for n_trials in sizes:
         with tempfile.TemporaryDirectory() as folder:
             url = f"sqlite:///{folder}/studies.db"
             make(url, n_trials)
             command = [sys.executable, __file__, "measure", url, str(n_trials)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
             told = json.loads(done.stdout)
         ms = [1000 * s for s in told["asks_s"]]
         row = f"{n_trials:>13}{told['start_s']:>12.2f}{statistics.median(ms):>19.0f}{max(ms):>18.0f}"
-        print(row, flush=True)  # noqa: T201
+        print(row, flush=True)
 
 
 if __name__ == "__main__":
