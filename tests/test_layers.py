@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("history",),
     ("sampling",),
     ("study",),
+    ("ownership", "checkpoints"),
     ("search",),
     ("reports",),
     ("winners",),
@@ -44,7 +45,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 KERAS = frozenset({"keras", "keras_tuner", "tensorflow"})
 MAY_IMPORT_KERAS = frozenset({"models", "training"})
 MAY_IMPORT_OPTUNA = frozenset(
-    {"sampling", "study", "history", "search", "winners", "reports", "tables", "cli"}
+    {"sampling", "study", "ownership", "history", "search", "winners", "reports", "tables", "cli"}
 )
 
 
