@@ -59,6 +59,14 @@ def run(
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Trials side by side; by default one for each core.")
     ] = None,
+    max_retries: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How often a trial whose process died goes on in a new one."),
+    ] = None,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="Run the study though its owner, on another machine, may live."),
+    ] = False,
     storage: Storage = _STORAGE,
     data_dir: DataDir = None,
     overrides: Overrides = None,
@@ -69,13 +77,18 @@ def run(
     """
     from fmnist_sweep.config import load_config
 
-    named = {"study": study, "budget.trials": trials, "budget.seconds": timeout}
+    named = {
+        "study": study,
+        "budget.trials": trials,
+        "budget.seconds": timeout,
+        "budget.max_retries": max_retries,
+    }
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     config = load_config(file, [*(overrides or []), *given])
-    _run(config, str(file), storage=storage, workers=workers, data_dir=data_dir)
+    _run(config, str(file), storage=storage, n_workers=workers, data_dir=data_dir, take_over=take_over)
 
 
-def _run(config: SweepConfig, file: str, *, storage: str, workers: int | None, data_dir: Path | None) -> None:
+def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> None:
     import optuna
     from rich.console import Console
 
@@ -87,13 +100,7 @@ def _run(config: SweepConfig, file: str, *, storage: str, workers: int | None, d
     # Optuna logs every study that it creates; the display says it better.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     messages = Console(stderr=True)
-    stop, progress = run_sweep(
-        config,
-        storage_url=storage,
-        console=messages,
-        n_workers=workers,
-        data_dir=data_dir,
-    )
+    stop, progress = run_sweep(config, storage_url=storage, console=messages, **options)
     study = _studies(storage, [config.file.study])[0]
     attach_figures(study)
     tables.print_summary(Console(), study, stop, progress, storage=storage)
