@@ -150,7 +150,12 @@ class Search:
                 self._observer(self.progress())
             return Stop.INTERRUPTED
         finally:
-            self._put_back()
+            try:
+                self._put_back()
+            except KeyboardInterrupt:
+                # Whoever presses Ctrl-C twice presses it twice quickly; this takes no time.
+                self._put_back()
+                raise
 
     def progress(self) -> Progress:
         """Return what the sweep is at."""

@@ -834,6 +834,27 @@ def test_what_an_observer_raises_leaves_nothing_running(
     assert states(optuna.load_study(study_name="tiny", storage=memory)) == ["WAITING"]
 
 
+def test_a_second_interrupt_leaves_nothing_running_either(
+    make_config: MakeConfig, sweep: Sweep, storage: optuna.storages.RDBStorage, workers: Any
+) -> None:
+    """Pressed while the trials are put back, Ctrl-C waits for that."""
+    engine, pull = workers(ScriptedTrainer(), 2), Pull(0, 1)
+    pressed: list[int] = []
+    original = engine.cancel
+
+    def cancel(trial: int) -> None:
+        if not pressed:
+            pressed.append(trial)
+            raise KeyboardInterrupt
+        original(trial)
+
+    engine.cancel = cancel
+    with pytest.raises(KeyboardInterrupt):
+        sweep(make_config(), engine=engine, interrupted=pull.event, observer=pull, storage=storage)
+    assert states(optuna.load_study(study_name="tiny", storage=storage)) == ["WAITING"] * 2
+    assert engine.running == ()
+
+
 def test_what_an_engine_raises_leaves_nothing_running(
     make_config: MakeConfig, sweep: Sweep, memory: optuna.storages.InMemoryStorage, workers: Any
 ) -> None:
