@@ -27,8 +27,9 @@ class CheckpointFolder:
         return self.path / f"trial-{trial}.checkpoint"
 
     def remove(self, trial: int) -> None:
-        """Forget a trial that has ended."""
-        self._remove(self.file(trial))
+        """Forget a trial that has ended, and what its processes were writing when they were killed."""
+        for path in [self.file(trial), *self.path.glob(f".{self.file(trial).name}-*.part")]:
+            self._remove(path)
 
     def keep(self, trials: Collection[int]) -> None:
         """Remove what is not a checkpoint of these trials: a process that was killed cleans up nothing."""

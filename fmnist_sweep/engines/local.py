@@ -30,7 +30,7 @@ KERAS_PRELOAD: Final = ("fmnist_sweep.training.preload",)
 
 _HAS_FORK_SERVER: Final = sys.platform.startswith("linux")
 
-_LAST_WORDS: Final = 20
+_LAST_WORDS: Final = 40
 """Lines of a dead process's log that are kept with its trial."""
 
 _GRACE_S: Final = 5.0
