@@ -83,7 +83,7 @@ class FaultyTrainer:
                 yield replace(scores, train_accuracy=float("nan"))
             done.append(scores)
             if scores.epoch == 1:
-                checkpoint.new_file = functools.partial(new_file_or_fault, job)  # type: ignore[assignment, attr-defined]
+                checkpoint.new_file = functools.partial(new_file_or_fault, job)  # type: ignore[attr-defined]
             file.save(Checkpoint(tuple(done), ()))
             yield scores
             if scores.epoch == 1:
