@@ -16,6 +16,7 @@ from typing import Any, Final
 import optuna
 import sqlalchemy.exc
 from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import TrialState
 
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig, differences
