@@ -9,6 +9,7 @@ WORKERS ?=
 STORAGE ?= sqlite:///studies.db
 STUDY ?=
 PYTHON ?= python3
+KILLS ?= 100
 
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
@@ -19,7 +20,7 @@ SWEEP := $(BIN)/fmnist-sweep
 RUN_OPTIONS = --storage "$(STORAGE)" $(if $(TRIALS),--trials $(TRIALS)) $(if $(TIMEOUT),--timeout $(TIMEOUT)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(STUDY),--study "$(STUDY)")
 
-.PHONY: help sweep-dense sweep-cnn dashboard report export data test test-fast check audit format clean
+.PHONY: help sweep-dense sweep-cnn dashboard report export data test test-fast test-faults check audit format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,10 @@ test: $(INSTALLED_DEV) ## run all tests, those that train real models too
 
 test-fast: $(INSTALLED_DEV) ## run the tests that train nothing
 	@$(BIN)/python -m pytest -m "not slow"
+
+test-faults: $(INSTALLED_DEV) ## kill sweeps in every way, then one a hundred times at random
+	@$(BIN)/python -m pytest tests/slow/test_faults.py tests/slow/test_resume.py -v
+	@PYTHONPATH=.:tests $(BIN)/python tests/faults.py drive --kills $(KILLS)
 
 check: $(INSTALLED_DEV) ## check format, lint and types
 	@$(BIN)/ruff format --check .

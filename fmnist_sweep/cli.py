@@ -65,6 +65,14 @@ def run(
             "--import-from", metavar="NAME", help="First bring over the fitting trials of another study."
         ),
     ] = None,
+    max_retries: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How often a trial whose process died goes on in a new one."),
+    ] = None,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="Run the study though its owner, on another machine, may live."),
+    ] = False,
     storage: Storage = _STORAGE,
     data_dir: DataDir = None,
     overrides: Overrides = None,
@@ -75,10 +83,23 @@ def run(
     """
     from fmnist_sweep.config import load_config
 
-    named = {"study": study, "budget.trials": trials, "budget.seconds": timeout}
+    named = {
+        "study": study,
+        "budget.trials": trials,
+        "budget.seconds": timeout,
+        "budget.max_retries": max_retries,
+    }
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     config = load_config(file, [*(overrides or []), *given])
-    _run(config, str(file), storage=storage, n_workers=workers, data_dir=data_dir, import_from=import_from)
+    _run(
+        config,
+        str(file),
+        storage=storage,
+        n_workers=workers,
+        data_dir=data_dir,
+        take_over=take_over,
+        import_from=import_from,
+    )
 
 
 def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> None:

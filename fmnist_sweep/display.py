@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from fmnist_sweep.progress import EndedTrial, Progress
+from fmnist_sweep.progress import EndedTrial, Progress, RetriedTrial
 
 
 def percent(fraction: float) -> str:
@@ -51,6 +51,7 @@ class Display:
         self._console = console
         self._in_accuracy = in_accuracy
         self._shown: EndedTrial | None = None
+        self._shown_retry: RetriedTrial | None = None
         self._live = Live(console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -65,6 +66,11 @@ class Display:
 
     def __call__(self, progress: Progress) -> None:
         """Show the progress."""
+        retried = progress.retried
+        if retried is not None and retried != self._shown_retry:
+            self._shown_retry = retried
+            line = f"trial {retried.number}: {retried.reason}; goes on, retry {retried.n_retries}"
+            self._console.print(line, highlight=False, soft_wrap=True)
         if progress.ended is not None and progress.ended != self._shown:
             self._shown = progress.ended
             if not self._console.is_terminal or progress.ended.reason:

@@ -58,6 +58,10 @@ class StudyMismatchError(SweepError):
     """A study of that name exists, but another configuration or data set made it."""
 
 
+class StudyBusyError(SweepError):
+    """Another process runs the study, or may do so."""
+
+
 class TrialError(SweepError):
     """One trial failed in a way that a sweep survives: it is stored as FAIL with this reason.
 

@@ -16,16 +16,21 @@ from fmnist_sweep.records import LearningCurve, Scalar, TrialJob
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A finished trial whose curve can answer an equal configuration."""
+    """A finished trial whose curve can answer an equal configuration.
 
-    curve: LearningCurve
+    The curve itself stays in the study, which Optuna keeps in memory: a second copy of every curve would
+    double what a long sweep takes.
+    """
+
+    number: int
+    n_epochs: int
     n_parameters: int | None
     pruned: bool
     stopped_early: bool
 
     def answers(self, epochs: int) -> bool:
         """Return whether training the configuration for so many epochs would tell nothing new."""
-        return self.pruned or self.stopped_early or len(self.curve) >= epochs
+        return self.pruned or self.stopped_early or self.n_epochs >= epochs
 
 
 def configuration_key(hyperparameters: Mapping[str, Scalar]) -> str:
@@ -56,6 +61,7 @@ class History:
         self.best: BestTrial | None = None
         self.waiting: set[int] = set()
         self.tried: set[tuple[str, int]] = set()
+        self._study = study
         self._known: dict[str, Known] = {}
         for trial in study.get_trials(deepcopy=False):
             if not trial.state.is_finished():
@@ -76,6 +82,11 @@ class History:
         """Return the curve that spares a job its training, if there is one."""
         known = self._known.get(configuration_key(job.hyperparameters))
         return known if known is not None and known.answers(job.epochs) else None
+
+    def curve(self, known: Known) -> LearningCurve:
+        """Return the curve of a trial that `answer` gave."""
+        stored = self._study.get_trials(deepcopy=False)[known.number]
+        return LearningCurve.from_attribute(stored.user_attrs["curve"])
 
     def add(
         self, number: int, state: TrialState, value: float | None, attrs: Mapping[str, Any], *, epochs: int
@@ -98,13 +109,14 @@ class History:
         if state is TrialState.FAIL:
             return
         known = Known(
-            LearningCurve.from_attribute(attrs["curve"]),
+            number,
+            attrs["n_epochs"],
             attrs["n_parameters"],
             state is TrialState.PRUNED,
             attrs.get("stopped_early", False),
         )
         before = self._known.get(key)
-        if before is None or len(before.curve) < len(known.curve):
+        if before is None or before.n_epochs < known.n_epochs:
             self._known[key] = known
         if (
             state is TrialState.COMPLETE

@@ -53,6 +53,15 @@ class EndedTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class RetriedTrial:
+    """A trial whose process has just died, and which goes on in a new one; ``reason`` tells how it died."""
+
+    number: int
+    n_retries: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """What a sweep is at, as often as something happens.
 
@@ -67,6 +76,7 @@ class Progress:
         running: The trials in training, by number.
         best: None until a trial is complete.
         ended: The trial that ended last in this run.
+        retried: The trial whose process died last in this run and was started again.
     """
 
     n_trials: int
@@ -79,6 +89,7 @@ class Progress:
     running: tuple[RunningTrial, ...]
     best: BestTrial | None
     ended: EndedTrial | None
+    retried: RetriedTrial | None = None
 
     @property
     def n_done(self) -> int:

@@ -168,7 +168,7 @@ class TrialJob:
     Two runs of equal jobs on one machine give the same curve bit for bit.
 
     Attributes:
-        trial: The trial's number in its study. The only field that does not decide the result.
+        trial: The trial's number in its study; does not decide the result.
         model: Import path of a KerasTuner HyperModel, ``"package.module:Class"``.
         hyperparameters: The complete set; what it leaves out takes the HyperModel's default.
         epochs: Number of epochs to train.
@@ -177,6 +177,8 @@ class TrialJob:
         split: Its train/validation split.
         n_probe: Number of training images that measure the train scores.
         batch_size: Images in a step where the hyperparameters name no ``batch_size``.
+        checkpoint: File that keeps the job's progress and that the job goes on from; None keeps none. Does
+            not decide the result.
     """
 
     trial: int
@@ -188,6 +190,7 @@ class TrialJob:
     split: SplitSpec = field(default_factory=SplitSpec)
     n_probe: int = 10_000
     batch_size: int = 32
+    checkpoint: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))
@@ -230,11 +233,20 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A job ended without its result."""
+    """A job ended without its result.
+
+    Attributes:
+        trial: The trial's number.
+        reason: One line.
+        detail: More, such as the end of what the job printed.
+        died: Whether the process ended before the job told why: the same job may well succeed when it is
+            run again. What a job reports itself, it would report again.
+    """
 
     trial: int
     reason: str
     detail: str = ""
+    died: bool = False
 
 
 Event: TypeAlias = Started | EpochDone | Finished | Failed

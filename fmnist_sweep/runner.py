@@ -1,9 +1,10 @@
-"""A sweep from end to end: data, study, engine, search, display."""
+"""A sweep from end to end: lock, data, study, engine, search, display."""
 
 from __future__ import annotations
 
 import os
 import signal
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,14 +16,16 @@ from rich.console import Console
 
 from fmnist_sweep import data
 from fmnist_sweep.address import safe_url
+from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.display import Display
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.importing import check_source, import_trials
+from fmnist_sweep.ownership import ownership, study_lock
 from fmnist_sweep.progress import Progress, Stop
 from fmnist_sweep.search import Search
-from fmnist_sweep.study import check_storage, load_study, open_storage, open_study, ownership
+from fmnist_sweep.study import check_storage, load_study, open_storage, open_study, side_folder
 
 MAX_WORKERS_PER_CORE: Final = 4
 
@@ -48,6 +51,7 @@ def run_sweep(
     n_workers: int | None = None,
     data_dir: Path | None = None,
     import_from: str | None = None,
+    take_over: bool = False,
 ) -> tuple[Stop, Progress]:
     """Run a sweep, or go on with it, until its budget is used up or Ctrl-C is pressed.
 
@@ -58,6 +62,7 @@ def run_sweep(
         n_workers: Trials that train side by side; None takes one for each core.
         data_dir: Where Fashion-MNIST is to be found.
         import_from: Name of a study in the same storage whose trials are brought over first.
+        take_over: Run the study even if a process on another machine may be running it.
 
     Returns:
         Why the sweep ended, and what it was at.
@@ -73,45 +78,73 @@ def run_sweep(
     problems = check_workers(n_workers)
     if problems:
         raise ConfigError(config.file.study, problems)
-    if import_from is not None:
-        check_storage(storage_url, create=False)
-    storage = open_storage(storage_url, create=True)
-    data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=say)
-    problems = data.check_split(data_ref, config.split)
-    if problems:
-        raise ConfigError(config.file.study, [f"training: {problem}" for problem in problems])
-    source = None if import_from is None else load_study(storage, import_from)
-    if source is not None:
-        check_source(source, config, data_ref)
-    study = open_study(config, data_ref, storage)
-    where, total = safe_url(storage_url), config.file.budget.trials
-    say(f"Study {study.study_name!r} in {where}: {total} trials in all, {n_workers} side by side.")
-    with (
-        _stop_signals(say) as interrupted,
-        ownership(study),
-        LocalEngine(n_workers) as engine,
-        Display(config.file.study, console, in_accuracy=config.file.score.metric == "accuracy") as display,
-    ):
+    check_storage(storage_url, create=import_from is None)
+    folder = side_folder(storage_url, config.file.study)
+    with study_lock(folder, config.file.study):
+        data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=say)
+        problems = data.check_split(data_ref, config.split)
+        if problems:
+            raise ConfigError(config.file.study, [f"training: {problem}" for problem in problems])
+        # Made last: a run that is refused leaves no empty database behind.
+        storage = open_storage(storage_url, create=True)
+        source = None if import_from is None else load_study(storage, import_from)
         if source is not None:
-            say(f"From study {import_from!r}: {import_trials(source, study, config)}.")
-        search = Search(config, data_ref, study, engine, observer=display)
-        return search.run(interrupted), search.progress()
+            check_source(source, config, data_ref)
+        study = open_study(config, data_ref, storage)
+        where, total = safe_url(storage_url), config.file.budget.trials
+        say(f"Study {study.study_name!r} in {where}: {total} trials in all, {n_workers} side by side.")
+        checkpoints = CheckpointFolder(folder)
+        in_accuracy = config.file.score.metric == "accuracy"
+        with (
+            _stop_signals(say) as interrupted,
+            ownership(study, take_over=take_over) as owner,
+            LocalEngine(n_workers, time_limit_s=config.file.budget.trial_seconds) as engine,
+            Display(config.file.study, console, in_accuracy=in_accuracy) as display,
+        ):
+            if source is not None:
+                say(f"From study {import_from!r}: {import_trials(source, study, config)}.")
+            search = Search(
+                config, data_ref, study, engine, run=owner.run, checkpoints=checkpoints, observer=display
+            )
+            stop = search.run(interrupted)
+        size = checkpoints.size()
+        if size:
+            say(f"Checkpoints of unfinished trials take {size / 1e6:.1f} MB in {folder}.")
+        return stop, search.progress()
 
 
 @contextmanager
 def _stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
-    """Let the first Ctrl-C, or a polite kill, end the sweep in good order, and the second at once."""
+    """Let the first Ctrl-C, or a polite kill, end the sweep in good order, and the second at once.
+
+    So does a terminal that is closed, unless the sweep was told not to care, as ``nohup`` does.
+    """
     interrupted = threading.Event()
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if interrupted.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         interrupted.set()
+        if number == signal.SIGHUP:
+            _leave_terminal()
         say("Stopping: running trials are put back. Press Ctrl-C again to stop at once.")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield interrupted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave_terminal() -> None:
+    """Let what is yet to be printed go nowhere where the terminal is gone: writing to it would fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        # A terminal whose other end is gone no longer says that it is one.
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)

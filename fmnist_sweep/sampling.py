@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -41,9 +43,37 @@ from fmnist_sweep.sweep_file import PrunerSection, SamplerSection
 def draw(trial: optuna.Trial, space: SearchSpace) -> dict[str, Scalar]:
     """Return one complete point of the space, drawn by the study's sampler.
 
-    Parameters with a single value, fixed ones among them, don't become parameters of the trial.
+    Parameters with a single value, fixed ones among them, don't become parameters of the trial. A draw that
+    was cut short is finished with what it would have drawn; under QMC, which counts its points in the
+    study, with some other point.
     """
-    return space.fill(lambda name, parameter: _suggest(trial, name, parameter))
+    before = trial.params
+    stored: list[str] = []
+
+    def suggest(name: str, parameter: Parameter) -> Scalar:
+        if name in before:
+            stored.append(name)
+        else:
+            _draw_again(trial, stored)
+            stored.clear()
+        return _suggest(trial, name, parameter)
+
+    return space.fill(suggest)
+
+
+def _draw_again(trial: optuna.Trial, names: Sequence[str]) -> None:
+    """Take from the sampler's random numbers what stored parameters took, so that the next gets its own."""
+    if not names:
+        return
+    # There is no public way to a running trial, and a storage in memory gives its own object.
+    so_far = copy.copy(trial.study._storage.get_trial(trial._trial_id))  # noqa: SLF001
+    given = {**trial.relative_params, **so_far.system_attrs.get("fixed_params", {})}
+    params, so_far.params = so_far.params, {}
+    for name in names:
+        distribution = so_far.distributions[name]
+        if name not in given and not distribution.single():
+            trial.study.sampler.sample_independent(trial.study, so_far, name, distribution)
+        so_far.params[name] = params[name]
 
 
 def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Scalar:

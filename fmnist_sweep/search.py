@@ -12,11 +12,21 @@ import optuna
 from optuna.trial import TrialState
 
 from fmnist_sweep import sampling
+from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.errors import TrialError
 from fmnist_sweep.history import History, Known, configuration_key
-from fmnist_sweep.progress import MAX_FAILURES_IN_A_ROW, EndedTrial, Observer, Progress, RunningTrial, Stop
+from fmnist_sweep.ownership import put_back
+from fmnist_sweep.progress import (
+    MAX_FAILURES_IN_A_ROW,
+    EndedTrial,
+    Observer,
+    Progress,
+    RetriedTrial,
+    RunningTrial,
+    Stop,
+)
 from fmnist_sweep.records import (
     DataRef,
     EpochDone,
@@ -28,7 +38,6 @@ from fmnist_sweep.records import (
     Started,
     TrialJob,
 )
-from fmnist_sweep.study import put_back
 
 _LONGEST_WAIT_S: Final = 0.5
 _DETAIL_CHARACTERS: Final = 4000
@@ -41,6 +50,7 @@ class _Live:
     trial: optuna.Trial
     job: TrialJob
     reported: int
+    n_retries: int = 0
     epochs: list[EpochScores] = field(default_factory=list)
     n_parameters: int | None = None
     peak_memory_mb: float | None = None
@@ -81,8 +91,10 @@ class Search:
     Args:
         config: The sweep's settings.
         data: The data set that the jobs name.
-        study: As `study.open_study` gives it, held with `study.ownership`.
+        study: As `study.open_study` gives it, held with `ownership.ownership`.
         engine: Where the jobs run.
+        run: What each running trial names as its owner; see `ownership.Owner`.
+        checkpoints: Where trials keep what they have come to; None keeps nothing.
         observer: Called with the progress whenever something happens.
     """
 
@@ -93,12 +105,16 @@ class Search:
         study: optuna.Study,
         engine: Engine,
         *,
+        run: str = "",
+        checkpoints: CheckpointFolder | None = None,
         observer: Observer = lambda _: None,
     ) -> None:
         self._config = config
         self._data = data
         self._study = study
         self._engine = engine
+        self._run = run
+        self._checkpoints = checkpoints
         self._observer = observer
         self._rule = config.score_rule
         self._allowed = config.allowed_epochs if self._rule.epoch_rule == "best" else None
@@ -108,6 +124,9 @@ class Search:
         self._n_done_now = 0
         self._n_failures_in_a_row = 0
         self._ended: EndedTrial | None = None
+        self._retried: RetriedTrial | None = None
+        if checkpoints is not None:
+            checkpoints.keep(self._history.waiting)
         self._began = time.monotonic()
 
     def run(self, interrupted: threading.Event | None = None) -> Stop:
@@ -131,7 +150,12 @@ class Search:
                 self._observer(self.progress())
             return Stop.INTERRUPTED
         finally:
-            self._put_back()
+            try:
+                self._put_back()
+            except KeyboardInterrupt:
+                # Whoever presses Ctrl-C twice presses it twice quickly; this takes no time.
+                self._put_back()
+                raise
 
     def progress(self) -> Progress:
         """Return what the sweep is at."""
@@ -147,6 +171,7 @@ class Search:
             running=tuple(self._running(self._live[number]) for number in self._engine.running),
             best=history.best,
             ended=self._ended,
+            retried=self._retried,
         )
 
     def _running(self, live: _Live) -> RunningTrial:
@@ -182,9 +207,12 @@ class Search:
         return None
 
     def _ask(self) -> _Live:
-        number = len(self._study.get_trials(deepcopy=False))
+        stored = self._study.get_trials(deepcopy=False)
+        # A trial that was put back in the middle of its draw is drawn to its end as it would have been.
+        number = next((t.number for t in stored if t.state is TrialState.WAITING), len(stored))
         self._study.sampler = sampling.build_sampler(self._config.file.sampler, trial=number)
         trial = self._study.ask()
+        trial.set_user_attr("run", self._run)
         self._history.waiting.discard(trial.number)
         point = sampling.draw(trial, self._config.sampled_space)
         training = self._config.file.training
@@ -199,10 +227,12 @@ class Search:
             split=self._config.split,
             n_probe=training.n_probe,
             batch_size=training.batch_size,
+            checkpoint=None if self._checkpoints is None else str(self._checkpoints.file(trial.number)),
         )
         # A trial that was put back has reported some epochs already; equal jobs give equal scores.
-        reported = self._study.get_trials(deepcopy=False)[trial.number].last_step
-        return _Live(trial, job, -1 if reported is None else reported)
+        before = self._study.get_trials(deepcopy=False)[trial.number]
+        reported = -1 if before.last_step is None else before.last_step
+        return _Live(trial, job, reported, before.user_attrs.get("n_retries", 0))
 
     def _start(self, live: _Live) -> None:
         """Train a trial, unless an equal one has been trained, or is being trained, for as long."""
@@ -219,7 +249,7 @@ class Search:
     def _answer(self, live: _Live, known: Known) -> None:
         """Finish a trial from the stored curve of an equal one, without training."""
         live.n_parameters = known.n_parameters
-        live.epochs.extend(known.curve.epochs[: live.job.epochs])
+        live.epochs.extend(self._history.curve(known).epochs[: live.job.epochs])
         for scores in live.epochs:
             self._report(live, scores)
         cut = len(live.epochs) < live.job.epochs
@@ -241,8 +271,20 @@ class Search:
                 self._epoch_done(live, scores)
             case Finished():
                 self._tell(live, TrialState.COMPLETE)
+            case Failed(died=True) if live.n_retries < self._config.file.budget.max_retries:
+                self._retry(live, event.reason)
             case Failed(reason=reason, detail=detail):
                 self._fail(live, reason, detail)
+
+    def _retry(self, live: _Live, reason: str) -> None:
+        """Start a trial again whose process died; the epochs of its checkpoint come up once more."""
+        live.n_retries += 1
+        # Written now: a run that is killed as well must not count from the beginning.
+        live.trial.set_user_attr("n_retries", live.n_retries)
+        live.reported = max(live.reported, len(live.epochs) - 1)
+        live.epochs.clear()
+        self._retried = RetriedTrial(live.job.trial, live.n_retries, reason)
+        self._engine.submit(live.job)
 
     def _epoch_done(self, live: _Live, scores: EpochScores) -> None:
         try:
@@ -290,6 +332,8 @@ class Search:
         self._close(live, attrs, EndedTrial(live.job.trial, state.name, score, ""))
 
     def _fail(self, live: _Live, reason: str, detail: str) -> None:
+        if live.n_retries:
+            reason = f"{reason}, after {live.n_retries} {'retry' if live.n_retries == 1 else 'retries'}"
         attrs = {**live.attributes(), "fail_reason": reason, "fail_detail": detail[-_DETAIL_CHARACTERS:]}
         self._write(live, attrs)
         self._study.tell(live.trial, state=TrialState.FAIL)
@@ -303,6 +347,8 @@ class Search:
 
     def _close(self, live: _Live, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
         del self._live[ended.number]
+        if self._checkpoints is not None:
+            self._checkpoints.remove(ended.number)
         state = TrialState[ended.state]
         self._history.add(ended.number, state, ended.value, attrs, epochs=live.job.epochs)
         self._n_done_now += 1

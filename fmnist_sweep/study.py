@@ -1,21 +1,20 @@
-"""Where studies live: Optuna storage, the study of a sweep, and who may run it."""
+"""Where studies live: Optuna storage and the study of a sweep."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import shlex
-import socket
 import sqlite3
-import uuid
+import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import optuna
-import psutil
 import sqlalchemy
 import sqlalchemy.exc
 from optuna.storages import BaseStorage, RDBStorage
@@ -24,6 +23,7 @@ from optuna.trial import TrialState
 from fmnist_sweep import sampling
 from fmnist_sweep.address import check_server_url, first_line, safe_url, server_options, sqlite_path
 from fmnist_sweep.config import SweepConfig, differences
+from fmnist_sweep.data.cache import cache_folder
 from fmnist_sweep.errors import StorageError, StudyMismatchError, StudyNotFoundError, did_you_mean
 from fmnist_sweep.records import DataRef
 
@@ -53,6 +53,21 @@ def check_storage(url: str, *, create: bool) -> None:
         check_server_url(url)
 
 
+def side_folder(url: str, study: str) -> Path:
+    """Return the folder for what a running study keeps in files; it need not exist.
+
+    It lies beside an SQLite storage, and in the user's cache for any other.
+
+    Args:
+        url: The storage's address.
+        study: Name of the study, as a sweep file allows it: it can't lead out of the folder.
+    """
+    path = sqlite_path(url)
+    if path is not None:
+        return Path(f"{path.absolute()}.checkpoints") / study
+    return cache_folder() / "checkpoints" / hashlib.sha256(safe_url(url).encode()).hexdigest()[:16] / study
+
+
 def open_storage(url: str, *, create: bool) -> RDBStorage:
     """Open a study storage.
 
@@ -67,6 +82,8 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
     check_storage(url, create=create)
     path = sqlite_path(url)
     try:
+        if path is not None and create and not path.exists():
+            _create_sqlite(path)
         # A lock held for longer than SQLite's own 5 s would kill the writer.
         sqlite_options = {"connect_args": {"timeout": BUSY_TIMEOUT_S, "factory": _Connection}}
         options = server_options(url) if path is None else sqlite_options
@@ -80,9 +97,7 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
             skip_table_creation=not create or filled,
         )
         if path is not None and create:
-            with storage.engine.connect() as connection:
-                # Stays with the file. Readers such as the dashboard don't block the writer, nor it them.
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            _use_write_ahead_log(storage)
     except RuntimeError as error:
         advice = first_line(error, url).replace("$STORAGE_URL", safe_url(url))
         raise StorageError(
@@ -123,6 +138,25 @@ def _is_filled(url: str, options: dict[str, Any]) -> bool:
         return "version_info" in tables and "studies" in tables
     finally:
         engine.dispose()
+
+
+def _use_write_ahead_log(storage: RDBStorage) -> None:
+    """Let readers such as the dashboard not block the writer, nor it them; this stays with the file."""
+    with storage.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+
+
+def _create_sqlite(path: Path) -> None:
+    """Make a database with all its tables at once: killed on the way, or in a race, none is half made."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+        new = Path(folder) / path.name
+        storage = RDBStorage(f"sqlite:///{new}")
+        _use_write_ahead_log(storage)
+        storage.remove_session()
+        storage.engine.dispose()
+        # Unlike a rename, a link never takes the place of what another process has made meanwhile.
+        with suppress(FileExistsError):
+            path.hardlink_to(new)
 
 
 def _check_sqlite_file(path: Path, *, create: bool) -> None:
@@ -212,6 +246,7 @@ def _prepare(study: optuna.Study, config: SweepConfig, data: DataRef) -> None:
 def _provenance(config: SweepConfig, data: DataRef) -> dict[str, Any]:
     best = config.file.score.epoch_rule == "best"
     return {
+        "model_path": config.model_space.path,
         "config": config.to_dict(),
         "data_digest": data.digest,
         "data": {
@@ -220,7 +255,6 @@ def _provenance(config: SweepConfig, data: DataRef) -> dict[str, Any]:
             "class_names": list(data.class_names),
             "n_train": data.n_train,
         },
-        "model_path": config.model_space.path,
         "allowed_epochs": config.allowed_epochs if best else None,
         "versions": _versions(),
     }
@@ -256,63 +290,3 @@ def _require_same(study: optuna.Study, config: SweepConfig, data: DataRef) -> No
                 f"\nOr bring its trials over to a new study: --study NEW --import-from {shlex.quote(name)}"
             )
         raise StudyMismatchError(f"study {name!r} exists with other settings:\n{listed}\n{mend}")
-
-
-# --- ownership ---------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def ownership(study: optuna.Study) -> Iterator[None]:
-    """Hold a study while running it, so that no second process runs it as well.
-
-    Entering puts back the trials that a dead owner left RUNNING.
-
-    Raises:
-        StudyMismatchError: A live process on this machine runs the study; the message names it.
-    """
-    holder = study.user_attrs.get("owner")
-    if holder and _is_alive(holder):
-        raise StudyMismatchError(
-            f"study {study.study_name!r} is being run by process {holder['pid']} on {holder['host']}; "
-            "wait for it, or choose another name with --study."
-        )
-    me = psutil.Process()
-    owner = {
-        "host": socket.gethostname(),
-        "pid": me.pid,
-        "started": me.create_time(),
-        "run": uuid.uuid4().hex,
-    }
-    study.set_user_attr("owner", owner)
-    try:
-        put_back(study)
-        yield
-    finally:
-        study.set_user_attr("owner", None)
-
-
-def _is_alive(owner: Mapping[str, Any]) -> bool:
-    if owner["host"] != socket.gethostname():
-        return False
-    try:
-        process = psutil.Process(owner["pid"])
-        if process.status() == psutil.STATUS_ZOMBIE:
-            # In a container nobody may ever collect what was killed.
-            return False
-        # A pid is used again sooner or later; together with its start time it names one process.
-        return bool(abs(process.create_time() - owner["started"]) < 1)
-    except psutil.Error:
-        return False
-
-
-def put_back(study: optuna.Study) -> int:
-    """Make RUNNING trials WAITING, so that the next run takes them up first, and return how many.
-
-    A trial keeps its number and its drawn parameters. Equal jobs give equal curves, so what it had already
-    reported stays true.
-    """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    for trial in running:
-        # Optuna has no public call for this; its own retry adds a second trial with the same parameters.
-        study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)  # noqa: SLF001
-    return len(running)

@@ -174,11 +174,16 @@ class BudgetSection(_Section):
         trials: Number of finished trials in the study, a total: running again does not add to it.
         seconds: Wall-clock time of one run.
         epochs: Number of trained epochs in the study, a total.
+        trial_seconds: Wall-clock time of one trial, counted again after an interruption; one that takes
+            longer fails.
+        max_retries: How often a trial whose process died is started again from its last whole epoch.
     """
 
     trials: PositiveInt = 30
     seconds: Positive | None = None
     epochs: PositiveInt | None = None
+    trial_seconds: Positive | None = None
+    max_retries: Count = 2
 
 
 class SweepFile(_Section):

@@ -65,7 +65,7 @@ def print_studies(console: Console, frame: pd.DataFrame) -> None:
         console.print("There are no studies yet.")
         return
     table = _table(
-        "study", "done", "pruned", "failed", "running", "best", "score", "val acc", "gap", "vs default"
+        "study", "done", "pruned", "failed", "running", "best trial", "score", "val acc", "gap", "vs default"
     )
     for row in frame.to_dict("records"):
         table.add_row(
@@ -74,7 +74,7 @@ def print_studies(console: Console, frame: pd.DataFrame) -> None:
             _shown(row["pruned"]),
             _shown(row["failed"]),
             _shown(row["running"]),
-            _shown(row["best_trial"], "trial {}"),
+            _shown(row["best_trial"]),
             _fraction(row["score"]),
             _fraction(row["val_accuracy"]),
             _difference(row["gap"]),

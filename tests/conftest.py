@@ -16,10 +16,11 @@ from postgres import Server
 from fmnist_sweep.config import SweepConfig, parse_config
 from fmnist_sweep.engines.base import require_free, run_job
 from fmnist_sweep.engines.inline import InlineEngine
+from fmnist_sweep.ownership import ownership
 from fmnist_sweep.progress import Stop
 from fmnist_sweep.records import DataRef, Event, Failed, Finished, LearningCurve, TrialJob
 from fmnist_sweep.search import Search
-from fmnist_sweep.study import open_storage, open_study, ownership
+from fmnist_sweep.study import open_storage, open_study
 from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer
 
 SPACE: Mapping[str, Any] = {

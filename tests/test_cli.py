@@ -56,7 +56,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     found = DataRef("fashion-mnist", "/nowhere", "d1" * 32, (28, 28, 1), tuple("abcdefghij"), 60_000)
     monkeypatch.setattr(data, "open_data", lambda *_args, **_kwargs: found)
     monkeypatch.setattr(data, "check_split", lambda *_args: [])
-    monkeypatch.setattr(runner, "LocalEngine", lambda _n: InlineEngine(ScriptedTrainer()))
+    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(ScriptedTrainer()))
     path = tmp_path / "tiny.toml"
     path.write_text(SWEEP)
     return path
@@ -261,7 +261,7 @@ def test_a_model_that_never_builds_ends_the_sweep(
         def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
             raise ValueError(f"no such layer in trial {job.trial}")
 
-    monkeypatch.setattr(runner, "LocalEngine", lambda _n: InlineEngine(Failing()))
+    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Failing()))
     code, _, err = command("run", str(sweep), "--trials", "20")
     assert code == 2
     assert "the last 5 trials all failed; the last one: ValueError: no such layer in trial 4" in err

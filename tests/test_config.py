@@ -34,7 +34,12 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "unknown key in a section": (
         {"budget": {"trails": 3}},
-        ["budget.trails: unknown key; did you mean 'trials'? (allowed: epochs, seconds, trials)"],
+        [
+            (
+                "budget.trails: unknown key; did you mean 'trials'? "
+                "(allowed: epochs, max_retries, seconds, trial_seconds, trials)"
+            )
+        ],
     ),
     "key of another sampler": (
         {"sampler": {"name": "random", "n_startup_trials": 3}},
@@ -465,7 +470,7 @@ def test_the_digest_changes_with_what_decides_a_result(
     "sections",
     [
         {"study": "other"},
-        {"budget": {"trials": 99, "seconds": 5.0}},
+        {"budget": {"trials": 99, "seconds": 5.0, "max_retries": 0, "trial_seconds": 9.5}},
         {"sampler": {"name": "random", "seed": 5}},
         {"pruner": {"name": "hyperband"}},
         {"score": {"penalty": 1}},  # the default, written as a whole number

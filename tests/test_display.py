@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from fmnist_sweep.display import Display, percent, points, seconds_left
-from fmnist_sweep.progress import BestTrial, EndedTrial, Progress, RunningTrial
+from fmnist_sweep.progress import BestTrial, EndedTrial, Progress, RetriedTrial, RunningTrial
 
 
 def progress(**changes: Any) -> Progress:
@@ -79,3 +79,12 @@ def test_cross_entropy_gaps_are_no_points() -> None:
 def test_units() -> None:
     """Accuracies are per cent, differences are points with a sign."""
     assert (percent(0.8912), points(0.012), points(-0.005)) == ("89.12 %", "+1.20 points", "-0.50 points")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_retry_is_told_once(terminal: bool) -> None:
+    """Which trial, how its process died, and the number of the retry."""
+    retried = RetriedTrial(4, 1, "process was killed by SIGKILL (out of memory?)")
+    again = progress(retried=retried)
+    out = show(again, again, terminal=terminal)
+    assert out.count("trial 4: process was killed by SIGKILL (out of memory?); goes on, retry 1") == 1

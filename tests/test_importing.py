@@ -27,7 +27,7 @@ SPACE: dict[str, Any] = {
     "activation": {"choices": ["relu", "tanh"]},
     "epochs": {"low": 2, "high": 6},
 }
-UNCOPIED = {"imported_from", "n_reused_epochs", "seconds", "stopped_early"}
+UNCOPIED = {"imported_from", "n_reused_epochs", "run", "seconds", "stopped_early"}
 
 
 def rising_then_overfitting(job: TrialJob) -> LearningCurve:

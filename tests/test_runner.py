@@ -20,7 +20,7 @@ def test_workers_have_limits() -> None:
         ]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_and_is_told(number: signal.Signals) -> None:
     """Ctrl-C or a polite kill set the event, raise nothing, and leave the old handler in place afterwards."""
     before = signal.getsignal(number)
@@ -39,3 +39,14 @@ def test_the_second_interrupt_ends_at_once() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_sweep_that_was_told_not_to_care_outlives_its_terminal() -> None:
+    """Under nohup a hang-up changes nothing."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with runner._stop_signals(lambda _: None) as interrupted:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupted.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)

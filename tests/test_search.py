@@ -4,6 +4,7 @@ import json
 import math
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,18 +13,33 @@ import pytest
 from optuna.trial import TrialState
 
 from fmnist_sweep import search
+from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.errors import TrialError
 from fmnist_sweep.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
-from fmnist_sweep.records import EpochDone, EpochScores, LearningCurve, Started, TrialJob
+from fmnist_sweep.records import (
+    EpochDone,
+    EpochScores,
+    Failed,
+    Finished,
+    LearningCurve,
+    Started,
+    TrialJob,
+)
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.study import open_study
-from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer
+from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer, scripted_curve
 
 MakeConfig = Callable[..., SweepConfig]
 MakeCurve = Callable[..., LearningCurve]
 Sweep = Callable[..., tuple[Stop, optuna.Study]]
 
+SPACE: dict[str, Any] = {
+    "activation": {"choices": ["relu", "tanh"]},
+    "depth": {"low": 1, "high": 2},
+    "units_2": {},
+    "epochs": 4,
+}
 TWO_POINTS: dict[str, Any] = {"activation": {"choices": ["relu", "tanh"]}, "epochs": 4}
 NO_DEFAULT: dict[str, Any] = {"name": "random", "enqueue_default": False}
 
@@ -47,8 +63,8 @@ def states(study: optuna.Study) -> list[str]:
 
 
 def found(study: optuna.Study) -> list[tuple[Any, ...]]:
-    """What a sweep found, without the times."""
-    timed = {"seconds"}
+    """What a sweep found, without the times and which run it was."""
+    timed = {"seconds", "run"}
     return [
         (
             t.number,
@@ -335,6 +351,179 @@ def test_a_success_between_failures_lets_the_sweep_go_on(make_config: MakeConfig
     stop, study = sweep(make_config(budget={"trials": 50}), curve)
     assert stop is Stop.FAILURES
     assert states(study) == ["FAIL"] * 4 + ["COMPLETE"] + ["FAIL"] * MAX_FAILURES_IN_A_ROW
+
+
+# --- trials whose process dies ----------------------------------------------------------------------------
+
+
+class Dying:
+    """An engine whose jobs die: after so many epochs at each attempt; then the job runs to its end.
+
+    Epochs that an earlier attempt told come again, as from a checkpoint.
+    """
+
+    n_workers = 1
+
+    def __init__(self, *deaths: int, died: bool = True) -> None:
+        self.submitted: list[TrialJob] = []
+        self.running: tuple[int, ...] = ()
+        self._deaths = list(deaths)
+        self._died = died
+
+    def submit(self, job: TrialJob) -> None:
+        """Take a job."""
+        self.submitted.append(job)
+        self.running = (job.trial,)
+
+    def events(self, timeout_s: float) -> list[Any]:  # noqa: ARG002 - scripted epochs take no time
+        """Return all events of the job up to its end."""
+        job = self.submitted[-1]
+        n = self._deaths.pop(0) if self._deaths else job.epochs
+        self.running = ()
+        epochs = [EpochDone(job.trial, scores) for scores in scripted_curve(job).epochs[:n]]
+        failed = Failed(job.trial, "process was killed by SIGKILL (out of memory?)", "last words", self._died)
+        return [Started(job.trial, 1000), *epochs, failed if n < job.epochs else Finished(job.trial)]
+
+    def cancel(self, trial: int) -> None:
+        """Drop nothing: a job has ended when its events are out."""
+
+
+def test_a_trial_whose_process_died_goes_on(
+    make_config: MakeConfig, sweep: Sweep, storage: optuna.storages.RDBStorage
+) -> None:
+    """It is the same trial and the same job; nothing of the deaths is left but their number."""
+    config = make_config(budget={"trials": 2})
+    _, whole = sweep(config)
+    engine = Dying(2, 3)
+    seen: list[Progress] = []
+    _, study = sweep(config, engine=engine, storage=storage, observer=seen.append)
+    assert [job.trial for job in engine.submitted] == [0, 0, 0, 1]
+    assert len({repr(job) for job in engine.submitted[:3]}) == 1
+    assert study.trials[0].user_attrs["n_retries"] == 2
+    assert "n_retries" not in study.trials[1].user_attrs
+    stored = [
+        (t.state, t.params, t.value, t.intermediate_values, t.user_attrs["curve"]) for t in study.trials
+    ]
+    assert stored == [
+        (t.state, t.params, t.value, t.intermediate_values, t.user_attrs["curve"]) for t in whole.trials
+    ]
+    told = [(p.retried.number, p.retried.n_retries) for p in seen if p.retried is not None]
+    assert list(dict.fromkeys(told)) == [(0, 1), (0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("max_retries", "reason"), [(0, ""), (1, ", after 1 retry"), (2, ", after 2 retries")]
+)
+def test_retries_have_an_end(make_config: MakeConfig, sweep: Sweep, max_retries: int, reason: str) -> None:
+    """A trial that dies every time fails with the reason, the last words, and how often it was tried."""
+    engine = Dying(1, 1, 1, 1)
+    _, study = sweep(make_config(budget={"trials": 1, "max_retries": max_retries}), engine=engine)
+    assert states(study) == ["FAIL"]
+    assert len(engine.submitted) == 1 + max_retries
+    attrs = study.trials[0].user_attrs
+    assert attrs["fail_reason"] == f"process was killed by SIGKILL (out of memory?){reason}"
+    assert attrs["fail_detail"] == "last words"
+    assert len(attrs["curve"]["val_accuracy"]) == 1
+
+
+def test_what_a_job_reports_itself_is_not_tried_again(make_config: MakeConfig, sweep: Sweep) -> None:
+    """It would report the same again."""
+    engine = Dying(1, died=False)
+    _, study = sweep(make_config(budget={"trials": 1}), engine=engine)
+    assert states(study) == ["FAIL"]
+    assert len(engine.submitted) == 1
+
+
+def test_retries_are_counted_over_runs(
+    make_config: MakeConfig, sweep: Sweep, data: Any, memory: optuna.storages.InMemoryStorage
+) -> None:
+    """A run that ends between two deaths of a trial gives it no new tries."""
+    config = make_config(budget={"trials": 1, "max_retries": 2})
+    study = open_study(config, data, memory)
+    study.ask().set_user_attr("n_retries", 2)
+    engine = Dying(1, 1)
+    _, study = sweep(config, engine=engine)
+    assert states(study) == ["FAIL"]
+    assert len(engine.submitted) == 1
+
+
+# --- checkpoints and owners --------------------------------------------------------------------------------
+
+
+def test_checkpoints_are_for_unfinished_trials(make_config: MakeConfig, sweep: Sweep, tmp_path: Path) -> None:
+    """Each job is told its file; it is gone when its trial has ended, and so is what a dead run left."""
+    folder = CheckpointFolder(tmp_path)
+    folder.file(99).touch()
+    there: list[list[int]] = []
+
+    class Saving(Counting):
+        def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+            assert job.checkpoint == str(folder.file(job.trial))
+            folder.file(job.trial).touch()
+            there.append(sorted(int(path.stem.split("-")[1]) for path in tmp_path.iterdir()))
+            if job.trial == 1:
+                raise TrialError("no")
+            yield from super().fit(job)
+
+    _, study = sweep(make_config(budget={"trials": 3}), Saving(), checkpoints=folder)
+    assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert there == [[0], [1], [2]]
+    assert folder.size() == len(list(tmp_path.iterdir())) == 0
+
+
+def test_checkpoints_of_waiting_trials_are_kept(
+    make_config: MakeConfig, sweep: Sweep, tmp_path: Path
+) -> None:
+    """An interruption leaves them, and the next run does not take them for leftovers."""
+    folder = CheckpointFolder(tmp_path)
+    pull = Pull(1, 2)
+    sweep(make_config(), interrupted=pull.event, observer=pull, checkpoints=folder)
+    folder.file(1).touch()
+    seen: list[bool] = []
+    sweep(make_config(), observer=lambda _: seen.append(folder.file(1).exists()), checkpoints=folder)
+    assert seen[0]
+    assert not seen[-1]
+
+
+def test_each_trial_names_the_run_that_runs_it(make_config: MakeConfig, sweep: Sweep) -> None:
+    """The study's owner has the same name while it runs."""
+    _, study = sweep(make_config(budget={"trials": 2}), run="one")
+    assert [trial.user_attrs["run"] for trial in study.trials] == ["one"] * 2
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "grid"])
+@pytest.mark.parametrize("n_drawn", [0, 1, 2])
+def test_a_draw_that_was_cut_short_is_finished_as_it_would_have_been(
+    *,
+    make_config: MakeConfig,
+    sweep: Sweep,
+    storage: optuna.storages.RDBStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    n_drawn: int,
+    sampler: str,
+) -> None:
+    """Killed between two parameters, a trial gets the configuration of an uninterrupted study."""
+    space = {**SPACE, "learning_rate": {"type": "choice", "choices": [1e-4, 1e-3, 1e-2]}}
+    settings = {"name": sampler, "enqueue_default": False}
+    config = make_config(space=space, budget={"trials": 5}, sampler=settings)
+    _, whole = sweep(config)
+    left = sum(len(trial.params) for trial in whole.trials[:2]) + n_drawn
+    original = optuna.Trial._suggest
+
+    def suggest(self: optuna.Trial, *args: Any) -> Any:
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        return original(self, *args)
+
+    monkeypatch.setattr(optuna.Trial, "_suggest", suggest)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(config, storage=storage)
+    monkeypatch.undo()
+    assert len(optuna.load_study(study_name="tiny", storage=storage).trials[2].params) == n_drawn
+    _, study = sweep(config, storage=storage)
+    assert [t.params for t in study.trials] == [t.params for t in whole.trials]
 
 
 # --- pruning and early stopping ----------------------------------------------------------------------------
@@ -643,6 +832,27 @@ def test_what_an_observer_raises_leaves_nothing_running(
     with pytest.raises(OSError, match="trial 0"):
         sweep(make_config(), observer=broken)
     assert states(optuna.load_study(study_name="tiny", storage=memory)) == ["WAITING"]
+
+
+def test_a_second_interrupt_leaves_nothing_running_either(
+    make_config: MakeConfig, sweep: Sweep, storage: optuna.storages.RDBStorage, workers: Any
+) -> None:
+    """Pressed while the trials are put back, Ctrl-C waits for that."""
+    engine, pull = workers(ScriptedTrainer(), 2), Pull(0, 1)
+    pressed: list[int] = []
+    original = engine.cancel
+
+    def cancel(trial: int) -> None:
+        if not pressed:
+            pressed.append(trial)
+            raise KeyboardInterrupt
+        original(trial)
+
+    engine.cancel = cancel
+    with pytest.raises(KeyboardInterrupt):
+        sweep(make_config(), engine=engine, interrupted=pull.event, observer=pull, storage=storage)
+    assert states(optuna.load_study(study_name="tiny", storage=storage)) == ["WAITING"] * 2
+    assert engine.running == ()
 
 
 def test_what_an_engine_raises_leaves_nothing_running(

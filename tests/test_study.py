@@ -1,18 +1,14 @@
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
-import psutil
 import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
@@ -24,8 +20,7 @@ from fmnist_sweep.study import (
     load_study,
     open_storage,
     open_study,
-    ownership,
-    put_back,
+    side_folder,
     study_names,
 )
 
@@ -335,36 +330,6 @@ def test_where_the_data_lie_does_not_matter(
     open_study(make_config(), replace(data, directory="/elsewhere"), storage)
 
 
-def test_a_study_whose_making_was_cut_short_is_made_whole(
-    storage: RDBStorage,
-    make_config: Callable[..., SweepConfig],
-    data: DataRef,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Killed after any write of a study's beginning, the next run ends with the same study."""
-    config = make_config()
-    whole = open_study(config, data, storage)
-    n_writes = 0
-
-    def write(study: optuna.Study, key: str, value: object) -> None:
-        nonlocal n_writes
-        if n_writes == 0:
-            raise KeyboardInterrupt
-        n_writes -= 1
-        storage.set_study_user_attr(study._study_id, key, value)
-
-    for cut in range(len(whole.user_attrs)):
-        again = make_config(study=f"cut-{cut}")
-        n_writes = cut
-        with monkeypatch.context() as patch:
-            patch.setattr(optuna.Study, "set_user_attr", write)
-            with pytest.raises(KeyboardInterrupt):
-                open_study(again, data, storage)
-        made = open_study(again, data, storage)
-        assert made.user_attrs.keys() == whole.user_attrs.keys()
-        assert [t.system_attrs for t in made.get_trials()] == [t.system_attrs for t in whole.get_trials()]
-
-
 def test_a_study_of_another_tool_is_refused(
     make_config: MakeConfig, data: DataRef, storage: RDBStorage
 ) -> None:
@@ -389,118 +354,75 @@ def test_sampler_pruner_and_budget_may_change(
     assert load_study(storage, "tiny").user_attrs["config"] == changed.to_dict()
 
 
-# --- ownership ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def study(make_config: MakeConfig, data: DataRef, storage: RDBStorage) -> optuna.Study:
-    """A study of a small sweep without a trial."""
-    return open_study(make_config(sampler={"enqueue_default": False}), data, storage)
-
-
-@pytest.fixture
-def other() -> Iterator[subprocess.Popen[bytes]]:
-    """Another live process on this machine."""
-    process = subprocess.Popen(["sleep", "60"])
-    yield process
-    process.kill()
-    process.wait()
-
-
-def owner(process: subprocess.Popen[bytes], **other: Any) -> Mapping[str, Any]:
-    """Return what a process leaves in a study that it runs."""
-    started = psutil.Process(process.pid).create_time()
-    return {"host": socket.gethostname(), "pid": process.pid, "started": started, "run": "abc", **other}
-
-
-def test_the_owner_is_named_while_a_study_is_held(study: optuna.Study) -> None:
-    """Host, process and its start time are in the study while it runs, and gone afterwards."""
-    with ownership(study):
-        held = study.user_attrs["owner"]
-        assert held["host"] == socket.gethostname()
-        assert held["pid"] == os.getpid()
-        assert held["started"] == psutil.Process().create_time()
-    assert study.user_attrs["owner"] is None
-
-
-def test_ownership_ends_with_an_exception(study: optuna.Study) -> None:
-    """Whatever ends the sweep, the study is free again."""
-    with pytest.raises(ZeroDivisionError), ownership(study):
-        1 / 0  # noqa: B018
-    assert study.user_attrs["owner"] is None
-
-
-def test_a_study_that_a_live_process_runs_is_refused(
-    study: optuna.Study, other: subprocess.Popen[bytes]
+@pytest.mark.parametrize("n_steps", range(11))
+def test_a_study_whose_maker_was_killed_is_made_whole(
+    make_config: MakeConfig, data: DataRef, storage: RDBStorage, monkeypatch: pytest.MonkeyPatch, n_steps: int
 ) -> None:
-    """The message names the process, its trials stay RUNNING, and it stays the owner."""
-    held = owner(other)
-    study.set_user_attr("owner", held)
-    study.ask()
-    with pytest.raises(StudyMismatchError) as caught, ownership(study):
-        pass
-    assert str(caught.value) == (
-        f"study 'tiny' is being run by process {other.pid} on {socket.gethostname()}; "
-        "wait for it, or choose another name with --study."
-    )
-    assert study.user_attrs["owner"] == held
-    assert [t.state for t in study.trials] == [TrialState.RUNNING]
+    """Whichever step of making it was the last, the next run finds no half study, and one first trial."""
+    done = 0
+
+    def stop_after(original: Any) -> Any:
+        def step(*args: Any, **kwargs: Any) -> Any:
+            nonlocal done
+            if done == n_steps:
+                raise KeyboardInterrupt
+            done += 1
+            return original(*args, **kwargs)
+
+        return step
+
+    with monkeypatch.context() as killed:
+        for name in ("set_user_attr", "set_metric_names", "enqueue_trial"):
+            killed.setattr(optuna.Study, name, stop_after(getattr(optuna.Study, name)))
+        with pytest.raises(KeyboardInterrupt):
+            open_study(make_config(), data, storage)
+    study = open_study(make_config(), data, storage)
+    assert study.user_attrs["config_digest"] == make_config().digest
+    assert study.user_attrs["default_trial"] == 0
+    assert len(study.trials) == 1
+    assert study.metric_names == ["score"]
 
 
-def test_a_dead_owner_is_followed(study: optuna.Study, other: subprocess.Popen[bytes]) -> None:
-    """The study of a process that is gone is taken over, and what it ran is put back."""
-    study.set_user_attr("owner", owner(other))
-    study.ask()
-    other.kill()
-    other.wait()
-    with ownership(study):
-        assert study.user_attrs["owner"]["pid"] == os.getpid()
-        assert [t.state for t in study.trials] == [TrialState.WAITING]
-
-
-def test_a_killed_owner_that_nobody_collected_is_dead(
-    study: optuna.Study, other: subprocess.Popen[bytes]
+def test_a_new_database_is_whole_or_not_there(
+    storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A zombie, such as a container may keep for ever, holds no study."""
-    study.set_user_attr("owner", owner(other))
-    other.kill()
-    deadline = time.monotonic() + 10
-    while psutil.Process(other.pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    with ownership(study):
-        pass
+    """Killed while the tables are made, nothing is left in the way of the next run."""
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fmnist_sweep.study._use_write_ahead_log", killed)
+        with pytest.raises(KeyboardInterrupt):
+            open_storage(storage_url, create=True)
+    assert list(tmp_path.iterdir()) == []
+    assert study_names(open_storage(storage_url, create=True)) == []
 
 
-def test_a_reused_process_number_is_another_process(
-    study: optuna.Study, other: subprocess.Popen[bytes]
+def test_a_database_that_another_process_makes_meanwhile_is_kept(
+    storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_storage: Path
 ) -> None:
-    """A live process of the owner's number that started at another time is not the owner."""
-    held = owner(other)
-    study.set_user_attr("owner", {**held, "started": held["started"] - 100})
-    with ownership(study):
-        pass
+    """Of two that create it at once, the second takes what the first has made."""
+    from fmnist_sweep import study as module
+
+    original = module._use_write_ahead_log
+    path = tmp_path / "studies.db"
+
+    def slow(storage: RDBStorage) -> None:
+        original(storage)
+        if not path.exists():
+            path.write_bytes(empty_storage.read_bytes())
+            optuna.create_study(study_name="first", storage=storage_url)
+
+    monkeypatch.setattr(module, "_use_write_ahead_log", slow)
+    assert study_names(open_storage(storage_url, create=True)) == ["first"]
 
 
-def test_a_process_of_another_host_can_not_be_seen(
-    study: optuna.Study, other: subprocess.Popen[bytes]
-) -> None:
-    """An owner elsewhere is taken for gone: nothing here can tell."""
-    study.set_user_attr("owner", owner(other, host="another-machine"))
-    with ownership(study):
-        pass
-
-
-def test_a_trial_that_was_put_back_is_taken_up_first(study: optuna.Study) -> None:
-    """It comes before new trials, with its number, its parameters and its reports."""
-    study.sampler = optuna.samplers.RandomSampler(seed=1)
-    study.tell(study.ask(), 0.5)
-    left = study.ask()
-    drawn = left.suggest_float("x", 0, 1)
-    left.report(0.25, 0)
-    assert put_back(study) == 1
-    assert put_back(study) == 0
-    taken_up, new = study.ask(), study.ask()
-    assert (taken_up.number, new.number) == (left.number, left.number + 1)
-    assert taken_up.suggest_float("x", 0, 1) == drawn
-    assert study.trials[left.number].intermediate_values == {0: 0.25}
+def test_files_of_a_study_lie_beside_its_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each study has a folder of its own there, and in the user's cache where the database is no file."""
+    monkeypatch.chdir(tmp_path)
+    assert side_folder("sqlite:///studies.db", "a b") == tmp_path / "studies.db.checkpoints" / "a b"
+    url = "postgresql://me:secret@host/db"
+    assert side_folder(url, "a").name == "a"
+    assert side_folder(url, "a") != side_folder(f"{url}2", "a")
+    assert side_folder(url, "a") == side_folder(url.replace("secret", "other"), "a")

@@ -30,7 +30,7 @@ KERAS_PRELOAD: Final = ("fmnist_sweep.training.preload",)
 
 _HAS_FORK_SERVER: Final = sys.platform.startswith("linux")
 
-_LAST_WORDS: Final = 20
+_LAST_WORDS: Final = 40
 """Lines of a dead process's log that are kept with its trial."""
 
 _GRACE_S: Final = 5.0
@@ -190,7 +190,7 @@ class LocalEngine:
         if ended:
             exit_code = self._retire(trial, grace_s=_GRACE_S)
             last_words = _last_lines(worker.log)
-            yield Failed(trial, _cause_of_death(exit_code, last_words), last_words)
+            yield Failed(trial, _cause_of_death(exit_code, last_words), last_words, died=True)
         elif time.monotonic() >= worker.deadline:
             self._retire(trial, grace_s=0)
             yield Failed(trial, f"passed the time limit of {self._time_limit_s:g} s", _last_lines(worker.log))

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from fmnist_sweep.records import METRICS, LearningCurve
 from fmnist_sweep.score import ScoreRule
 
-_NUMBERS: Final = (
+NUMBERS: Final = (
     "val_accuracy",
     "train_accuracy",
     "gap",
@@ -35,7 +35,7 @@ _TRIAL_COLUMNS: Final = (
     "state",
     "score",
     "pruned_score",
-    *_NUMBERS,
+    *NUMBERS,
     "stopped_early",
     "fail_reason",
     "datetime_start",
@@ -155,7 +155,7 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
             "state": trial.state.name,
             "score": _value(trial if trial.state == TrialState.COMPLETE else None),
             "pruned_score": _value(trial if trial.state == TrialState.PRUNED else None),
-            **{name: attrs.get(name, np.nan) for name in _NUMBERS},
+            **{name: attrs.get(name, np.nan) for name in NUMBERS},
             "stopped_early": bool(attrs.get("stopped_early", False)),
             "fail_reason": attrs.get("fail_reason"),
             "datetime_start": trial.datetime_start,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
+import random
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import keras
@@ -15,6 +17,7 @@ import keras_tuner
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from keras.src.random.seed_generator import global_seed_generator
 
 from fmnist_sweep.data import Split, load_split, probe_indices
 from fmnist_sweep.errors import TrialError
@@ -22,6 +25,7 @@ from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.hyperparameters import filled
 from fmnist_sweep.models.load import build_model, describe, load_model
 from fmnist_sweep.records import EpochScores, Started, TrialJob
+from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
 from fmnist_sweep.training.measure import accuracy_and_cross_entropy, are_probabilities
 
 Order: TypeAlias = npt.NDArray[np.int32]
@@ -45,7 +49,10 @@ class KerasTrainer:
     ``fit``, bit for bit, in less time.
 
     Nothing of an epoch depends on how the process came to it but the values of ``model.variables`` and
-    ``optimizer.variables``: the order of the images comes from the seed and the epoch alone.
+    ``optimizer.variables``: the order of the images comes from the seed and the epoch alone, and so do the
+    global generators of Python and NumPy. With these values in its checkpoint, a job that was killed goes on
+    to the very curve that it would have had. Random operations of TensorFlow itself, ``tf.random``, have a
+    state that no checkpoint can hold; those of Keras are exact.
     """
 
     def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
@@ -70,11 +77,18 @@ class KerasTrainer:
         n_train = len(split.y_train)
         # What trains and measures holds tensors by now: a second copy would double the process's memory.
         del split, x_measured
+        # Keras would make the generator of unseeded operations when one first runs, from a seed that depends
+        # on what ran before.
+        global_seed_generator()
+        file = _checkpoint_file(job, hypermodel)
+        done = [] if file is None else _resume(model, file)
         yield Started(job.trial, int(model.count_params()))
+        yield from done
 
-        for epoch in range(job.epochs):
+        for epoch in range(len(done), job.epochs):
             began = time.perf_counter()
             order = np.random.default_rng((job.seed, epoch)).permutation(n_train).astype(np.int32)
+            _seed_generators(job.seed, epoch)
             with _failing_as("training of the model"):
                 train_epoch(order)
                 outputs = predict()
@@ -82,6 +96,10 @@ class KerasTrainer:
             val = accuracy_and_cross_entropy(outputs[len(probe) :], y_val, from_logits=from_logits)
             scores = EpochScores(epoch, *train, *val, seconds=round(time.perf_counter() - began, 3))
             scores.require_finite()
+            done.append(scores)
+            if file is not None:
+                # Before anyone hears of the epoch: what a study was told is never trained again.
+                file.save(Checkpoint(tuple(done), tuple(v.numpy() for v in _variables(model))))
             yield scores
 
 
@@ -95,6 +113,41 @@ def _set_up_tensorflow() -> None:
             tf.config.experimental.set_memory_growth(device, True)
     except RuntimeError:
         _LOG.warning("TensorFlow was in use before: its threads and devices stay as they were set then")
+
+
+def _seed_generators(seed: int, epoch: int) -> None:
+    """Seed the global generators, which a user's own ``fit`` may draw from, for one epoch."""
+    for_python, for_numpy = (int(n) for n in np.random.SeedSequence((seed, epoch)).generate_state(2))
+    random.seed(for_python)
+    np.random.seed(for_numpy)  # noqa: NPY002 - the user's code may use the old interface
+
+
+def _checkpoint_file(job: TrialJob, hypermodel: keras_tuner.HyperModel) -> CheckpointFile | None:
+    if job.checkpoint is None:
+        return None
+    try:
+        source = Path(inspect.getfile(type(hypermodel))).read_text(encoding="utf-8")
+    except (OSError, TypeError):
+        source = ""
+    versions = [library.__version__ for library in (tf, keras, keras_tuner, np)]
+    return CheckpointFile(Path(job.checkpoint), job_identity(job, software=[*versions, source]))
+
+
+def _resume(model: keras.Model, file: CheckpointFile) -> list[EpochScores]:
+    """Give the model its state after the last epoch that a checkpoint holds, and return the curve so far."""
+    model.optimizer.build(model.trainable_variables)
+    variables = _variables(model)
+    checkpoint = file.load([variable.numpy() for variable in variables])
+    if checkpoint is None:
+        return []
+    for variable, value in zip(variables, checkpoint.arrays, strict=True):
+        variable.assign(value)
+    return list(checkpoint.epochs)
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """Return all that training changes, the states of dropout's and augmentation's generators too."""
+    return [*model.variables, *model.optimizer.variables, global_seed_generator().state]
 
 
 @contextmanager

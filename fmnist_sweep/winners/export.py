@@ -13,22 +13,9 @@ import tomli_w
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.errors import SweepError
-from fmnist_sweep.reports.frames import best_trials, hyperparameters, score_rule, trials_frame
+from fmnist_sweep.reports.frames import NUMBERS, best_trials, hyperparameters, score_rule, trials_frame
 from fmnist_sweep.reports.html import write_atomically
 from fmnist_sweep.reports.style import UNITS
-
-_COPIED_ATTRIBUTES = (
-    "val_accuracy",
-    "train_accuracy",
-    "gap",
-    "val_cross_entropy",
-    "train_cross_entropy",
-    "epoch",
-    "n_epochs",
-    "n_parameters",
-    "seed",
-    "curve",
-)
 
 
 def export_study(study: optuna.Study, folder: Path, *, trial: int | None = None) -> list[Path]:
@@ -148,7 +135,7 @@ def _facts(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
         "trial": trial.number,
         "confirmed": False,
         "score": trial.value,
-        **{name: trial.user_attrs[name] for name in _COPIED_ATTRIBUTES if name in trial.user_attrs},
+        **{name: trial.user_attrs[name] for name in (*NUMBERS, "curve") if name in trial.user_attrs},
         "hyperparameters": hyperparameters(trial),
         "model": attrs.get("model_path"),
         **{name: attrs.get(name) for name in ("config", "config_digest", "data", "data_digest", "versions")},

@@ -116,7 +116,7 @@ def test_a_killed_process_is_seen_at_once(engine: LocalEngine) -> None:
     assert isinstance(engine.events(10)[0], Started)
     began = time.monotonic()
     trial_processes()[0].kill()
-    assert last_event(engine) == Failed(0, "process was killed by SIGKILL (out of memory?)", "")
+    assert last_event(engine) == Failed(0, "process was killed by SIGKILL (out of memory?)", "", died=True)
     assert time.monotonic() - began < 2
 
 
@@ -133,7 +133,7 @@ def test_last_words_are_kept(engine: LocalEngine) -> None:
     """A process that exits by itself fails its trial with its exit code and what it printed last."""
     engine.submit(make_job(0, crash="exit"))
     assert last_event(engine) == Failed(
-        0, "process ended with exit code 3: scripted last words", "scripted last words"
+        0, "process ended with exit code 3: scripted last words", "scripted last words", died=True
     )
 
 

@@ -1,0 +1,65 @@
+"""Memory over many short trials: ``python benchmarks/memory.py [N_TRIALS]``.
+
+Trains small dense nets on a few images of Fashion-MNIST, one epoch each, and prints how the resident size
+of the parent and the peak of its children change from trial to trial. Both slopes should be near zero: a
+trial's process gives its memory back, and the parent keeps a trial's curve once.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import optuna
+import psutil
+
+from fmnist_sweep.config import load_config
+from fmnist_sweep.data import open_data
+from fmnist_sweep.engines.local import LocalEngine
+from fmnist_sweep.ownership import ownership
+from fmnist_sweep.progress import Progress
+from fmnist_sweep.runner import n_cores
+from fmnist_sweep.search import Search
+from fmnist_sweep.study import open_storage, open_study
+
+ROOT = Path(__file__).parent.parent
+
+
+def main() -> None:
+    """Run the trials and print the two slopes with their 95 % intervals."""
+    n_trials = int(sys.argv[1]) if len(sys.argv) == 2 else 200
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    settings = [f"budget.trials={n_trials}", "training.train_size=500", "space.epochs=1"]
+    config = load_config(ROOT / "sweeps" / "smoke.toml", settings)
+    data = open_data()
+    parent = psutil.Process()
+    parent_mb: list[float] = []
+
+    def observe(progress: Progress) -> None:
+        if progress.n_done_now > len(parent_mb):
+            parent_mb.append(parent.memory_info().rss / 2**20)
+
+    with tempfile.TemporaryDirectory() as folder:
+        study = open_study(config, data, open_storage(f"sqlite:///{folder}/studies.db", create=True))
+        with ownership(study), LocalEngine(n_cores()) as engine:
+            Search(config, data, study, engine, observer=observe).run()
+        children_mb = [trial.user_attrs["peak_memory_mb"] for trial in study.get_trials(deepcopy=False)]
+    print(f"{n_trials} trials, {n_cores()} at a time")
+    print("process        first (MB)   last (MB)   slope (MB a trial, 95 % interval)")
+    for name, sizes in (("parent", parent_mb), ("child's peak", children_mb)):
+        slope, error = slope_of(sizes)
+        print(f"{name:<13}{sizes[0]:>12.0f}{sizes[-1]:>12.0f}   {slope:+.4f} +- {1.96 * error:.4f}")
+
+
+def slope_of(sizes: list[float]) -> tuple[float, float]:
+    """Return the least-squares slope over the trials, less the first tenth, and its standard error."""
+    y = np.array(sizes[len(sizes) // 10 :])
+    x = np.arange(len(y))
+    coefficients, covariance = np.polyfit(x, y, 1, cov=True)
+    return float(coefficients[0]), float(np.sqrt(covariance[0, 0]))
+
+
+if __name__ == "__main__":
+    main()

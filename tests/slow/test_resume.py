@@ -1,0 +1,195 @@
+"""Trials that are killed and go on: the curve is the one that they would have had anyway."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fmnist_sweep.data import open_data
+from fmnist_sweep.engines.local import LocalEngine
+from fmnist_sweep.records import EpochDone, EpochScores, Failed, Finished, Scalar, SplitSpec, TrialJob
+
+pytestmark = pytest.mark.slow
+
+USERS_MODELS = '''
+import random
+
+import keras
+import keras_tuner
+import numpy as np
+
+
+class Noisy(keras.layers.Layer):
+    """Draws from Keras's generator for operations without a seed, in a layer inside a layer."""
+
+    def call(self, x, training=False):
+        return x + 0.05 * keras.random.normal(keras.ops.shape(x)) if training else x
+
+
+class Block(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.inner = [keras.layers.Dropout(0.2), keras.layers.GaussianNoise(0.1), Noisy()]
+
+    def call(self, x, training=False):
+        for layer in self.inner:
+            x = layer(x, training=training)
+        return x
+
+
+class Nested(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = keras.Sequential([
+            keras.Input((28, 28, 1)), keras.layers.RandomTranslation(0.1, 0.1), keras.layers.Flatten(),
+            Block(), keras.layers.Dense(20, activation="relu"), keras.layers.Dense(10, activation="softmax"),
+        ])
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+
+class OwnFit(Nested):
+    def fit(self, hp, model, x, y, **kwargs):
+        x = x[:, :, ::-1] if random.random() < 0.5 else x
+        x = x + np.random.normal(scale=0.01, size=x.shape).astype("float32")
+        return model.fit(x, y, batch_size=hp.Choice("batch", [50]), **kwargs)
+'''
+
+MODELS = {
+    "dense": ("fmnist_sweep.models:DenseModel", {"dropout": 0.3, "batch_norm": True, "depth": 1}),
+    "conv": ("fmnist_sweep.models:ConvModel", {"dropout": 0.3, "batch_norm": True}),
+    "nested": ("users_models:Nested", {}),
+    "own fit": ("users_models:OwnFit", {"batch": 50}),
+}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
+    """Real trainings, one at a time; the user's models lie in the working directory."""
+    folder = tmp_path_factory.mktemp("users")
+    (folder / "users_models.py").write_text(USERS_MODELS)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with LocalEngine(1, log_dir=folder) as engine:
+            yield engine
+    finally:
+        os.chdir(before)
+
+
+def make_job(kind: str, checkpoint: Path | None = None, *, epochs: int = 4) -> TrialJob:
+    """Return a job on a few images whose last batch is not whole."""
+    model, values = MODELS[kind]
+    hyperparameters: dict[str, Scalar] = dict(values)  # type: ignore[call-overload]
+    return TrialJob(
+        0,
+        model,
+        hyperparameters,
+        epochs=epochs,
+        seed=3,
+        data=open_data(),
+        split=SplitSpec(n_val=300, train_size=1510),
+        n_probe=200,
+        checkpoint=None if checkpoint is None else str(checkpoint),
+    )
+
+
+def run(engine: LocalEngine, job: TrialJob, *, kill_after: int | None = None, wait_s: float = 0.0) -> Any:
+    """Run a job; with ``kill_after``, kill its process so long after so many epochs.
+
+    Returns:
+        The scores as they came, and the last event.
+    """
+    engine.submit(job)
+    scores: list[EpochScores] = []
+    while True:
+        for event in engine.events(60):
+            if isinstance(event, EpochDone):
+                scores.append(event.scores)
+            if isinstance(event, Finished | Failed):
+                return scores, event
+        if kill_after is not None and len(scores) >= kill_after:
+            time.sleep(wait_s)
+            for process in psutil.Process().children(recursive=True):
+                if process.children() == [] and is_trial(process):
+                    process.send_signal(signal.SIGKILL)
+            kill_after = None
+
+
+def is_trial(process: psutil.Process) -> bool:
+    """Return whether a process was forked by the fork server: those have it as their parent."""
+    parent = process.parent()
+    return parent is not None and parent.pid != os.getpid()
+
+
+def without_seconds(scores: list[EpochScores]) -> list[EpochScores]:
+    return [replace(epoch, seconds=0.0) for epoch in scores]
+
+
+@pytest.fixture(scope="module")
+def whole(engine: LocalEngine) -> dict[str, list[EpochScores]]:
+    """The curve of each kind of model, trained without a checkpoint or an interruption."""
+    curves = {}
+    for kind in MODELS:
+        curves[kind], last = run(engine, make_job(kind))
+        assert last == Finished(0)
+    return curves
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.05])
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_killed_trial_goes_on_to_the_same_curve(
+    engine: LocalEngine, whole: dict[str, Any], kind: str, wait_s: float, tmp_path: Path
+) -> None:
+    """Bit for bit, killed between epochs or inside one, for as often as it takes; done epochs come again."""
+    job = make_job(kind, tmp_path / "folder" / "checkpoint")
+    seen: list[EpochScores] = []
+    for kill_after in (1, 2):
+        scores, last = run(engine, job, kill_after=kill_after, wait_s=wait_s)
+        assert isinstance(last, Failed)
+        assert last.died
+        # What had been told is told again, times included: it was read and not trained.
+        assert scores[: len(seen)] == seen[: len(scores)]
+        seen = scores
+    scores, last = run(engine, job)
+    assert last == Finished(0)
+    assert scores[: len(seen)] == seen
+    assert without_seconds(scores) == without_seconds(whole[kind])
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
+def test_a_useless_checkpoint_costs_only_its_epochs(
+    engine: LocalEngine, whole: dict[str, Any], damage: str, tmp_path: Path
+) -> None:
+    """One that is damaged, or of another job, is passed over with a line in the log: same curve, from 0."""
+    path = tmp_path / "checkpoint"
+    job = make_job("dense", path)
+    run(engine, replace(job, seed=4) if damage == "foreign" else job, kill_after=2)
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    scores, last = run(engine, job)
+    assert last == Finished(0)
+    assert without_seconds(scores) == without_seconds(whole["dense"])
+    assert "is ignored, the trial starts over" in engine.log_path(0).read_text()
+
+
+def test_a_finished_checkpoint_needs_no_training(engine: LocalEngine, tmp_path: Path) -> None:
+    """Killed after its last epoch, a trial is answered from the file alone."""
+    job = make_job("dense", tmp_path / "checkpoint", epochs=2)
+    first, _ = run(engine, job)
+    again, last = run(engine, job)
+    assert last == Finished(0)
+    assert again == first
