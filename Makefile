@@ -10,7 +10,7 @@ STORAGE ?= sqlite:///studies.db
 STUDY ?=
 PYTHON ?= python3
 KILLS ?= 100
-FAULT_TESTS := $(addprefix tests/slow/test_,faults.py resume.py)
+FAULT_TESTS := $(addprefix tests/slow/test_,faults.py storage_faults.py resume.py)
 
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)

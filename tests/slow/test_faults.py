@@ -86,6 +86,29 @@ def test_a_score_that_is_no_number_fails_the_trial_at_once(tmp_path: Path) -> No
 
 
 @pytest.mark.faults
+def test_a_training_that_finds_no_memory_fails(tmp_path: Path) -> None:
+    """An address-space limit ends one trial, with the reason, and not the sweep."""
+    cut = Sweep(tmp_path, fault="memory:epoch")
+    assert "trial 1 fail: out of memory" in cut.finish()
+    assert cut.states() == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    attrs = cut.study().trials[1].user_attrs
+    assert attrs["fail_reason"] == "out of memory"
+    assert "MemoryError" in attrs["fail_detail"]
+    assert len(attrs["curve"]["val_accuracy"]) == 1
+    assert "n_retries" not in attrs
+    assert cut.leftovers() == []
+
+
+@pytest.mark.faults
+def test_a_checkpoint_that_finds_no_room_costs_the_trial_nothing(whole: Sweep, tmp_path: Path) -> None:
+    """The trial goes on without it, and what was half written is removed."""
+    cut = Sweep(tmp_path, fault="full:saving")
+    cut.finish()
+    assert (tmp_path / "log.met").exists()
+    equal(whole, cut)
+
+
+@pytest.mark.faults
 def test_a_training_that_hangs_is_ended(tmp_path: Path) -> None:
     """With the time limit as the reason; the others complete."""
     cut = Sweep(tmp_path, fault="hang:epoch")
