@@ -32,7 +32,7 @@ import psutil
 from fmnist_sweep import cli, data, runner
 from fmnist_sweep.data.cache import new_file
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.records import DataRef, EpochScores, Started, TrialJob
+from fmnist_sweep.records import CheckpointSkipped, DataRef, EpochScores, Started, TrialJob
 from fmnist_sweep.testing import scripted_curve
 from fmnist_sweep.training import checkpoint
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
@@ -67,7 +67,7 @@ class FaultyTrainer:
     ``hang``, ``nan``, ``memory`` or ``full``, and one of `PHASES`, met once by trial 1 in its second epoch.
     """
 
-    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+    def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
         """Train, or do something worse."""
         meet(job, "loading")
         peak = round(0.8 + 10 * float(job.hyperparameters["learning_rate"]), 6)
@@ -85,7 +85,8 @@ class FaultyTrainer:
             done.append(scores)
             if scores.epoch == 1:
                 checkpoint.new_file = functools.partial(new_file_or_fault, job)  # type: ignore[attr-defined]
-            file.save(Checkpoint(tuple(done), ()))
+            if (problem := file.save(Checkpoint(tuple(done), ()))) is not None:
+                yield CheckpointSkipped(job.trial, problem)
             yield scores
             if scores.epoch == 1:
                 meet(job, "between")
