@@ -16,7 +16,17 @@ import pytest
 
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.records import EpochDone, EpochScores, Failed, Finished, Scalar, SplitSpec, TrialJob
+from fmnist_sweep.records import (
+    CheckpointSkipped,
+    EpochDone,
+    EpochScores,
+    Event,
+    Failed,
+    Finished,
+    Scalar,
+    SplitSpec,
+    TrialJob,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -195,6 +205,22 @@ def test_a_useless_checkpoint_costs_only_its_epochs(
     assert last == Finished(0)
     assert without_seconds(scores) == without_seconds(whole("dense"))
     assert "is ignored, the trial starts over" in engine.log_path(0).read_text()
+
+
+@pytest.mark.faults
+def test_a_checkpoint_that_can_not_be_written_costs_nothing(
+    engine: LocalEngine, whole: Callable[[str], list[EpochScores]], tmp_path: Path
+) -> None:
+    """The curve is the same, and each epoch says what was in the way."""
+    (tmp_path / "file").touch()
+    engine.submit(make_job("dense", tmp_path / "file" / "checkpoint"))
+    events: list[Event] = []
+    while engine.running:
+        events += engine.events(60)
+    scores = [event.scores for event in events if isinstance(event, EpochDone)]
+    assert without_seconds(scores) == without_seconds(whole("dense"))
+    skipped = [event for event in events if isinstance(event, CheckpointSkipped)]
+    assert skipped == [CheckpointSkipped(0, "File exists")] * len(scores)
 
 
 @pytest.mark.faults
