@@ -10,6 +10,8 @@ STORAGE ?= sqlite:///studies.db
 STUDY ?=
 PYTHON ?= python3
 KILLS ?= 100
+FAULT_TESTS := $(addprefix tests/slow/test_,faults.py storage_faults.py resume.py \
+	postgres.py::test_a_sweep_that_loses_its_server_can_go_on)
 
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
@@ -44,14 +46,14 @@ export: $(INSTALLED) ## write the best configurations to exports/
 data: $(INSTALLED) ## find Fashion-MNIST, or fetch it, and verify it
 	@$(SWEEP) data
 
-test: $(INSTALLED_DEV) ## run all tests, those that train real models too
-	@$(BIN)/python -m pytest
+test: $(INSTALLED_DEV) ## run all tests but most of test-faults, those that train real models too
+	@$(BIN)/python -m pytest -m "not faults"
 
 test-fast: $(INSTALLED_DEV) ## run the tests that train nothing
 	@$(BIN)/python -m pytest -m "not slow"
 
 test-faults: $(INSTALLED_DEV) ## kill sweeps in every way, then one a hundred times at random
-	@$(BIN)/python -m pytest tests/slow/test_faults.py tests/slow/test_resume.py -v
+	@PYTHONPATH=.:tests $(BIN)/python -m pytest -q -p fault_table $(FAULT_TESTS)
 	@PYTHONPATH=.:tests $(BIN)/python tests/faults.py drive --kills $(KILLS)
 
 check: $(INSTALLED_DEV) ## check format, lint and types

@@ -52,6 +52,7 @@ class Display:
         self._in_accuracy = in_accuracy
         self._shown: EndedTrial | None = None
         self._shown_retry: RetriedTrial | None = None
+        self._shown_skips: set[int] = set()
         self._live = Live(console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -71,6 +72,12 @@ class Display:
             self._shown_retry = retried
             line = f"trial {retried.number}: {retried.reason}; goes on, retry {retried.n_retries}"
             self._console.print(line, highlight=False, soft_wrap=True)
+        skipped = progress.skipped
+        if skipped is not None and skipped.trial not in self._shown_skips:
+            # Once for a trial: a disk that is full is so at the next epoch too.
+            self._shown_skips.add(skipped.trial)
+            line = f"trial {skipped.trial}: no checkpoint could be written: {skipped.reason}; goes on"
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         if progress.ended is not None and progress.ended != self._shown:
             self._shown = progress.ended
             if not self._console.is_terminal or progress.ended.reason:

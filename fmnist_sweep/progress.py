@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
+from fmnist_sweep.records import CheckpointSkipped
+
 MAX_FAILURES_IN_A_ROW: Final = 5
 
 
@@ -77,6 +79,7 @@ class Progress:
         best: None until a trial is complete.
         ended: The trial that ended last in this run.
         retried: The trial whose process died last in this run and was started again.
+        skipped: The last checkpoint of this run that could not be written.
     """
 
     n_trials: int
@@ -90,6 +93,7 @@ class Progress:
     best: BestTrial | None
     ended: EndedTrial | None
     retried: RetriedTrial | None = None
+    skipped: CheckpointSkipped | None = None
 
     @property
     def n_done(self) -> int:

@@ -211,6 +211,14 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointSkipped:
+    """A job could not store what it has come to, for this reason, and trains on."""
+
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class EpochDone:
     """A job finished an epoch.
 
@@ -249,4 +257,4 @@ class Failed:
     died: bool = False
 
 
-Event: TypeAlias = Started | EpochDone | Finished | Failed
+Event: TypeAlias = Started | CheckpointSkipped | EpochDone | Finished | Failed

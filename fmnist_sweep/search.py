@@ -28,6 +28,7 @@ from fmnist_sweep.progress import (
     Stop,
 )
 from fmnist_sweep.records import (
+    CheckpointSkipped,
     DataRef,
     EpochDone,
     EpochScores,
@@ -125,6 +126,7 @@ class Search:
         self._n_failures_in_a_row = 0
         self._ended: EndedTrial | None = None
         self._retried: RetriedTrial | None = None
+        self._skipped: CheckpointSkipped | None = None
         if checkpoints is not None:
             checkpoints.keep(self._history.waiting)
         self._began = time.monotonic()
@@ -172,6 +174,7 @@ class Search:
             best=history.best,
             ended=self._ended,
             retried=self._retried,
+            skipped=self._skipped,
         )
 
     def _running(self, live: _Live) -> RunningTrial:
@@ -266,6 +269,8 @@ class Search:
         match event:
             case Started(n_parameters=n_parameters):
                 live.n_parameters = n_parameters
+            case CheckpointSkipped():
+                self._skipped = event
             case EpochDone(scores=scores, peak_memory_mb=peak):
                 live.peak_memory_mb = peak
                 self._epoch_done(live, scores)

@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ import psutil
 from fmnist_sweep import cli, data, runner
 from fmnist_sweep.data.cache import new_file
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.records import DataRef, EpochScores, Started, TrialJob
+from fmnist_sweep.records import CheckpointSkipped, DataRef, EpochScores, Started, TrialJob
 from fmnist_sweep.testing import scripted_curve
 from fmnist_sweep.training import checkpoint
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
@@ -63,10 +64,10 @@ class FaultyTrainer:
 
     Settings come from the environment: ``FAULT_SLEEP_S`` is the length of an epoch, ``FAULT_LOG`` a file that
     gets a line ``trial epoch`` as each epoch begins, and ``FAULT`` is ``what:phase``: a signal's name,
-    ``hang`` or ``nan``, and one of `PHASES`, met once by trial 1 in its second epoch.
+    ``hang``, ``nan``, ``memory`` or ``full``, and one of `PHASES`, met once by trial 1 in its second epoch.
     """
 
-    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+    def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
         """Train, or do something worse."""
         meet(job, "loading")
         peak = round(0.8 + 10 * float(job.hyperparameters["learning_rate"]), 6)
@@ -84,7 +85,8 @@ class FaultyTrainer:
             done.append(scores)
             if scores.epoch == 1:
                 checkpoint.new_file = functools.partial(new_file_or_fault, job)  # type: ignore[attr-defined]
-            file.save(Checkpoint(tuple(done), ()))
+            if (problem := file.save(Checkpoint(tuple(done), ()))) is not None:
+                yield CheckpointSkipped(job.trial, problem)
             yield scores
             if scores.epoch == 1:
                 meet(job, "between")
@@ -103,15 +105,26 @@ def meet(job: TrialJob, phase: str) -> str:
     if what.startswith("SIG"):
         os.kill(os.getpid(), signal.Signals[what])
         time.sleep(3600)
+    if what == "memory":
+        # Room for telling of it, and for nothing more.
+        limit = psutil.Process().memory_info().vms + 2**26
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        bytearray(2**30)
     return what
 
 
 @contextmanager
 def new_file_or_fault(job: TrialJob, path: Path) -> Iterator[Any]:
     """Write a file; a fault comes when its content is written and not yet in place."""
-    with new_file(path) as stream:
-        yield stream
-        meet(job, "saving")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with new_file(path) as stream:
+            yield stream
+            if meet(job, "saving") == "full":
+                # What is buffered now finds no room; a limit on files stands for a disk that is full.
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def log(line: str) -> None:
@@ -123,13 +136,14 @@ def log(line: str) -> None:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A faulty sweep in a folder of its own."""
+    """A faulty sweep in a folder of its own; ``disk`` is another folder for its storage."""
 
     folder: Path
     trials: int = 4
     epochs: int = 4
     sleep_s: float = 0.0
     fault: str = ""
+    disk: Path | None = None
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start a run."""
@@ -168,7 +182,8 @@ class Sweep:
             "FAULT_SLEEP_S": str(self.sleep_s),
             "FAULT_LOG": str(self.log),
         }
-        return [sys.executable, __file__, "run", str(file), "--workers", "2", *options], environment
+        command = [sys.executable, __file__, "run", str(file), "--workers", "2", "--storage", self.url]
+        return [*command, *options], environment
 
     def finish(self, *options: str, code: int = 0) -> str:
         """Run to the end, and return what was said on the way."""
@@ -184,9 +199,14 @@ class Sweep:
         return self.folder / "log"
 
     @property
+    def database(self) -> Path:
+        """The storage's file."""
+        return (self.disk or self.folder) / "studies.db"
+
+    @property
     def url(self) -> str:
         """The storage's address."""
-        return f"sqlite:///{self.folder / 'studies.db'}"
+        return f"sqlite:///{self.database}"
 
     def study(self) -> optuna.Study:
         """Open the study."""

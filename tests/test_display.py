@@ -10,6 +10,7 @@ from rich.console import Console
 
 from fmnist_sweep.display import Display, percent, points, seconds_left
 from fmnist_sweep.progress import BestTrial, EndedTrial, Progress, RetriedTrial, RunningTrial
+from fmnist_sweep.records import CheckpointSkipped
 
 
 def progress(**changes: Any) -> Progress:
@@ -54,6 +55,15 @@ def test_a_pipe_gets_one_plain_line_for_each_ended_trial() -> None:
     assert out == (
         "[4/10] trial 3 complete score 0.8800; best 0.8860 (trial 2); 0:01:40 passed, about 0:02:30 left\n"
     )
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_checkpoint_that_was_skipped_is_told_once_for_a_trial(terminal: bool) -> None:
+    """A full disk, met again at each epoch, does not fill the screen."""
+    skips = [CheckpointSkipped(n, "No space left on device") for n in (4, 4, 5, 4)]
+    out = show(*(progress(skipped=skip) for skip in skips), terminal=terminal)
+    assert out.count("trial 4: no checkpoint") == 1
+    assert out.count("could be written: No space left on device") == 2
 
 
 def test_a_failure_is_told_with_its_reason_on_a_terminal_too() -> None:

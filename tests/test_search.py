@@ -18,6 +18,7 @@ from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.errors import TrialError
 from fmnist_sweep.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
 from fmnist_sweep.records import (
+    CheckpointSkipped,
     EpochDone,
     EpochScores,
     Failed,
@@ -409,6 +410,28 @@ def test_a_trial_whose_process_died_goes_on(
     ]
     told = [(p.retried.number, p.retried.n_retries) for p in seen if p.retried is not None]
     assert list(dict.fromkeys(told)) == [(0, 1), (0, 2)]
+
+
+class Unwritable:
+    """A training whose checkpoint can't be written."""
+
+    def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
+        """Say so before each epoch."""
+        yield Started(job.trial, 1000)
+        for scores in scripted_curve(job).epochs:
+            yield CheckpointSkipped(job.trial, "No space left on device")
+            yield scores
+
+
+def test_a_skipped_checkpoint_is_told_and_changes_nothing(make_config: MakeConfig, sweep: Sweep) -> None:
+    """Whoever watches hears of it; the trials are those of any other sweep."""
+    config = make_config(budget={"trials": 2})
+    _, whole = sweep(config)
+    seen: list[Progress] = []
+    storage = optuna.storages.InMemoryStorage()
+    _, study = sweep(config, Unwritable(), storage=storage, observer=seen.append)
+    assert [trial.value for trial in study.trials] == [trial.value for trial in whole.trials]
+    assert {p.skipped for p in seen} >= {CheckpointSkipped(n, "No space left on device") for n in (0, 1)}
 
 
 @pytest.mark.parametrize(

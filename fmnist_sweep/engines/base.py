@@ -8,16 +8,17 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from fmnist_sweep.errors import SweepError, TrialError
-from fmnist_sweep.records import EpochDone, Event, Failed, Finished, Started, TrialJob
+from fmnist_sweep.records import EpochDone, EpochScores, Event, Failed, Finished, TrialJob
 from fmnist_sweep.training.base import Trainer, one_line
 
 
 class Engine(Protocol):
     """Runs jobs and says what becomes of them.
 
-    Each submitted job gives `Started`, then an `EpochDone` for each epoch in order, and last exactly one
-    `Finished` or `Failed`; a job that fails early leaves out what it did not reach, and a cancelled one
-    is silent from then on. Events of different trials mix freely.
+    Each submitted job gives `Started`, then an `EpochDone` for each epoch in order, before it a
+    `CheckpointSkipped` where the epoch could not be stored, and last exactly one `Finished` or `Failed`; a
+    job that fails early leaves out what it did not reach, and a cancelled one is silent from then on.
+    Events of different trials mix freely.
     """
 
     @property
@@ -89,11 +90,11 @@ def run_job(trainer: Trainer, job: TrialJob) -> Generator[Event]:
     """
     try:
         for step in trainer.fit(job):
-            if isinstance(step, Started):
-                yield step
-            else:
+            if isinstance(step, EpochScores):
                 step.require_finite()
                 yield EpochDone(job.trial, step)
+            else:
+                yield step
     except Exception as error:  # noqa: BLE001 - whatever the user's model raises fails this trial alone
         yield failure(job.trial, error)
     else:

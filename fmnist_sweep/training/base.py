@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from fmnist_sweep.records import EpochScores, Started, TrialJob
+from fmnist_sweep.records import CheckpointSkipped, EpochScores, Started, TrialJob
 
 
 class Trainer(Protocol):
     """Trains one job epoch by epoch."""
 
-    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+    def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
         """Train a job; nothing happens until the first value is asked for.
 
         Args:
@@ -19,7 +19,7 @@ class Trainer(Protocol):
 
         Yields:
             `Started` once the model is built and the data are loaded, then `EpochScores` after each of
-            the ``job.epochs`` epochs, counted from 0.
+            the ``job.epochs`` epochs, counted from 0; `CheckpointSkipped` before those that were not stored.
 
         Raises:
             TrialError: The job failed in a way that a sweep survives.

@@ -77,10 +77,10 @@ class CheckpointFile:
         self._path = path
         self._identity = identity
 
-    def save(self, checkpoint: Checkpoint) -> bool:
-        """Replace what is stored, and return whether that succeeded.
+    def save(self, checkpoint: Checkpoint) -> str | None:
+        """Replace what is stored; return None, or in one line what was in the way.
 
-        A full disk or a missing folder costs the checkpoint, not the trial: it is logged.
+        A full disk or a folder that can't be written costs the checkpoint, not the trial.
         """
         header = {
             "identity": self._identity,
@@ -99,9 +99,8 @@ class CheckpointFile:
                     file.write(part)
                 file.write(digest.digest())
         except OSError as error:
-            _LOG.warning("checkpoint after epoch %d skipped: %s", len(checkpoint.epochs), error)
-            return False
-        return True
+            return error.strerror or str(error)
+        return None
 
     def load(self, like: Sequence[Array]) -> Checkpoint | None:
         """Return what is stored, or None where there is nothing that this job can go on from.

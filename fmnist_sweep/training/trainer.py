@@ -24,7 +24,7 @@ from fmnist_sweep.errors import TrialError
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.hyperparameters import filled
 from fmnist_sweep.models.load import build_model, describe, load_model
-from fmnist_sweep.records import EpochScores, Started, TrialJob
+from fmnist_sweep.records import CheckpointSkipped, EpochScores, Started, TrialJob
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
 from fmnist_sweep.training.measure import accuracy_and_cross_entropy, are_probabilities
 
@@ -55,7 +55,7 @@ class KerasTrainer:
     state that no checkpoint can hold; those of Keras are exact.
     """
 
-    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+    def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
         """Train a job as `fmnist_sweep.training.base.Trainer` says."""
         _set_up_tensorflow()
         keras.utils.clear_session(free_memory=False)
@@ -99,7 +99,9 @@ class KerasTrainer:
             done.append(scores)
             if file is not None:
                 # Before anyone hears of the epoch: what a study was told is never trained again.
-                file.save(Checkpoint(tuple(done), tuple(v.numpy() for v in _variables(model))))
+                arrays = tuple(v.numpy() for v in _variables(model))
+                if (problem := file.save(Checkpoint(tuple(done), arrays))) is not None:
+                    yield CheckpointSkipped(job.trial, problem)
             yield scores
 
 

@@ -16,6 +16,13 @@ from faults import PHASES, Sweep, compare, drive, family, seconds_until_gone, tr
 
 pytestmark = pytest.mark.slow
 
+DEATHS = [
+    # One of them stands for all in the short form.
+    pytest.param(how, phase, marks=[] if (how, phase) == ("SIGKILL", "epoch") else pytest.mark.faults)
+    for how in ("SIGKILL", "SIGSEGV", "SIGTERM")
+    for phase in PHASES
+]
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
@@ -44,8 +51,7 @@ def equal(whole: Sweep, cut: Sweep, *, epochs_repeated: int = 0) -> None:
     assert found["epochs_repeated"] <= epochs_repeated
 
 
-@pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("how", ["SIGKILL", "SIGSEGV", "SIGTERM"])
+@pytest.mark.parametrize(("how", "phase"), DEATHS)
 def test_a_training_that_dies_goes_on(whole: Sweep, tmp_path: Path, how: str, phase: str) -> None:
     """Whatever killed it, and wherever: the study is as if nothing had happened, but for the retry."""
     cut = Sweep(tmp_path, fault=f"{how}:{phase}")
@@ -55,6 +61,7 @@ def test_a_training_that_dies_goes_on(whole: Sweep, tmp_path: Path, how: str, ph
     assert [t.user_attrs.get("n_retries", 0) for t in cut.study().trials] == [0, 1, 0, 0]
 
 
+@pytest.mark.faults
 def test_a_training_that_always_dies_fails(tmp_path: Path) -> None:
     """With the reason; the others complete."""
     cut = Sweep(tmp_path, fault="SIGSEGV:loading")
@@ -66,6 +73,7 @@ def test_a_training_that_always_dies_fails(tmp_path: Path) -> None:
     assert cut.leftovers() == []
 
 
+@pytest.mark.faults
 def test_a_score_that_is_no_number_fails_the_trial_at_once(tmp_path: Path) -> None:
     """The same job would give it again: it is not tried again."""
     cut = Sweep(tmp_path, fault="nan:epoch")
@@ -77,6 +85,30 @@ def test_a_score_that_is_no_number_fails_the_trial_at_once(tmp_path: Path) -> No
     assert cut.leftovers() == []
 
 
+@pytest.mark.faults
+def test_a_training_that_finds_no_memory_fails(tmp_path: Path) -> None:
+    """An address-space limit ends one trial, with the reason, and not the sweep."""
+    cut = Sweep(tmp_path, fault="memory:epoch")
+    assert "trial 1 fail: out of memory" in cut.finish()
+    assert cut.states() == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    attrs = cut.study().trials[1].user_attrs
+    assert attrs["fail_reason"] == "out of memory"
+    assert "MemoryError" in attrs["fail_detail"]
+    assert len(attrs["curve"]["val_accuracy"]) == 1
+    assert "n_retries" not in attrs
+    assert cut.leftovers() == []
+
+
+@pytest.mark.faults
+def test_a_checkpoint_that_finds_no_room_costs_the_trial_nothing(whole: Sweep, tmp_path: Path) -> None:
+    """The trial goes on without it and says so; what was half written is removed."""
+    cut = Sweep(tmp_path, fault="full:saving")
+    said = cut.finish()
+    assert "trial 1: no checkpoint could be written: File too large; goes on" in said
+    equal(whole, cut)
+
+
+@pytest.mark.faults
 def test_a_training_that_hangs_is_ended(tmp_path: Path) -> None:
     """With the time limit as the reason; the others complete."""
     cut = Sweep(tmp_path, fault="hang:epoch")
@@ -86,6 +118,7 @@ def test_a_training_that_hangs_is_ended(tmp_path: Path) -> None:
     assert cut.leftovers() == []
 
 
+@pytest.mark.faults
 def test_a_damaged_checkpoint_starts_its_trial_over(whole: Sweep, tmp_path: Path) -> None:
     """It is neither believed nor fatal."""
     cut = Sweep(tmp_path, fault="hang:between")
@@ -123,9 +156,9 @@ def test_a_run_that_was_killed_leaves_nothing_behind(whole: Sweep, tmp_path: Pat
     ("signals", "said"),
     [
         ([signal.SIGINT], "Go on with: fmnist-sweep run"),
-        ([signal.SIGTERM], "Go on with: fmnist-sweep run"),
-        ([signal.SIGHUP], "Go on with: fmnist-sweep run"),
-        ([signal.SIGINT, signal.SIGINT], "Stopping"),
+        pytest.param([signal.SIGTERM], "Go on with: fmnist-sweep run", marks=pytest.mark.faults),
+        pytest.param([signal.SIGHUP], "Go on with: fmnist-sweep run", marks=pytest.mark.faults),
+        pytest.param([signal.SIGINT, signal.SIGINT], "Stopping", marks=pytest.mark.faults),
     ],
 )
 def test_a_run_that_is_asked_to_stop(
@@ -152,6 +185,7 @@ def test_a_run_that_is_asked_to_stop(
     equal(whole, cut, epochs_repeated=2)
 
 
+@pytest.mark.faults
 def test_a_terminal_that_is_closed_ends_the_run_in_order(whole: Sweep, tmp_path: Path) -> None:
     """The hang-up is taken for Ctrl-C, and that nothing can be printed any more does no harm."""
     cut = Sweep(tmp_path, sleep_s=0.3)
@@ -178,6 +212,7 @@ def test_of_two_runs_that_start_at_once_one_wins(whole: Sweep, tmp_path: Path) -
     equal(whole, cut)
 
 
+@pytest.mark.faults
 def test_two_studies_may_start_at_once_in_one_new_database(tmp_path: Path) -> None:
     """Neither gets in the other's way."""
     cut = Sweep(tmp_path)
@@ -188,6 +223,7 @@ def test_two_studies_may_start_at_once_in_one_new_database(tmp_path: Path) -> No
     assert cut.states() == ["COMPLETE"] * 4
 
 
+@pytest.mark.faults
 def test_a_study_that_was_killed_at_random_is_whole(tmp_path: Path) -> None:
     """Nothing lost, doubled or left running, and at most one epoch of a training repeated for each kill."""
     found = drive(tmp_path, kills=8, seed=1)

@@ -138,6 +138,7 @@ def test_the_password_is_seen_nowhere(tmp_path: Path, postgres: Server) -> None:
     assert SECRET not in postgres.dump("everything")
 
 
+@pytest.mark.faults
 def test_a_sweep_that_loses_its_server_can_go_on(tmp_path: Path, postgres: Server) -> None:
     """It ends with a message and without the password; the same command finishes the study."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "FMNIST_SWEEP_STORAGE": postgres.make("lost")}

@@ -49,7 +49,7 @@ def file(tmp_path: Path) -> CheckpointFile:
 def test_what_was_saved_is_loaded_bit_for_bit(file: CheckpointFile) -> None:
     """Every array with its type and shape, the curve with its times."""
     epochs = tuple(replace(scores, seconds=0.1 + 0.2) for scores in CURVE)
-    assert file.save(Checkpoint(epochs, ARRAYS))
+    assert file.save(Checkpoint(epochs, ARRAYS)) is None
     found = file.load(ARRAYS)
     assert found is not None
     assert found.epochs == epochs
@@ -126,15 +126,14 @@ def test_what_can_not_be_read_is_passed_over(file: CheckpointFile, tmp_path: Pat
     """Something else in the file's place is no reason to fail."""
     (tmp_path / "folder" / "trial-7.checkpoint").mkdir(parents=True)
     assert file.load(ARRAYS) is None
-    assert not file.save(Checkpoint(CURVE, ARRAYS))
+    assert file.save(Checkpoint(CURVE, ARRAYS)) == "Is a directory"
 
 
 def test_a_full_disk_costs_the_checkpoint_alone(tmp_path: Path) -> None:
-    """No error, no half file: a note, and the checkpoint before it stays."""
+    """No error, no half file: a reason, and the checkpoint before it stays."""
     path = tmp_path / "checkpoint"
     done = subprocess.run([sys.executable, "-c", LIMITED, path], capture_output=True, text=True, check=True)
-    assert done.stdout == "[True, False] True\n"
-    assert "checkpoint after epoch 0 skipped" in done.stderr
+    assert done.stdout == "[None, 'File too large'] True\n"
     assert list(tmp_path.iterdir()) == [path]
 
 
