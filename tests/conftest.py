@@ -6,15 +6,15 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import optuna
 import pytest
 from postgres import Server
+from typing_extensions import override
 
 from fmnist_sweep.config import SweepConfig, parse_config
-from fmnist_sweep.engines.base import require_free, run_job
+from fmnist_sweep.engines.base import ClosedByWith, require_free, run_job
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.ownership import ownership
 from fmnist_sweep.progress import Stop
@@ -32,7 +32,7 @@ SPACE: Mapping[str, Any] = {
 }
 
 
-class Workers:
+class Workers(ClosedByWith):
     """An engine that takes each of its running jobs one event further at every call, and keeps a list.
 
     Attributes:
@@ -71,20 +71,10 @@ class Workers:
         self.cancelled.append(trial)
         self._jobs.pop(trial, None)
 
+    @override
     def close(self) -> None:
         """Drop every job."""
         self._jobs.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @pytest.fixture(autouse=True)

@@ -61,14 +61,24 @@ class Engine(Protocol):
         """Cancel every job and give everything back. Closing twice is no mistake."""
         ...
 
-    def __enter__(self) -> Self: ...
+
+class ClosedByWith:
+    """Makes an engine a context manager that closes it."""
+
+    def close(self) -> None:
+        """Cancel every job and give everything back."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 def require_free(engine: Engine, trial: int, *, closed: bool) -> None:

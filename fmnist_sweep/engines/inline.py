@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from types import TracebackType
-from typing import Self
 
-from fmnist_sweep.engines.base import require_free, run_job
+from typing_extensions import override
+
+from fmnist_sweep.engines.base import ClosedByWith, require_free, run_job
 from fmnist_sweep.records import Event, Failed, Finished, TrialJob
 from fmnist_sweep.training.base import Trainer
 
 
-class InlineEngine:
+class InlineEngine(ClosedByWith):
     """Trains in this process: each call of `events` takes the job one event further.
 
     Args:
@@ -50,19 +50,9 @@ class InlineEngine:
             self._job[1].close()
             self._job = None
 
+    @override
     def close(self) -> None:
         """Drop the job and take no more."""
         for trial in self.running:
             self.cancel(trial)
         self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -18,11 +18,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Final, Self
+from types import ModuleType
+from typing import Final
+
+from typing_extensions import override
 
 from fmnist_sweep.engines import child
-from fmnist_sweep.engines.base import require_free
+from fmnist_sweep.engines.base import ClosedByWith, require_free
 from fmnist_sweep.records import Event, Failed, Finished, TrialJob
 
 KERAS_TRAINER: Final = "fmnist_sweep.training.trainer:KerasTrainer"
@@ -48,7 +50,7 @@ class _Worker:
     deadline: float
 
 
-class LocalEngine:
+class LocalEngine(ClosedByWith):
     """Trains each job in a process of its own, forked from a server that has the preload imported.
 
     A process per trial gives its memory back, can be killed, and takes no other trial down with it. The
@@ -154,6 +156,7 @@ class LocalEngine:
         if trial in self._workers:
             self._retire(trial, grace_s=0)
 
+    @override
     def close(self) -> None:
         """Kill every process and remove the logs, unless the caller named their folder."""
         self._closed = True
@@ -161,17 +164,6 @@ class LocalEngine:
             self.cancel(trial)
         if self._own_logs is not None:
             self._own_logs.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _collect(self, trial: int) -> Iterator[Event]:
         """Yield what has come from a trial, and retire it with its last event."""
