@@ -16,18 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 
+from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig, load_config
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.records import DataRef, TrialJob
 from fmnist_sweep.search import Search
-from fmnist_sweep.space import FloatParameter, IntParameter, Parameter
 from fmnist_sweep.study import open_storage, open_study
 from fmnist_sweep.testing import ScriptedTrainer, scripted_curve
 
@@ -40,15 +34,6 @@ N_ASKS = 20
 def config(n_trials: int) -> SweepConfig:
     """Return the dense sweep with room for more trials than are stored."""
     return load_config(ROOT / "sweeps" / "dense.toml", [f"budget.trials={n_trials + N_ASKS}"])
-
-
-def distribution(parameter: Parameter) -> BaseDistribution:
-    """Return what Optuna stores for a parameter that a sweep has drawn."""
-    if isinstance(parameter, FloatParameter):
-        return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
-    if isinstance(parameter, IntParameter):
-        return IntDistribution(parameter.low, parameter.high, log=parameter.log)
-    return CategoricalDistribution(parameter.ends())
 
 
 def make(url: str, n_trials: int) -> None:
@@ -68,7 +53,7 @@ def make(url: str, n_trials: int) -> None:
             optuna.create_trial(
                 value=sweep.score_rule.score(scored),
                 params=params,
-                distributions={name: distribution(sweep.space[name]) for name in params},
+                distributions={name: sampling.distribution(sweep.space[name]) for name in params},
                 user_attrs={
                     "hyperparameters": point,
                     "curve": curve.to_attribute(),

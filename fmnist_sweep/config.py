@@ -71,9 +71,10 @@ class SweepConfig:
         return sorted(int(v) for v in self.space["epochs"].values() or ())
 
     @property
-    def allowed_epochs(self) -> list[int]:
-        """The same as steps, counted from 0: the epochs that may be scored under the rule ``"best"``."""
-        return [n - 1 for n in self.epochs]
+    def allowed_epochs(self) -> list[int] | None:
+        """The epochs, from 0, that may be scored under the rule ``"best"``; None under ``"last"``."""
+        best = self.file.score.epoch_rule == "best"
+        return [n - 1 for n in self.epochs] if best else None
 
     @cached_property
     def sampled_space(self) -> SearchSpace:

@@ -132,7 +132,7 @@ def _translated(trial: FrozenTrial, config: SweepConfig) -> FrozenTrial:
     point = _point_of_space(attrs["hyperparameters"], config, n_epochs=asked)
     n_epochs = int(point.get("epochs", config.epochs[-1]))
     rule = config.score_rule
-    allowed = config.allowed_epochs if rule.epoch_rule == "best" else None
+    allowed = config.allowed_epochs
     curve = LearningCurve(trained.epochs[:n_epochs])
     stop = rule.stop_epoch(curve, allowed=allowed, patience=config.file.training.patience)
     if stop is not None:

@@ -118,7 +118,7 @@ class Search:
         self._checkpoints = checkpoints
         self._observer = observer
         self._rule = config.score_rule
-        self._allowed = config.allowed_epochs if self._rule.epoch_rule == "best" else None
+        self._allowed = config.allowed_epochs
         self._history = History(study, max_epochs=config.epochs[-1])
         self._live: dict[int, _Live] = {}
         self._twins: dict[int, list[_Live]] = {}

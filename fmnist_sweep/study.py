@@ -244,7 +244,6 @@ def _prepare(study: optuna.Study, config: SweepConfig, data: DataRef) -> None:
 
 
 def _provenance(config: SweepConfig, data: DataRef) -> dict[str, Any]:
-    best = config.file.score.epoch_rule == "best"
     return {
         "model_path": config.model_space.path,
         "config": config.to_dict(),
@@ -255,7 +254,7 @@ def _provenance(config: SweepConfig, data: DataRef) -> dict[str, Any]:
             "class_names": list(data.class_names),
             "n_train": data.n_train,
         },
-        "allowed_epochs": config.allowed_epochs if best else None,
+        "allowed_epochs": config.allowed_epochs,
         "versions": _versions(),
     }
 

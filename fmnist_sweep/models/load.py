@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import inspect
@@ -19,7 +18,7 @@ import keras_tuner as kt
 from typing_extensions import override
 
 import fmnist_sweep
-from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.errors import ConfigError, did_you_mean
 
 # What a HyperModel may call the number of classes; KerasTuner's own applications say "classes".
 _N_CLASSES_NAMES: Final = ("n_classes", "num_classes", "classes")
@@ -153,10 +152,7 @@ def _missing_name(found: Any, name: str, module_name: str) -> str:
 
 def _instead(name: str, there: Iterable[str]) -> str:
     there = sorted(there)
-    near = difflib.get_close_matches(name, there, n=1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; there are {', '.join(there[:20])}" if there else ""
+    return did_you_mean(name, there) or (f"; there are {', '.join(there[:20])}" if there else "")
 
 
 def _accepted(found: Callable[..., Any], *, input_shape: tuple[int, ...], n_classes: int) -> dict[str, Any]:
