@@ -31,10 +31,10 @@ from optuna.samplers import (
     GPSampler,
     QMCSampler,
     RandomSampler,
-    TPESampler,
 )
 from typing_extensions import override
 
+from fmnist_sweep.observing import BoundedTPESampler
 from fmnist_sweep.records import Scalar
 from fmnist_sweep.space import FloatParameter, IntParameter, Parameter, SearchSpace
 from fmnist_sweep.sweep_file import PrunerSection, SamplerSection
@@ -124,7 +124,7 @@ def build_sampler(section: SamplerSection, *, trial: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match section.name:
             case "tpe":
-                return TPESampler(seed=seed, **settings)
+                return BoundedTPESampler(seed=seed, **settings)
             case "random":
                 return RandomSampler(seed=seed)
             case "gp":

@@ -58,7 +58,12 @@ class _Sampler(_Section):
 
 
 class TPESection(_Sampler):
-    """Tree-structured Parzen estimator (`optuna.samplers.TPESampler`), every setting written down."""
+    """Tree-structured Parzen estimator (`optuna.samplers.TPESampler`), every setting written down.
+
+    Attributes:
+        max_observations: Finished trials that a draw looks at: the best ones and an even selection of the
+            others, so that a draw takes no longer in a study of thousands.
+    """
 
     name: Literal["tpe"] = "tpe"
     n_startup_trials: Count = 10
@@ -66,6 +71,7 @@ class TPESection(_Sampler):
     multivariate: StrictBool = True
     group: StrictBool = True
     constant_liar: StrictBool = True
+    max_observations: Annotated[StrictInt, Field(ge=50)] = 400
 
 
 class RandomSection(_Sampler):

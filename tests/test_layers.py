@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engines",),
     ("progress",),
     ("history",),
+    ("observing",),
     ("sampling",),
     ("study",),
     ("ownership", "checkpoints", "backup", "importing"),
@@ -45,7 +46,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 KERAS = frozenset({"keras", "keras_tuner", "tensorflow"})
 MAY_IMPORT_KERAS = frozenset({"models", "training"})
 MAY_IMPORT_OPTUNA = frozenset(
-    {"sampling", "study", "ownership", "importing", "history", "search"}
+    {"observing", "sampling", "study", "ownership", "importing", "history", "search"}
     | {"winners", "reports", "tables", "cli"}
 )
 

@@ -1,0 +1,106 @@
+"""A TPE sampler whose draws take no longer in a study of ten thousand trials than in one of some hundred."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any, Final, cast
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState
+from typing_extensions import override
+
+N_BEST: Final = 25
+"""As many of the best trials as TPE models apart from the others, at the most."""
+
+
+class BoundedTPESampler(TPESampler):
+    """Draws one trial from at most so many finished ones; where there are fewer, as Optuna's own TPE does.
+
+    TPE's time grows with the number of trials that it sees, and for a log-scaled whole number, whose
+    density Optuna integrates value by value in Python, it comes to seconds at ten thousand. The best trials,
+    which say where to look, are always seen; the others say where not to, and an even selection of them
+    draws the same picture.
+
+    Args:
+        max_observations: Finished trials that are seen at the most; more than `N_BEST`.
+        **settings: Those of `optuna.samplers.TPESampler`.
+    """
+
+    def __init__(self, *, max_observations: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._max_observations = max_observations
+        self._view: _View | None = None
+
+    def _seen(self, study: optuna.Study) -> optuna.Study:
+        if self._view is None:
+            self._view = _View(study, self._max_observations)
+        return cast("optuna.Study", self._view)
+
+    @override
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return super().infer_relative_search_space(self._seen(study), trial)
+
+    @override
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return super().sample_relative(self._seen(study), trial, search_space)
+
+    @override
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        return super().sample_independent(self._seen(study), trial, param_name, param_distribution)
+
+
+class _View:
+    """A study of which some trials are seen, as they stood when they were first looked at.
+
+    They are read once for a draw: TPE asks for them a dozen times, and each time Optuna asks the database.
+    """
+
+    def __init__(self, study: optuna.Study, max_observations: int) -> None:
+        self._study = study
+        self._trials = observed(study.get_trials(deepcopy=False), max_observations)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(
+        self,
+        deepcopy: bool = True,  # noqa: ARG002 - the signature is Optuna's
+        states: Container[TrialState] | None = None,
+        use_cache: bool = False,  # noqa: ARG002
+    ) -> list[FrozenTrial]:
+        return [t for t in self._trials if states is None or t.state in states]
+
+
+def observed(trials: list[FrozenTrial], max_observations: int) -> list[FrozenTrial]:
+    """Return the trials that a sampler sees, by number.
+
+    Args:
+        trials: All of a study's trials; higher values are better.
+        max_observations: How many finished ones may be seen.
+
+    Returns:
+        Every trial that is not finished; of the finished ones all, or else the `N_BEST` best complete ones
+        and an even selection of the rest.
+    """
+    finished = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    if len(finished) <= max_observations:
+        return trials
+    values = {t.number: t.value for t in finished if t.state is TrialState.COMPLETE and t.value is not None}
+    best = set(sorted(values, key=lambda number: (-values[number], number))[:N_BEST])
+    rest = [t.number for t in finished if t.number not in best]
+    evenly = np.linspace(0, len(rest) - 1, max_observations - len(best)).round().astype(int)
+    seen = best | {rest[i] for i in evenly}
+    return [t for t in trials if not t.state.is_finished() or t.number in seen]
