@@ -217,11 +217,14 @@ def _compiled_epoch(model: keras.Model, split: Split, batch_size: int) -> TrainE
     """Run the model's ``train_step`` over a whole epoch inside one TensorFlow function.
 
     Keras's ``fit`` takes the same steps, but hands over every batch from Python or from an iterator, and
-    keeps up running metrics, which nobody reads here and which this function leaves out.
+    keeps up running metrics, which this function leaves out.
     """
     x, y = tf.constant(split.x_train), tf.constant(split.y_train)
     n_steps = -(-len(split.y_train) // batch_size)
     model.optimizer.build(model.trainable_variables)
+    if type(model).compute_metrics is keras.Model.compute_metrics:
+        # Nobody reads the running metrics, which cost time in every step.
+        model.compute_metrics = lambda *_, **__: {}
 
     # XLA would make small convolutions several times slower on a CPU, whatever the model was compiled with.
     @tf.function(jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
