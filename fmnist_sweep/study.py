@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from fmnist_sweep.config import SweepConfig, differences
 from fmnist_sweep.data.cache import cache_folder
 from fmnist_sweep.errors import StorageError, StudyMismatchError, StudyNotFoundError, did_you_mean
 from fmnist_sweep.records import DataRef
+from fmnist_sweep.server_lock import tables_lock
 
 DEFAULT_STORAGE: Final = "sqlite:///studies.db"
 BUSY_TIMEOUT_S: Final = 60
@@ -90,12 +91,14 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
         filled = _is_filled(url, options)
         if path is None and not filled and not create:
             raise StorageError(f"{safe_url(url)} holds no studies yet; run a sweep first")
-        storage = RDBStorage(
-            # Optuna takes an address for a template.
-            url.replace("{", "{{").replace("}", "}}"),
-            engine_kwargs=options,
-            skip_table_creation=not create or filled,
-        )
+        # Of two that make them at once, one would fail.
+        with nullcontext() if filled else tables_lock(url):
+            storage = RDBStorage(
+                # Optuna takes an address for a template.
+                url.replace("{", "{{").replace("}", "}}"),
+                engine_kwargs=options,
+                skip_table_creation=not create or filled,
+            )
         if path is not None and create:
             _use_write_ahead_log(storage)
     except RuntimeError as error:
@@ -133,9 +136,11 @@ def _is_filled(url: str, options: dict[str, Any]) -> bool:
         return path.exists() and path.stat().st_size > 0
     engine = sqlalchemy.create_engine(url, **options)
     try:
-        # A server's database may well hold tables of other programs: these two are Optuna's.
-        tables = sqlalchemy.inspect(engine).get_table_names()
-        return "version_info" in tables and "studies" in tables
+        # A server's database may well hold tables of other programs: these are Optuna's, and the last of
+        # them is made when all others are whole.
+        return {"version_info", "studies", "alembic_version"} <= {
+            *sqlalchemy.inspect(engine).get_table_names()
+        }
     finally:
         engine.dispose()
 
