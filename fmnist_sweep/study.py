@@ -31,6 +31,9 @@ from fmnist_sweep.server_lock import tables_lock
 DEFAULT_STORAGE: Final = "sqlite:///studies.db"
 BUSY_TIMEOUT_S: Final = 60
 
+_NOT_ALLOWED: Final = "42501"
+"""What PostgreSQL calls a user without the right to a table."""
+
 _DIGEST: Final = "config_digest"
 _IMPORTABLE: Final = ("space.", "score.", "training.patience:")
 _RECORDED_PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner", "optuna", "numpy")
@@ -118,15 +121,30 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
 
 @contextmanager
 def storage_in_use(url: str) -> Iterator[None]:
-    """Raise `StorageError` where a storage that was opened can no longer be read or written."""
+    """Raise `StorageError` where a storage that was opened can no longer be read or written.
+
+    A statement that the database does not understand is no such case, and stays the bug that it is.
+    """
     try:
         yield
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+        if not _is_of_the_database(cause):
+            raise
         raise StorageError(
             f"{safe_url(url)} can no longer be used: {first_line(cause or error, url)}\n"
             "What was written before is kept; once that is mended, the same command goes on."
         ) from None
+
+
+def _is_of_the_database(error: BaseException | None) -> bool:
+    """Return whether a database failed, or forbids what was asked, and not whoever asked."""
+    if isinstance(error, sqlalchemy.exc.ProgrammingError):
+        return getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED
+    mistakes = (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.DataError, sqlalchemy.exc.NotSupportedError)
+    return isinstance(error, sqlalchemy.exc.DatabaseError | sqlalchemy.exc.InterfaceError) and not isinstance(
+        error, mistakes
+    )
 
 
 def _is_filled(url: str, options: dict[str, Any]) -> bool:
