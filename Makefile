@@ -10,7 +10,7 @@ STORAGE ?= sqlite:///studies.db
 STUDY ?=
 PYTHON ?= python3
 KILLS ?= 100
-FAULT_TESTS := $(addprefix tests/slow/test_,faults.py storage_faults.py resume.py \
+FAULT_TESTS := $(addprefix tests/slow/test_,faults.py storage_faults.py resume.py postgres_runs.py \
 	postgres.py::test_a_sweep_that_loses_its_server_can_go_on)
 
 BIN := .venv/bin
