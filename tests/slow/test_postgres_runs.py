@@ -222,7 +222,7 @@ def test_a_run_that_was_taken_over_ends_and_changes_nothing(
 
 @pytest.mark.faults
 def test_a_study_on_a_server_that_was_killed_at_random_is_whole(tmp_path: Path, postgres: Server) -> None:
-    """As one in a file: nothing lost, doubled or left running, and at most one epoch repeated for each kill."""
+    """As one in a file: nothing lost, doubled or left running; at most one epoch repeated for each kill."""
     found = drive(tmp_path, kills=8, seed=2, server=postgres.make(uuid.uuid4().hex))
     assert sum(found["kills"].values()) == 8
     for name in ("lost", "different", "duplicated", "left_running", "epochs_skipped"):
