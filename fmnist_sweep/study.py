@@ -128,16 +128,23 @@ def storage_in_use(url: str) -> Iterator[None]:
     try:
         yield
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
-        cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
-        if not _is_of_the_database(cause):
+        lost = storage_lost(error, url)
+        if lost is None:
             raise
         raise StorageError(
-            f"{safe_url(url)} can no longer be used: {first_line(cause or error, url)}\n"
-            "What was written before is kept; once that is mended, the same command goes on."
+            f"{lost}\nWhat was written before is kept; once that is mended, the same command goes on."
         ) from None
 
 
-def _is_of_the_database(error: BaseException | None) -> bool:
+def storage_lost(error: BaseException | None, url: str) -> str | None:
+    """Return the line that says how a storage was lost; None for an error that is of another kind."""
+    cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+    if cause is None or not _is_of_the_database(cause):
+        return None
+    return f"{safe_url(url)} can no longer be used: {first_line(cause, url)}"
+
+
+def _is_of_the_database(error: BaseException) -> bool:
     """Return whether a database failed, or forbids what was asked, and not whoever asked."""
     if isinstance(error, sqlalchemy.exc.ProgrammingError):
         return getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED
