@@ -89,6 +89,9 @@ def test_a_lock_is_one_sessions_and_ends_with_it(postgres: Server, postgres_url:
     assert (second.take(), second.is_held(), second.holder()) == (False, False, "1 host")
     assert other.take()
     assert elsewhere.take()
+    # A machine that is switched off says nothing: the server asks, and finds out within half a minute.
+    asked = [int(first._ask(f"SHOW tcp_keepalives_{name}")) for name in ("idle", "interval", "count")]
+    assert asked[0] + asked[1] * asked[2] <= 30
     postgres.drop_locks(postgres_url.rpartition("/")[2])
     assert not first.is_held()
     assert second.take()
