@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import optuna
@@ -88,8 +88,11 @@ class Claim:
         if not self._missing:
             self._missing = True
             self._say("The connection that holds the study was lost; it is made again. The trainings go on.")
+        back = False
         try:
-            back = self._lock.take()
+            with suppress(StorageError):
+                back = self._lock.take()
+            # Read last: whoever held the lock until now has written its name.
             with storage_in_use(self._url):
                 owner = owner_of(study)
         except StorageError:
