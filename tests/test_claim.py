@@ -165,7 +165,7 @@ def test_a_lost_lock_is_asked_for_until_it_is_back(
 def test_a_study_that_was_taken_over_is_given_up(
     server: Server, said: list[str], study: optuna.Study, has: str | None
 ) -> None:
-    """Also when the follower has gone again, or no further connection can be had; its trials and its ownership are left alone."""
+    """Also when the follower has gone again, or no connection can be had; nothing of it is touched."""
     claim = Claim(URL, "tiny", say=said.append)
     with ownership(study) as owner:
         server.has = has
