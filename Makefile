@@ -10,14 +10,13 @@ STORAGE ?= sqlite:///studies.db
 STUDY ?=
 PYTHON ?= python3
 KILLS ?= 100
-FAULT_TESTS := $(addprefix tests/slow/test_,faults.py storage_faults.py resume.py \
+FAULT_TESTS := $(addprefix tests/slow/test_,faults.py storage_faults.py resume.py postgres_runs.py \
 	postgres.py::test_a_sweep_that_loses_its_server_can_go_on)
 
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
-INSTALLED_AUDIT := .venv/.installed-audit
 SWEEP := $(BIN)/fmnist-sweep
 RUN_OPTIONS = --storage "$(STORAGE)" $(if $(TRIALS),--trials $(TRIALS)) $(if $(TIMEOUT),--timeout $(TIMEOUT)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(STUDY),--study "$(STUDY)")
@@ -56,13 +55,14 @@ test-faults: $(INSTALLED_DEV) ## kill sweeps in every way, then one a hundred ti
 	@PYTHONPATH=.:tests $(BIN)/python -m pytest -q -p fault_table $(FAULT_TESTS)
 	@PYTHONPATH=.:tests $(BIN)/python tests/faults.py drive --kills $(KILLS)
 
-check: $(INSTALLED_DEV) ## check format, lint and types
+check: $(INSTALLED_DEV) ## check format, lint, types and what is installed
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python tests/audit.py
 
-audit: $(INSTALLED_AUDIT) ## ask the package registry for known vulnerabilities of what is installed
-	@$(BIN)/pip-audit --local --skip-editable --progress-spinner off
+audit: $(INSTALLED_DEV) ## ask the package registry for known vulnerabilities of what is installed
+	@$(BIN)/python tests/audit.py
 
 format: $(INSTALLED_DEV) ## format the code
 	@$(BIN)/ruff format .
@@ -89,8 +89,4 @@ $(INSTALLED): pyproject.toml | .venv
 $(INSTALLED_DEV): $(INSTALLED)
 	@echo "Installing the development tools ..."
 	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[dev]"
-	@touch $@
-
-$(INSTALLED_AUDIT): $(INSTALLED)
-	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[audit]"
 	@touch $@

@@ -13,8 +13,16 @@ import sqlalchemy.exc
 from fmnist_sweep.errors import StorageError
 
 _SQLITE: Final = "sqlite:///"
-_CONNECT_TIMEOUT_S: Final = 10
 _PSYCOPG: Final = ("postgresql", "postgresql+psycopg")
+
+_CONNECTION: Final = {
+    "connect_timeout": 10,
+    # Of a network that is cut nothing is heard: an answer that does not come is not waited for half an hour.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 
 def sqlite_path(url: str) -> Path | None:
@@ -69,10 +77,15 @@ def check_server_url(url: str) -> None:
         )
 
 
+def is_postgresql(url: str) -> bool:
+    """Return whether a storage is in a PostgreSQL server."""
+    return sqlite_path(url) is None and sqlalchemy.make_url(url).get_backend_name() == "postgresql"
+
+
 def server_options(url: str) -> dict[str, Any]:
     """Return the options with which SQLAlchemy opens the database of a server."""
     # A server may be restarted between two epochs, and a router forget a connection that is idle.
     options: dict[str, Any] = {"pool_pre_ping": True}
     if sqlalchemy.make_url(url).drivername in _PSYCOPG:
-        options["connect_args"] = {"connect_timeout": _CONNECT_TIMEOUT_S}
+        options["connect_args"] = dict(_CONNECTION)
     return options

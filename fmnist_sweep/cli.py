@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +47,21 @@ DataDir = Annotated[
 ]
 
 
+def _uses_storage(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command with the option ``--storage`` tell of a storage that is lost while it is in use."""
+
+    @functools.wraps(command)
+    def told(*, storage: str, **options: Any) -> None:
+        from fmnist_sweep.study import storage_in_use
+
+        with storage_in_use(storage):
+            command(storage=storage, **options)
+
+    return told
+
+
 @app.command()
+@_uses_storage
 def run(
     file: Annotated[Path, typer.Argument(help="A sweep file.")],
     study: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the study.")] = None,
@@ -110,13 +125,11 @@ def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> Non
     from fmnist_sweep.progress import Stop
     from fmnist_sweep.reports.dashboard import attach_figures
     from fmnist_sweep.runner import run_sweep
-    from fmnist_sweep.study import storage_in_use
 
     # Optuna logs every study that it creates; the display says it better.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     messages = Console(stderr=True)
-    with storage_in_use(storage):
-        stop, progress = run_sweep(config, storage_url=storage, console=messages, **options)
+    stop, progress = run_sweep(config, storage_url=storage, console=messages, **options)
     study = _studies(storage, [config.file.study])[0]
     attach_figures(study)
     tables.print_summary(Console(), study, stop, progress, storage=storage)
@@ -134,6 +147,7 @@ def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> Non
 
 
 @app.command()
+@_uses_storage
 def status(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
     """Show what each study is at.
 
@@ -152,6 +166,7 @@ def status(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
 
 
 @app.command()
+@_uses_storage
 def trials(
     study: Annotated[str, typer.Argument(help="Name of the study.")],
     storage: Storage = _STORAGE,
@@ -226,6 +241,7 @@ def data(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+@_uses_storage
 def dashboard(
     storage: Storage = _STORAGE,
     host: Annotated[str, typer.Option(help="Address to listen on; others can reach 0.0.0.0.")] = "127.0.0.1",
@@ -243,6 +259,7 @@ def dashboard(
 
 
 @app.command()
+@_uses_storage
 def report(
     storage: Storage = _STORAGE,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")] = Path(
@@ -265,6 +282,7 @@ def report(
 
 
 @app.command()
+@_uses_storage
 def export(
     studies: Annotated[list[str] | None, typer.Argument(help="Studies; by default all of them.")] = None,
     trial: Annotated[
@@ -298,6 +316,7 @@ def export(
 
 
 @app.command()
+@_uses_storage
 def backup(
     file: Annotated[
         Path | None,

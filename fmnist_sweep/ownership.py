@@ -110,7 +110,7 @@ def _locked(path: Path, study: str) -> int:
             os.close(descriptor)
             if error.errno not in _HELD_BY_ANOTHER:
                 raise
-            raise StudyBusyError(_busy(study, _parsed(holder))) from None
+            raise StudyBusyError(busy(study, _parsed(holder))) from None
         if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, json.dumps(asdict(Owner.this_process())).encode())
@@ -127,9 +127,16 @@ def _parsed(holder: bytes) -> Mapping[str, Any]:
     return parsed
 
 
-def _busy(study: str, owner: Mapping[str, Any]) -> str:
-    who = f"process {owner['pid']} on {owner['host']}" if owner else "another process"
-    return f"study {study!r} is being run by {who}; wait for it, or choose another name with --study."
+def shown(owner: Mapping[str, Any]) -> str:
+    """Return how a message names an owner, as a study or a lock has it; empty where it is not known."""
+    return f"process {owner['pid']} on {owner['host']}" if owner else "another process"
+
+
+def busy(study: str, owner: Mapping[str, Any]) -> str:
+    """Return the message that a study is being run."""
+    return (
+        f"study {study!r} is being run by {shown(owner)}; wait for it, or choose another name with --study."
+    )
 
 
 @contextmanager
@@ -146,14 +153,14 @@ def ownership(study: optuna.Study, *, take_over: bool = False) -> Iterator[Owner
         StudyBusyError: A live process on this machine runs the study, or the owner is on another machine,
             where nothing can be seen of it; the message names it.
     """
-    before = study.user_attrs.get("owner") or {}
+    before = owner_of(study)
     state = _state(before) if before else _State.GONE
     if state is _State.ALIVE:
-        raise StudyBusyError(_busy(study.study_name, before))
+        raise StudyBusyError(busy(study.study_name, before))
     if state is _State.ELSEWHERE and not take_over:
         raise StudyBusyError(
-            f"study {study.study_name!r} belongs to process {before['pid']} on {before['host']}, which can't "
-            "be seen from here; if it is gone, take the study over with --take-over."
+            f"study {study.study_name!r} belongs to {shown(before)}, which can't be seen from here; "
+            "if it is gone, take the study over with --take-over."
         )
     me = Owner.this_process()
     study.set_user_attr("owner", asdict(me))
@@ -161,8 +168,19 @@ def ownership(study: optuna.Study, *, take_over: bool = False) -> Iterator[Owner
         put_back(study)
         yield me
     finally:
-        if (study.user_attrs.get("owner") or {}).get("run") == me.run:
+        if owner_of(study).get("run") == me.run:
             study.set_user_attr("owner", None)
+
+
+def owner_of(study: optuna.Study) -> Mapping[str, Any]:
+    """Return the `Owner` that a study names, as a mapping; empty where it names none."""
+    owner: Mapping[str, Any] = study.user_attrs.get("owner") or {}
+    return owner
+
+
+def is_elsewhere(owner: Mapping[str, Any]) -> bool:
+    """Return whether an owner is on another machine, where nothing can be seen of its process."""
+    return bool(owner) and _state(owner) is _State.ELSEWHERE
 
 
 def _state(owner: Mapping[str, Any]) -> _State:
@@ -176,6 +194,11 @@ def _state(owner: Mapping[str, Any]) -> _State:
     started = _started(owner["pid"])
     # A number is used again sooner or later; together with its start it names one process.
     return _State.ALIVE if started is not None and abs(started - owner["started"]) < 1 else _State.GONE
+
+
+def _is_this_process(owner: Mapping[str, Any]) -> bool:
+    me = asdict(Owner.this_process())
+    return all(owner[name] == me[name] for name in ("boot", "pid", "started"))
 
 
 def _boot_id() -> str:
@@ -202,8 +225,11 @@ def put_back(study: optuna.Study) -> int:
     """Make RUNNING trials WAITING, so that the next run takes them up first, and return how many.
 
     A trial keeps its number and its drawn parameters. Equal jobs give equal curves, so what it had already
-    reported stays true.
+    reported stays true. Those of a study that another process has taken over meanwhile are left to it.
     """
+    owner = owner_of(study)
+    if owner and not _is_this_process(owner):
+        return 0
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     for trial in running:
         # Optuna has no public call for this; its own retry adds a second trial with the same parameters.

@@ -8,6 +8,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -17,8 +18,10 @@ from rich.console import Console
 from fmnist_sweep import data
 from fmnist_sweep.address import safe_url
 from fmnist_sweep.checkpoints import CheckpointFolder
+from fmnist_sweep.claim import claimed
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.display import Display
+from fmnist_sweep.engines.checked import CheckedEngine
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.importing import check_source, import_trials
@@ -80,7 +83,10 @@ def run_sweep(
         raise ConfigError(config.file.study, problems)
     check_storage(storage_url, create=import_from is None)
     folder = side_folder(storage_url, config.file.study)
-    with study_lock(folder, config.file.study):
+    with (
+        study_lock(folder, config.file.study),
+        claimed(storage_url, config.file.study, say=say) as claim,
+    ):
         data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=say)
         problems = data.check_split(data_ref, config.split)
         if problems:
@@ -95,6 +101,7 @@ def run_sweep(
         say(f"Study {study.study_name!r} in {where}: {total} trials in all, {n_workers} side by side.")
         checkpoints = CheckpointFolder(folder)
         in_accuracy = config.file.score.metric == "accuracy"
+        take_over = take_over or (claim is not None and claim.owner_stays_away(study))
         with (
             _stop_signals(say) as interrupted,
             ownership(study, take_over=take_over) as owner,
@@ -104,7 +111,13 @@ def run_sweep(
             if source is not None:
                 say(f"From study {import_from!r}: {import_trials(source, study, config)}.")
             search = Search(
-                config, data_ref, study, engine, run=owner.run, checkpoints=checkpoints, observer=display
+                config,
+                data_ref,
+                study,
+                engine if claim is None else CheckedEngine(engine, partial(claim.check, study, owner.run)),
+                run=owner.run,
+                checkpoints=checkpoints,
+                observer=display,
             )
             stop = search.run(interrupted)
         size = checkpoints.size()

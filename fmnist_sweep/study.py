@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,9 +26,13 @@ from fmnist_sweep.config import SweepConfig, differences
 from fmnist_sweep.data.cache import cache_folder
 from fmnist_sweep.errors import StorageError, StudyMismatchError, StudyNotFoundError, did_you_mean
 from fmnist_sweep.records import DataRef
+from fmnist_sweep.server_lock import tables_lock
 
 DEFAULT_STORAGE: Final = "sqlite:///studies.db"
 BUSY_TIMEOUT_S: Final = 60
+
+_NOT_ALLOWED: Final = "42501"
+"""What PostgreSQL calls a user without the right to a table."""
 
 _DIGEST: Final = "config_digest"
 _IMPORTABLE: Final = ("space.", "score.", "training.patience:")
@@ -90,12 +94,14 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
         filled = _is_filled(url, options)
         if path is None and not filled and not create:
             raise StorageError(f"{safe_url(url)} holds no studies yet; run a sweep first")
-        storage = RDBStorage(
-            # Optuna takes an address for a template.
-            url.replace("{", "{{").replace("}", "}}"),
-            engine_kwargs=options,
-            skip_table_creation=not create or filled,
-        )
+        # Of two that make them at once, one would fail.
+        with nullcontext() if filled else tables_lock(url):
+            storage = RDBStorage(
+                # Optuna takes an address for a template.
+                url.replace("{", "{{").replace("}", "}}"),
+                engine_kwargs=options,
+                skip_table_creation=not create or filled,
+            )
         if path is not None and create:
             _use_write_ahead_log(storage)
     except RuntimeError as error:
@@ -115,15 +121,37 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
 
 @contextmanager
 def storage_in_use(url: str) -> Iterator[None]:
-    """Raise `StorageError` where a storage that was opened can no longer be read or written."""
+    """Raise `StorageError` where a storage that was opened can no longer be read or written.
+
+    A statement that the database does not understand is no such case, and stays the bug that it is.
+    """
     try:
         yield
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
-        cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+        lost = storage_lost(error, url)
+        if lost is None:
+            raise
         raise StorageError(
-            f"{safe_url(url)} can no longer be used: {first_line(cause or error, url)}\n"
-            "What was written before is kept; once that is mended, the same command goes on."
+            f"{lost}\nWhat was written before is kept; once that is mended, the same command goes on."
         ) from None
+
+
+def storage_lost(error: BaseException | None, url: str) -> str | None:
+    """Return the line that says how a storage was lost; None for an error that is of another kind."""
+    cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+    if cause is None or not _is_of_the_database(cause):
+        return None
+    return f"{safe_url(url)} can no longer be used: {first_line(cause, url)}"
+
+
+def _is_of_the_database(error: BaseException) -> bool:
+    """Return whether a database failed, or forbids what was asked, and not whoever asked."""
+    if isinstance(error, sqlalchemy.exc.ProgrammingError):
+        return getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED
+    mistakes = (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.DataError, sqlalchemy.exc.NotSupportedError)
+    return isinstance(error, sqlalchemy.exc.DatabaseError | sqlalchemy.exc.InterfaceError) and not isinstance(
+        error, mistakes
+    )
 
 
 def _is_filled(url: str, options: dict[str, Any]) -> bool:
@@ -133,9 +161,11 @@ def _is_filled(url: str, options: dict[str, Any]) -> bool:
         return path.exists() and path.stat().st_size > 0
     engine = sqlalchemy.create_engine(url, **options)
     try:
-        # A server's database may well hold tables of other programs: these two are Optuna's.
-        tables = sqlalchemy.inspect(engine).get_table_names()
-        return "version_info" in tables and "studies" in tables
+        # A server's database may well hold tables of other programs: these are Optuna's, and the last of
+        # them is made when all others are whole.
+        return {"version_info", "studies", "alembic_version"} <= {
+            *sqlalchemy.inspect(engine).get_table_names()
+        }
     finally:
         engine.dispose()
 

@@ -14,6 +14,7 @@ import os
 import random
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,8 +29,9 @@ from typing import Any, Final
 
 import optuna
 import psutil
+import sqlalchemy
 
-from fmnist_sweep import cli, data, runner
+from fmnist_sweep import claim, cli, data, ownership, runner
 from fmnist_sweep.data.cache import new_file
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.records import CheckpointSkipped, DataRef, EpochScores, Started, TrialJob
@@ -55,6 +57,9 @@ trials = {trials}
 """
 
 DATA: Final = DataRef("fashion-mnist", "/nowhere", "d1" * 32, (28, 28, 1), tuple("abcdefghij"), 60_000)
+
+GRACE_S: Final = 3
+"""How long an owner on another machine may take to come back; the real wait would take up these tests."""
 
 PHASES: Final = ("loading", "epoch", "saving", "between", "end")
 
@@ -136,7 +141,13 @@ def log(line: str) -> None:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A faulty sweep in a folder of its own; ``disk`` is another folder for its storage."""
+    """A faulty sweep in a folder of its own.
+
+    Attributes:
+        disk: Another folder for its storage.
+        server: The address of its storage where that is no file.
+        machine: The machine that it takes itself to be on, with a cache of its own; empty for this one.
+    """
 
     folder: Path
     trials: int = 4
@@ -144,6 +155,8 @@ class Sweep:
     sleep_s: float = 0.0
     fault: str = ""
     disk: Path | None = None
+    server: str = ""
+    machine: str = ""
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start a run."""
@@ -181,7 +194,10 @@ class Sweep:
             "FAULT": self.fault,
             "FAULT_SLEEP_S": str(self.sleep_s),
             "FAULT_LOG": str(self.log),
+            "FAULT_MACHINE": self.machine,
         }
+        if self.server:
+            environment["XDG_CACHE_HOME"] = str(self.folder / f"cache-{self.machine}")
         command = [sys.executable, __file__, "run", str(file), "--workers", "2", "--storage", self.url]
         return [*command, *options], environment
 
@@ -206,11 +222,14 @@ class Sweep:
     @property
     def url(self) -> str:
         """The storage's address."""
-        return f"sqlite:///{self.database}"
+        return self.server or f"sqlite:///{self.database}"
 
     def study(self) -> optuna.Study:
         """Open the study."""
-        return optuna.load_study(study_name="faulty", storage=self.url)
+        # A server's connections are closed at once: storages have no close.
+        kept = {"poolclass": sqlalchemy.NullPool} if self.server else {}
+        storage = optuna.storages.RDBStorage(self.url, engine_kwargs=kept)
+        return optuna.load_study(study_name="faulty", storage=storage)
 
     def states(self) -> list[str]:
         """Return the state of each trial."""
@@ -232,6 +251,9 @@ class Sweep:
         """Return files that are neither the storage nor this sweep's own."""
         own = {"studies.db", "studies.db-wal", "studies.db-shm", "faulty.toml", "log", "log.met"}
         there = [path for path in self.folder.rglob("*") if path.name not in own]
+        if self.server:
+            # The cache is the user's, and its folders stay.
+            there = [path for path in there if path.is_file()]
         return sorted(str(path.relative_to(self.folder)) for path in there)
 
 
@@ -259,8 +281,14 @@ def seconds_until_gone(processes: list[psutil.Process], *, at_most: float = 10.0
     return float("inf")
 
 
-def drive(folder: Path, *, kills: int, seed: int) -> Mapping[str, Any]:
+def drive(folder: Path, *, kills: int, seed: int, server: str = "") -> Mapping[str, Any]:
     """Kill a study's run, or one of its trainings, so many times at random moments; then let it end.
+
+    Args:
+        folder: An empty one.
+        kills: How many.
+        seed: Of the moments.
+        server: The address of its storage; by default it is a file.
 
     Returns:
         What the table shows.
@@ -269,7 +297,7 @@ def drive(folder: Path, *, kills: int, seed: int) -> Mapping[str, Any]:
     (folder / "whole").mkdir()
     (folder / "cut").mkdir()
     whole = Sweep(folder / "whole", trials=2 * kills, epochs=8)
-    cut = replace(whole, folder=folder / "cut", sleep_s=0.08)
+    cut = replace(whole, folder=folder / "cut", sleep_s=0.08, server=server)
     whole.finish()
     done: Counter[str] = Counter()
     slowest = 0.0
@@ -334,6 +362,10 @@ def main() -> None:
         runner.LocalEngine = functools.partial(  # type: ignore[assignment, attr-defined]
             LocalEngine, trainer="faults:FaultyTrainer", preload=("faults",)
         )
+        if machine := os.environ["FAULT_MACHINE"]:
+            socket.gethostname = lambda: machine
+            ownership._boot_id = lambda: machine
+        claim.GRACE_S = GRACE_S  # type: ignore[misc]
         cli.main()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["run", "drive"])

@@ -76,12 +76,24 @@ class Server:
 
     def make(self, database: str, *, like: str = "template1") -> str:
         """Make a database as a copy of another and return its address."""
+        self.execute(f'CREATE DATABASE "{database}" TEMPLATE "{like}"')
+        return self.url(database)
+
+    def execute(self, statement: str, *, database: str = "postgres") -> int:
+        """Run one statement from outside, and return how many rows it gave or met."""
         import psycopg
 
-        address = self.url("postgres").replace("+psycopg", "")
+        address = self.url(database).replace("+psycopg", "")
         with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{database}" TEMPLATE "{like}"'.encode())
-        return self.url(database)
+            return connection.execute(statement.encode()).rowcount
+
+    def drop_locks(self, database: str) -> int:
+        """End the connections that hold locks of runs in a database, and return how many there were."""
+        return self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON oid = database "
+            "WHERE locktype = 'advisory' AND granted AND datname = current_database()",
+            database=database,
+        )
 
     def _call(self, program: str, *arguments: str) -> None:
         # A server refuses to run as root.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fmnist_sweep.address import check_server_url, first_line, safe_url, sqlite_path
+from fmnist_sweep.address import check_server_url, first_line, is_postgresql, safe_url, sqlite_path
 from fmnist_sweep.errors import StorageError
 
 
@@ -33,6 +33,14 @@ def test_only_sqlite_addresses_name_a_file() -> None:
     assert sqlite_path("sqlite:///studies.db") == Path("studies.db")
     assert sqlite_path("sqlite:////tmp/studies.db") == Path("/tmp/studies.db")  # noqa: S108 - no file is made
     assert sqlite_path("postgresql://host/db") is None
+
+
+def test_postgresql_is_known_by_its_address() -> None:
+    """With any driver."""
+    assert is_postgresql("postgresql://host/db")
+    assert is_postgresql("postgresql+psycopg://me:secret@host/db")
+    assert not is_postgresql("mysql+pymysql://host/db")
+    assert not is_postgresql("sqlite:///postgresql.db")
 
 
 @pytest.mark.parametrize(

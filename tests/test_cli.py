@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+import sqlalchemy.exc
+from optuna.storages import RDBStorage
 
 from fmnist_sweep import cli, data, runner
 from fmnist_sweep.engines import local
@@ -271,8 +275,6 @@ def test_a_storage_that_is_lost_in_a_sweep_is_told(
     command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk, say: the database's own words, no traceback, and the same command goes on."""
-    from optuna.storages import RDBStorage
-
     stored = RDBStorage.set_trial_state_values
 
     def full(storage: RDBStorage, trial_id: int, *args: Any, **options: Any) -> bool:
@@ -291,6 +293,49 @@ def test_a_storage_that_is_lost_in_a_sweep_is_told(
     assert "Traceback" not in err
     code, out, _ = command("run", str(sweep))
     assert (code, "4 complete" in out) == (0, True)
+
+
+READERS = [["status"], ["trials", "tiny"], ["report"], ["export"], ["dashboard"], ["run", "tiny.toml"]]
+
+
+@pytest.mark.parametrize("arguments", READERS, ids=" ".join)
+def test_a_storage_that_is_lost_while_it_is_read_is_told(
+    command: Command, sweep: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By every command, in the database's own words and without a traceback."""
+    command("run", str(sweep))
+
+    def gone(*_: Any, **__: Any) -> Any:
+        error = sqlite3.OperationalError("disk I/O error")
+        raise sqlalchemy.exc.OperationalError("SELECT 1", {}, error)
+
+    monkeypatch.setattr(RDBStorage, "get_study_id_from_name", gone)
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert err.startswith("sqlite:///studies.db can no longer be used: (sqlite3.OperationalError) disk I/O")
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        sqlalchemy.exc.ProgrammingError("SELEKT 1", {}, sqlite3.ProgrammingError("syntax error")),
+        sqlalchemy.exc.InvalidRequestError("this session is closed"),
+        optuna.exceptions.StorageInternalError("nobody knows why"),
+    ],
+    ids=lambda mistake: type(mistake).__name__,
+)
+def test_a_bug_is_not_taken_for_a_lost_storage(
+    command: Command, sweep: Path, mistake: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong statement, a wrong order of calls: it ends in a traceback, as any bug."""
+    command("run", str(sweep))
+
+    def wrong(*_: Any, **__: Any) -> Any:
+        raise mistake
+
+    monkeypatch.setattr(RDBStorage, "get_study_id_from_name", wrong)
+    with pytest.raises(type(mistake)):
+        command("status")
 
 
 def test_help_is_there_for_every_command_and_holds_an_example() -> None:

@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("records",),
     ("score", "data", "space", "testing", "address"),
-    ("catalog",),
+    ("catalog", "server_lock"),
     ("sweep_file",),
     ("config_errors",),
     ("config",),
@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sampling",),
     ("study",),
     ("ownership", "checkpoints", "backup", "importing"),
-    ("search",),
+    ("search", "claim"),
     ("reports",),
     ("winners",),
     ("display",),
@@ -46,7 +46,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 KERAS = frozenset({"keras", "keras_tuner", "tensorflow"})
 MAY_IMPORT_KERAS = frozenset({"models", "training"})
 MAY_IMPORT_OPTUNA = frozenset(
-    {"observing", "sampling", "study", "ownership", "importing", "history", "search"}
+    {"observing", "sampling", "study", "ownership", "claim", "importing", "history", "search"}
     | {"winners", "reports", "tables", "cli"}
 )
 

@@ -258,3 +258,14 @@ def test_a_trial_that_was_put_back_is_taken_up_first(study: optuna.Study) -> Non
     assert (taken_up.number, new.number) == (left.number, left.number + 1)
     assert taken_up.suggest_float("x", 0, 1) == drawn
     assert study.trials[left.number].intermediate_values == {0: 0.25}
+
+
+def test_trials_of_a_study_that_was_taken_over_are_left_alone(
+    study: optuna.Study, other: subprocess.Popen[bytes]
+) -> None:
+    """Its new owner is training them: whoever had them before puts nothing back."""
+    with ownership(study):
+        study.ask()
+        study.set_user_attr("owner", owner(other))
+        assert put_back(study) == 0
+    assert [t.state for t in study.trials] == [TrialState.RUNNING]

@@ -287,6 +287,8 @@ def test_opening_again_adds_nothing(make_config: MakeConfig, data: DataRef, stor
         ),
         ({"score": {"penalty": 2.0}}, "score.penalty: the study has 1.0, now 2.0"),
         ({"training": {"seed": 7}}, "training.seed: the study has 0, now 7"),
+        ({"training": {"n_val": 100}}, "training.n_val: the study has 5000, now 100"),
+        ({"training": {"split_seed": 7}}, "training.split_seed: the study has None, now 7"),
         ({"model": "cnn", "space": {"epochs": 4}}, "model: the study has 'dense', now 'cnn'"),
         ({"data": "package.module:load"}, "data: the study has 'fashion-mnist', now 'package.module:load'"),
     ],

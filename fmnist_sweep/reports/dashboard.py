@@ -11,6 +11,7 @@ import errno
 import logging
 import re
 import socket
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
@@ -21,6 +22,7 @@ import optuna
 import optuna_dashboard
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
+from typing_extensions import override
 
 from fmnist_sweep.errors import StorageError
 from fmnist_sweep.records import LearningCurve
@@ -30,7 +32,7 @@ from fmnist_sweep.reports.style import UNITS, show_score
 from fmnist_sweep.reports.summary import scoring, summary
 from fmnist_sweep.reports.svg import curve_svg, sparkline
 from fmnist_sweep.score import ScoreRule
-from fmnist_sweep.study import load_study, open_storage, study_names
+from fmnist_sweep.study import load_study, open_storage, storage_lost, study_names
 
 _log = logging.getLogger(__name__)
 
@@ -142,10 +144,28 @@ def serve(
             attach_figures(load_study(storage, name))
         except optuna.exceptions.StorageInternalError as error:
             _log.warning("study %s: its figures can't be saved, the storage is read-only? (%s)", name, error)
+    logging.getLogger("optuna_dashboard._bottle_util").addFilter(_LostStorage(storage_url))
     with make_app_server(storage, host=host, port=port) as server:
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{server.server_port}/dashboard")
         server.serve_forever()
+
+
+class _LostStorage(logging.Filter):
+    """Makes one line of what the dashboard logs of a request for which the storage could not be read.
+
+    It goes on meanwhile: once a server is back, so are the pages.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        # The dashboard logs an error while it is being handled.
+        record.msg = storage_lost(sys.exc_info()[1], self._url) or record.msg
+        return True
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -198,7 +218,11 @@ def make_app(storage: BaseStorage, *, host: str = "127.0.0.1") -> _App:
         match = _CURVE_URL.fullmatch(environ.get("PATH_INFO", ""))
         if match is None:
             return dashboard(environ, start_response)
-        picture = _picture(storage, int(match[1]), int(match[2]))
+        try:
+            picture = _picture(storage, int(match[1]), int(match[2]))
+        except optuna.exceptions.StorageInternalError:
+            start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
+            return [b"The storage can't be read now.\n"]
         if picture is None:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"No such learning curve.\n"]

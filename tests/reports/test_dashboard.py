@@ -1,4 +1,5 @@
 import json
+import logging
 import socket
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import optuna
 import optuna_dashboard
 import pytest
+import sqlalchemy.exc
 from made_studies import StudyMaker, fill_study, scripted_curve
 from optuna.storages import BaseStorage
 
@@ -82,6 +84,44 @@ def test_a_trials_picture_is_served_and_unknown_ones_are_not_found(
     waiting = len(study.get_trials(deepcopy=False)) - 2
     for path in (f"{study._study_id}/{waiting}", f"{study._study_id}/999", "999/0"):
         assert get(app, f"/learning-curves/{path}.svg")[0] == 404
+
+
+def test_pages_that_can_not_be_read_are_told_in_one_line(
+    study: optuna.Study,
+    storage: BaseStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """While a server is away the dashboard stays; what goes wrong in another way keeps its stack."""
+    url = "postgresql+psycopg://me:secret@host/db"
+    error: Exception = sqlalchemy.exc.OperationalError("SELECT 1", {}, OSError(f"no route to {url}"))
+
+    def gone(*_: Any, **__: Any) -> Any:
+        try:
+            raise error
+        except sqlalchemy.exc.SQLAlchemyError as cause:
+            raise optuna.exceptions.StorageInternalError("commit failed") from cause
+
+    app = dashboard.make_app(storage)
+    log = logging.getLogger("optuna_dashboard._bottle_util")
+    told = dashboard._LostStorage(url)
+    log.addFilter(told)
+    try:
+        with monkeypatch.context() as patch:
+            for name in ("get_all_studies", "get_study_name_from_id"):
+                patch.setattr(storage, name, gone)
+            assert get(app, f"/learning-curves/{study._study_id}/0.svg")[0] == 503
+            assert get(app, "/api/studies")[0] == 500
+            where = "postgresql+psycopg://me:***@host/db"
+            assert caplog.messages == [
+                f"{where} can no longer be used: (builtins.OSError) no route to {where}"
+            ]
+            error = ZeroDivisionError("a bug")
+            assert get(app, "/api/studies")[0] == 500
+            assert "Exception: a bug\n" in caplog.messages[-1]
+    finally:
+        log.removeFilter(told)
+    assert get(app, "/api/studies")[0] == 200
 
 
 def test_a_local_dashboard_answers_no_other_name(storage: BaseStorage) -> None:

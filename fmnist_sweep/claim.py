@@ -1,0 +1,130 @@
+"""A run's claim on a study in a PostgreSQL server: kept while it runs, and given up to whoever took it over.
+
+The lock in the server says that a run lives, on whatever machine; the study's owner says which one may write.
+A live run may lose the lock, as when the server is restarted, and asks for it again at once. So whoever finds
+a study without a lock and with an owner on another machine waits, and takes it over only if nobody came back.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import optuna
+
+from fmnist_sweep.address import is_postgresql
+from fmnist_sweep.errors import StorageError, StudyBusyError
+from fmnist_sweep.ownership import busy, is_elsewhere, owner_of, shown
+from fmnist_sweep.server_lock import ServerLock
+from fmnist_sweep.study import storage_in_use
+
+GRACE_S: Final = 30
+"""How long a live owner may take to come back: far above what keeps a run from its loop, the start of its
+fork server included."""
+
+
+class Claim:
+    """The claim on one study.
+
+    Args:
+        url: Address of the server's database.
+        study: Name of the study; it need not exist yet.
+        say: Takes a line for the user.
+
+    Raises:
+        StudyBusyError: Another process has the lock; the message names it.
+        StorageError: The server can't be asked.
+    """
+
+    def __init__(self, url: str, study: str, *, say: Callable[[str], None]) -> None:
+        self._url = url
+        self._name = study
+        self._say = say
+        self._missing = False
+        self._lock = ServerLock(url, f"study {study}", holder=f"{os.getpid()} {socket.gethostname()}")
+        self._require_lock()
+
+    def _require_lock(self) -> None:
+        if not self._lock.take():
+            pid, _, host = self._lock.holder().partition(" ")
+            self._lock.let_go()
+            raise StudyBusyError(busy(self._name, {"pid": pid, "host": host} if host else {}))
+
+    def owner_stays_away(self, study: optuna.Study) -> bool:
+        """Return whether the study's owner, on another machine, is gone, which takes a while to see.
+
+        Raises:
+            StudyBusyError: It came back, or another process was quicker.
+            StorageError: The server can't be asked.
+        """
+        owner = owner_of(study)
+        if not is_elsewhere(owner):
+            return False
+        self._say(
+            f"Study {self._name!r} belongs to {shown(owner)}, which is not connected; it is taken over in "
+            f"{GRACE_S} s unless that comes back."
+        )
+        self._lock.let_go()
+        time.sleep(GRACE_S)
+        self._require_lock()
+        return True
+
+    def check(self, study: optuna.Study, run: str) -> None:
+        """Ask for the lock again where it was lost, and return as long as the study is this run's.
+
+        Args:
+            study: The study.
+            run: As its owner names it.
+
+        Raises:
+            StudyBusyError: Another process has taken the study over.
+        """
+        if self._lock.is_held():
+            return
+        if not self._missing:
+            self._missing = True
+            self._say("The connection that holds the study was lost; it is made again. The trainings go on.")
+        back = False
+        try:
+            with suppress(StorageError):
+                back = self._lock.take()
+            # Read last: whoever held the lock until now has written its name.
+            with storage_in_use(self._url):
+                owner = owner_of(study)
+        except StorageError:
+            # The server is away: what can't be written will say so, and nobody else can write either.
+            return
+        if owner.get("run") != run:
+            raise StudyBusyError(
+                f"study {self._name!r} was taken over by {shown(owner)} while the connection to its server "
+                "was lost; this run ends and leaves it as it is."
+            )
+        if back:
+            self._missing = False
+            self._say("The connection that holds the study is back.")
+
+    def release(self) -> None:
+        """Give the claim up."""
+        self._lock.let_go()
+
+
+@contextmanager
+def claimed(url: str, study: str, *, say: Callable[[str], None]) -> Iterator[Claim | None]:
+    """Hold the `Claim` on a study; None where its storage is no PostgreSQL server.
+
+    To be taken before the study is made: of two processes that start at once, one gets it, wherever they run.
+
+    Raises:
+        StudyBusyError: Another process has it; the message names it.
+        StorageError: The server can't be asked.
+    """
+    claim = Claim(url, study, say=say) if is_postgresql(url) else None
+    try:
+        yield claim
+    finally:
+        if claim is not None:
+            claim.release()
