@@ -33,7 +33,8 @@ _EXTRA_PACKAGES: Final = {"gp": ("torch", "scipy"), "cmaes": ("cmaes",), "qmc": 
 _FASHION_MNIST_IMAGES: Final = ((28, 28, 1), 10)
 
 _WITHOUT_WEIGHTS: Final = frozenset(
-    {"learning_rate", "l2", "activation", "optimizer", "batch_size", "dropout", "epochs"}
+    {"learning_rate", "l2", "activation", "optimizer", "batch_size", "dropout", "epochs", "pooling"}
+    | {"weight_decay", "label_smoothing", "schedule", "schedule_epochs", "flip", "shift", "conv_dropout"}
 )
 
 
@@ -263,7 +264,7 @@ def _resolve_space(file: SweepFile, own: catalog.ModelSpace) -> tuple[SearchSpac
             parameters[name] = file.space[name]
         elif file.tune_new_entries:
             parameters[name] = own.space[name]
-        else:
+        elif name not in own.optional:
             parameters[name] = FixedParameter(value=own.defaults[name], when=own.space[name].when)
     parameters.update({n: p for n, p in file.space.items() if n not in parameters})
     inherited = {n for n, p in parameters.items() if n in own.space and p.when == own.space[n].when}
@@ -348,5 +349,5 @@ def _images(data: DataRef | None) -> tuple[tuple[int, ...], int]:
 
 def _shapes(space: SearchSpace) -> Iterator[dict[str, Scalar]]:
     """Yield the corners of the space over the parameters that decide the shapes of the weights."""
-    parents = {parent for name in space for parent in space[name].when}
+    parents = {parent for name in space if name not in _WITHOUT_WEIGHTS for parent in space[name].when}
     return space.without(*(_WITHOUT_WEIGHTS - parents)).corners()
