@@ -88,35 +88,6 @@ _SHARED_OPTIONAL_DEFAULTS: Final[dict[str, Scalar]] = {
     "shift": 0,
 }
 
-_STEP_ENDS: Final = (0.5, 0.75)
-
-
-def scheduled_learning_rate(values: Hyperparameters, epoch: int) -> float:
-    """Return the learning rate of an epoch, counted from 0.
-
-    ``"cosine"`` falls from ``learning_rate`` to nearly 0 in the last of ``schedule_epochs`` epochs, half a
-    cosine wave; ``"step"`` divides by 10 at half and again at three quarters of them. Behind the horizon it
-    stays at the last value.
-
-    Args:
-        values: A configuration; the schedule is ``"constant"`` where it names none.
-        epoch: Counted from 0.
-
-    Example:
-        >>> cosine = {"learning_rate": 0.1, "schedule": "cosine", "schedule_epochs": 4}
-        >>> [round(scheduled_learning_rate(cosine, epoch), 4) for epoch in range(6)]
-        [0.1, 0.0854, 0.05, 0.0146, 0.0146, 0.0146]
-    """
-    rate = float(values["learning_rate"])
-    schedule = values.get("schedule", "constant")
-    if schedule == "constant":
-        return rate
-    horizon = int(values["schedule_epochs"])
-    done = min(epoch, horizon - 1) / horizon
-    if schedule == "cosine":
-        return rate * (1 + math.cos(math.pi * done)) / 2
-    return rate / 10 ** sum(done >= end for end in _STEP_ENDS)
-
 
 # --- the dense net -----------------------------------------------------------------------------------------
 

@@ -21,10 +21,12 @@ from fmnist_sweep.space import ChoiceParameter, FixedParameter, FloatParameter, 
 MakeConfig = Callable[..., SweepConfig]
 MakeSettings = Callable[..., dict[str, Any]]
 
-SECTIONS = "budget, data, model, pruner, sampler, score, space, study, training, tune_new_entries"
+SECTIONS = (
+    "budget, data, max_model_size, model, pruner, sampler, score, space, study, training, tune_new_entries"
+)
 DENSE_NAMES = (
-    "activation, batch_norm, batch_size, depth, dropout, epochs, l2, learning_rate, optimizer, "
-    "units_1, units_2, units_3, units_4, units_5"
+    "activation, batch_norm, batch_size, depth, dropout, epochs, flip, l2, label_smoothing, learning_rate, "
+    "optimizer, schedule, schedule_epochs, shift, units_1, units_2, units_3, units_4, units_5, weight_decay"
 )
 
 BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -399,7 +401,7 @@ def test_with_new_entries_the_rest_is_searched(make_config: MakeConfig) -> None:
     assert config.space["l2"] == DENSE_SPACE["l2"]
     assert set(config.space.searched) == {
         "learning_rate", "l2", "activation", "optimizer", "batch_size", "batch_norm", "dropout",
-        "units_1", "units_2",
+        "units_1", "units_2", *config.model_space.optional,
     }  # fmt: skip
 
 

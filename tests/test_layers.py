@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("history",),
     ("sampling",),
     ("study",),
-    ("ownership", "checkpoints", "backup", "importing"),
+    ("ownership", "checkpoints", "backup", "importing", "feasible"),
     ("search",),
     ("reports",),
     ("winners",),
@@ -45,7 +45,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 KERAS = frozenset({"keras", "keras_tuner", "tensorflow"})
 MAY_IMPORT_KERAS = frozenset({"models", "training"})
 MAY_IMPORT_OPTUNA = frozenset(
-    {"sampling", "study", "ownership", "importing", "history", "search"}
+    {"sampling", "study", "ownership", "importing", "feasible", "history", "search"}
     | {"winners", "reports", "tables", "cli"}
 )
 

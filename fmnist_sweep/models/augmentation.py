@@ -1,8 +1,8 @@
 """Random changes to training images that leave their class as it is, cheap on one core.
 
 Keras's own layers warp every image with interpolation, which can take longer than training a small net on it.
-Whole pixels need none. Each class stands alone, on keras and numpy, annotations too, so that its source can be
-copied into a script.
+Whole pixels need none. Each class stands alone, on keras and numpy, annotations too: its source can be copied
+into a script.
 """
 
 from __future__ import annotations

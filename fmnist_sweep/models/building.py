@@ -10,9 +10,9 @@ import keras
 import keras_tuner as kt
 from typing_extensions import override
 
-from fmnist_sweep.catalog import scheduled_learning_rate
 from fmnist_sweep.models.augmentation import HorizontalFlip, PixelShift
 from fmnist_sweep.models.hyperparameters import ask
+from fmnist_sweep.models.schedule import scheduled_learning_rate
 from fmnist_sweep.models.smoothing import SmoothedCrossentropy
 from fmnist_sweep.records import Hyperparameters
 from fmnist_sweep.space import SearchSpace

@@ -23,8 +23,8 @@ class ConvModel(BuiltInModel):
 
     Each block is ``convs_per_block`` convolutions, with batch normalisation where ``batch_norm`` and the
     activation behind each, a padded pooling behind the first two blocks, and dropout where ``conv_dropout``
-    is above 0. Two convolutions to a block and ``global_pooling`` in place of Flatten make a small VGG. The L2
-    penalty and ``dropout`` are on the dense layers alone. The space is `fmnist_sweep.catalog.CONV_SPACE`.
+    is above 0. Two convolutions to a block and ``global_pooling`` in place of Flatten make a small VGG. The
+    L2 penalty and ``dropout`` are on the dense layers alone. The space is `fmnist_sweep.catalog.CONV_SPACE`.
 
     Args:
         input_shape: Height, width and channels of one image. Images of one channel may come without that
