@@ -348,7 +348,8 @@ def _fit_problems(config: SweepConfig) -> list[str]:
 
 def _size_problems(config: SweepConfig) -> list[str]:
     limit = config.file.max_model_size
-    counts = None if limit is None else config.n_parameters_range()
+    # The builds that discovered a user's model need not have met its smallest.
+    counts = None if limit is None or config.model_space.n_parameters is None else config.n_parameters_range()
     if limit is None or counts is None or counts[0] <= limit:
         return []
     smallest = f"the smallest model of the space has {counts[0]:,} weights, more than {limit:,}"

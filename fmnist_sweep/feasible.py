@@ -72,10 +72,11 @@ class _FeasibleSampler(BaseSampler):
 
         def suggest(name: str, parameter: Parameter) -> Scalar:
             distribution = sampling.distribution(parameter)
-            if name in relative:
-                value = relative[name]
-            else:
-                value = self._sampler.sample_independent(study, so_far, name, distribution)
+            value: Scalar = (
+                relative[name]
+                if name in relative
+                else self._sampler.sample_independent(study, so_far, name, distribution)
+            )
             so_far.params[name], so_far.distributions[name] = value, distribution
             return value
 

@@ -11,8 +11,8 @@ def scheduled_learning_rate(values: Hyperparameters, epoch: int) -> float:
     """Return the learning rate of an epoch.
 
     ``"cosine"`` falls along half a cosine wave from ``learning_rate`` to nearly 0 in the last of
-    ``schedule_epochs`` epochs; ``"step"`` divides by 10 at half of them and again at three quarters. After the
-    last of them it stays what it was there.
+    ``schedule_epochs`` epochs; ``"step"`` divides by 10 at half of them and again at three quarters. After
+    the last of them it stays what it was there.
 
     Args:
         values: A configuration; without a ``schedule`` it is constant.
@@ -31,4 +31,4 @@ def scheduled_learning_rate(values: Hyperparameters, epoch: int) -> float:
     done = min(epoch, horizon - 1) / horizon
     if schedule == "cosine":
         return rate * (1 + math.cos(math.pi * done)) / 2
-    return rate / 10 ** ((done >= 0.5) + (done >= 0.75))
+    return rate * (0.01 if done >= 0.75 else 0.1 if done >= 0.5 else 1.0)
