@@ -116,6 +116,8 @@ def test_the_state_is_a_variable_of_the_model(name: str, images: npt.NDArray[np.
     np.testing.assert_array_equal(np.asarray(model(images, training=True)), before)
 
 
+# Keras's way to NumPy is older than NumPy 2.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_saved_model_knows_its_layers_and_its_loss(tmp_path: Any, images: npt.NDArray[np.float32]) -> None:
     """A ``.keras`` file of a model with all of them loads again and gives the same outputs."""
     import keras
