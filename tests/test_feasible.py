@@ -11,6 +11,7 @@ import pytest
 from optuna.trial import TrialState
 from test_sampling import SAMPLERS
 
+from fmnist_sweep import sampling
 from fmnist_sweep.catalog import dense_n_parameters
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.errors import ConfigError
@@ -54,6 +55,33 @@ def test_a_resumed_sweep_draws_the_same_points(make_config: MakeConfig, sweep: S
     _, whole = sweep(make_config(study="whole", budget={"trials": 14}, **sections))
     for n_trials in (5, 14):
         _, parts = sweep(make_config(study="parts", budget={"trials": n_trials}, **sections))
+
+    assert [trial.params for trial in parts.trials] == [trial.params for trial in whole.trials]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_draw_that_was_cut_short_ends_as_it_would_have(
+    make_config: MakeConfig, sweep: Sweep, sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of its parameters a sweep dies at, the trial gets the point that had been found for it."""
+    sections: dict[str, Any] = {"space": SPACE, "max_model_size": LIMIT, "sampler": {"name": sampler}}
+    _, whole = sweep(make_config(study="whole", budget={"trials": 6}, **sections))
+    suggest, n_left = sampling._suggest, 0
+
+    def dies(*args: Any) -> Any:
+        nonlocal n_left
+        n_left -= 1
+        if n_left < 0:
+            raise KeyboardInterrupt
+        return suggest(*args)
+
+    config = make_config(study="parts", budget={"trials": 6}, **sections)
+    for n_left in (1, 6, 7):  # noqa: B007 - the patched function counts it down
+        with monkeypatch.context() as patch:
+            patch.setattr(sampling, "_suggest", dies)
+            with pytest.raises(KeyboardInterrupt):
+                sweep(config)
+    _, parts = sweep(config)
 
     assert [trial.params for trial in parts.trials] == [trial.params for trial in whole.trials]
 

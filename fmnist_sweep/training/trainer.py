@@ -205,8 +205,8 @@ def _scheduler(
     learning_rate = getattr(hypermodel, "learning_rate", None)
 
     def set_learning_rate(epoch: int) -> None:
-        # An attribute of that name may as well be a number that build reads.
-        if callable(learning_rate):
+        # An attribute of that name may as well be a number, or a Keras schedule, that build reads.
+        if inspect.ismethod(learning_rate):
             model.optimizer.learning_rate = float(learning_rate(hyperparameters, epoch))
 
     return set_learning_rate

@@ -128,6 +128,7 @@ def test_a_saved_model_knows_its_layers_and_its_loss(tmp_path: Any, images: npt.
         [keras.Input(images.shape[1:]), *map(layer, LAYERS), keras.layers.Flatten(), keras.layers.Dense(3)]
     )
     model.compile("adam", SmoothedCrossentropy(0.2))
+    model.optimizer.build(model.trainable_variables)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
 
