@@ -55,7 +55,7 @@ class BuiltInModel(kt.HyperModel):  # type: ignore[misc]  # KerasTuner carries n
         # Whoever asks for single epochs sets the learning rate of each, as a sweep does.
         if values["schedule"] != "constant" and given["epochs"] > 1:
             schedule = keras.callbacks.LearningRateScheduler(
-                lambda epoch: scheduled_learning_rate(values, epoch)
+                lambda epoch, _: scheduled_learning_rate(values, epoch)
             )
             given["callbacks"] = [*(given.get("callbacks") or ()), schedule]
         return model.fit(**given)

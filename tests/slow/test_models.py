@@ -162,6 +162,8 @@ def test_the_defaults_train_as_the_report_s_nets_in_plain_keras(model: str, imag
 
 
 @both
+# Keras's way to NumPy is older than NumPy 2.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_fit_follows_the_schedule(model: str, images: Any) -> None:
     """Under KerasTuner alone each epoch has its learning rate; callbacks that are given are kept."""
     import keras

@@ -170,6 +170,8 @@ def test_both_ways_through_fit_give_the_same_curve() -> None:
     assert curve(job("ForwardingFit")) == curve(job("Plain"))
 
 
+# Keras's way to NumPy is older than NumPy 2.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_schedule_is_that_of_keras_s_callback(users_models: Any) -> None:
     """Epoch by epoch, a model is trained as one ``fit`` with LearningRateScheduler does, bit for bit."""
     import keras
@@ -196,7 +198,7 @@ def test_a_schedule_is_that_of_keras_s_callback(users_models: Any) -> None:
                 train(order)
         else:
             schedule = keras.callbacks.LearningRateScheduler(
-                lambda epoch: hypermodel.learning_rate(hp, epoch)
+                lambda epoch, _: hypermodel.learning_rate(hp, epoch)
             )
             options = {"batch_size": 32, "shuffle": False, "callbacks": [schedule], "verbose": 0}
             model.fit(split.x_train, split.y_train, epochs=3, **options)
