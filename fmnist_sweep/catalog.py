@@ -22,7 +22,8 @@ from fmnist_sweep.records import Hyperparameters, Scalar
 from fmnist_sweep.space import ChoiceParameter, FloatParameter, IntParameter, Parameter, SearchSpace
 
 ACTIVATIONS: Final = ("relu", "tanh", "elu", "selu", "gelu", "sigmoid", "hard_sigmoid", "leaky_relu")
-OPTIMIZERS: Final = ("adam", "nadam", "rmsprop", "sgd")
+OPTIMIZERS: Final = ("adam", "adamw", "nadam", "rmsprop", "sgd")
+SCHEDULES: Final = ("constant", "cosine", "step")
 MAX_DEPTH: Final = 5
 MAX_BLOCKS: Final = 3
 
@@ -40,6 +41,9 @@ class ModelSpace:
         problems: Why a point can't be built, a line each, empty where it can; None where only a build can
             tell.
         seen_n_parameters: Fewest and most weights among the builds that discovered the space.
+        optional: Parameters that are off by default. A sweep that searches only what it names leaves them
+            out altogether, so that its space, and with it the study's digest, stays what it was before the
+            model learned them.
     """
 
     path: str
@@ -48,9 +52,10 @@ class ModelSpace:
     n_parameters: Callable[[Hyperparameters, tuple[int, ...], int], int] | None = None
     problems: Callable[[Hyperparameters, tuple[int, ...]], list[str]] | None = None
     seen_n_parameters: tuple[int, int] | None = None
+    optional: frozenset[str] = frozenset()
 
 
-# --- the dense net -----------------------------------------------------------------------------------------
+# --- what both nets share ----------------------------------------------------------------------------------
 
 _SHARED: Final[dict[str, Parameter]] = {
     "learning_rate": FloatParameter(low=1e-5, high=1e-2, log=True),
@@ -62,6 +67,29 @@ _SHARED: Final[dict[str, Parameter]] = {
     "dropout": FloatParameter(low=0.0, high=0.5),
     "epochs": IntParameter(low=1, high=30),
 }
+
+_SHARED_OPTIONAL: Final[dict[str, Parameter]] = {
+    # Keras multiplies it by the learning rate: below 1e-3 a run of 30 epochs hardly feels it.
+    "weight_decay": FloatParameter(low=1e-5, high=1.0, log=True, when={"optimizer": ("adamw",)}),
+    "label_smoothing": FloatParameter(low=0.0, high=0.2),
+    "schedule": ChoiceParameter(choices=SCHEDULES),
+    # A parameter of its own, not the number of epochs: a run still holds every shorter one.
+    "schedule_epochs": IntParameter(low=1, high=100, when={"schedule": ("cosine", "step")}),
+    "flip": ChoiceParameter(choices=(False, True)),
+    "shift": IntParameter(low=0, high=4),
+}
+
+_SHARED_OPTIONAL_DEFAULTS: Final[dict[str, Scalar]] = {
+    "weight_decay": 0.004,
+    "label_smoothing": 0.0,
+    "schedule": "constant",
+    "schedule_epochs": 30,
+    "flip": False,
+    "shift": 0,
+}
+
+
+# --- the dense net -----------------------------------------------------------------------------------------
 
 DENSE_SPACE: Final = SearchSpace(
     {
@@ -76,6 +104,7 @@ DENSE_SPACE: Final = SearchSpace(
             )
             for i in range(1, MAX_DEPTH + 1)
         },
+        **_SHARED_OPTIONAL,
     }
 )
 
@@ -95,6 +124,7 @@ DENSE_DEFAULTS: Final[Mapping[str, Scalar]] = MappingProxyType(
         "units_3": 100,
         "units_4": 100,
         "units_5": 100,
+        **_SHARED_OPTIONAL_DEFAULTS,
     }
 )
 
@@ -131,6 +161,12 @@ _VALID_FITS: Final[dict[str, tuple[Scalar, ...]]] = {
     "pool_size": (2,),
 }
 
+_CONV_OPTIONAL: Final[dict[str, Parameter]] = {
+    "convs_per_block": IntParameter(low=1, high=2),
+    "conv_dropout": FloatParameter(low=0.0, high=0.5),
+    "global_pooling": ChoiceParameter(choices=(False, True)),
+}
+
 CONV_SPACE: Final = SearchSpace(
     {
         **_SHARED,
@@ -147,6 +183,8 @@ CONV_SPACE: Final = SearchSpace(
         "pooling": ChoiceParameter(choices=("average", "max")),
         "pool_size": IntParameter(low=2, high=3),
         "dense_units": IntParameter(low=16, high=512, log=True),
+        **_SHARED_OPTIONAL,
+        **_CONV_OPTIONAL,
     }
 )
 
@@ -173,18 +211,26 @@ CONV_DEFAULTS: Final[Mapping[str, Scalar]] = MappingProxyType(
         "pooling": "average",
         "pool_size": 2,
         "dense_units": 84,
+        **_SHARED_OPTIONAL_DEFAULTS,
+        "convs_per_block": 1,
+        "conv_dropout": 0.0,
+        "global_pooling": False,
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ConvBlock:
-    """One convolution with the pooling behind it; a pool size of 1 is no pooling."""
+    """Convolutions with the pooling behind them; a pool size of 1 is no pooling.
+
+    Only the first convolution may be unpadded: a second one keeps the size of its map.
+    """
 
     filters: int
     kernel_size: int
     padding: str
     pool_size: int
+    n_convs: int = 1
 
     def map_size(self, side: int) -> int:
         """Return the side of the map behind this block; below 1 it can't be built."""
@@ -198,7 +244,7 @@ def conv_blocks(values: Hyperparameters) -> list[ConvBlock]:
 
     Example:
         >>> conv_blocks({"conv_blocks": 1})
-        [ConvBlock(filters=6, kernel_size=5, padding='same', pool_size=2)]
+        [ConvBlock(filters=6, kernel_size=5, padding='same', pool_size=2, n_convs=1)]
     """
     values = CONV_SPACE.complete(values, CONV_DEFAULTS)
     return [
@@ -208,6 +254,7 @@ def conv_blocks(values: Hyperparameters) -> list[ConvBlock]:
             # Where the space has no padding_3, the third block is padded.
             padding=str(values.get(f"padding_{i}", "same")),
             pool_size=int(values["pool_size"]) if i < MAX_BLOCKS else 1,
+            n_convs=int(values["convs_per_block"]),
         )
         for i in range(1, int(values["conv_blocks"]) + 1)
     ]
@@ -239,8 +286,13 @@ def conv_n_parameters(values: Hyperparameters, input_shape: tuple[int, ...], n_c
     values = CONV_SPACE.complete(values, CONV_DEFAULTS)
     total, (height, width, channels) = 0, input_shape
     for block in conv_blocks(values):
-        total += (block.kernel_size**2 * channels + 1) * block.filters + _n_batch_norm(values, block.filters)
-        height, width, channels = block.map_size(height), block.map_size(width), block.filters
+        for _ in range(block.n_convs):
+            total += (block.kernel_size**2 * channels + 1) * block.filters
+            total += _n_batch_norm(values, block.filters)
+            channels = block.filters
+        height, width = block.map_size(height), block.map_size(width)
+    if values["global_pooling"]:
+        height, width = 1, 1
     units = int(values["dense_units"])
     total += (height * width * channels + 1) * units + _n_batch_norm(values, units)
     return total + (units + 1) * n_classes
@@ -251,10 +303,19 @@ def conv_n_parameters(values: Hyperparameters, input_shape: tuple[int, ...], n_c
 MODELS: Final[Mapping[str, ModelSpace]] = MappingProxyType(
     {
         "dense": ModelSpace(
-            "fmnist_sweep.models:DenseModel", DENSE_SPACE, DENSE_DEFAULTS, dense_n_parameters
+            "fmnist_sweep.models:DenseModel",
+            DENSE_SPACE,
+            DENSE_DEFAULTS,
+            dense_n_parameters,
+            optional=frozenset(_SHARED_OPTIONAL),
         ),
         "cnn": ModelSpace(
-            "fmnist_sweep.models:ConvModel", CONV_SPACE, CONV_DEFAULTS, conv_n_parameters, conv_problems
+            "fmnist_sweep.models:ConvModel",
+            CONV_SPACE,
+            CONV_DEFAULTS,
+            conv_n_parameters,
+            conv_problems,
+            optional=frozenset(_SHARED_OPTIONAL) | frozenset(_CONV_OPTIONAL),
         ),
     }
 )

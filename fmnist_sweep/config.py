@@ -20,7 +20,7 @@ from fmnist_sweep.config_errors import describe
 from fmnist_sweep.data import check_source, open_data
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
 from fmnist_sweep.errors import ConfigError, did_you_mean
-from fmnist_sweep.records import DataRef, Scalar, SplitSpec
+from fmnist_sweep.records import DataRef, Hyperparameters, Scalar, SplitSpec
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.space import FixedParameter, Parameter, SearchSpace
 from fmnist_sweep.sweep_file import SweepFile
@@ -33,7 +33,8 @@ _EXTRA_PACKAGES: Final = {"gp": ("torch", "scipy"), "cmaes": ("cmaes",), "qmc": 
 _FASHION_MNIST_IMAGES: Final = ((28, 28, 1), 10)
 
 _WITHOUT_WEIGHTS: Final = frozenset(
-    {"learning_rate", "l2", "activation", "optimizer", "batch_size", "dropout", "epochs"}
+    {"learning_rate", "l2", "activation", "optimizer", "batch_size", "dropout", "epochs", "pooling"}
+    | {"weight_decay", "label_smoothing", "schedule", "schedule_epochs", "flip", "shift", "conv_dropout"}
 )
 
 
@@ -89,7 +90,12 @@ class SweepConfig:
         if not searched or not searched <= set(defaults):
             return None
         point = self.sampled_space.fill(lambda name, _: defaults[name])
-        return point if self.sampled_space.contains(point) else None
+        return point if self.sampled_space.contains(point) and not self.is_too_large(point) else None
+
+    def is_too_large(self, point: Hyperparameters) -> bool:
+        """Return whether a point has more weights than the sweep's limit, as far as the catalog can count."""
+        count, limit = self.model_space.n_parameters, self.file.max_model_size
+        return limit is not None and count is not None and count(point, *_images(self.data)) > limit
 
     def n_parameters_range(self) -> tuple[int, int] | None:
         """Return the fewest and most weights over the corners of the space.
@@ -99,8 +105,7 @@ class SweepConfig:
         count = self.model_space.n_parameters
         if count is None:
             return self.model_space.seen_n_parameters
-        shape, n_classes = _images(self.data)
-        counts = [count(point, shape, n_classes) for point in _shapes(self.space)]
+        counts = [count(point, *_images(self.data)) for point in _shapes(self.space)]
         return min(counts), max(counts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,7 +182,7 @@ def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
     if space is None or problems:
         raise ConfigError(where, problems)
     config = SweepConfig(file, own, space, data)
-    problems = [*_epochs_problems(config), *_fit_problems(config)]
+    problems = [*_epochs_problems(config), *_fit_problems(config), *_size_problems(config)]
     if file.sampler.name == "grid" and config.sampled_space.size == float("inf"):
         endless = [n for n in config.sampled_space if config.sampled_space[n].values() is None]
         problems.append(
@@ -263,7 +268,7 @@ def _resolve_space(file: SweepFile, own: catalog.ModelSpace) -> tuple[SearchSpac
             parameters[name] = file.space[name]
         elif file.tune_new_entries:
             parameters[name] = own.space[name]
-        else:
+        elif name not in own.optional:
             parameters[name] = FixedParameter(value=own.defaults[name], when=own.space[name].when)
     parameters.update({n: p for n, p in file.space.items() if n not in parameters})
     inherited = {n for n, p in parameters.items() if n in own.space and p.when == own.space[n].when}
@@ -341,6 +346,16 @@ def _fit_problems(config: SweepConfig) -> list[str]:
     return []
 
 
+def _size_problems(config: SweepConfig) -> list[str]:
+    limit = config.file.max_model_size
+    # The builds that discovered a user's model need not have met its smallest.
+    counts = None if limit is None or config.model_space.n_parameters is None else config.n_parameters_range()
+    if limit is None or counts is None or counts[0] <= limit:
+        return []
+    smallest = f"the smallest model of the space has {counts[0]:,} weights, more than {limit:,}"
+    return [f"max_model_size: {smallest}; raise it, or let the space reach lower"]
+
+
 def _images(data: DataRef | None) -> tuple[tuple[int, ...], int]:
     """Return the shape of one image and the number of classes."""
     return _FASHION_MNIST_IMAGES if data is None else (data.input_shape, data.n_classes)
@@ -348,5 +363,5 @@ def _images(data: DataRef | None) -> tuple[tuple[int, ...], int]:
 
 def _shapes(space: SearchSpace) -> Iterator[dict[str, Scalar]]:
     """Yield the corners of the space over the parameters that decide the shapes of the weights."""
-    parents = {parent for name in space for parent in space[name].when}
+    parents = {parent for name in space if name not in _WITHOUT_WEIGHTS for parent in space[name].when}
     return space.without(*(_WITHOUT_WEIGHTS - parents)).corners()

@@ -16,6 +16,7 @@ from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.errors import TrialError
+from fmnist_sweep.feasible import feasible_sampler
 from fmnist_sweep.history import History, Known, configuration_key
 from fmnist_sweep.ownership import put_back
 from fmnist_sweep.progress import (
@@ -213,7 +214,7 @@ class Search:
         stored = self._study.get_trials(deepcopy=False)
         # A trial that was put back in the middle of its draw is drawn to its end as it would have been.
         number = next((t.number for t in stored if t.state is TrialState.WAITING), len(stored))
-        self._study.sampler = sampling.build_sampler(self._config.file.sampler, trial=number)
+        self._study.sampler = feasible_sampler(self._config, trial=number)
         trial = self._study.ask()
         trial.set_user_attr("run", self._run)
         self._history.waiting.discard(trial.number)
@@ -269,6 +270,7 @@ class Search:
         match event:
             case Started(n_parameters=n_parameters):
                 live.n_parameters = n_parameters
+                self._require_feasible(live, n_parameters)
             case CheckpointSkipped():
                 self._skipped = event
             case EpochDone(scores=scores, peak_memory_mb=peak):
@@ -280,6 +282,15 @@ class Search:
                 self._retry(live, event.reason)
             case Failed(reason=reason, detail=detail):
                 self._fail(live, reason, detail)
+
+    def _require_feasible(self, live: _Live, n_parameters: int) -> None:
+        """End a trial whose model, which only its build could count, is larger than the sweep allows."""
+        limit = self._config.file.max_model_size
+        if limit is None or n_parameters <= limit:
+            return
+        self._engine.cancel(live.job.trial)
+        reason = f"infeasible: {n_parameters:,} weights, more than max_model_size = {limit:,}"
+        self._fail(live, reason, "", broken=False)
 
     def _retry(self, live: _Live, reason: str) -> None:
         """Start a trial again whose process died; the epochs of its checkpoint come up once more."""
@@ -336,13 +347,13 @@ class Search:
         self._n_failures_in_a_row = 0
         self._close(live, attrs, EndedTrial(live.job.trial, state.name, score, ""))
 
-    def _fail(self, live: _Live, reason: str, detail: str) -> None:
+    def _fail(self, live: _Live, reason: str, detail: str, *, broken: bool = True) -> None:
         if live.n_retries:
             reason = f"{reason}, after {live.n_retries} {'retry' if live.n_retries == 1 else 'retries'}"
         attrs = {**live.attributes(), "fail_reason": reason, "fail_detail": detail[-_DETAIL_CHARACTERS:]}
         self._write(live, attrs)
         self._study.tell(live.trial, state=TrialState.FAIL)
-        self._n_failures_in_a_row += 1
+        self._n_failures_in_a_row += broken
         self._close(live, attrs, EndedTrial(live.job.trial, TrialState.FAIL.name, None, reason))
 
     def _write(self, live: _Live, attrs: Mapping[str, Any]) -> None:

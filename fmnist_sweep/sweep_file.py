@@ -193,12 +193,20 @@ class BudgetSection(_Section):
 
 
 class SweepFile(_Section):
-    """A sweep file as it is written; `load_config` joins it with the model's own space."""
+    """A sweep file as it is written; `load_config` joins it with the model's own space.
+
+    Attributes:
+        tune_new_entries: Whether parameters that ``[space]`` does not name are searched as the model declares
+            them, or keep its defaults.
+        max_model_size: Most weights that a model may have, named as in KerasTuner's tuners; left out, any
+            number. A larger configuration is not trained.
+    """
 
     study: Annotated[str, Field(pattern=r"^\w[\w .+-]{0,99}$")]
     model: str
     data: str = FASHION_MNIST
     tune_new_entries: StrictBool = True
+    max_model_size: PositiveInt | None = None
     space: dict[str, ParameterField] = Field(default_factory=dict)
     score: ScoreSection = ScoreSection()
     training: TrainingSection = TrainingSection()

@@ -194,6 +194,8 @@ def print_config(console: Console, file: str, config: SweepConfig) -> None:
     size = "continuous" if facts["size"] is None else f"{facts['size']:,} points"
     counts = facts["n_parameters"]
     weights = "unknown" if counts is None else f"{counts[0]:,} to {counts[1]:,}"
+    if config.file.max_model_size is not None:
+        weights += f", at most {config.file.max_model_size:,} are trained"
     budget = config.file.budget
     limits = [f"{budget.trials} trials"]
     limits += [] if budget.seconds is None else [f"{budget.seconds:g} s"]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from fmnist_sweep import catalog
 from fmnist_sweep.catalog import DENSE_DEFAULTS, DENSE_SPACE, ModelSpace
-from fmnist_sweep.config import SweepConfig, differences, load_config, parse_config
+from fmnist_sweep.config import _WITHOUT_WEIGHTS, SweepConfig, differences, load_config, parse_config
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.records import DataRef, SplitSpec
 from fmnist_sweep.score import ScoreRule
@@ -21,10 +22,12 @@ from fmnist_sweep.space import ChoiceParameter, FixedParameter, FloatParameter, 
 MakeConfig = Callable[..., SweepConfig]
 MakeSettings = Callable[..., dict[str, Any]]
 
-SECTIONS = "budget, data, model, pruner, sampler, score, space, study, training, tune_new_entries"
+SECTIONS = (
+    "budget, data, max_model_size, model, pruner, sampler, score, space, study, training, tune_new_entries"
+)
 DENSE_NAMES = (
-    "activation, batch_norm, batch_size, depth, dropout, epochs, l2, learning_rate, optimizer, "
-    "units_1, units_2, units_3, units_4, units_5"
+    "activation, batch_norm, batch_size, depth, dropout, epochs, flip, l2, label_smoothing, learning_rate, "
+    "optimizer, schedule, schedule_epochs, shift, units_1, units_2, units_3, units_4, units_5, weight_decay"
 )
 
 BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -393,13 +396,35 @@ def test_without_new_entries_the_rest_is_fixed_at_the_models_default(make_config
     assert config.space["units_3"] == FixedParameter(value=100, when={"depth": (3, 4, 5)})
 
 
+@pytest.mark.parametrize("name", ["dense", "cnn"])
+def test_optional_parameters_are_absent_unless_named(make_config: MakeConfig, name: str) -> None:
+    """The hand-tuned sweeps hold nothing of what the models learned later, so neither do their digests."""
+    config = load_config(Path("sweeps", f"{name}.toml"))
+    assert not set(config.space) & config.model_space.optional
+    named = make_config(space={"flip": True, "optimizer": "adamw", "weight_decay": {}, "epochs": 3})
+    assert set(named.space) & named.model_space.optional == {"flip", "weight_decay"}
+
+
+@pytest.mark.parametrize("model", ["dense", "cnn"])
+def test_weights_are_counted_without_what_has_none(make_config: MakeConfig, model: str) -> None:
+    """The parameters that the corners leave out change no count."""
+    config = make_config(model=model, space={"epochs": 3}, tune_new_entries=True)
+    count = config.model_space.n_parameters
+    assert count is not None
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        one, other = (config.space.sample(rng) for _ in range(2))
+        mixed = {**one, **{name: value for name, value in other.items() if name in _WITHOUT_WEIGHTS}}
+        assert count(mixed, (28, 28, 1), 10) == count(one, (28, 28, 1), 10)
+
+
 def test_with_new_entries_the_rest_is_searched(make_config: MakeConfig) -> None:
     """tune_new_entries = true: what the file does not name is searched as the model declares it."""
     config = make_config(space={"depth": 2, "epochs": 3}, tune_new_entries=True)
     assert config.space["l2"] == DENSE_SPACE["l2"]
     assert set(config.space.searched) == {
         "learning_rate", "l2", "activation", "optimizer", "batch_size", "batch_norm", "dropout",
-        "units_1", "units_2",
+        "units_1", "units_2", *config.model_space.optional,
     }  # fmt: skip
 
 

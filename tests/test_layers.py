@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observing",),
     ("sampling",),
     ("study",),
-    ("ownership", "checkpoints", "backup", "importing"),
+    ("ownership", "checkpoints", "backup", "importing", "feasible"),
     ("search", "claim"),
     ("reports",),
     ("winners",),
@@ -46,7 +46,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 KERAS = frozenset({"keras", "keras_tuner", "tensorflow"})
 MAY_IMPORT_KERAS = frozenset({"models", "training"})
 MAY_IMPORT_OPTUNA = frozenset(
-    {"observing", "sampling", "study", "ownership", "claim", "importing", "history", "search"}
+    {"observing", "sampling", "study", "ownership", "claim", "importing", "history", "search", "feasible"}
     | {"winners", "reports", "tables", "cli"}
 )
 

@@ -62,6 +62,17 @@ def test_the_main_sweeps_begin_with_the_hand_tuned_model(name: str) -> None:
     assert config.file.budget.trials == 30
 
 
+@pytest.mark.parametrize(
+    "path", [path for path in SWEEPS if "schedule" in path.read_text()], ids=lambda p: p.name
+)
+def test_sweeps_with_a_schedule_train_to_its_end(path: Path) -> None:
+    """The best rates of a falling schedule are its last: nothing may stop a trial much earlier."""
+    config = load_config(path)
+    assert config.space["schedule_epochs"].values() == (config.epochs[-1],)
+    assert config.file.training.patience is None
+    assert getattr(config.file.pruner, "n_warmup_steps", 0) >= config.epochs[-1] // 2 - 1
+
+
 @pytest.mark.parametrize("module", EXAMPLES)
 def test_examples_in_docstrings_run(module: str) -> None:
     """What a docstring shows is what happens."""

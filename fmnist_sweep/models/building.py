@@ -1,4 +1,4 @@
-"""What the built-in models share: hidden layers, the output and its compilation, and ``fit``."""
+"""What the built-in models share: augmentation, hidden layers, output, compilation, schedule and ``fit``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import keras
 import keras_tuner as kt
 from typing_extensions import override
 
+from fmnist_sweep.models.augmentation import HorizontalFlip, PixelShift
 from fmnist_sweep.models.hyperparameters import ask
+from fmnist_sweep.models.schedule import scheduled_learning_rate
+from fmnist_sweep.models.smoothing import SmoothedCrossentropy
 from fmnist_sweep.records import Hyperparameters
 from fmnist_sweep.space import SearchSpace
 
@@ -39,35 +42,57 @@ class BuiltInModel(kt.HyperModel):  # type: ignore[misc]  # KerasTuner carries n
 
     @override
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-        """Call ``model.fit`` with the searched epochs and batch size, unless the caller gives their own."""
+        """Call ``model.fit`` with the searched epochs, batch size and schedule.
+
+        Epochs and batch size that the caller gives go before the searched ones.
+        """
         values = ask(hp, self.space, self.defaults)
         given = inspect.signature(model.fit).bind_partial(*args, **kwargs).arguments
-        if "epochs" not in given:
-            kwargs["epochs"] = values["epochs"]
+        given.setdefault("epochs", values["epochs"])
         # A data set or generator brings its labels along, and its own batches.
-        if "batch_size" not in given and given.get("y") is not None:
-            kwargs["batch_size"] = values["batch_size"]
-        return model.fit(*args, **kwargs)
+        if given.get("y") is not None:
+            given.setdefault("batch_size", values["batch_size"])
+        # Whoever asks for single epochs sets the learning rate of each, as a sweep does.
+        if values["schedule"] != "constant" and given["epochs"] > 1:
+            schedule = keras.callbacks.LearningRateScheduler(
+                lambda epoch, _: scheduled_learning_rate(values, epoch)
+            )
+            given["callbacks"] = [*(given.get("callbacks") or ()), schedule]
+        return model.fit(**given)
+
+    def learning_rate(self, hp: kt.HyperParameters, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 0, which the trainer sets before it."""
+        return scheduled_learning_rate(ask(hp, self.space, self.defaults), epoch)
 
     def compiled(self, layers: Sequence[keras.layers.Layer], values: Hyperparameters) -> keras.Model:
         """Return the model of these hidden layers between input and softmax output, ready to train.
 
-        The optimizer is any that Keras knows by name; sgd runs with momentum 0.9.
+        The optimizer is any that Keras knows by name; sgd runs with momentum 0.9. Training images are flipped
+        and shifted first, where that is asked for.
         """
         output = keras.layers.Dense(
             self.n_classes, activation="softmax", kernel_regularizer=keras.regularizers.L2(values["l2"])
         )
-        model = keras.Sequential([keras.Input(self.input_shape), *layers, output])
+        model = keras.Sequential([keras.Input(self.input_shape), *augmentation(values), *layers, output])
         name = str(values["optimizer"])
         settings = {"learning_rate": values["learning_rate"], **_OPTIMIZER_SETTINGS.get(name, {})}
+        if "weight_decay" in values:
+            settings["weight_decay"] = values["weight_decay"]
+        smoothing = float(values["label_smoothing"])
         model.compile(
             optimizer=keras.optimizers.get({"class_name": name, "config": settings}),
-            loss="sparse_categorical_crossentropy",
+            loss=SmoothedCrossentropy(smoothing) if smoothing else "sparse_categorical_crossentropy",
             metrics=["accuracy"],
             # XLA made this kind of net four times slower on a CPU.
             jit_compile=False,
         )
         return model
+
+
+def augmentation(values: Hyperparameters) -> list[keras.layers.Layer]:
+    """Return the layers that flip and shift training images, where that is asked for."""
+    flip = [HorizontalFlip()] if values["flip"] else []
+    return [*flip, *([PixelShift(int(values["shift"]))] if values["shift"] else [])]
 
 
 def activated(values: Hyperparameters) -> list[keras.layers.Layer]:

@@ -21,9 +21,10 @@ _POOLING: Final = {"average": keras.layers.AveragePooling2D, "max": keras.layers
 class ConvModel(BuiltInModel):
     """One to three convolutions with pooling, then a dense layer; LeNet-5 by default: 61,706 weights.
 
-    Each block is a convolution, batch normalisation where ``batch_norm``, the activation, and a padded
-    pooling behind the first two. The L2 penalty and dropout are on the dense layers alone. The space is
-    `fmnist_sweep.catalog.CONV_SPACE`.
+    Each block is ``convs_per_block`` convolutions, with batch normalisation where ``batch_norm`` and the
+    activation behind each, a padded pooling behind the first two blocks, and dropout where ``conv_dropout``
+    is above 0. Two convolutions to a block and ``global_pooling`` in place of Flatten make a small VGG. The
+    L2 penalty and ``dropout`` are on the dense layers alone. The space is `fmnist_sweep.catalog.CONV_SPACE`.
 
     Args:
         input_shape: Height, width and channels of one image. Images of one channel may come without that
@@ -48,13 +49,17 @@ class ConvModel(BuiltInModel):
         if problems:
             raise ConfigError("cnn", problems)
         layers = [layer for block in conv_blocks(values) for layer in _block_layers(block, values)]
-        layers += [keras.layers.Flatten(), *hidden_layers(int(values["dense_units"]), values)]
-        return self.compiled(layers, values)
+        flat = keras.layers.GlobalAveragePooling2D() if values["global_pooling"] else keras.layers.Flatten()
+        return self.compiled([*layers, flat, *hidden_layers(int(values["dense_units"]), values)], values)
 
 
 def _block_layers(block: ConvBlock, values: Hyperparameters) -> list[keras.layers.Layer]:
-    convolution = keras.layers.Conv2D(block.filters, block.kernel_size, padding=block.padding)
-    layers = [convolution, *activated(values)]
+    layers: list[keras.layers.Layer] = []
+    for i in range(block.n_convs):
+        padding = block.padding if i == 0 else "same"
+        layers += [keras.layers.Conv2D(block.filters, block.kernel_size, padding=padding), *activated(values)]
     if block.pool_size > 1:
         layers.append(_POOLING[str(values["pooling"])](block.pool_size, padding="same"))
+    if values["conv_dropout"]:
+        layers.append(keras.layers.Dropout(values["conv_dropout"]))
     return layers

@@ -20,7 +20,8 @@ class DenseModel(BuiltInModel):
 
     Each hidden layer is Dense with an L2 penalty on its kernel, batch normalisation where ``batch_norm``,
     the activation, and dropout where ``dropout`` is above 0. The output is a softmax with the same penalty.
-    The space is `fmnist_sweep.catalog.DENSE_SPACE`.
+    ``flip`` and ``shift`` take their images to be ``(height, width, channels)``. The space is
+    `fmnist_sweep.catalog.DENSE_SPACE`.
 
     Args:
         input_shape: Shape of one image, its channel axis last. Images of one channel may come without it.

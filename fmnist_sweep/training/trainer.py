@@ -46,7 +46,8 @@ class KerasTrainer:
     The model takes images ``(n, *input_shape)`` and gives probabilities or logits ``(n, n_classes)``; its
     compiled loss takes integer labels. A HyperModel's or a model's own ``fit`` is called, for one epoch at
     a time; where there is none, an epoch runs as one compiled function with the same result as Keras's
-    ``fit``, bit for bit, in less time.
+    ``fit``, bit for bit, in less time. Where the HyperModel has a method ``learning_rate(hp, epoch)``, it
+    gives the learning rate of each epoch, from 0, as `keras.callbacks.LearningRateScheduler` would set it.
 
     Nothing of an epoch depends on how the process came to it but the values of ``model.variables`` and
     ``optimizer.variables``: the order of the images comes from the seed and the epoch alone, and so do the
@@ -73,6 +74,7 @@ class KerasTrainer:
         y_probe, y_val = split.y_train[probe], split.y_val
         x_measured = np.concatenate([split.x_train[probe], split.x_val])
         predict = _predictor(model, x_measured)
+        set_learning_rate = _scheduler(hypermodel, hyperparameters, model)
         train_epoch = _epoch_trainer(hypermodel, hyperparameters, model, split, job)
         n_train = len(split.y_train)
         # What trains and measures holds tensors by now: a second copy would double the process's memory.
@@ -90,6 +92,7 @@ class KerasTrainer:
             order = np.random.default_rng((job.seed, epoch)).permutation(n_train).astype(np.int32)
             _seed_generators(job.seed, epoch)
             with _failing_as("training of the model"):
+                set_learning_rate(epoch)
                 train_epoch(order)
                 outputs = predict()
             train = accuracy_and_cross_entropy(outputs[: len(probe)], y_probe, from_logits=from_logits)
@@ -193,6 +196,20 @@ def _predictor(model: keras.Model, images: npt.NDArray[np.float32]) -> Callable[
         return model(batch, training=False)
 
     return lambda: np.concatenate([predict(batch).numpy() for batch in batches])
+
+
+def _scheduler(
+    hypermodel: keras_tuner.HyperModel, hyperparameters: keras_tuner.HyperParameters, model: keras.Model
+) -> Callable[[int], None]:
+    """Return the function that sets an epoch's learning rate, as far as the HyperModel knows one."""
+    learning_rate = getattr(hypermodel, "learning_rate", None)
+
+    def set_learning_rate(epoch: int) -> None:
+        # An attribute of that name may as well be a number, or a Keras schedule, that build reads.
+        if inspect.ismethod(learning_rate):
+            model.optimizer.learning_rate = float(learning_rate(hyperparameters, epoch))
+
+    return set_learning_rate
 
 
 def _epoch_trainer(

@@ -97,6 +97,96 @@ def test_the_model_is_compiled_as_configured(model: str, optimizer: str) -> None
     assert not net.jit_compile
 
 
+def test_weight_decay_is_that_of_adamw() -> None:
+    """Where the space has it, the optimizer gets it, whatever Keras's default is."""
+    net = built("dense", {"optimizer": "adamw", "weight_decay": 0.03})
+    assert net.optimizer.weight_decay == 0.03
+
+
+@both
+def test_nothing_is_smoothed_or_changed_unless_asked_for(model: str) -> None:
+    """Values of 0 and false leave out the layers and the loss, not only their effect."""
+    off = {"label_smoothing": 0.0, "flip": False, "shift": 0, "conv_dropout": 0.0, "convs_per_block": 1}
+    on = {"label_smoothing": 0.1, "flip": True, "shift": 2, "conv_dropout": 0.1, "convs_per_block": 2}
+    plain, rich = built(model, off), built(model, on)
+    layers = [type(layer).__name__ for layer in rich.layers]
+
+    assert [type(layer) for layer in plain.layers] == [type(layer) for layer in built(model, {}).layers]
+    assert layers[:2] == ["HorizontalFlip", "PixelShift"]
+    assert rich.layers[1].max_pixels == 2
+    assert rich.loss.label_smoothing == 0.1
+    if model == "cnn":
+        assert layers[2:8] == ["Conv2D", "Activation"] * 2 + ["AveragePooling2D", "Dropout"]
+        assert built(model, {"global_pooling": True}).layers[-4].name.startswith("global_average_pooling")
+
+
+@both
+def test_the_defaults_train_as_the_report_s_nets_in_plain_keras(model: str, images: Any) -> None:
+    """Same seed, same weights bit for bit, before and after training: what was added draws no number."""
+    import keras
+
+    from fmnist_sweep.models.hyperparameters import filled
+
+    keras.utils.set_random_seed(7)
+    ours = built(model, {})
+    keras.utils.set_random_seed(7)
+    l2 = keras.regularizers.L2(1e-4 if model == "dense" else 1e-5)
+    dense = keras.layers.Dense
+
+    def conv(filters: int, padding: str) -> list[Any]:
+        return [keras.layers.Conv2D(filters, 5, padding=padding), keras.layers.Activation("relu")]
+
+    def pool() -> Any:
+        return keras.layers.AveragePooling2D(2, padding="same")
+
+    if model == "dense":
+        hidden = [keras.layers.Flatten()]
+        for units in (300, 200):
+            hidden += [dense(units, kernel_regularizer=l2), keras.layers.Activation("relu")]
+    else:
+        hidden = [*conv(6, "same"), pool(), *conv(16, "valid"), pool(), *conv(120, "valid")]
+        hidden += [keras.layers.Flatten(), dense(84, kernel_regularizer=l2), keras.layers.Activation("relu")]
+    last = dense(10, activation="softmax", kernel_regularizer=l2)
+    plain = keras.Sequential([keras.Input(FASHION_MNIST), *hidden, last])
+    plain.compile(
+        keras.optimizers.Adam(1e-4 if model == "dense" else 1e-3), "sparse_categorical_crossentropy"
+    )
+
+    for trained in (False, True):
+        if trained:
+            x, y = images
+            hypermodel(model).fit(filled({}), ours, x, y, epochs=2, batch_size=32, shuffle=False, verbose=0)
+            plain.fit(x, y, epochs=2, batch_size=32, shuffle=False, verbose=0)
+        for one, other in zip(ours.get_weights(), plain.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@both
+# Keras's way to NumPy is older than NumPy 2.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_fit_follows_the_schedule(model: str, images: Any) -> None:
+    """Under KerasTuner alone each epoch has its learning rate; callbacks that are given are kept."""
+    import keras
+
+    from fmnist_sweep.models.hyperparameters import filled
+    from fmnist_sweep.models.schedule import scheduled_learning_rate
+
+    values: dict[str, Scalar] = {"schedule": "step", "schedule_epochs": 4, "learning_rate": 0.01, "epochs": 5}
+    ours, net, seen = hypermodel(model), built(model, values), []
+    watching = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda *_: seen.append(float(net.optimizer.learning_rate.numpy())),
+        on_epoch_end=lambda *_: seen.append(float(net.optimizer.learning_rate.numpy())),
+    )
+    ours.fit(filled(values), net, *images, callbacks=[watching], verbose=0)
+    wanted = [scheduled_learning_rate(values, epoch) for epoch in range(5)]
+
+    assert seen[1::2] == pytest.approx(wanted)
+    # One epoch at a time, its learning rate is the caller's.
+    net.optimizer.learning_rate = 0.5
+    ours.fit(filled(values), net, *images, epochs=1, verbose=0)
+    assert float(net.optimizer.learning_rate.numpy()) == 0.5
+
+
 @both
 def test_regularisation_is_where_it_is_said_to_be(model: str) -> None:
     """L2 on dense kernels alone; dropout behind hidden dense layers; normalisation before activations."""

@@ -76,9 +76,18 @@ class OwnFit(Nested):
 MODELS = {
     "dense": ("fmnist_sweep.models:DenseModel", {"dropout": 0.3, "batch_norm": True, "depth": 1}),
     "conv": ("fmnist_sweep.models:ConvModel", {"dropout": 0.3, "batch_norm": True}),
+    "augmented": (
+        "fmnist_sweep.models:ConvModel",
+        {
+            "optimizer": "adamw", "schedule": "cosine", "schedule_epochs": 3, "learning_rate": 3e-3,
+            "label_smoothing": 0.1, "flip": True, "shift": 2, "conv_dropout": 0.1, "batch_norm": True,
+            "global_pooling": True,
+        },
+    ),
     "nested": ("users_models:Nested", {}),
     "own fit": ("users_models:OwnFit", {"batch": 50}),
-}
+}  # fmt: skip
+STAND_FOR_ALL = (("dense", 0.05), ("augmented", 0.0))
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +169,7 @@ def whole(engine: LocalEngine) -> Callable[[str], list[EpochScores]]:
 @pytest.mark.parametrize(
     ("kind", "wait_s"),
     [
-        pytest.param(kind, wait_s, marks=[] if (kind, wait_s) == ("dense", 0.05) else pytest.mark.faults)
+        pytest.param(kind, wait_s, marks=[] if (kind, wait_s) in STAND_FOR_ALL else pytest.mark.faults)
         for kind in MODELS
         for wait_s in (0.0, 0.05)
     ],

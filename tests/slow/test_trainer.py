@@ -55,6 +55,15 @@ class ForwardingFit(Plain):
         return model.fit(*args, batch_size=32, **kwargs)
 
 
+class Scheduled(Plain):
+    def learning_rate(self, hp, epoch):
+        return hp.Float("lr", 1e-4, 1e30) / 10**epoch
+
+
+class HasNumber(Plain):
+    learning_rate = 1e-3
+
+
 class ToldLogits(keras_tuner.HyperModel):
     def build(self, hp):
         model = net(activation=None)
@@ -159,6 +168,51 @@ def test_an_epoch_trains_exactly_as_keras_does(users_models: Any, batch_size: in
 def test_both_ways_through_fit_give_the_same_curve() -> None:
     """A HyperModel whose own ``fit`` does what Keras would do gets the curve of one that has none."""
     assert curve(job("ForwardingFit")) == curve(job("Plain"))
+
+
+# Keras's way to NumPy is older than NumPy 2.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_schedule_is_that_of_keras_s_callback(users_models: Any) -> None:
+    """Epoch by epoch, a model is trained as one ``fit`` with LearningRateScheduler does, bit for bit."""
+    import keras
+    import keras_tuner
+
+    from fmnist_sweep.training import trainer
+
+    wanted = job("Scheduled")
+    split = load_split(wanted.data, wanted.split)
+    trainer._set_up_tensorflow()
+    hypermodel = users_models.Scheduled()
+    hp = keras_tuner.HyperParameters()
+    weights = []
+    for ours in (True, False):
+        keras.utils.set_random_seed(1)
+        model = hypermodel.build(hp)
+        model(split.x_train[:1])
+        if ours:
+            order = np.arange(410, dtype=np.int32)
+            train = trainer._compiled_epoch(model, split, 32)
+            set_learning_rate = trainer._scheduler(hypermodel, hp, model)
+            for epoch in range(3):
+                set_learning_rate(epoch)
+                train(order)
+        else:
+            schedule = keras.callbacks.LearningRateScheduler(
+                lambda epoch, _: hypermodel.learning_rate(hp, epoch)
+            )
+            options = {"batch_size": 32, "shuffle": False, "callbacks": [schedule], "verbose": 0}
+            model.fit(split.x_train, split.y_train, epochs=3, **options)
+        weights.append(model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_hypermodel_s_learning_rate_is_used_if_it_is_a_method() -> None:
+    """A method sets the rate of each epoch, here a lower one from the second on; a number is left alone."""
+    plain, scheduled = (curve(job(model, lr=1e-3, epochs=3)) for model in ("Plain", "Scheduled"))
+    assert scheduled[0] == plain[0]
+    assert scheduled[1:] != plain[1:]
+    assert curve(job("HasNumber", lr=1e-3)) == plain[:2]
 
 
 def test_the_hypermodels_own_fit_is_called(users_models: Any) -> None:
