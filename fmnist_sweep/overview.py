@@ -115,9 +115,8 @@ def _best(
             attrs = {
                 key: json.loads(stored)
                 for key, stored in database.execute(
-                    "SELECT key, value_json FROM trial_user_attributes "
-                    f"WHERE trial_id = ? AND key IN ({', '.join('?' * len(_OF_BEST))})",  # noqa: S608 - no value
-                    (trial, *_OF_BEST),
+                    "SELECT key, value_json FROM trial_user_attributes WHERE trial_id = ? AND key <> 'curve'",
+                    (trial,),
                 )
             }
             rank = (*(float(attrs.get(key, "inf")) for key in ("gap", "n_parameters")), number)
