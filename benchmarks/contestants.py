@@ -147,7 +147,8 @@ def ray_tune(work: Workload) -> dict[str, Any]:
             ended = time.time()
             if results.errors:
                 raise results.errors[0]
-            scores = {r.config["i"]: r.metrics["val_accuracy"] for r in results}
+            told = [results[i] for i in range(len(results))]
+            scores = {r.config["i"]: r.metrics["val_accuracy"] for r in told}
     finally:
         ray.shutdown()
     return {"began": began, "ended": ended, "val_accuracy": [scores[i] for i in range(len(work.points))]}
@@ -167,15 +168,16 @@ TITLES: Final = {
     "optuna": "Optuna `study.optimize`",
     "ray": "Ray Tune, one CPU a worker",
 }
-_NEEDS: Final = {"kerastuner": "tensorboard", "ray": "ray"}
+_NEEDS: Final = {"kerastuner": ("tensorboard", "bench"), "ray": ("ray", "ray")}
+"""Package and extra that a contestant needs beside the project itself."""
 
 
 def missing(name: str) -> str | None:
     """Return why a contestant can't run here; None where it can."""
-    package = _NEEDS.get(name)
-    if package is None or importlib.util.find_spec(package) is not None:
+    package, extra = _NEEDS.get(name, ("", ""))
+    if not package or importlib.util.find_spec(package) is not None:
         return None
-    return f"{package} is not installed here: pip install 'fmnist-sweep[bench]'"
+    return f"{package} is not installed here: pip install 'fmnist-sweep[{extra}]'"
 
 
 class Arrays(NamedTuple):

@@ -14,9 +14,14 @@ from typing import Any, Final
 
 from fmnist_sweep.records import CheckpointSkipped, EpochScores, Started, TrialJob
 from fmnist_sweep.training import trainer
+from fmnist_sweep.training.checkpoint import CheckpointFile
 
 LOG: Final = "FMNIST_SWEEP_STOPWATCH"
 """Environment variable that names the folder for what was timed."""
+
+_TIMED: Final = {"load_split": "data", "build_model": "build", "_check_model": "first prediction"}
+_GIVING: Final = {"_predictor": "measure", "_epoch_trainer": "train"}
+"""Functions that make the function that is timed."""
 
 
 class TimedTrainer:
@@ -28,13 +33,11 @@ class TimedTrainer:
     def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
         """Train with the parts replaced by timed ones; this process trains nothing else."""
         began = time.time()
-        trainer.load_split = self._timed("data", trainer.load_split)
-        trainer.build_model = self._timed("build", trainer.build_model)
-        trainer._check_model = self._timed("first prediction", trainer._check_model)  # noqa: SLF001
-        trainer._predictor = self._giving("measure", trainer._predictor)  # noqa: SLF001
-        trainer._epoch_trainer = self._giving("train", trainer._epoch_trainer)  # noqa: SLF001
-        file = trainer.CheckpointFile
-        file.save = self._timed("checkpoint", file.save)  # type: ignore[method-assign]
+        for name, part in _TIMED.items():
+            setattr(trainer, name, self._timed(part, getattr(trainer, name)))
+        for name, part in _GIVING.items():
+            setattr(trainer, name, self._giving(part, getattr(trainer, name)))
+        CheckpointFile.save = self._timed("checkpoint", CheckpointFile.save)  # type: ignore[method-assign]
         yield from trainer.KerasTrainer().fit(job)
         told = {"began": began, "ended": time.time(), "seconds": self._seconds}
         path = Path(os.environ[LOG]) / f"{job.trial}.json"

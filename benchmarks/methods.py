@@ -197,7 +197,7 @@ class Asha(RandomSearch):
         super().__init__(problem, seed)
         from ray.tune.schedulers import AsyncHyperBandScheduler
 
-        self._scheduler = AsyncHyperBandScheduler(
+        self._scheduler: Any = AsyncHyperBandScheduler(
             time_attr="epoch", metric="score", mode="max", max_t=problem.epochs
         )
         self._trials: dict[int, Any] = {}

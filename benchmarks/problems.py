@@ -5,7 +5,7 @@ have to be bent to its rows, each in its own way, and the nearest row in fourtee
 parameters that don't matter. So curves come from a forest over the table, as in the surrogate benchmarks of
 the field (NAS-Bench-301, YAHPO Gym), whose splits find the parameters that matter. What it can't explain,
 seed noise included, is put back: a configuration keeps the out-of-bag residual curve of one of its
-neighbours, drawn by the race's seed: the landscape is as rugged as the real one, and the same for every method.
+neighbours, drawn by the race's seed. So the landscape is as rugged as the real one, and the same for all.
 
 References:
     Zela et al. (2022), "Surrogate NAS Benchmarks"; Pfisterer et al. (2022), "YAHPO Gym".

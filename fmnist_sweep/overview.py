@@ -85,7 +85,6 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
     ).fetchone()
     best, score, attrs = _best(database, complete)
     default_score = next((value for number, _, value in complete if number == default), None)
-    known = score is not None and default_score is not None
     return {
         "name": name,
         "model": config.get("model"),
@@ -95,7 +94,7 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         "score": score,
         **{key: attrs.get(key) for key in _OF_BEST},
         "default_score": default_score,
-        "difference": score - default_score if known else None,
+        "difference": None if score is None or default_score is None else score - default_score,
         "seconds": sum(json.loads(stored) for stored in _attributes(database, study, "seconds")),
         "epochs": _n_epochs(database, study),
         "last_activity": datetime.fromisoformat(last).isoformat() if last else None,
