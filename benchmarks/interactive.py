@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import optuna
+
 from benchmarks.made_storage import make_storage
 from benchmarks.stats import Bar, Spread
 from benchmarks.workload import ROOT
@@ -57,6 +59,7 @@ def measure(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         url = f"sqlite:///{folder}/studies.db"
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         say(f"making a storage of {n_trials} trials")
         make_storage(url, n_trials, n_epochs=N_EPOCHS)
         page = folder / "report.html"
