@@ -54,7 +54,16 @@ def render(results: Mapping[str, Any]) -> str:
         *_bars_table(bars_of(results)),
         "",
     ]
-    for section in (_throughput, _breakdown, _races, _free_epochs, _scaling, _scripts, _skipped):
+    for section in (
+        _throughput,
+        _breakdown,
+        _races,
+        _alternatives,
+        _free_epochs,
+        _scaling,
+        _scripts,
+        _skipped,
+    ):
         parts += section(results)
     return "\n".join([*parts, "## Commands", "", COMMANDS])
 
@@ -188,6 +197,23 @@ def _race_row(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['n_epochs']:.0f}",
         ratio,
     )
+
+
+def _alternatives(results: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for told in results.get("alternatives", []):
+        lines += [
+            f"## What was tried: {told['model']}",
+            "",
+            *_paragraph(
+                "Every sampler with every pruner in our own loop, on the same problem, by median; `ours` is the",
+                "sweep file as it stands. Patience is that of the sweep file throughout.",
+            ),
+            "",
+            *_table(_RACE_HEAD, [_race_row(row) for row in told["rows"]]),
+            "",
+        ]
+    return lines
 
 
 def _free_epochs(results: Mapping[str, Any]) -> list[str]:

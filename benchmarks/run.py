@@ -116,6 +116,22 @@ def run_races(results: dict[str, Any], *, quick: bool) -> list[Bar]:
     return found
 
 
+def run_alternatives(results: dict[str, Any], *, quick: bool) -> list[Bar]:
+    """Race every sampler with every pruner: what the defaults are chosen by; left out of the quick form."""
+    from benchmarks import methods, score_race
+    from benchmarks.problems import load_problem
+
+    results["alternatives"] = []
+    for model in MODELS:
+        if quick or not (CURVES / f"{model}.jsonl").exists():
+            continue
+        entries = {score_race.OURS: methods.ours(score_race.OURS), **methods.alternatives()}
+        races = score_race.run_races(load_problem(model), entries, range(20), say=_say)
+        rows = [score_race.row(name, some, races[score_race.OURS]) for name, some in races.items()]
+        results["alternatives"].append({"model": model, "rows": sorted(rows, key=score_race.rank)})
+    return []
+
+
 def run_free_epochs(results: dict[str, Any], *, quick: bool) -> list[Bar]:  # noqa: ARG001 - it is quick as it is
     """Count epochs."""
     results["free_epochs"] = free_epochs.measure()
@@ -153,6 +169,7 @@ AREAS: Final[dict[str, Callable[..., list[Bar]]]] = {
     "throughput": run_throughput,
     "breakdown": run_breakdown,
     "races": run_races,
+    "alternatives": run_alternatives,
     "scripts": run_scripts,
 }
 

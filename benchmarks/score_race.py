@@ -210,13 +210,13 @@ def main() -> None:
         found = methods.alternatives() if options.alternatives else entries()[0]
         races = run_races(problem, found, range(options.seeds), say=lambda line: print(line, flush=True))
         base = races.get(OURS, next(iter(races.values())))
-        for name, some in sorted(races.items(), key=lambda item: _rank(item[1])):
-            print(json.dumps(row(name, some, base)))
+        for line in sorted((row(name, some, base) for name, some in races.items()), key=rank):
+            print(json.dumps(line))
 
 
-def _rank(races: Sequence[Race]) -> float:
-    median = median_with_missing([race.reached_s for race in races])
-    return float("inf") if median is None else median
+def rank(line: Mapping[str, Any]) -> float:
+    """Return what lines of a table are sorted by: the median time, those that did not arrive last."""
+    return float("inf") if line["median_s"] is None else float(line["median_s"])
 
 
 if __name__ == "__main__":

@@ -51,6 +51,12 @@ RESULTS: dict[str, Any] = {
             ],
         }
     ],
+    "alternatives": [
+        {
+            "model": "dense",
+            "rows": [{"name": "qmc / none", **RACE, "median_s": 20.0, "ratio": 2.0, "at_least": False}],
+        }
+    ],
     "free_epochs": {"grid": [13, 15, 17], "asked": 62, "trained": 17, "saved": 45, "equal": True},
     "parent": [{"n_workers": 4, "ms_an_event": 3.0, "ms_in_storage": 2.5, "saturates_at": 800.0}],
     "scripts": {"What a checkpoint takes": "net  size\n"},
@@ -75,6 +81,7 @@ def test_the_page_tells_what_lies_behind_the_bars() -> None:
     assert "| train | 6.00 (75.0%) |" in page
     assert "62 epochs asked for, 17 trained, 45 saved by reuse" in page.replace("\n", " ")
     assert "    net  size" in page
+    assert "| qmc / none | 20 | 10 to never | 1 of 2 | 3 | 40 | 2.0 |" in page
 
 
 def test_equal_results_give_equal_pages_and_missing_ones_leave_gaps() -> None:

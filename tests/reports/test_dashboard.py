@@ -54,7 +54,7 @@ def test_attached_figures_are_served_once_however_often_they_are_attached(
 def test_first_notes_are_written_without_reading_the_others(
     study: optuna.Study, storage: BaseStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a thousand trials would take minutes: what is read does not grow with the notes that are written."""
+    """Else a thousand trials would take minutes: reading does not grow with the notes that are written."""
     n_read = 0
     read = storage.get_study_system_attrs
 
