@@ -10,6 +10,7 @@ STORAGE ?= sqlite:///studies.db
 STUDY ?=
 PYTHON ?= python3
 KILLS ?= 100
+QUICK ?=
 FAULT_TESTS := $(addprefix tests/slow/test_,faults.py storage_faults.py resume.py postgres_runs.py \
 	postgres.py::test_a_sweep_that_loses_its_server_can_go_on)
 
@@ -17,11 +18,12 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
+INSTALLED_BENCH := .venv/.installed-bench
 SWEEP := $(BIN)/fmnist-sweep
 RUN_OPTIONS = --storage "$(STORAGE)" $(if $(TRIALS),--trials $(TRIALS)) $(if $(TIMEOUT),--timeout $(TIMEOUT)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(STUDY),--study "$(STUDY)")
 
-.PHONY: help sweep-dense sweep-cnn dashboard report export data test test-fast test-faults check audit format clean
+.PHONY: help sweep-dense sweep-cnn dashboard report export data test test-fast test-faults bench check audit format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +56,9 @@ test-fast: $(INSTALLED_DEV) ## run the tests that train nothing
 test-faults: $(INSTALLED_DEV) ## kill sweeps in every way, then one a hundred times at random
 	@PYTHONPATH=.:tests $(BIN)/python -m pytest -q -p fault_table $(FAULT_TESTS)
 	@PYTHONPATH=.:tests $(BIN)/python tests/faults.py drive --kills $(KILLS)
+
+bench: $(INSTALLED_BENCH) ## compare speed with the alternatives, side by side; QUICK=1 takes ten minutes
+	@$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick)
 
 check: $(INSTALLED_DEV) ## check format, lint, types and what is installed
 	@$(BIN)/ruff format --check .
@@ -89,4 +94,11 @@ $(INSTALLED): pyproject.toml | .venv
 $(INSTALLED_DEV): $(INSTALLED)
 	@echo "Installing the development tools ..."
 	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[dev]"
+	@touch $@
+
+$(INSTALLED_BENCH): $(INSTALLED)
+	@echo "Installing what the benchmarks compare with ..."
+	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[bench]"
+	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[ray]" || \
+		echo "Ray can't be installed here: what it is compared in is skipped." >&2
 	@touch $@

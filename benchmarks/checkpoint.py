@@ -1,4 +1,4 @@
-"""What a checkpoint takes: ``python benchmarks/checkpoint.py [FOLDER]``.
+"""What a checkpoint takes: ``python -m benchmarks.checkpoint [FOLDER]``.
 
 Writes the state of the default nets, optimizer included, fifty times into a folder, by default the working
 directory, and prints the file's size and the median time of a write, which ends when all is on the disk.

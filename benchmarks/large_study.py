@@ -1,4 +1,4 @@
-"""Start and ask on a study of many stored trials: ``python benchmarks/large_study.py [N_TRIALS]``.
+"""Start and ask on a study of many stored trials: ``python -m benchmarks.large_study [N_TRIALS]``.
 
 Makes a study of random dense configurations with 15-epoch curves in a temporary SQLite file, then measures,
 in a process of its own, what a run does before its first trial (open, read the history) and each ask.
@@ -14,19 +14,17 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import optuna
 
-from fmnist_sweep import sampling
+from benchmarks.made_storage import make_storage
+from benchmarks.race import DATA
 from fmnist_sweep.config import SweepConfig, load_config
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.records import DataRef, TrialJob
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_storage, open_study
-from fmnist_sweep.testing import ScriptedTrainer, scripted_curve
+from fmnist_sweep.testing import ScriptedTrainer
 
 ROOT = Path(__file__).parent.parent
-DATA = DataRef("fashion-mnist", "/nowhere", "0" * 64, (28, 28, 1), tuple("abcdefghij"), 60_000)
 N_EPOCHS = 15
 N_ASKS = 20
 
@@ -34,41 +32,6 @@ N_ASKS = 20
 def config(n_trials: int) -> SweepConfig:
     """Return the dense sweep with room for more trials than are stored."""
     return load_config(ROOT / "sweeps" / "dense.toml", [f"budget.trials={n_trials + N_ASKS}"])
-
-
-def make(url: str, n_trials: int) -> None:
-    """Store finished trials of random configurations."""
-    sweep = config(n_trials)
-    study = open_study(sweep, DATA, open_storage(url, create=True))
-    rng = np.random.default_rng(0)
-    trials = []
-    for number in range(n_trials):
-        point = sweep.sampled_space.sample(rng)
-        params = {name: point[name] for name in sweep.sampled_space.searched if name in point}
-        job = TrialJob(number, "dense", {"accuracy_peak": rng.uniform(0.8, 0.9)}, N_EPOCHS, number, DATA)
-        curve = scripted_curve(job)
-        epoch = sweep.score_rule.scored_epoch(curve)
-        scored = curve.epochs[epoch]
-        trials.append(
-            optuna.create_trial(
-                value=sweep.score_rule.score(scored),
-                params=params,
-                distributions={name: sampling.distribution(sweep.space[name]) for name in params},
-                user_attrs={
-                    "hyperparameters": point,
-                    "curve": curve.to_attribute(),
-                    "epoch": epoch,
-                    "n_epochs": N_EPOCHS,
-                    "n_parameters": 1000,
-                    "val_accuracy": scored.val_accuracy,
-                    "train_accuracy": scored.train_accuracy,
-                    "gap": scored.train_accuracy - scored.val_accuracy,
-                    "seconds": 1.0,
-                },
-                intermediate_values=dict(enumerate(sweep.score_rule.scores(curve).tolist())),
-            )
-        )
-    study.add_trials(trials)
 
 
 def measure(url: str, n_trials: int) -> None:
@@ -97,9 +60,9 @@ def main() -> None:
     for n_trials in sizes:
         with tempfile.TemporaryDirectory() as folder:
             url = f"sqlite:///{folder}/studies.db"
-            make(url, n_trials)
-            command = [sys.executable, __file__, "measure", url, str(n_trials)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            make_storage(url, n_trials, n_epochs=N_EPOCHS)
+            command = [sys.executable, "-m", "benchmarks.large_study", "measure", url, str(n_trials)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
             told = json.loads(done.stdout)
         ms = [1000 * s for s in told["asks_s"]]
         row = f"{n_trials:>13}{told['start_s']:>12.2f}{statistics.median(ms):>19.0f}{max(ms):>18.0f}"

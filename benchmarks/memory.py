@@ -1,4 +1,4 @@
-"""Memory over many short trials: ``python benchmarks/memory.py [N_TRIALS]``.
+"""Memory over many short trials: ``python -m benchmarks.memory [N_TRIALS]``.
 
 Trains small dense nets on a few images of Fashion-MNIST, one epoch each, and prints how the resident size
 of the parent and the peak of its children change from trial to trial. Both slopes should be near zero: a

@@ -155,14 +155,18 @@ def status(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
     """
     from rich.console import Console
 
-    from fmnist_sweep import tables
-    from fmnist_sweep.reports.frames import studies_frame
+    from fmnist_sweep.overview import print_studies, read_overview
 
-    frame = studies_frame(_studies(storage))
+    rows = read_overview(storage)
+    if rows is None:
+        from fmnist_sweep import tables
+        from fmnist_sweep.reports.frames import studies_frame
+
+        rows = tables.records(studies_frame(_studies(storage)))
     if as_json:
-        _print_json(tables.records(frame))
+        _print_json(rows)
     else:
-        tables.print_studies(Console(), frame)
+        print_studies(Console(), rows)
 
 
 @app.command()
@@ -205,8 +209,8 @@ def validate(
     """
     from rich.console import Console
 
-    from fmnist_sweep import tables
     from fmnist_sweep.config import load_config
+    from fmnist_sweep.outline import outline, print_config
 
     configs, problems = [], []
     for file in files:
@@ -215,10 +219,10 @@ def validate(
         except ConfigError as error:
             problems.append(str(error))
     if as_json:
-        _print_json([{"file": str(file), **tables.outline(config)} for file, config in configs])
+        _print_json([{"file": str(file), **outline(config)} for file, config in configs])
     else:
         for file, config in configs:
-            tables.print_config(Console(), str(file), config)
+            print_config(Console(), str(file), config)
     if problems:
         raise SweepError("\n".join(problems))
 

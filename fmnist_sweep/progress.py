@@ -72,7 +72,7 @@ class Progress:
         n_complete: Finished trials by state; those answered from a stored curve are among them.
         n_pruned: As above.
         n_failed: As above.
-        n_reused_epochs: Epochs that were not trained because a stored curve held them.
+        n_reused_epochs: Epochs that were not trained because a stored curve or a checkpoint held them.
         seconds: Wall-clock time of this run.
         n_done_now: Trials that this run finished.
         running: The trials in training, by number.

@@ -165,7 +165,8 @@ class DataRef:
 class TrialJob:
     """All that decides a trial's result, as plain data that can go to any engine.
 
-    Two runs of equal jobs on one machine give the same curve bit for bit.
+    Two runs of equal jobs on one machine give the same curve bit for bit, and one of more epochs begins with
+    the curve of one of fewer.
 
     Attributes:
         trial: The trial's number in its study; does not decide the result.
@@ -204,10 +205,15 @@ class TrialJob:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A job's model is built and its data are loaded."""
+    """A job's model is built and its data are loaded.
+
+    Attributes:
+        n_resumed: Epochs that come from a checkpoint: they are told once more and not trained.
+    """
 
     trial: int
     n_parameters: int
+    n_resumed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

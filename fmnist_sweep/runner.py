@@ -122,7 +122,7 @@ def run_sweep(
             stop = search.run(interrupted)
         size = checkpoints.size()
         if size:
-            say(f"Checkpoints of unfinished trials take {size / 1e6:.1f} MB in {folder}.")
+            say(f"Checkpoints of {checkpoints.holds()} trials take {size / 1e6:.1f} MB in {folder}.")
         return stop, search.progress()
 
 

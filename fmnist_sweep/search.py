@@ -53,6 +53,7 @@ class _Live:
     job: TrialJob
     reported: int
     n_retries: int = 0
+    n_reused: int = 0
     epochs: list[EpochScores] = field(default_factory=list)
     n_parameters: int | None = None
     peak_memory_mb: float | None = None
@@ -82,6 +83,8 @@ class _Live:
         }
         if self.peak_memory_mb is not None:
             attrs["peak_memory_mb"] = round(self.peak_memory_mb, 1)
+        if self.n_reused:
+            attrs["n_reused_epochs"] = self.n_reused
         if self.epochs:
             attrs["curve"] = self.curve.to_attribute()
         return attrs
@@ -236,7 +239,8 @@ class Search:
         # A trial that was put back has reported some epochs already; equal jobs give equal scores.
         before = self._study.get_trials(deepcopy=False)[trial.number]
         reported = -1 if before.last_step is None else before.last_step
-        return _Live(trial, job, reported, before.user_attrs.get("n_retries", 0))
+        n_retries, n_reused = (before.user_attrs.get(name, 0) for name in ("n_retries", "n_reused_epochs"))
+        return _Live(trial, job, reported, n_retries, n_reused)
 
     def _start(self, live: _Live) -> None:
         """Train a trial, unless an equal one has been trained, or is being trained, for as long."""
@@ -245,9 +249,14 @@ class Search:
             self._answer(live, known)
             return
         for number in self._engine.running:
-            if self._live[number].contains(live):
+            other = self._live[number]
+            # A longer one waits as well: it goes on from where the other ends.
+            if other.contains(live) or (self._checkpoints is not None and live.contains(other)):
                 self._twins.setdefault(number, []).append(live)
                 return
+        if self._checkpoints is not None and self._checkpoints.go_on(live.job):
+            # At most; the job's start tells how many.
+            live.n_reused = live.job.epochs
         self._engine.submit(live.job)
 
     def _answer(self, live: _Live, known: Known) -> None:
@@ -256,8 +265,9 @@ class Search:
         live.epochs.extend(self._history.curve(known).epochs[: live.job.epochs])
         for scores in live.epochs:
             self._report(live, scores)
+        live.n_reused = len(live.epochs)
         cut = len(live.epochs) < live.job.epochs
-        extra = {"n_reused_epochs": len(live.epochs), "stopped_early": known.stopped_early and cut}
+        extra = {"stopped_early": known.stopped_early and cut}
         self._tell(live, TrialState.PRUNED if known.pruned and cut else TrialState.COMPLETE, extra)
 
     # --- events --------------------------------------------------------------------------------------------
@@ -268,9 +278,8 @@ class Search:
             # It was stopped by an earlier event of the same batch.
             return
         match event:
-            case Started(n_parameters=n_parameters):
-                live.n_parameters = n_parameters
-                self._require_feasible(live, n_parameters)
+            case Started():
+                self._started(live, event)
             case CheckpointSkipped():
                 self._skipped = event
             case EpochDone(scores=scores, peak_memory_mb=peak):
@@ -282,6 +291,15 @@ class Search:
                 self._retry(live, event.reason)
             case Failed(reason=reason, detail=detail):
                 self._fail(live, reason, detail)
+
+    def _started(self, live: _Live, event: Started) -> None:
+        live.n_parameters = event.n_parameters
+        if live.n_reused:
+            # Less where another job's checkpoint turned out to be of no use, or was lost with a process.
+            live.n_reused = min(live.n_reused, event.n_resumed)
+            # Written now: a run that takes this trial up can't tell whose epochs its checkpoint holds.
+            live.trial.set_user_attr("n_reused_epochs", live.n_reused)
+        self._require_feasible(live, event.n_parameters)
 
     def _require_feasible(self, live: _Live, n_parameters: int) -> None:
         """End a trial whose model, which only its build could count, is larger than the sweep allows."""
@@ -363,9 +381,8 @@ class Search:
 
     def _close(self, live: _Live, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
         del self._live[ended.number]
-        if self._checkpoints is not None:
-            self._checkpoints.remove(ended.number)
         state = TrialState[ended.state]
+        self._close_checkpoint(live, state)
         self._history.add(ended.number, state, ended.value, attrs, epochs=live.job.epochs)
         self._n_done_now += 1
         self._ended = ended
@@ -373,6 +390,14 @@ class Search:
         # The longest first: one worker has become free, and the others then wait for that one.
         for twin in sorted(self._twins.pop(ended.number, []), key=lambda twin: -twin.job.epochs):
             self._start(twin)
+
+    def _close_checkpoint(self, live: _Live, state: TrialState) -> None:
+        if self._checkpoints is None:
+            return
+        longer = self._rule.epoch_rule == "last" and live.job.epochs < self._config.epochs[-1]
+        if longer and state is TrialState.COMPLETE:
+            self._checkpoints.finish(live.job)
+        self._checkpoints.remove(live.job.trial)
 
     def _put_back(self) -> None:
         for number in self._engine.running:

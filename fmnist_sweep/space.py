@@ -268,7 +268,8 @@ class SearchSpace:
 
     def complete(self, values: Hyperparameters, defaults: Hyperparameters) -> dict[str, Scalar]:
         """Return the values with a default for each parameter that exists and is left out."""
-        return {**self.fill(lambda name, _: {**defaults, **values}[name]), **values}
+        known = {**defaults, **values}
+        return {**self.fill(lambda name, _: known[name]), **values}
 
     def sample(self, rng: np.random.Generator) -> dict[str, Scalar]:
         """Return a random point."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fmnist_sweep.checkpoints import CheckpointFolder
+from fmnist_sweep.records import DataRef, TrialJob
+
+DATA = DataRef("tiny", "/nowhere", "0" * 64, (2, 2, 1), ("a", "b"), 100)
+JOB = TrialJob(1, "none:Model", {"units": 3}, epochs=2, seed=0, data=DATA)
+LONGER = replace(JOB, trial=7, epochs=5)
 
 
 @pytest.fixture
@@ -48,3 +55,44 @@ def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path / "none")
     folder.keep(())
     assert folder.size() == 0
+
+
+def test_a_longer_job_is_given_the_checkpoint_of_a_shorter_one(folder: CheckpointFolder) -> None:
+    """Once, whatever the trials' numbers; another configuration or seed is given nothing."""
+    folder.finish(JOB)
+    assert folder.holds() == "unfinished and finished"
+    assert folder.size() == 350
+    folder.keep(())
+    assert folder.holds() == "finished"
+    assert not folder.go_on(replace(LONGER, seed=1))
+    assert not folder.go_on(replace(LONGER, hyperparameters={"units": 4}))
+    assert folder.go_on(LONGER)
+    assert folder.file(7).read_bytes() == b"x" * 100
+    assert not folder.go_on(replace(LONGER, trial=8))
+
+
+def test_a_job_with_a_checkpoint_of_its_own_keeps_it(folder: CheckpointFolder) -> None:
+    """A trial that was put back may be further than the one it went on from."""
+    folder.file(7).write_bytes(b"further")
+    folder.finish(JOB)
+    assert not folder.go_on(LONGER)
+    assert folder.file(7).read_bytes() == b"further"
+
+
+def test_finished_checkpoints_have_a_limit(folder: CheckpointFolder) -> None:
+    """What was kept first goes first; trials that are unfinished don't count."""
+    small = CheckpointFolder(folder.path, max_finished_bytes=250)
+    jobs = [replace(JOB, trial=trial, seed=trial) for trial in (1, 2, 10)]
+    for job in jobs[:2]:
+        small.finish(job)
+    for i, path in enumerate(sorted(folder.path.glob("finished-*"), key=lambda p: p.stat().st_mtime_ns)):
+        os.utime(path, (i, i))
+    small.finish(jobs[2])
+    assert [small.go_on(replace(job, trial=50 + job.trial)) for job in jobs] == [False, True, True]
+
+
+def test_a_job_that_left_no_checkpoint_is_no_mistake(tmp_path: Path) -> None:
+    """Its folder may have been read-only."""
+    folder = CheckpointFolder(tmp_path / "none")
+    folder.finish(JOB)
+    assert not folder.go_on(LONGER)

@@ -36,8 +36,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("search", "claim"),
     ("reports",),
     ("winners",),
-    ("display",),
-    ("tables", "runner"),
+    ("display", "cells"),
+    ("tables", "outline", "overview", "runner"),
     ("cli",),
     ("__main__",),
 )
@@ -136,6 +136,8 @@ def test_keras_and_optuna_are_kept_apart(name: str) -> None:
         ("fmnist_sweep.engines.local", ("optuna", "tensorflow", "keras", "keras_tuner")),
         ("fmnist_sweep.reports.frames", ("tensorflow", "keras", "keras_tuner", "torch")),
         ("fmnist_sweep.models", ("tensorflow", "keras", "keras_tuner")),
+        ("fmnist_sweep.overview", ("optuna", "pandas", "tensorflow", "keras")),
+        ("fmnist_sweep.outline", ("optuna", "pandas", "tensorflow", "keras")),
         ("fmnist_sweep.cli", ("optuna", "tensorflow", "keras", "pandas", "plotly")),
     ],
 )

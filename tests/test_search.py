@@ -4,6 +4,7 @@ import json
 import math
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,7 @@ from fmnist_sweep.records import (
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.study import open_study
 from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer, scripted_curve
+from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
 
 MakeConfig = Callable[..., SweepConfig]
 MakeCurve = Callable[..., LearningCurve]
@@ -715,6 +717,97 @@ def test_a_shorter_run_is_answered_from_a_longer_one(
         assert shorter.user_attrs["epoch"] == n - 1
         assert shorter.user_attrs["curve"]["val_accuracy"] == six.user_attrs["curve"]["val_accuracy"][:n]
         assert shorter.value == six.intermediate_values[n - 1]
+
+
+class Checkpointing:
+    """A scripted training that keeps its checkpoint as the real one does, and a list of what it trained."""
+
+    def __init__(self) -> None:
+        self.trained: list[tuple[int, int]] = []
+
+    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+        """Go on from the checkpoint, if any."""
+        file = CheckpointFile(Path(str(job.checkpoint)), job_identity(job, software=[]))
+        stored = file.load(())
+        done = [] if stored is None else list(stored.epochs)
+        yield Started(job.trial, 1000, len(done))
+        yield from done
+        for scores in scripted_curve(replace(job, epochs=9)).epochs[len(done) : job.epochs]:
+            self.trained.append((job.trial, scores.epoch))
+            done.append(scores)
+            file.save(Checkpoint(tuple(done), ()))
+            yield scores
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize("order", [(5, 7, 9), (9, 7, 5), (7, 5, 9), (7, 9, 5)])
+def test_three_lengths_of_a_run_cost_one_run_of_the_longest(
+    *,
+    last_config: MakeConfig,
+    sweep: Sweep,
+    data: Any,
+    memory: optuna.storages.InMemoryStorage,
+    workers: Any,
+    n_workers: int,
+    order: tuple[int, ...],
+    tmp_path: Path,
+) -> None:
+    """In whatever order they come, also at the same time, each epoch is trained once, and all of it told."""
+    script_last(open_study(last_config(), data, memory), *order)
+    trainer, seen = Checkpointing(), list[Progress]()
+    _, study = sweep(
+        last_config(budget={"trials": 3}),
+        engine=workers(trainer, n_workers),
+        checkpoints=CheckpointFolder(tmp_path),
+        observer=seen.append,
+    )
+    assert sorted(epoch for _, epoch in trainer.trained) == list(range(9))
+    assert states(study) == ["COMPLETE"] * 3
+    assert seen[-1].n_reused_epochs == sum(order) - 9
+    longest = study.trials[order.index(9)]
+    for trial, n in zip(study.trials, order, strict=True):
+        assert len(trial.intermediate_values) == trial.user_attrs["n_epochs"] == n
+        assert trial.user_attrs["curve"]["val_accuracy"] == longest.user_attrs["curve"]["val_accuracy"][:n]
+    # Of the longest nothing is kept: there can be no longer one.
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_goes_on_from_what_an_earlier_one_finished(
+    last_config: MakeConfig, sweep: Sweep, data: Any, memory: optuna.storages.InMemoryStorage, tmp_path: Path
+) -> None:
+    """Also where it is interrupted on the way: what it was spared is counted once."""
+    folder, trainer = CheckpointFolder(tmp_path), Checkpointing()
+    script_last(open_study(last_config(), data, memory), 4)
+    _, study = sweep(last_config(budget={"trials": 1}), trainer, checkpoints=folder)
+    script_last(study, 8)
+    pull = Pull(1, 6)
+    sweep(
+        last_config(budget={"trials": 2}),
+        trainer,
+        checkpoints=folder,
+        observer=pull,
+        interrupted=pull.event,
+    )
+    seen: list[Progress] = []
+    _, study = sweep(last_config(budget={"trials": 2}), trainer, checkpoints=folder, observer=seen.append)
+    assert sorted(epoch for _, epoch in trainer.trained) == list(range(8))
+    assert study.trials[1].user_attrs["n_reused_epochs"] == seen[-1].n_reused_epochs == 4
+
+
+def test_a_useless_checkpoint_of_a_shorter_run_saves_nothing(
+    last_config: MakeConfig, sweep: Sweep, data: Any, memory: optuna.storages.InMemoryStorage, tmp_path: Path
+) -> None:
+    """Where it is damaged, the longer one is trained whole, and the count says so."""
+    folder, trainer = CheckpointFolder(tmp_path), Checkpointing()
+    script_last(open_study(last_config(), data, memory), 4)
+    _, study = sweep(last_config(budget={"trials": 1}), trainer, checkpoints=folder)
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(b"damaged")
+    script_last(study, 6)
+    seen: list[Progress] = []
+    sweep(last_config(budget={"trials": 2}), trainer, checkpoints=folder, observer=seen.append)
+    assert len(trainer.trained) == 4 + 6
+    assert seen[-1].n_reused_epochs == 0
 
 
 def test_twins_of_a_failed_trial_are_trained(

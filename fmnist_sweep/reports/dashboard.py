@@ -66,7 +66,7 @@ def attach_figures(study: optuna.Study) -> None:
         curve = learning_curve(trial)
         noted = f"dashboard:{trial._trial_id}:note_ver" in attributes  # noqa: SLF001
         if curve is not None and trial.state.is_finished() and not noted:
-            attach_to_trial(study, trial, curve, rule, epoch=trial.user_attrs.get("epoch"))
+            attach_to_trial(study, trial, curve, rule, epoch=trial.user_attrs.get("epoch"), is_first=True)
 
 
 def attach_to_trial(
@@ -76,6 +76,7 @@ def attach_to_trial(
     rule: ScoreRule,
     *,
     epoch: int | None = None,
+    is_first: bool = False,
 ) -> None:
     """Write a trial's note, with its learning curve; before or after ``tell``.
 
@@ -85,10 +86,11 @@ def attach_to_trial(
         curve: At least one epoch.
         rule: The study's score rule.
         epoch: The scored epoch, from 0; None where none was scored.
+        is_first: Whether the trial is known to have no note: then the study's others aren't read for it.
     """
     where = f"/learning-curves/{study._study_id}/{trial.number}.svg"  # noqa: SLF001 - the dashboard's ids
     picture = f"![The picture shows in: fmnist-sweep dashboard]({where})"
-    _save_note(study, f"{trial_note(curve, rule, epoch=epoch)}\n\n{picture}", trial=trial)
+    _save_note(study, f"{trial_note(curve, rule, epoch=epoch)}\n\n{picture}", trial=trial, is_first=is_first)
 
 
 def trial_note(curve: LearningCurve, rule: ScoreRule, *, epoch: int | None = None) -> str:
@@ -248,16 +250,34 @@ def _picture(storage: BaseStorage, study_id: int, number: int) -> str | None:
     return curve_svg(curve, score_rule(study), epoch=epoch, title=title)
 
 
-def _save_note(study: optuna.Study, words: str, *, trial: Trial | FrozenTrial | None = None) -> None:
+def _save_note(
+    study: optuna.Study, words: str, *, trial: Trial | FrozenTrial | None = None, is_first: bool = False
+) -> None:
     # The public save_note refuses finished trials though their notes, kept with the study, can be written.
-    target: Any = study if trial is None else _NoteTarget(study, trial)
+    target: Any = study if trial is None else _NoteTarget(study, trial, is_first=is_first)
     optuna_dashboard.save_note(target, words)
 
 
 class _NoteTarget:
     """What save_note reads of a trial."""
 
-    def __init__(self, study: optuna.Study, trial: Trial | FrozenTrial) -> None:
+    def __init__(self, study: optuna.Study, trial: Trial | FrozenTrial, *, is_first: bool) -> None:
         self.study = study
-        self.storage = study._storage  # noqa: SLF001
+        self.storage = _FirstNote(study._storage) if is_first else study._storage  # noqa: SLF001
         self._trial_id = trial._trial_id  # noqa: SLF001
+
+
+class _FirstNote:
+    """A storage as save_note sees it where there is no note yet.
+
+    It reads every note of the study twice for each that it writes: minutes for a thousand trials.
+    """
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:  # noqa: ARG002 - of any study
+        return {}
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._storage.set_study_system_attr(study_id, key, value)

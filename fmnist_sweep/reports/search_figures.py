@@ -180,25 +180,26 @@ def slices(study: optuna.Study) -> dict[str, go.Figure]:
     trials = best_trials(study)
     gaps = [unit.factor * t.user_attrs.get("gap", np.nan) for t in trials]
     limits = (min(gaps, default=0.0), max(gaps, default=1.0))
+    texts = [hover(t, unit, f"val_{unit.metric}") for t in trials]
     figures = {}
     for name in searched_names(trials):
-        some = [(t, gap) for t, gap in zip(trials, gaps, strict=True) if name in t.params]
-        values = [t.params[name] for t, _ in some]
+        some = [point for point in zip(trials, gaps, texts, strict=True) if name in point[0].params]
+        values = [t.params[name] for t, _, _ in some]
         figure = new_figure(None, x=name, y="score")
         figure.add_trace(
             go.Scatter(
                 x=values if is_numeric(values) else [show_value(v) for v in values],
-                y=[t.value for t, _ in some],
+                y=[t.value for t, _, _ in some],
                 mode="markers",
                 marker={
                     "size": 8,
-                    "color": [gap for _, gap in some],
+                    "color": [gap for _, gap, _ in some],
                     "colorscale": GAP_SCALE,
                     "cmin": limits[0],
                     "cmax": limits[1],
                     "line": {"width": 0.5, "color": "white"},
                 },
-                text=[hover(t, unit, f"val_{unit.metric}") for t, _ in some],
+                text=[text for _, _, text in some],
                 hovertemplate="%{text}<extra></extra>",
             )
         )

@@ -24,8 +24,9 @@ _MAGIC: Final = b"fmnist-sweep checkpoint 1\n"
 _LENGTH_BYTES: Final = 8
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 
-_DECIDES_NOTHING: Final = ("trial", "checkpoint")
-"""Fields of a job that leave its result alone; where the data lie does so too."""
+_DECIDES_NOTHING: Final = ("trial", "checkpoint", "epochs")
+"""Fields of a job that leave its epochs alone; where the data lie does so too. No epoch depends on how many
+are to follow: a job goes on from the last epoch of a shorter one."""
 
 
 class _UselessError(Exception):
@@ -46,7 +47,7 @@ class Checkpoint:
 
 
 def job_identity(job: TrialJob, *, software: Sequence[str]) -> str:
-    """Return a digest of everything that decides a job's result.
+    """Return a digest of everything that decides a job's epochs, but for how many there are.
 
     Args:
         job: The job.

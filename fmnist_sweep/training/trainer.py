@@ -84,8 +84,8 @@ class KerasTrainer:
         global_seed_generator()
         file = _checkpoint_file(job, hypermodel)
         done = [] if file is None else _resume(model, file)
-        yield Started(job.trial, int(model.count_params()))
-        yield from done
+        yield Started(job.trial, int(model.count_params()), min(len(done), job.epochs))
+        yield from done[: job.epochs]
 
         for epoch in range(len(done), job.epochs):
             began = time.perf_counter()

@@ -53,6 +53,27 @@ def test_attached_figures_are_served_once_however_often_they_are_attached(
     assert "The best is trial" in shown["note"]["body"]
 
 
+def test_first_notes_are_written_without_reading_the_others(
+    study: optuna.Study, storage: BaseStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a thousand trials would take minutes: reading does not grow with the notes that are written."""
+    n_read = 0
+    read = storage.get_study_system_attrs
+
+    def counted(study_id: int) -> dict[str, Any]:
+        nonlocal n_read
+        n_read += 1
+        return read(study_id)
+
+    monkeypatch.setattr(storage, "get_study_system_attrs", counted)
+    dashboard.attach_figures(study)
+    written = sum(key.endswith(":note_ver") for key in read(study._study_id))
+    assert written > 15
+    first, n_read = n_read, 0
+    dashboard.attach_figures(study)
+    assert n_read == first < 10
+
+
 def test_every_finished_trial_with_a_curve_gets_a_note(study: optuna.Study, storage: BaseStorage) -> None:
     """Trials that finished before get a note too; those that trained no epoch have none."""
     dashboard.attach_figures(study)

@@ -167,6 +167,23 @@ def whole(engine: LocalEngine) -> Callable[[str], list[EpochScores]]:
 
 
 @pytest.mark.parametrize(
+    "kind", [k if k == "dense" else pytest.param(k, marks=pytest.mark.faults) for k in MODELS]
+)
+def test_a_longer_job_goes_on_from_a_shorter_one(
+    engine: LocalEngine, whole: Callable[[str], list[EpochScores]], kind: str, tmp_path: Path
+) -> None:
+    """Bit for bit the curve of an uninterrupted run; a shorter one needs no training."""
+    path = tmp_path / "checkpoint"
+    two, _ = run(engine, make_job(kind, path, epochs=2))
+    four, last = run(engine, make_job(kind, path))
+    assert last == Finished(0)
+    assert four[:2] == two
+    assert without_seconds(four) == without_seconds(whole(kind))
+    three, _ = run(engine, make_job(kind, path, epochs=3))
+    assert three == four[:3]
+
+
+@pytest.mark.parametrize(
     ("kind", "wait_s"),
     [
         pytest.param(kind, wait_s, marks=[] if (kind, wait_s) in STAND_FOR_ALL else pytest.mark.faults)

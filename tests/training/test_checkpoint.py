@@ -142,7 +142,6 @@ def test_a_full_disk_costs_the_checkpoint_alone(tmp_path: Path) -> None:
     [
         replace(JOB, model="none:Other"),
         replace(JOB, hyperparameters={"units": 4, "dropout": 0.5}),
-        replace(JOB, epochs=4),
         replace(JOB, seed=6),
         replace(JOB, data=replace(NOWHERE, digest="1" * 64)),
         replace(JOB, split=SplitSpec(seed=1)),
@@ -150,13 +149,14 @@ def test_a_full_disk_costs_the_checkpoint_alone(tmp_path: Path) -> None:
         replace(JOB, batch_size=64),
     ],
 )
-def test_what_decides_the_result_decides_the_identity(other: TrialJob) -> None:
+def test_what_decides_an_epoch_decides_the_identity(other: TrialJob) -> None:
     """A checkpoint is for one job, on one set of libraries."""
     assert job_identity(JOB, software=["a 1"]) != job_identity(other, software=["a 1"])
     assert job_identity(JOB, software=["a 1"]) != job_identity(JOB, software=["a 2"])
 
 
 def test_where_things_are_does_not_matter() -> None:
-    """The trial's number, the folder of the data and that of the checkpoint leave the result alone."""
-    moved = replace(JOB, trial=8, checkpoint="/elsewhere", data=replace(NOWHERE, directory="/elsewhere"))
+    """The trial's number, the folder of the data, that of the checkpoint, and how many epochs follow."""
+    elsewhere = replace(NOWHERE, directory="/elsewhere")
+    moved = replace(JOB, trial=8, checkpoint="/elsewhere", data=elsewhere, epochs=4)
     assert job_identity(JOB, software=[]) == job_identity(moved, software=[])

@@ -1,10 +1,28 @@
 // Draws the embedded figures, sorts tables, answers "what would another penalty have picked".
 "use strict";
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
+let DATA;
 const CONFIG = { displayModeBar: false, responsive: true };
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const text = (tag, words) => Object.assign(document.createElement(tag), { textContent: words });
+
+// --- what is packed into the page --------------------------------------------------------------------------
+
+async function unpacked(id) {
+  const letters = atob(document.getElementById(id).textContent);
+  const bytes = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+async function start() {
+  DATA = JSON.parse(await unpacked("data"));
+  panels.forEach((panel) => answer(panel));
+  const script = document.createElement("script");
+  script.textContent = await unpacked("plotly");
+  document.head.append(script);
+  figures.forEach((element) => seen.observe(element));
+}
 
 // --- figures -----------------------------------------------------------------------------------------------
 
@@ -35,7 +53,6 @@ const seen = new IntersectionObserver(
   },
   { rootMargin: "600px" },
 );
-figures.forEach((element) => seen.observe(element));
 const drawn = () => figures.filter((element) => element.classList.contains("js-plotly-plot"));
 dark.addEventListener("change", () => drawn().forEach((element) => draw(element)));
 window.addEventListener("beforeprint", () => figures.forEach((element) => draw(element, true)));
@@ -117,9 +134,14 @@ function answer(panel) {
   );
 }
 
-for (const panel of document.querySelectorAll("form.whatif")) {
+const panels = [...document.querySelectorAll("form.whatif")];
+for (const panel of panels) {
   panel.addEventListener("input", () => answer(panel));
   panel.addEventListener("reset", () => setTimeout(() => answer(panel)));
   panel.addEventListener("submit", (event) => event.preventDefault());
-  answer(panel);
 }
+
+start().catch((error) => {
+  document.getElementById("unreadable").hidden = false;
+  console.error(error);
+});

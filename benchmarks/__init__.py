@@ -1,0 +1,1 @@
+"""Speed and time to score against the alternatives, side by side: ``python -m benchmarks.run``."""

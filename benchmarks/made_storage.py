@@ -1,0 +1,47 @@
+"""A storage with one study of many finished trials, as a long sweep leaves it."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+
+from benchmarks.race import DATA
+from benchmarks.workload import fixed_config
+from fmnist_sweep import sampling
+from fmnist_sweep.records import TrialJob
+from fmnist_sweep.study import open_storage, open_study
+from fmnist_sweep.testing import scripted_curve
+
+
+def make_storage(url: str, n_trials: int, *, n_epochs: int) -> None:
+    """Store finished trials of random dense configurations, each with its whole curve."""
+    sweep = fixed_config(
+        "dense", budget={"trials": n_trials}, sampler={"name": "tpe", "enqueue_default": False}
+    )
+    study = open_study(sweep, DATA, open_storage(url, create=True))
+    rng = np.random.default_rng(0)
+    trials = []
+    for number in range(n_trials):
+        point = sweep.sampled_space.sample(rng)
+        params = {name: point[name] for name in sweep.sampled_space.searched if name in point}
+        made = {"accuracy_peak": rng.uniform(0.8, 0.9), "overfit_rate": rng.uniform(0, 0.01)}
+        curve = scripted_curve(TrialJob(number, "dense", made, n_epochs, number, DATA))
+        scored = sweep.score_rule.scored(curve)
+        epoch = int(scored["epoch"])
+        trials.append(
+            optuna.create_trial(
+                value=sweep.score_rule.score(curve.epochs[epoch]),
+                params=params,
+                distributions={name: sampling.distribution(sweep.space[name]) for name in params},
+                user_attrs={
+                    **scored,
+                    "hyperparameters": point,
+                    "curve": curve.to_attribute(),
+                    "n_epochs": n_epochs,
+                    "n_parameters": 1000,
+                    "seconds": 1.0,
+                },
+                intermediate_values=dict(enumerate(sweep.score_rule.scores(curve).tolist())),
+            )
+        )
+    study.add_trials(trials)

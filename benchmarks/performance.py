@@ -1,0 +1,287 @@
+"""Writes ``docs/performance.md`` and its plots from ``benchmarks/results.json``."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.stats import Bar, limit, shown
+
+BARS_FIELDS: Final = ("area", "what", "value", "limit", "sense", "unit", "spread", "note")
+COMMANDS: Final = """\
+    make bench                                   # all of it, well under 90 minutes on two cores
+    make bench QUICK=1                           # ten minutes: fewer images, blocks and seeds
+    python -m benchmarks.throughput              # one comparison by itself
+    python -m benchmarks.breakdown
+    python -m benchmarks.score_race --seeds 20
+    python -m benchmarks.score_race --alternatives
+    python -m benchmarks.free_epochs
+    python -m benchmarks.scaling
+    python -m benchmarks.interactive
+    python -m benchmarks.record dense            # the table that the races run on; goes on where it was
+"""
+
+
+def bars_of(results: Mapping[str, Any]) -> list[Bar]:
+    """Return the bars that a results file holds."""
+    return [Bar(**{name: stored[name] for name in BARS_FIELDS}) for stored in results["bars"]]
+
+
+def render(results: Mapping[str, Any]) -> str:
+    """Return the page; equal results give equal pages."""
+    machine = results["machine"]
+    parts = [
+        "# Performance",
+        "",
+        *_paragraph(
+            "What `make bench` measured, side by side with what one would pick instead. Written from",
+            "`benchmarks/results.json` by `benchmarks/performance.py`; not edited by hand. Competitors",
+            "alternate block by block on the same machine, and every ratio is a median with its range over",
+            "blocks or seeds.",
+        ),
+        "",
+        *_paragraph(
+            f"Machine: {machine['cpu']}, {machine['n_cores']} cores, {machine['memory_gb']:.0f} GB,",
+            f"{machine['system']}, Python {machine['python']}.",
+            f"Versions: {', '.join(f'{name} {version}' for name, version in results['versions'].items())}.",
+            f"Written {results['date']}{', in the quick form' if results['quick'] else ''}.",
+        ),
+        "",
+        "## The bars",
+        "",
+        *_bars_table(bars_of(results)),
+        "",
+    ]
+    for section in (
+        _throughput,
+        _breakdown,
+        _races,
+        _alternatives,
+        _free_epochs,
+        _scaling,
+        _scripts,
+        _skipped,
+    ):
+        parts += section(results)
+    return "\n".join([*parts, "## Commands", "", COMMANDS])
+
+
+def _paragraph(*pieces: str) -> list[str]:
+    return textwrap.wrap(" ".join(pieces), width=110, break_long_words=False, break_on_hyphens=False)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [" | ".join(head), " | ".join("---" for _ in head), *(" | ".join(row) for row in rows)]
+    return [f"| {line} |" for line in lines]
+
+
+def _bars_table(bars: Sequence[Bar]) -> list[str]:
+    words = {True: "met", False: "**missed**", None: "not measured"}
+    rows = [
+        (
+            bar.area,
+            bar.what,
+            shown(bar) if bar.value is not None else "-",
+            limit(bar),
+            words[bar.met],
+            bar.note,
+        )
+        for bar in bars
+    ]
+    return _table(("", "comparison", "measured", "bar", "", ""), rows)
+
+
+def _ratio(spread: Mapping[str, float]) -> str:
+    return f"{spread['median']:.2f} ({spread['low']:.2f} to {spread['high']:.2f})"
+
+
+def _throughput(results: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for told in results.get("throughput", []):
+        images = "all 55,000" if told["train_size"] is None else f"{told['train_size']:,}"
+        lines += [
+            f"## Throughput: {told['model']}",
+            "",
+            *_paragraph(
+                f"{told['n_trials']} random configurations in {told['n_blocks']} blocks,",
+                f"{told['epochs']} epochs each on {images} training images, the same seeds.",
+                "A ratio is their wall-clock over ours.",
+            ),
+            "",
+        ]
+        rows = []
+        for row in told["rows"]:
+            has = "ratio" in row
+            rows.append(
+                (
+                    row["title"],
+                    f"{row['trials_an_hour']:.0f}",
+                    f"{row['start_s']['median']:.1f}",
+                    _ratio(row["ratio"]) if has else "1",
+                    _ratio(row["ratio_without_start"]) if has else "1",
+                    f"{row['accuracy_difference']:.4f} ({row['accuracy_bias']:+.4f})" if has else "-",
+                )
+            )
+        head = ("", "trials an hour", "start (s)", "ours is faster by", "without start-up")
+        lines += [*_table((*head, "accuracies differ by (ours less theirs)"), rows), ""]
+    if lines:
+        lines += ["![Throughput](performance-throughput.svg)", ""]
+    return lines
+
+
+def _breakdown(results: Mapping[str, Any]) -> list[str]:
+    told = results.get("breakdown", [])
+    if not told:
+        return []
+    parts = list(told[0]["parts"])
+    rows = [
+        (part, *(f"{t['parts'][part]:.2f} ({t['parts'][part] / t['trial_s']:.1%})" for t in told))
+        for part in parts
+    ]
+    rows.append(("all", *(f"{t['trial_s']:.2f}" for t in told)))
+    head = ("seconds of a trial", *(f"{t['model']}, {t['epochs']} epochs" for t in told))
+    return ["## Where a trial's seconds go", "", *_table(head, rows), ""]
+
+
+def _races(results: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for told in results.get("races", []):
+        fidelity = told["fidelity"]
+        lines += [
+            f"## Time to score: {told['model']}",
+            "",
+            *_paragraph(
+                f"Seconds of virtual time until an epoch's score reaches {told['target']:.4f}, which one",
+                f"in ten random configurations reaches; {told['seeds']} seeds, a race ends after the time of",
+                f"{told['limit_trials']} trials. Curves come from a forest over {told['n_configurations']}",
+                f"recorded trainings of {told['epochs']} epochs (rank correlation with held-out trainings",
+                f"{fidelity['spearman']:.2f}, R2 {fidelity['r2']:.2f}).",
+                "No method is given the model's default configuration.",
+            ),
+            "",
+            *_table(_RACE_HEAD, [_race_row(row) for row in told["rows"]]),
+            "",
+        ]
+        if "rows_at_own_speed" in told:
+            factors = ", ".join(f"{name} {factor:.2f}" for name, factor in told["slowness"].items())
+            lines += [
+                *_paragraph(
+                    "The same with each peer's epochs as long as its own training takes on this machine,",
+                    f"from the throughput above (factors: {factors}):",
+                ),
+                "",
+                *_table(_RACE_HEAD, [_race_row(row) for row in told["rows_at_own_speed"]]),
+                "",
+            ]
+    if lines:
+        lines += ["![Time to score](performance-races.svg)", ""]
+    return lines
+
+
+_RACE_HEAD: Final = ("method", "median (s)", "quartiles (s)", "reached", "trials", "epochs", "over ours")
+
+
+def _race_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    def seconds(value: float | None) -> str:
+        return "never" if value is None else f"{value:.0f}"
+
+    ratio = "-" if row["ratio"] is None else f"{'at least ' if row['at_least'] else ''}{row['ratio']:.1f}"
+    return (
+        row["name"],
+        seconds(row["median_s"]),
+        " to ".join(map(seconds, row["quartiles_s"])),
+        f"{row['reached']} of {row['n']}",
+        f"{row['n_trials']:.0f}",
+        f"{row['n_epochs']:.0f}",
+        ratio,
+    )
+
+
+def _alternatives(results: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for told in results.get("alternatives", []):
+        lines += [
+            f"## What was tried: {told['model']}",
+            "",
+            *_paragraph(
+                "Every sampler with every pruner in our own loop, on the same problem, by median; `ours` is the",
+                "sweep file as it stands. Patience is that of the sweep file throughout.",
+            ),
+            "",
+            *_table(_RACE_HEAD, [_race_row(row) for row in told["rows"]]),
+            "",
+        ]
+    return lines
+
+
+def _free_epochs(results: Mapping[str, Any]) -> list[str]:
+    told = results.get("free_epochs")
+    if told is None:
+        return []
+    equal = "bit for bit that of" if told["equal"] else "NOT that of"
+    return [
+        "## Epochs for free",
+        "",
+        *_paragraph(
+            f"One configuration asked for {', '.join(map(str, told['grid']))} epochs, and the last of these",
+            f"once more: {told['asked']} epochs asked for, {told['trained']} trained,",
+            f"{told['saved']} saved by reuse.",
+            f"The curve of the longest is {equal} an uninterrupted run.",
+        ),
+        "",
+    ]
+
+
+def _scaling(results: Mapping[str, Any]) -> list[str]:
+    told = results.get("parent")
+    if not told:
+        return []
+    rows = [
+        (
+            f"{row['n_workers']:.0f}",
+            f"{row['ms_an_event']:.1f}",
+            f"{row['ms_in_storage']:.1f}",
+            f"{row['saturates_at']:.0f}",
+        )
+        for row in told
+    ]
+    head = ("simulated workers", "parent's ms an event", "of it in SQLite", "workers that keep it busy")
+    return [
+        "## Scaling",
+        "",
+        *_paragraph(
+            "The real search loop on an SQLite storage with scripted workers, a random sampler and no",
+            "pruner; the last column is for dense epochs of 2.5 s, each of which is an event.",
+        ),
+        "",
+        *_table(head, rows),
+        "",
+    ]
+
+
+def _scripts(results: Mapping[str, Any]) -> list[str]:
+    scripts: Mapping[str, str] = results.get("scripts", {})
+    lines: list[str] = []
+    for name, printed in scripts.items():
+        lines += [f"## {name}", "", *(f"    {line}" for line in printed.strip().splitlines()), ""]
+    return lines
+
+
+def _skipped(results: Mapping[str, Any]) -> list[str]:
+    skipped: Mapping[str, str] = results.get("skipped", {})
+    if not skipped:
+        return []
+    return ["## Not measured", "", *(f"- {name}: {reason}" for name, reason in skipped.items()), ""]
+
+
+def write(results: Mapping[str, Any], folder: Path) -> Path:
+    """Write the page and its plots into a folder, and return the page's path."""
+    path = folder / "performance.md"
+    path.write_text(render(results), encoding="utf-8")
+    # It takes a second to load, and the page alone is rendered without it.
+    from benchmarks.plots import draw
+
+    draw(results, folder)
+    return path

@@ -1,0 +1,174 @@
+"""A search problem made from a recorded table: any configuration has a curve, and its epochs have seconds.
+
+Why a model of the table and not the table itself: methods that propose points of a continuous space would
+have to be bent to its rows, each in its own way, and the nearest row in fourteen dimensions is decided by the
+parameters that don't matter. So curves come from a forest over the table, as in the surrogate benchmarks of
+the field (NAS-Bench-301, YAHPO Gym), whose splits find the parameters that matter. What it can't explain,
+seed noise included, is put back: a configuration keeps the out-of-bag residual curve of one of its
+neighbours, drawn by the race's seed. So the landscape is as rugged as the real one, and the same for all.
+
+References:
+    Zela et al. (2022), "Surrogate NAS Benchmarks"; Pfisterer et al. (2022), "YAHPO Gym".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.ensemble import RandomForestRegressor
+
+from benchmarks.curves import Table, read_table
+from benchmarks.record import CURVES
+from benchmarks.workload import fixed_config
+from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.records import METRICS, FloatArray, LearningCurve, Scalar, TrialJob
+from fmnist_sweep.score import ScoreRule
+from fmnist_sweep.space import FloatParameter, IntParameter, SearchSpace
+
+TARGET_QUANTILE: Final = 0.9
+_N_FOR_TARGET: Final = 1000
+_N_NEIGHBOURS: Final = 10
+_N_TREES: Final = 200
+_LOWEST_CROSS_ENTROPY: Final = 1e-4
+
+
+class Problem:
+    """Curves, seconds and the score to reach.
+
+    Args:
+        table: What was recorded.
+        n_trees: Of the forest.
+
+    Attributes:
+        name: The model's.
+        space: What is searched, epochs left out: a trial runs up to all of them.
+        defaults: The model's default configuration, where it lies in the space.
+        rule: How a curve is scored.
+        start_s: Seconds of a trial before its first epoch, the table's median.
+    """
+
+    def __init__(self, table: Table, *, n_trees: int = _N_TREES) -> None:
+        self.table = table
+        self.name = str(table.header["model"])
+        self.space: SearchSpace = self.config().sampled_space
+        self.defaults = self.config().model_space.defaults
+        self.rule: ScoreRule = self.config().score_rule
+        self.start_s = float(np.median([row.start_s for row in table.rows]))
+        self._features = np.array([self._encode(row.point) for row in table.rows])
+        curves = np.array([_flat(row.curve) for row in table.rows])
+        self._forest = RandomForestRegressor(n_trees, oob_score=True, min_samples_leaf=2, random_state=0)
+        self._forest.fit(self._features, curves)
+        self._residuals = curves - self._forest.oob_prediction_
+        self._cached: dict[tuple[str, int], LearningCurve] = {}
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs of a whole trial."""
+        return self.table.epochs
+
+    @property
+    def digest(self) -> str:
+        """What makes two races comparable."""
+        return self.table.digest
+
+    def config(self, **sections: dict[str, Any]) -> SweepConfig:
+        """Return the sweep of this problem, some settings replaced."""
+        given = {"space": {"epochs": {"low": 1, "high": self.epochs, "type": "int"}}, **sections}
+        return fixed_config(self.name, **given)
+
+    def curve(self, point: dict[str, Scalar], seed: int) -> LearningCurve:
+        """Return the whole curve of a configuration; equal arguments give equal curves."""
+        key = json.dumps(point, sort_keys=True), seed
+        if key not in self._cached:
+            self._cached[key] = self._curves([point], seed)[0]
+        return self._cached[key]
+
+    def of_job(self, seed: int) -> Any:
+        """Return the function that gives an engine the curve of a job."""
+        return lambda job: self.curve(_point(job), seed)
+
+    def best_scores(self, points: Sequence[dict[str, Scalar]], seed: int) -> FloatArray:
+        """Return the score of each configuration: its best epoch."""
+        return np.array([float(self.rule.scores(curve).max()) for curve in self._curves(points, seed)])
+
+    @cached_property
+    def target(self) -> float:
+        """The score that one in ten random configurations reaches."""
+        rng = np.random.default_rng(12_345)
+        scores = self.best_scores([self.space.sample(rng) for _ in range(_N_FOR_TARGET)], 12_345)
+        return float(np.quantile(scores, TARGET_QUANTILE))
+
+    @cached_property
+    def trial_seconds(self) -> float:
+        """Mean seconds of a whole trial, its start included."""
+        return self.start_s + float(np.mean([row.curve.values("seconds").sum() for row in self.table.rows]))
+
+    def fidelity(self) -> dict[str, float]:
+        """Return how well the forest ranks configurations that it was not shown: Spearman's rho, and R2."""
+        true = np.array([float(self.rule.scores(row.curve).max()) for row in self.table.rows])
+        seen = [self._to_curve(flat) for flat in self._forest.oob_prediction_]
+        told = np.array([float(self.rule.scores(curve).max()) for curve in seen])
+        unexplained = float(((true - told) ** 2).sum() / ((true - true.mean()) ** 2).sum())
+        return {"spearman": float(spearmanr(true, told).statistic), "r2": 1 - unexplained}
+
+    def _curves(self, points: Sequence[dict[str, Scalar]], seed: int) -> list[LearningCurve]:
+        features = np.array([self._encode(point) for point in points])
+        flat = self._forest.predict(features)
+        for i, (point, place) in enumerate(zip(points, features, strict=True)):
+            near = np.argsort(((self._features - place) ** 2).sum(axis=1))[:_N_NEIGHBOURS]
+            digest = hashlib.sha256(f"{seed} {json.dumps(point, sort_keys=True)}".encode()).digest()
+            flat[i] += self._residuals[near[int.from_bytes(digest[:8], "little") % len(near)]]
+        return [self._to_curve(row) for row in flat]
+
+    def _to_curve(self, flat: FloatArray) -> LearningCurve:
+        rows = flat.reshape(len(METRICS) + 1, self.epochs)
+        stored = {}
+        for name, values in zip(METRICS, rows, strict=False):
+            low, high = (0.0, 1.0) if name.endswith("accuracy") else (_LOWEST_CROSS_ENTROPY, np.inf)
+            stored[name] = np.clip(values, low, high).round(6).tolist()
+        return LearningCurve.from_attribute({**stored, "seconds": np.exp(rows[-1]).round(3).tolist()})
+
+    def _encode(self, point: dict[str, Scalar]) -> list[float]:
+        """Return a configuration as numbers: ranges as shares of their length, choices one by one.
+
+        A parameter that does not exist is -1, apart from all its values.
+        """
+        numbers: list[float] = []
+        for name in self.space.searched:
+            parameter, value = self.space[name], point.get(name)
+            if isinstance(parameter, FloatParameter | IntParameter):
+                numbers.append(-1.0 if value is None else _share(parameter, float(value)))
+            else:
+                numbers += [float(value == choice) for choice in parameter.ends()]
+        return numbers
+
+
+def _share(parameter: FloatParameter | IntParameter, value: float) -> float:
+    scale = np.log if parameter.log else float
+    low, high = scale(parameter.low), scale(parameter.high)
+    return float((scale(value) - low) / (high - low))
+
+
+def _flat(curve: LearningCurve) -> FloatArray:
+    seconds = np.log(np.maximum(curve.values("seconds"), 1e-3))
+    return np.concatenate([*(curve.values(name) for name in METRICS), seconds])
+
+
+def _point(job: TrialJob) -> dict[str, Scalar]:
+    return dict(job.hyperparameters)
+
+
+def load_problem(model: str, *, folder: Path = CURVES) -> Problem:
+    """Return the problem of a model's recorded table.
+
+    Raises:
+        FileNotFoundError: It was not recorded.
+    """
+    return Problem(read_table(folder / f"{model}.jsonl"))

@@ -1,0 +1,211 @@
+"""Every comparison in one go: ``make bench``, or ``python -m benchmarks.run [--quick] [--only AREA ...]``.
+
+Prints a table with each bar and whether it is met, and writes ``benchmarks/results.json`` and
+``docs/performance.md`` with its plots.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+import psutil
+
+from benchmarks import breakdown, free_epochs, interactive, performance, scaling, throughput
+from benchmarks.contestants import CONTESTANTS
+from benchmarks.record import CURVES
+from benchmarks.stats import Bar, table
+from benchmarks.workload import ROOT
+from fmnist_sweep.runner import n_cores
+
+RESULTS: Final = ROOT / "benchmarks" / "results.json"
+DOCS: Final = ROOT / "docs"
+MODELS: Final = ("dense", "cnn")
+_PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner", "optuna", "ray", "numpy")
+_SCRIPTS: Final = {
+    "Asking on a large study": ["benchmarks.large_study", "1000"],
+    "Memory over many trials": ["benchmarks.memory", "40"],
+    "What a checkpoint takes": ["benchmarks.checkpoint"],
+}
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def machine() -> dict[str, Any]:
+    """Return what the numbers were measured on."""
+    told = platform.processor() or platform.machine()
+    for line in (
+        Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else ()
+    ):
+        if line.startswith("model name"):
+            told = line.partition(":")[2].strip()
+            break
+    return {
+        "cpu": told,
+        "n_cores": n_cores(),
+        "memory_gb": psutil.virtual_memory().total / 2**30,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what was compared, as far as it is installed."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def run_throughput(results: dict[str, Any], *, quick: bool) -> list[Bar]:
+    """Compare trials an hour."""
+    found, measured = [], []
+    for model in MODELS:
+        told = throughput.compare(
+            model, throughput.QUICK if quick else throughput.FULL, list(CONTESTANTS), say=_say
+        )
+        found += throughput.bars(told)
+        measured.append({**told, "rows": throughput.summarise(told)})
+    results["throughput"] = measured
+    return found
+
+
+def run_breakdown(results: dict[str, Any], *, quick: bool) -> list[Bar]:
+    """Part a trial's seconds."""
+    size = throughput.QUICK.train_size if quick else None
+    results["breakdown"] = [breakdown.measure(model, train_size=size) for model in MODELS]
+    return []
+
+
+def run_races(results: dict[str, Any], *, quick: bool) -> list[Bar]:
+    """Race to a score, on the tables that are recorded."""
+    # It brings scikit-learn along, which the others don't need.
+    from benchmarks import score_race
+    from benchmarks.problems import load_problem
+
+    found: list[Bar] = []
+    results["races"] = []
+    rows = {told["model"]: told["rows"] for told in results.get("throughput", [])}
+    for model in MODELS:
+        if not (CURVES / f"{model}.jsonl").exists():
+            results["skipped"][f"time to score, {model}"] = (
+                f"no table is recorded: python -m benchmarks.record {model}"
+            )
+            continue
+        slowness = score_race.slowness_from(rows[model], n_cores()) if model in rows else {}
+        told = score_race.measure(
+            load_problem(model), range(10 if quick else 30), slowness=slowness, say=_say
+        )
+        results["races"].append(told)
+        found += score_race.bars(told)
+    return found
+
+
+def run_alternatives(results: dict[str, Any], *, quick: bool) -> list[Bar]:
+    """Race every sampler with every pruner: what the defaults are chosen by; left out of the quick form."""
+    from benchmarks import methods, score_race
+    from benchmarks.problems import load_problem
+
+    results["alternatives"] = []
+    for model in MODELS:
+        if quick or not (CURVES / f"{model}.jsonl").exists():
+            continue
+        entries = {score_race.OURS: methods.ours(score_race.OURS), **methods.alternatives()}
+        races = score_race.run_races(load_problem(model), entries, range(20), say=_say)
+        rows = [score_race.row(name, some, races[score_race.OURS]) for name, some in races.items()]
+        results["alternatives"].append({"model": model, "rows": sorted(rows, key=score_race.rank)})
+    return []
+
+
+def run_free_epochs(results: dict[str, Any], *, quick: bool) -> list[Bar]:  # noqa: ARG001 - it is quick as it is
+    """Count epochs."""
+    results["free_epochs"] = free_epochs.measure()
+    return free_epochs.bars(results["free_epochs"])
+
+
+def run_scaling(results: dict[str, Any], *, quick: bool) -> list[Bar]:
+    """Scale, really and simulated."""
+    results["parent"] = scaling.measure_parent(trials_a_worker=1 if quick else 2)
+    results["workers"] = scaling.measure_workers(scaling.QUICK if quick else scaling.FULL, say=_say)
+    return scaling.bars(results["workers"], results["parent"])
+
+
+def run_interactive(results: dict[str, Any], *, quick: bool) -> list[Bar]:
+    """Wait for the commands."""
+    results["interactive"] = interactive.measure(repeat=3 if quick else 7, say=_say)
+    return interactive.bars(results["interactive"])
+
+
+def run_scripts(results: dict[str, Any], *, quick: bool) -> list[Bar]:
+    """Run the smaller measurements that print a table of their own."""
+    results["scripts"] = {}
+    for name, (script, *arguments) in _SCRIPTS.items():
+        fewer = [str(int(number) // 4) for number in arguments]
+        command = [sys.executable, "-m", script, *(fewer if quick else arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        results["scripts"][name] = done.stdout
+    return []
+
+
+AREAS: Final[dict[str, Callable[..., list[Bar]]]] = {
+    "interactive": run_interactive,
+    "free_epochs": run_free_epochs,
+    "scaling": run_scaling,
+    "throughput": run_throughput,
+    "breakdown": run_breakdown,
+    "races": run_races,
+    "alternatives": run_alternatives,
+    "scripts": run_scripts,
+}
+
+
+def main() -> None:
+    """Run what was asked for, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="ten minutes: fewer images, blocks and seeds")
+    parser.add_argument("--only", nargs="+", choices=list(AREAS), default=list(AREAS))
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the page and its plots")
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    results: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "quick": options.quick,
+        "machine": machine(),
+        "versions": versions(),
+        "skipped": {},
+        "seconds": {},
+    }
+    found: list[Bar] = []
+    for area, run in AREAS.items():
+        if area in options.only:
+            _say(f"--- {area}")
+            began = time.monotonic()
+            found += run(results, quick=options.quick)
+            results["seconds"][area] = round(time.monotonic() - began, 1)
+            results["bars"] = [bar.to_dict() for bar in found]
+            # After each area: hours of measuring are not lost to the last one's failure.
+            options.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    _say("\n" + table(found))
+    for name, reason in results["skipped"].items():
+        _say(f"not measured: {name}: {reason}")
+    _say(f"\n{options.output} and {performance.write(results, options.docs)} are written.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import optuna
+import pytest
+from made_studies import add_trial, empty_study, fill_study, params_of, scripted_curve
+
+from fmnist_sweep.overview import read_overview
+from fmnist_sweep.reports.frames import studies_frame
+from fmnist_sweep.study import load_study, open_storage, study_names
+from fmnist_sweep.tables import records
+
+
+def by_optuna(url: str) -> list[dict[str, object]]:
+    storage = open_storage(url, create=False)
+    return records(studies_frame([load_study(storage, name) for name in study_names(storage)]))
+
+
+def test_the_overview_is_what_optuna_reads(storage_url: str) -> None:
+    """Counts, best trials, baselines, sums and times agree with the frame, for studies of every kind."""
+    open_storage(storage_url, create=True)
+    fill_study(empty_study(storage_url))
+    empty_study(storage_url, "empty")
+    strict = empty_study(storage_url, "strict", penalty=3.0)
+    add_trial(strict, params_of(0), None, state=optuna.trial.TrialState.FAIL)
+    # Equal scores: the smaller gap wins, then fewer weights, then the earlier trial.
+    for i, n_parameters in enumerate((500, 300, 300)):
+        add_trial(strict, params_of(i), scripted_curve(0.88, 0.02), n_parameters=n_parameters)
+    optuna.create_study(storage=storage_url, study_name="of another tool")
+    found = read_overview(storage_url)
+    assert found is not None
+    assert [row["name"] for row in found] == ["dense", "empty", "strict", "of another tool"]
+    assert found[2]["best_trial"] == 2
+    for got, want in zip(found, by_optuna(storage_url), strict=True):
+        assert got == {**want, "seconds": pytest.approx(want["seconds"])}
+
+
+def test_the_overview_leaves_to_optuna_what_it_does_not_know(storage_url: str, tmp_path: Path) -> None:
+    """No file, no database, other tables, another version or another kind of storage are not read here."""
+    path = tmp_path / "studies.db"
+    assert read_overview(storage_url) is None
+    assert read_overview("postgresql+psycopg://host/studies") is None
+    path.write_text("no database", encoding="utf-8")
+    assert read_overview(storage_url) is None
+    path.unlink()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE mine (a)")
+    database.close()
+    assert read_overview(storage_url) is None
+    path.unlink()
+    empty_study(storage_url)
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE version_info SET schema_version = 13")
+    database.close()
+    assert read_overview(storage_url) is None
+
+
+def test_the_overview_knows_the_tables_of_the_installed_optuna(storage_url: str) -> None:
+    """A new Optuna that changes its tables is noticed here, before status quietly becomes slow."""
+    empty_study(storage_url)
+    assert read_overview(storage_url) is not None
