@@ -52,10 +52,16 @@ def _uses_storage(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def told(*, storage: str, **options: Any) -> None:
-        from fmnist_sweep.study import storage_in_use
-
-        with storage_in_use(storage):
+        try:
             command(storage=storage, **options)
+        except (SweepError, typer.Exit):
+            raise
+        except Exception:
+            # Loaded now: what tells a lost storage from a bug knows Optuna, and `status` answers without it.
+            from fmnist_sweep.study import storage_in_use
+
+            with storage_in_use(storage):
+                raise
 
     return told
 
