@@ -25,7 +25,7 @@ class Row:
     Attributes:
         index: Its number in the list of random configurations.
         point: The complete set of hyperparameters.
-        start_s: Seconds before the first epoch: process, data, build.
+        start_s: Seconds before the first epoch: data, build, tracing. As all times, the processor's.
         n_parameters: Number of weights.
         curve: All epochs; empty where the training failed.
     """

@@ -11,7 +11,9 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +35,7 @@ from fmnist_sweep.records import (
 from fmnist_sweep.runner import n_cores
 
 CURVES: Final = ROOT / "benchmarks" / "curves"
+CLOCK: Final = "benchmarks.processor_clock:ProcessorClock"
 _PACKAGES: Final = ("tensorflow", "keras", "numpy")
 
 
@@ -75,7 +78,7 @@ def record(model: str, path: Path, *, n: int, epochs: int, seed: int, train_size
         )
         for i in waiting
     ]
-    with LocalEngine(n_cores()) as engine:
+    with LocalEngine(n_cores(), trainer=CLOCK) as engine:
         _train(engine, jobs, path, folder)
     if folder.path.is_dir() and not any(folder.path.iterdir()):
         folder.path.rmdir()
@@ -93,7 +96,6 @@ def _train(engine: LocalEngine, jobs: list[TrialJob], path: Path, folder: Checkp
             training = live[event.trial]
             match event:
                 case Started():
-                    training.start_s = round(time.monotonic() - training.began, 2)
                     training.n_parameters = event.n_parameters
                 case EpochDone():
                     training.epochs.append(event.scores)
@@ -111,15 +113,17 @@ class _Training:
 
     def __init__(self, job: TrialJob) -> None:
         self.job = job
-        self.began = time.monotonic()
-        self.start_s = 0.0
         self.n_parameters = 0
         self.epochs: list[EpochScores] = []
 
     def row(self) -> Row:
-        """Return what goes into the table."""
-        point, curve = dict(self.job.hyperparameters), LearningCurve(tuple(self.epochs))
-        return Row(self.job.trial, point, self.start_s, self.n_parameters, curve)
+        """Return what goes into the table: what the first epoch took beyond the others was the start."""
+        point, epochs, start_s = dict(self.job.hyperparameters), self.epochs, 0.0
+        if len(epochs) > 1:
+            usual = statistics.median(scores.seconds for scores in epochs[1:])
+            start_s = round(max(0.0, epochs[0].seconds - usual), 2)
+            epochs = [replace(epochs[0], seconds=usual), *epochs[1:]]
+        return Row(self.job.trial, point, start_s, self.n_parameters, LearningCurve(tuple(epochs)))
 
     def words(self) -> str:
         """Return its outcome for whoever watches."""
