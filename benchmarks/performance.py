@@ -206,7 +206,7 @@ def _alternatives(results: Mapping[str, Any]) -> list[str]:
             f"## What was tried: {told['model']}",
             "",
             *_paragraph(
-                "Every sampler with every pruner in our own loop, on the same problem, by median; `ours` is the",
+                "Every sampler with every pruner in our own loop, on the same problem; `ours` is the",
                 "sweep file as it stands. Patience is that of the sweep file throughout.",
             ),
             "",

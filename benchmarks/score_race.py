@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -66,7 +67,8 @@ def entries(slowness: Mapping[str, float] | None = None) -> tuple[dict[str, Entr
         skipped["ray asha"] = "ray is not installed here: pip install 'fmnist-sweep[ray]'"
     else:
         found["ray asha"] = peer("ray asha", methods.Asha)
-    # Imported here: it brings TensorFlow along.
+    # Imported here: it brings TensorFlow along, which greets on every terminal.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from benchmarks import kerastuner
 
     found["kerastuner hyperband"] = peer("kerastuner hyperband", kerastuner.hyperband)

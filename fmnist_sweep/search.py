@@ -83,8 +83,10 @@ class _Live:
         }
         if self.peak_memory_mb is not None:
             attrs["peak_memory_mb"] = round(self.peak_memory_mb, 1)
+        # A trial that fails before it starts has gone on from nothing yet.
+        n_reused = min(self.n_reused, len(self.epochs))
         if self.n_reused:
-            attrs["n_reused_epochs"] = self.n_reused
+            attrs["n_reused_epochs"] = n_reused
         if self.epochs:
             attrs["curve"] = self.curve.to_attribute()
         return attrs

@@ -810,6 +810,21 @@ def test_a_useless_checkpoint_of_a_shorter_run_saves_nothing(
     assert seen[-1].n_reused_epochs == 0
 
 
+def test_a_longer_run_that_fails_at_once_has_saved_nothing(
+    last_config: MakeConfig, sweep: Sweep, data: Any, memory: optuna.storages.InMemoryStorage, tmp_path: Path
+) -> None:
+    """The count of trained epochs, which a budget limits, never falls."""
+    folder, trainer = CheckpointFolder(tmp_path), Checkpointing()
+    script_last(open_study(last_config(), data, memory), 4)
+    _, study = sweep(last_config(budget={"trials": 1}), trainer, checkpoints=folder)
+    script_last(study, 8)
+    seen: list[Progress] = []
+    broken = FakeTrainer(dict[int, LearningCurve]())
+    _, study = sweep(last_config(budget={"trials": 2}), broken, checkpoints=folder, observer=seen.append)
+    assert states(study) == ["COMPLETE", "FAIL"]
+    assert study.trials[1].user_attrs["n_reused_epochs"] == seen[-1].n_reused_epochs == 0
+
+
 def test_twins_of_a_failed_trial_are_trained(
     *,
     last_config: MakeConfig,
