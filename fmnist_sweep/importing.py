@@ -107,7 +107,7 @@ def import_trials(source: optuna.Study, study: optuna.Study, config: SweepConfig
 
 def _point(trial: FrozenTrial, config: SweepConfig) -> tuple[str, int]:
     epochs = int(trial.params.get("epochs", config.epochs[-1]))
-    return configuration_key(trial.user_attrs.get("hyperparameters", {})), epochs
+    return configuration_key(trial.user_attrs.get("hyperparameters", {}), config.file.training.seed), epochs
 
 
 def _require_usable(trial: FrozenTrial, source: optuna.Study, config: SweepConfig) -> None:
