@@ -53,6 +53,10 @@ def check_source(source: optuna.Study, config: SweepConfig, data: DataRef) -> No
         )
     if "config_digest" not in attrs:
         raise StudyMismatchError(f"study {name!r} was not made by fmnist-sweep: it can't be imported")
+    if "confirms" in attrs:
+        raise StudyMismatchError(
+            f"study {name!r} can't be imported: its trials are repeats on other splits and from other seeds"
+        )
     lines = differences(_of_every_curve(attrs["config"]), _of_every_curve(config.to_dict()))
     if attrs["data_digest"] != data.digest:
         lines.append(f"data: the study has content {attrs['data_digest'][:12]}, now {data.digest[:12]}")

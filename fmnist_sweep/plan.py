@@ -1,4 +1,4 @@
-"""What a study tries: which point next, from which seed and on which split. The search asks; it never draws."""
+"""What a study tries: which point next, from which seed and on which split."""
 
 from __future__ import annotations
 
@@ -34,19 +34,15 @@ class Drawn:
 
 
 class Plan(Protocol):
-    """What a study tries.
-
-    Attributes:
-        n_trials: Finished trials that the study is to hold in the end, earlier ones included.
-        size: Number of distinct points, after which nothing is left to try; infinite where the number of
-            trials alone decides.
-    """
+    """What a study tries: a sweep's own plan is to draw from its space."""
 
     @property
-    def n_trials(self) -> int: ...
+    def n_trials(self) -> int:
+        """Finished trials that the study is to hold in the end, earlier ones included."""
 
     @property
-    def size(self) -> float: ...
+    def size(self) -> float:
+        """Number of distinct points, after which nothing is left to try."""
 
     def sampler(self, trial: int) -> BaseSampler:
         """Return the sampler that draws the trial of a number."""

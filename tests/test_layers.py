@@ -51,7 +51,16 @@ KERAS = frozenset({"keras", "keras_tuner", "tensorflow"})
 MAY_IMPORT_KERAS = frozenset({"models", "training"})
 MAY_IMPORT_OPTUNA = frozenset(
     {"sampling", "study", "ownership", "importing", "history", "plan", "search"}
-    | {"reports.frames", "winners.confirmations", "confirming", "winners", "reports", "tables", "cli"}
+    | {
+        "reports.frames",
+        "winners.confirmations",
+        "confirming",
+        "winners",
+        "reports",
+        "tables",
+        "runner",
+        "cli",
+    }
 )
 
 

@@ -180,7 +180,8 @@ class Confirmation:
     @cached_property
     def finished(self) -> bool:
         """Whether every repeat of every candidate has come to its end; one that failed has, too."""
-        ended = {(r.candidate, r.repeat) for r in (*self.repeats, *self.failures)}
+        ended = {(r.candidate, r.repeat) for r in self.repeats}
+        ended |= {(f.candidate, f.repeat) for f in self.failures}
         return bool(self.candidates) and all(
             (c.label, r) in ended for c in self.candidates for r in range(self.n_repeats)
         )
@@ -270,7 +271,7 @@ def read_confirmation(study: optuna.Study) -> Confirmation | None:
     Returns:
         None where the study was never confirmed.
     """
-    linked = study if is_confirmation(study) else _linked(study)
+    linked = study if is_confirmation(study) else linked_study(study)
     if linked is None or "candidates" not in linked.user_attrs:
         return None
     attrs = linked.user_attrs
@@ -302,12 +303,13 @@ def read_confirmation(study: optuna.Study) -> Confirmation | None:
 
 
 def confirmed_winner(confirmation: Confirmation | None) -> Candidate | None:
-    """Return the candidate to take home, or None without a finished confirmation; see `Confirmation.winner`."""
+    """Return the candidate to take home, by `Confirmation.winner`; None without a finished confirmation."""
     winner = None if confirmation is None else confirmation.winner
     return None if winner is None else winner.candidate
 
 
-def _linked(study: optuna.Study) -> optuna.Study | None:
+def linked_study(study: optuna.Study) -> optuna.Study | None:
+    """Return the study that holds the repeats of another, or None where that was never confirmed."""
     try:
         linked = optuna.load_study(
             study_name=confirm_name(study.study_name),

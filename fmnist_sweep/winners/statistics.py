@@ -34,9 +34,9 @@ class Interval:
 
     @property
     def sign(self) -> int:
-        """1 where the whole interval lies above 0, -1 where it lies below, 0 where 0 is in it or it is unknown.
+        """1 where the interval lies above 0, -1 where it lies below, else 0, as where it is unknown.
 
-        Of a difference: whether one of the two is better, or they are tied.
+        Of a difference this tells whether one of the two is better, or they are tied.
         """
         return int(self.low > 0) - int(self.high < 0)
 

@@ -17,9 +17,10 @@ def verdicts(confirmation: Confirmation) -> list[str]:
         # The runner-up and the default answer the two questions that are asked of a winner.
         others = dict.fromkeys([best.rival, DEFAULT])
         sentences += [comparison(confirmation, best, s) for s in standings[1:] if s.label in others]
-    sentences += [s for s in map(_regression(confirmation.rule), standings) if s]
+    sentences += [_regression(confirmation.rule, s) for s in standings]
     failed = dict.fromkeys(failure.candidate for failure in confirmation.failures)
-    return sentences + [_failed(confirmation, label) for label in failed]
+    sentences += [_failed(confirmation, label) for label in failed]
+    return [s[0].upper() + s[1:] for s in sentences if s]
 
 
 def comparison(confirmation: Confirmation, a: Standing, b: Standing) -> str:
@@ -55,17 +56,14 @@ def _winner(confirmation: Confirmation, winner: Standing) -> str:
     )
 
 
-def _regression(rule: ScoreRule):  # noqa: ANN202
-    def sentence(standing: Standing) -> str:
-        lost, swept = standing.regression, standing.candidate.sweep_score
-        if lost is None or swept is None:
-            return ""
-        change = f"{swept:.4f} to {standing.score.mean:.4f}"
-        if lost > 0:
-            return f"{_name(standing)} regressed by {amount(rule, lost)} from its sweep score ({change})."
-        return f"{_name(standing)} kept its sweep score ({change})."
-
-    return sentence
+def _regression(rule: ScoreRule, standing: Standing) -> str:
+    lost, swept = standing.regression, standing.candidate.sweep_score
+    if lost is None or swept is None:
+        return ""
+    change = f"{swept:.4f} to {standing.score.mean:.4f}"
+    if lost > 0:
+        return f"{_name(standing)} regressed by {amount(rule, lost)} from its sweep score ({change})."
+    return f"{_name(standing)} kept its sweep score ({change})."
 
 
 def _unfinished(confirmation: Confirmation) -> str:
@@ -92,7 +90,7 @@ def amount(rule: ScoreRule, value: float, *, signed: bool = False) -> str:
 
 
 def between(rule: ScoreRule, interval: Interval, *, plain: bool = False) -> str:
-    """Return the ends of an interval: of a difference in its unit's numbers, of a score (``plain``) as it is."""
+    """Return the ends of an interval of differences, in their unit, or of scores (``plain``), as they are."""
     if plain or rule.metric != "accuracy":
         return f"{interval.low:.4f} to {interval.high:.4f}"
     return f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}"
