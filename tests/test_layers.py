@@ -41,7 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("reports",),
     ("winners",),
     ("display",),
-    ("tables", "runner"),
+    ("tables", "runner", "winner_tables"),
     ("cli",),
     ("__main__",),
 )
