@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("reports.frames",),
     ("winners.statistics",),
     ("winners.confirmations",),
+    ("winners.verdicts", "winners.comparing"),
     ("confirming",),
     ("reports",),
     ("winners",),
@@ -50,17 +51,9 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 KERAS = frozenset({"keras", "keras_tuner", "tensorflow"})
 MAY_IMPORT_KERAS = frozenset({"models", "training"})
 MAY_IMPORT_OPTUNA = frozenset(
-    {"sampling", "study", "ownership", "importing", "history", "plan", "search"}
-    | {
-        "reports.frames",
-        "winners.confirmations",
-        "confirming",
-        "winners",
-        "reports",
-        "tables",
-        "runner",
-        "cli",
-    }
+    {"sampling", "study", "ownership", "importing", "history", "plan", "search", "confirming", "runner"}
+    | {"reports.frames", "reports", "winners.confirmations", "winners.comparing", "winners"}
+    | {"tables", "cli"}
 )
 
 

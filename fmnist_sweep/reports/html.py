@@ -24,6 +24,16 @@ from optuna.trial import FrozenTrial, TrialState
 import fmnist_sweep
 from fmnist_sweep.errors import StorageError
 from fmnist_sweep.records import METRICS
+from fmnist_sweep.reports.confirmed import (
+    CONFIRMED_COLUMNS,
+    compared_figure,
+    compared_rows,
+    compared_sides,
+    confirmed_figure,
+    confirmed_rows,
+    sweeps,
+    winning_trial,
+)
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, learning_curves
 from fmnist_sweep.reports.frames import (
     allowed_epochs,
@@ -45,6 +55,9 @@ from fmnist_sweep.reports.style import (
     show_value,
 )
 from fmnist_sweep.reports.summary import scoring, summary
+from fmnist_sweep.winners.comparing import caveats
+from fmnist_sweep.winners.confirmations import read_confirmation
+from fmnist_sweep.winners.verdicts import verdicts
 
 N_BEST: Final = 5
 N_CURVES: Final = 12
@@ -91,9 +104,10 @@ def write_report(
 
 def render_report(studies: Iterable[optuna.Study], *, storage: str, when: datetime) -> str:
     """Return the page as text."""
-    studies = list(studies)
+    studies = sweeps(studies)
     figures: dict[str, go.Figure] = {}
     sections = [_section(study, f"study-{i}", figures) for i, study in enumerate(studies)]
+    winners = _winners(studies, figures)
     data = {
         "template": TEMPLATE,
         "figures": {name: _bare(figure) for name, figure in figures.items()},
@@ -109,6 +123,7 @@ def render_report(studies: Iterable[optuna.Study], *, storage: str, when: dateti
         sections=sections,
         n_trials=sum(s["n_trials"] for s in sections),
         comparison=_comparison(studies),
+        winners=winners,
         heights={name: figure.layout.height or 400 for name, figure in figures.items()},
         data=embedded_json(data),
         plotly=Markup(plotly.offline.get_plotlyjs()),  # noqa: S704 - the library's own script
@@ -196,6 +211,7 @@ def _section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> di
         "summary": summary(study),
         "facts": _facts(study),
         "best": _best_table(study),
+        "confirm": _confirm(study, key, figures),
         "curves": curves,
         "titles": {name: figure.layout.title.text for name, figure in drawn.items()},
         "slices": pieces,
@@ -274,11 +290,12 @@ def _best_table(study: optuna.Study) -> dict[str, Any] | None:
         "parameters",
     ]
     columns = [*map(_Column, [*titles, "time"]), _Column("configuration", left=True, wrap=True)]
+    winner = winning_trial(read_confirmation(study))
     rows = []
     for trial in trials:
         attrs = trial.user_attrs
         texts = [
-            str(trial.number),
+            f"{trial.number}, confirmed winner" if trial.number == winner else str(trial.number),
             show_score(trial.value),
             unit.show(attrs.get(f"val_{unit.metric}")),
             unit.show(attrs.get(f"train_{unit.metric}")),
@@ -290,6 +307,34 @@ def _best_table(study: optuna.Study) -> dict[str, Any] | None:
         ]
         rows.append(list(zip(map(_Cell, texts), columns, strict=True)))
     return {"columns": columns, "rows": rows}
+
+
+def _confirm(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> dict[str, Any] | None:
+    confirmation = read_confirmation(study)
+    if confirmation is None:
+        return None
+    figure = confirmed_figure(confirmation)
+    figures[f"{key}-confirm"] = figure
+    columns = [_Column(title, left=i == 0) for i, title in enumerate(CONFIRMED_COLUMNS)]
+    return {
+        "title": figure.layout.title.text,
+        "verdicts": verdicts(confirmation),
+        "columns": columns,
+        "rows": [list(zip(map(_Cell, row), columns, strict=True)) for row in confirmed_rows(confirmation)],
+    }
+
+
+def _winners(studies: Sequence[optuna.Study], figures: dict[str, go.Figure]) -> dict[str, Any] | None:
+    sides = compared_sides(studies)
+    if not sides:
+        return None
+    figures["winners"] = compared_figure(sides)
+    columns = [_Column("", left=True), *(_Column(s.study) for s in sides)]
+    return {
+        "caveats": caveats(sides),
+        "columns": columns,
+        "rows": [list(zip(map(_Cell, row), columns, strict=True)) for row in compared_rows(sides)],
+    }
 
 
 def _failures(study: optuna.Study) -> dict[str, Any] | None:

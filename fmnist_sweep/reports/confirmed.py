@@ -1,0 +1,228 @@
+"""Confirmations and comparisons for the report and the dashboard: rows of tables, words, interval plots."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import optuna
+import plotly.graph_objects as go
+
+from fmnist_sweep.reports.frames import best_trials
+from fmnist_sweep.reports.style import (
+    ABSENT,
+    BLUE,
+    GREEN,
+    GREY,
+    TEMPLATE,
+    UNITS,
+    Unit,
+    placeholder,
+    rounded,
+    show_score,
+    show_value,
+)
+from fmnist_sweep.winners.comparing import Side, differing, side
+from fmnist_sweep.winners.confirmations import DEFAULT, Candidate, Confirmation, Standing, is_confirmation
+from fmnist_sweep.winners.statistics import Interval
+
+_ROW_HEIGHT: Final = 62
+
+CONFIRMED_WORDS: Final = "**Confirmation"
+"""What the line that a confirmation adds to a trial's note begins with."""
+
+CONFIRMED_COLUMNS: Final = (
+    "configuration", "score", "validation accuracy", "validation cross-entropy", "gap", "to the best other",
+    "to the default", "sweep score", "parameters", "seconds",
+)  # fmt: skip
+
+
+def sweeps(studies: Iterable[optuna.Study]) -> list[optuna.Study]:
+    """Return the studies without the confirmations of those among them, which are shown with their sweeps."""
+    studies = list(studies)
+    names = {study.study_name for study in studies}
+    return [s for s in studies if not is_confirmation(s) or s.user_attrs["confirms"] not in names]
+
+
+def confirmed_rows(confirmation: Confirmation) -> list[list[str]]:
+    """Return a row of texts for each candidate, best first, under `CONFIRMED_COLUMNS`."""
+    unit, accuracy, nats = UNITS[confirmation.rule.metric], UNITS["accuracy"], UNITS["cross_entropy"]
+    winner = confirmation.winner
+    rows = []
+    for standing in confirmation.standings:
+        told, size = standing.intervals, standing.n_parameters
+        won = winner is not None and winner.label == standing.label
+        rows.append(
+            [
+                f"{name_of(standing.candidate)}{', confirmed winner' if won else ''}",
+                with_ends(told["score"], score=True),
+                with_ends(told["val_accuracy"], accuracy),
+                with_ends(told["val_cross_entropy"], nats),
+                with_ends(told["gap"], unit, gap=True),
+                _difference(standing.to_rival, unit),
+                _difference(standing.to_default, unit),
+                show_score(standing.candidate.sweep_score),
+                ABSENT if size is None else f"{size:,}",
+                f"{standing.seconds:.0f}",
+            ]
+        )
+    return rows
+
+
+def name_of(candidate: Candidate) -> str:
+    """Return a candidate's name: its label, and the trial that the default configuration was."""
+    found = candidate.label == DEFAULT and candidate.trial is not None
+    return f"{DEFAULT} (trial {candidate.trial})" if found else candidate.label
+
+
+def winning_trial(confirmation: Confirmation | None) -> int | None:
+    """Return the number of the sweep's trial that is the confirmed winner, if there is one."""
+    winner = None if confirmation is None else confirmation.winner
+    return None if winner is None else winner.candidate.trial
+
+
+def trial_words(standing: Standing, confirmation: Confirmation) -> str:
+    """Return what a confirmation says of a trial, as the first line of its note, in Markdown."""
+    winner = confirmation.winner
+    won = winner is not None and winner.label == standing.label
+    # Until it is finished there is no winner.
+    head = ": the winner" if won else ", not the winner" if winner is not None else ", not finished"
+    score = with_ends(standing.score, score=True)
+    repeats = f"over {standing.score.n} repeats on fresh seeds and splits"
+    return f"{CONFIRMED_WORDS}{head}**: mean score {score} {repeats}."
+
+
+def with_ends(interval: Interval, unit: Unit | None = None, *, gap: bool = False, score: bool = False) -> str:
+    """Return a mean with the ends of its interval, such as ``"89.12 % (88.90 to 89.34)"``.
+
+    Args:
+        interval: What is shown; one without ends is shown as its mean.
+        unit: Of an accuracy, a cross-entropy, a gap or a difference.
+        gap: Whether it is a gap or a difference.
+        score: Whether it is a score, shown as it is stored.
+    """
+    if score or unit is None:
+        shown, low, high = (show_score(x) for x in (interval.mean, interval.low, interval.high))
+    else:
+        shown = unit.show(interval.mean, gap=gap, signed=gap)
+        low, high = (
+            unit.show(x, gap=gap, signed=gap).rpartition(" ")[0] for x in (interval.low, interval.high)
+        )
+    return shown if interval.n < 2 else f"{shown} ({low} to {high})"
+
+
+def _difference(interval: Interval | None, unit: Unit) -> str:
+    return ABSENT if interval is None else with_ends(interval, unit, gap=True)
+
+
+def confirmed_figure(confirmation: Confirmation) -> go.Figure:
+    """Return each candidate's mean score with its interval, every repeat as a dot, the best on top."""
+    title = "Scores of the repeats, with 95 % intervals of their means"
+    standings = confirmation.standings
+    if not standings:
+        return placeholder("No repeat is complete yet.", title=title)
+    winner = confirmation.winner
+    colors = [GREEN if winner is not None and winner.label == s.label else BLUE for s in standings]
+    figure = _intervals(
+        [name_of(s.candidate) for s in standings], [s.score for s in standings], colors, title
+    )
+    rows = [(i, r) for i, s in enumerate(standings) for r in confirmation.of(s.label)]
+    figure.add_trace(
+        go.Scatter(
+            x=rounded([r.score for _, r in rows]),
+            y=[i + 0.24 for i, _ in rows],
+            mode="markers",
+            name="a repeat",
+            marker={"size": 8, "color": GREY, "opacity": 0.75, "line": {"width": 1, "color": "white"}},
+            text=[
+                f"repeat {r.repeat + 1}, trial {r.trial}: seed {r.seed}, split {r.split_seed}"
+                for _, r in rows
+            ],
+            hovertemplate="%{x:.4f}<br>%{text}<extra></extra>",
+        )
+    )
+    swept = [
+        (i, s.candidate.sweep_score) for i, s in enumerate(standings) if s.candidate.sweep_score is not None
+    ]
+    figure.add_trace(
+        go.Scatter(
+            x=rounded([score for _, score in swept]),
+            y=[i for i, _ in swept],
+            mode="markers",
+            name="the sweep's score",
+            marker={"symbol": "diamond-open", "size": 11, "color": "#D55E00", "line": {"width": 2}},
+            hovertemplate="%{x:.4f}<extra>the sweep's score</extra>",
+        )
+    )
+    return figure
+
+
+def compared_sides(studies: Sequence[optuna.Study]) -> list[Side]:
+    """Return the winners of the studies that have one, if there are at least two to compare."""
+    known = [s for s in studies if "config_digest" in s.user_attrs and not is_confirmation(s)]
+    sides = [side(s) for s in known if best_trials(s, 1)]
+    return sides if len(sides) > 1 else []
+
+
+def compared_figure(sides: Sequence[Side]) -> go.Figure:
+    """Return each winner's score with its interval; of an unconfirmed one the mere score, hollow."""
+    names = [s.study if s.confirmed else f"{s.study}, unconfirmed" for s in sides]
+    colors = [GREEN if s.confirmed else GREY for s in sides]
+    return _intervals(names, [s.score for s in sides], colors, "Scores of the winners, with 95 % intervals")
+
+
+def compared_rows(sides: Sequence[Side]) -> list[list[str]]:
+    """Return a row of texts for each quantity and each setting that differs, a column for each study."""
+    accuracy = UNITS["accuracy"]
+    rows = [
+        ["winner", *(f"{s.label}, {'confirmed' if s.confirmed else 'unconfirmed'}" for s in sides)],
+        ["score", *(with_ends(s.score, score=True) for s in sides)],
+        ["validation accuracy", *(with_ends(s.val_accuracy, accuracy) for s in sides)],
+        ["gap", *(with_ends(s.gap, UNITS[s.rule.metric], gap=True) for s in sides)],
+        ["parameters", *(ABSENT if s.n_parameters is None else f"{s.n_parameters:,}" for s in sides)],
+        ["seconds of a training", *(f"{s.seconds:.0f}" for s in sides)],
+    ]
+    return rows + [[name, *map(show_value, values)] for name, values in differing(sides).items()]
+
+
+def _intervals(
+    names: Sequence[str], intervals: Sequence[Interval], colors: list[str], title: str
+) -> go.Figure:
+    finite = [i.n > 1 for i in intervals]
+    halves = [(i.high - i.low) / 2 if known else 0.0 for i, known in zip(intervals, finite, strict=True)]
+    bars: dict[str, Any] = {"type": "data", "array": rounded(halves), "thickness": 2.5, "width": 8}
+    figure = go.Figure(
+        layout={
+            "template": TEMPLATE,
+            "title": {"text": title},
+            "height": 130 + _ROW_HEIGHT * len(names),
+            "xaxis": {"title": {"text": "score"}},
+            "yaxis": {
+                # Names of studies are the user's: plotly would read them as markup.
+                "ticktext": [html.escape(name) for name in names],
+                "tickvals": list(range(len(names))),
+                "range": [len(names) - 0.4, -0.6],
+            },
+        }
+    )
+    # One trace for each colour: an error bar takes its trace's.
+    for color in dict.fromkeys(colors):
+        own = [k for k, c in enumerate(colors) if c == color]
+        figure.add_trace(
+            go.Scatter(
+                x=rounded([intervals[k].mean for k in own]),
+                y=own,
+                mode="markers",
+                name={GREEN: "confirmed winner", GREY: "unconfirmed"}.get(color, "mean of the repeats"),
+                marker={
+                    "size": 13,
+                    "color": color,
+                    "symbol": ["circle" if finite[k] else "circle-open" for k in own],
+                },
+                error_x={**bars, "array": [bars["array"][k] for k in own], "color": color},
+                text=[with_ends(intervals[k], score=True) for k in own],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    return figure
