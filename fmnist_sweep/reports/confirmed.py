@@ -17,6 +17,7 @@ from fmnist_sweep.reports.style import (
     GREY,
     TEMPLATE,
     UNITS,
+    VERMILION,
     Unit,
     placeholder,
     rounded,
@@ -32,11 +33,6 @@ _ROW_HEIGHT: Final = 62
 CONFIRMED_WORDS: Final = "**Confirmation"
 """What the line that a confirmation adds to a trial's note begins with."""
 
-CONFIRMED_COLUMNS: Final = (
-    "configuration", "score", "validation accuracy", "validation cross-entropy", "gap", "to the best other",
-    "to the default", "sweep score", "parameters", "seconds",
-)  # fmt: skip
-
 
 def sweeps(studies: Iterable[optuna.Study]) -> list[optuna.Study]:
     """Return the studies without the confirmations of those among them, which are shown with their sweeps."""
@@ -45,26 +41,43 @@ def sweeps(studies: Iterable[optuna.Study]) -> list[optuna.Study]:
     return [s for s in studies if not is_confirmation(s) or s.user_attrs["confirms"] not in names]
 
 
+def confirmed_columns(confirmation: Confirmation) -> list[str]:
+    """Return the titles of the columns of `confirmed_rows`."""
+    gap = UNITS[confirmation.rule.metric].gap
+    return [
+        "configuration",
+        "score",
+        "validation accuracy (%)",
+        "cross-entropy (nats)",
+        f"gap ({gap})",
+        f"to the best other ({gap})",
+        f"to the default ({gap})",
+        "sweep score",
+        "parameters",
+        "time",
+    ]
+
+
 def confirmed_rows(confirmation: Confirmation) -> list[list[str]]:
-    """Return a row of texts for each candidate, best first, under `CONFIRMED_COLUMNS`."""
+    """Return a row of texts for each candidate, best first."""
     unit, accuracy, nats = UNITS[confirmation.rule.metric], UNITS["accuracy"], UNITS["cross_entropy"]
     winner = confirmation.winner
     rows = []
     for standing in confirmation.standings:
         told, size = standing.intervals, standing.n_parameters
         won = winner is not None and winner.label == standing.label
+        differences = (standing.to_rival, standing.to_default)
         rows.append(
             [
                 f"{name_of(standing.candidate)}{', confirmed winner' if won else ''}",
-                with_ends(told["score"], score=True),
-                with_ends(told["val_accuracy"], accuracy),
-                with_ends(told["val_cross_entropy"], nats),
-                with_ends(told["gap"], unit, gap=True),
-                _difference(standing.to_rival, unit),
-                _difference(standing.to_default, unit),
+                with_spread(told["score"]),
+                with_spread(told["val_accuracy"], accuracy),
+                with_spread(told["val_cross_entropy"], nats),
+                with_spread(told["gap"], unit, signed=True),
+                *(ABSENT if d is None else with_spread(d, unit, signed=True) for d in differences),
                 show_score(standing.candidate.sweep_score),
                 ABSENT if size is None else f"{size:,}",
-                f"{standing.seconds:.0f}",
+                f"{standing.seconds:.0f} s",
             ]
         )
     return rows
@@ -88,32 +101,27 @@ def trial_words(standing: Standing, confirmation: Confirmation) -> str:
     won = winner is not None and winner.label == standing.label
     # Until it is finished there is no winner.
     head = ": the winner" if won else ", not the winner" if winner is not None else ", not finished"
-    score = with_ends(standing.score, score=True)
-    repeats = f"over {standing.score.n} repeats on fresh seeds and splits"
+    score = with_spread(standing.score)
+    repeats = f"(95 %) over {standing.score.n} repeats on fresh seeds and splits"
     return f"{CONFIRMED_WORDS}{head}**: mean score {score} {repeats}."
 
 
-def with_ends(interval: Interval, unit: Unit | None = None, *, gap: bool = False, score: bool = False) -> str:
-    """Return a mean with the ends of its interval, such as ``"89.12 % (88.90 to 89.34)"``.
+def with_spread(interval: Interval, unit: Unit | None = None, *, signed: bool = False) -> str:
+    """Return a mean with the half width of its interval, such as ``"89.12 ±0.22"``, the unit left out.
 
     Args:
         interval: What is shown; one without ends is shown as its mean.
-        unit: Of an accuracy, a cross-entropy, a gap or a difference.
-        gap: Whether it is a gap or a difference.
-        score: Whether it is a score, shown as it is stored.
+        unit: Of an accuracy, a cross-entropy, a gap or a difference; None shows a score as it is stored.
+        signed: Whether a positive number has its sign too.
     """
-    if score or unit is None:
-        shown, low, high = (show_score(x) for x in (interval.mean, interval.low, interval.high))
+    half = (interval.high - interval.low) / 2
+    if unit is None:
+        shown, spread = show_score(interval.mean), show_score(half)
     else:
-        shown = unit.show(interval.mean, gap=gap, signed=gap)
-        low, high = (
-            unit.show(x, gap=gap, signed=gap).rpartition(" ")[0] for x in (interval.low, interval.high)
+        shown, spread = (
+            unit.show(x, signed=s).partition(" ")[0] for x, s in ((interval.mean, signed), (half, False))
         )
-    return shown if interval.n < 2 else f"{shown} ({low} to {high})"
-
-
-def _difference(interval: Interval | None, unit: Unit) -> str:
-    return ABSENT if interval is None else with_ends(interval, unit, gap=True)
+    return shown if interval.n < 2 else f"{shown} \N{PLUS-MINUS SIGN}{spread}"
 
 
 def confirmed_figure(confirmation: Confirmation) -> go.Figure:
@@ -151,7 +159,7 @@ def confirmed_figure(confirmation: Confirmation) -> go.Figure:
             y=[i for i, _ in swept],
             mode="markers",
             name="the sweep's score",
-            marker={"symbol": "diamond-open", "size": 11, "color": "#D55E00", "line": {"width": 2}},
+            marker={"symbol": "diamond-open", "size": 11, "color": VERMILION, "line": {"width": 2}},
             hovertemplate="%{x:.4f}<extra>the sweep's score</extra>",
         )
     )
@@ -175,13 +183,14 @@ def compared_figure(sides: Sequence[Side]) -> go.Figure:
 def compared_rows(sides: Sequence[Side]) -> list[list[str]]:
     """Return a row of texts for each quantity and each setting that differs, a column for each study."""
     accuracy = UNITS["accuracy"]
+    gaps = " or ".join(dict.fromkeys(UNITS[s.rule.metric].gap for s in sides))
     rows = [
         ["winner", *(f"{s.label}, {'confirmed' if s.confirmed else 'unconfirmed'}" for s in sides)],
-        ["score", *(with_ends(s.score, score=True) for s in sides)],
-        ["validation accuracy", *(with_ends(s.val_accuracy, accuracy) for s in sides)],
-        ["gap", *(with_ends(s.gap, UNITS[s.rule.metric], gap=True) for s in sides)],
+        ["score", *(with_spread(s.score) for s in sides)],
+        ["validation accuracy (%)", *(with_spread(s.val_accuracy, accuracy) for s in sides)],
+        [f"gap ({gaps})", *(with_spread(s.gap, UNITS[s.rule.metric], signed=True) for s in sides)],
         ["parameters", *(ABSENT if s.n_parameters is None else f"{s.n_parameters:,}" for s in sides)],
-        ["seconds of a training", *(f"{s.seconds:.0f}" for s in sides)],
+        ["time of a training", *(f"{s.seconds:.0f} s" for s in sides)],
     ]
     return rows + [[name, *map(show_value, values)] for name, values in differing(sides).items()]
 
@@ -189,9 +198,6 @@ def compared_rows(sides: Sequence[Side]) -> list[list[str]]:
 def _intervals(
     names: Sequence[str], intervals: Sequence[Interval], colors: list[str], title: str
 ) -> go.Figure:
-    finite = [i.n > 1 for i in intervals]
-    halves = [(i.high - i.low) / 2 if known else 0.0 for i, known in zip(intervals, finite, strict=True)]
-    bars: dict[str, Any] = {"type": "data", "array": rounded(halves), "thickness": 2.5, "width": 8}
     figure = go.Figure(
         layout={
             "template": TEMPLATE,
@@ -218,11 +224,18 @@ def _intervals(
                 marker={
                     "size": 13,
                     "color": color,
-                    "symbol": ["circle" if finite[k] else "circle-open" for k in own],
+                    "symbol": ["circle" if intervals[k].n > 1 else "circle-open" for k in own],
                 },
-                error_x={**bars, "array": [bars["array"][k] for k in own], "color": color},
-                text=[with_ends(intervals[k], score=True) for k in own],
+                error_x=_error_bars([intervals[k] for k in own], color),
+                text=[with_spread(intervals[k]) for k in own],
                 hovertemplate="%{text}<extra></extra>",
             )
         )
     return figure
+
+
+def _error_bars(intervals: Sequence[Interval], color: str) -> dict[str, Any] | None:
+    if not any(i.n > 1 for i in intervals):
+        return None
+    halves = rounded([(i.high - i.low) / 2 if i.n > 1 else 0.0 for i in intervals])
+    return {"type": "data", "array": halves, "color": color, "thickness": 2.5, "width": 8}

@@ -25,10 +25,10 @@ import fmnist_sweep
 from fmnist_sweep.errors import StorageError
 from fmnist_sweep.records import METRICS
 from fmnist_sweep.reports.confirmed import (
-    CONFIRMED_COLUMNS,
     compared_figure,
     compared_rows,
     compared_sides,
+    confirmed_columns,
     confirmed_figure,
     confirmed_rows,
     sweeps,
@@ -277,7 +277,9 @@ def _comparison(studies: Sequence[optuna.Study]) -> dict[str, Any]:
 
 def _best_table(study: optuna.Study) -> dict[str, Any] | None:
     unit = UNITS[score_rule(study).metric]
-    trials = best_trials(study, N_BEST)
+    winner = winning_trial(read_confirmation(study))
+    # A winner stands in the table even where it was not among the sweep's best.
+    trials = [t for i, t in enumerate(best_trials(study)) if i < N_BEST or t.number == winner]
     if not trials:
         return None
     titles = [
@@ -290,7 +292,6 @@ def _best_table(study: optuna.Study) -> dict[str, Any] | None:
         "parameters",
     ]
     columns = [*map(_Column, [*titles, "time"]), _Column("configuration", left=True, wrap=True)]
-    winner = winning_trial(read_confirmation(study))
     rows = []
     for trial in trials:
         attrs = trial.user_attrs
@@ -315,7 +316,7 @@ def _confirm(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> di
         return None
     figure = confirmed_figure(confirmation)
     figures[f"{key}-confirm"] = figure
-    columns = [_Column(title, left=i == 0) for i, title in enumerate(CONFIRMED_COLUMNS)]
+    columns = [_Column(title, left=i == 0) for i, title in enumerate(confirmed_columns(confirmation))]
     return {
         "title": figure.layout.title.text,
         "verdicts": verdicts(confirmation),
