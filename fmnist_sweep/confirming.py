@@ -304,9 +304,9 @@ class ConfirmPlan:
     def draw(self, trial: optuna.Trial) -> Drawn:
         """Return a candidate with the seed and the split of a repeat."""
         # By numbers: Optuna lets no choice be added to a categorical parameter, and candidates may follow.
-        number = trial.suggest_int("candidate", _NOT_IN_THE_SWEEP, self._last_trial)
+        number = _suggest(trial, "candidate", _NOT_IN_THE_SWEEP, self._last_trial)
         last = max(self._n_repeats - 1, self._taken[trial.number]["repeat"])
-        repeat = trial.suggest_int("repeat", 0, last)
+        repeat = _suggest(trial, "repeat", 0, last)
         candidate = self._candidates[number]
         seed, split_seed = repeat_seeds(self._config, repeat)
         return Drawn(
@@ -316,6 +316,12 @@ class ConfirmPlan:
             split=replace(self._config.split, seed=split_seed),
             attributes={"candidate": candidate.label, "repeat": repeat, "split_seed": split_seed},
         )
+
+
+def _suggest(trial: optuna.Trial, name: str, low: int, high: int) -> int:
+    # A trial that was put back has its parameters; in the meantime their ranges may have grown.
+    before: int | None = trial.params.get(name)
+    return trial.suggest_int(name, low, high) if before is None else before
 
 
 def _number(candidate: Candidate) -> int:

@@ -40,9 +40,6 @@ class Interval:
         """
         return int(self.low > 0) - int(self.high < 0)
 
-    def __neg__(self) -> Interval:
-        return Interval(-self.mean, -self.high, -self.low, self.n)
-
 
 def interval(values: npt.ArrayLike, *, n_val: int, n_train: int, level: float = LEVEL) -> Interval:
     """Return the mean of one quantity over repeats on reshuffled splits, with its confidence interval.

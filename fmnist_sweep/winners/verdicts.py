@@ -14,8 +14,9 @@ def verdicts(confirmation: Confirmation) -> list[str]:
     sentences += [_winner(confirmation, confirmation.winner)] if confirmation.winner is not None else []
     if len(confirmation.paired) >= 2 and standings:
         best = standings[0]
-        # The runner-up and the default answer the two questions that are asked of a winner.
-        others = dict.fromkeys([best.rival, DEFAULT])
+        # Runner-up and default answer what is asked of a winner; a smaller winner has to be tied.
+        won = None if confirmation.winner is None else confirmation.winner.label
+        others = (best.rival, DEFAULT, won)
         sentences += [comparison(confirmation, best, s) for s in standings[1:] if s.label in others]
     sentences += [_regression(confirmation.rule, s) for s in standings]
     failed = dict.fromkeys(failure.candidate for failure in confirmation.failures)
