@@ -141,6 +141,8 @@ def test_keras_and_optuna_are_kept_apart(name: str) -> None:
         ("fmnist_sweep.search", ("tensorflow", "keras", "keras_tuner", "torch", "plotly", "matplotlib")),
         ("fmnist_sweep.engines.local", ("optuna", "tensorflow", "keras", "keras_tuner")),
         ("fmnist_sweep.reports.frames", ("tensorflow", "keras", "keras_tuner", "torch")),
+        ("fmnist_sweep.winners.confirmations", ("tensorflow", "keras", "keras_tuner", "torch", "plotly")),
+        ("fmnist_sweep.runner", ("tensorflow", "keras", "keras_tuner", "plotly", "matplotlib")),
         ("fmnist_sweep.models", ("tensorflow", "keras", "keras_tuner")),
         ("fmnist_sweep.cli", ("optuna", "tensorflow", "keras", "pandas", "plotly")),
     ],

@@ -66,8 +66,8 @@ def test_the_best_wins_where_it_beats_the_others(swept: optuna.Study) -> None:
     assert first.to_rival == first.to_default == found.difference("trial 1", "default")
     assert first.to_rival is not None
     assert second.to_rival is not None
-    assert (first.to_rival.mean, first.to_rival.sign) == (pytest.approx(0.0108), 1)
-    assert (second.to_rival.sign, second.to_default) == (-1, None)
+    assert first.to_rival.mean == pytest.approx(0.0108)
+    assert (first.to_rival.sign, second.to_rival.sign, second.to_default) == (1, -1, None)
 
 
 def test_of_the_tied_the_smallest_wins(swept: optuna.Study) -> None:
@@ -93,7 +93,7 @@ def test_of_the_tied_the_smallest_wins(swept: optuna.Study) -> None:
 @pytest.mark.parametrize("missing", ["repeat", "candidate"])
 def test_nothing_wins_before_all_is_there(swept: optuna.Study, missing: str) -> None:
     """What is there is compared as far as it is paired, and said to be unfinished."""
-    scores: dict[str, list[float | None]] = {"trial 1": [*BEST], "default": [*below(BEST, 0.01, 0.011)][:3]}
+    scores = {"trial 1": BEST, "default": below(BEST, 0.01, 0.011)[:3]}
     if missing == "candidate":
         scores["trial 2"] = []
     add_confirmation(swept, scores)
