@@ -24,6 +24,9 @@ KIND: Final = "confirm"
 DEFAULT: Final = "default"
 """Label of the model's default configuration."""
 
+EQUAL_SHARE: Final = 0.1
+"""Sizes, and times, that differ by no more than this share of the smaller one count as equal."""
+
 MEASURED: Final = (
     "score", "val_accuracy", "val_cross_entropy", "gap", "train_accuracy", "train_cross_entropy",
 )  # fmt: skip
@@ -246,16 +249,17 @@ class Confirmation:
     def winner(self) -> Standing | None:
         """The smallest of those that are tied with the best one; None before the confirmation is finished.
 
-        Tied are two whose paired difference has 0 in its interval. Of equally small ones the one with the
-        better mean wins. A candidate of which a repeat failed can't win.
+        Tied are two whose paired difference has 0 in its interval. Of those that are equally small, to
+        within `EQUAL_SHARE`, the one with the best mean wins. A candidate of which a repeat failed can't.
         """
         whole = [s for s in self.standings if not s.n_failed]
         if not self.finished or not whole:
             return None
         best = whole[0]
         tied = [best, *(s for s in whole[1:] if self.difference(best.label, s.label).sign == 0)]
-        # In the order of their means, so that the first of the smallest is the best of them.
-        return min(tied, key=_size)
+        limit = (1 + EQUAL_SHARE) * min(_size(s) for s in tied)
+        # In the order of their means.
+        return next(s for s in tied if _size(s) <= limit)
 
 
 def _size(standing: Standing) -> float:

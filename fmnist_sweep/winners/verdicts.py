@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmnist_sweep.score import ScoreRule
-from fmnist_sweep.winners.confirmations import DEFAULT, Confirmation, Standing
+from fmnist_sweep.winners.confirmations import DEFAULT, EQUAL_SHARE, Confirmation, Standing
 from fmnist_sweep.winners.statistics import LEVEL, Interval
 
 
@@ -37,11 +37,12 @@ def comparison(confirmation: Confirmation, a: Standing, b: Standing) -> str:
 
 
 def _cheaper(a: Standing, b: Standing) -> str:
-    if a.n_parameters is not None and b.n_parameters is not None and a.n_parameters != b.n_parameters:
-        small, large = sorted((a, b), key=lambda s: s.n_parameters or 0)
-        return f"; {_name(small)} is smaller: {small.n_parameters:,} weights against {large.n_parameters:,}"
+    if a.n_parameters is not None and b.n_parameters is not None:
+        (small, few), (_, many) = sorted(((a, a.n_parameters), (b, b.n_parameters)), key=lambda pair: pair[1])
+        if many > (1 + EQUAL_SHARE) * few:
+            return f"; {_name(small)} is smaller: {few:,} weights against {many:,}"
     fast, slow = sorted((a, b), key=lambda s: s.seconds)
-    if fast.seconds > 0.9 * slow.seconds:
+    if slow.seconds <= (1 + EQUAL_SHARE) * fast.seconds:
         return ""
     return f"; {_name(fast)} is cheaper: {fast.seconds:.0f} s a training against {slow.seconds:.0f} s"
 
