@@ -48,6 +48,16 @@ DataDir = Annotated[
     ),
 ]
 
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", help="Trials side by side; by default one for each core.")
+]
+MaxRetries = Annotated[
+    int | None, typer.Option(metavar="N", help="How often a trial whose process died goes on in a new one.")
+]
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Run the study though its owner, on another machine, may live.")
+]
+
 
 @app.command()
 def run(
@@ -59,23 +69,15 @@ def run(
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds after which no trial is started.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Trials side by side; by default one for each core.")
-    ] = None,
+    workers: Workers = None,
     import_from: Annotated[
         str | None,
         typer.Option(
             "--import-from", metavar="NAME", help="First bring over the fitting trials of another study."
         ),
     ] = None,
-    max_retries: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="How often a trial whose process died goes on in a new one."),
-    ] = None,
-    take_over: Annotated[
-        bool,
-        typer.Option("--take-over", help="Run the study though its owner, on another machine, may live."),
-    ] = False,
+    max_retries: MaxRetries = None,
+    take_over: TakeOver = False,
     storage: Storage = _STORAGE,
     data_dir: DataDir = None,
     overrides: Overrides = None,
@@ -154,17 +156,9 @@ def confirm(
     repeats: Annotated[
         int, typer.Option(metavar="N", help="Train each N times, each time on other seeds and another split.")
     ] = 5,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Trials side by side; by default one for each core.")
-    ] = None,
-    max_retries: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="How often a trial whose process died goes on in a new one."),
-    ] = None,
-    take_over: Annotated[
-        bool,
-        typer.Option("--take-over", help="Run the study though its owner, on another machine, may live."),
-    ] = False,
+    workers: Workers = None,
+    max_retries: MaxRetries = None,
+    take_over: TakeOver = False,
     storage: Storage = _STORAGE,
     data_dir: DataDir = None,
     as_json: AsJson = False,

@@ -302,6 +302,15 @@ def tiny_study() -> StudyMaker:
     return make
 
 
+@pytest.fixture
+def confirmed(tiny_study: StudyMaker) -> optuna.Study:
+    """A confirmed study; its winner is trial 1, which beats the default."""
+    curve = ([0.85, 0.90], [0.84, 0.90])
+    made = tiny_study(curve, curve)
+    add_confirmation(made, {"trial 1": [0.91, 0.92, 0.93], "default": [0.89, 0.899, 0.91]})
+    return made
+
+
 @pytest.fixture(autouse=True)
 def quiet_optuna() -> Iterator[None]:
     """Keep Optuna's log out of the tests' output."""

@@ -7,7 +7,7 @@ import json
 
 import optuna
 import pytest
-from made_studies import StudyMaker, add_confirmation, study, tiny_study
+from made_studies import add_confirmation, confirmed, study, tiny_study
 from rich.console import Console
 
 from fmnist_sweep import winner_tables
@@ -15,17 +15,7 @@ from fmnist_sweep.winners.comparing import compared
 from fmnist_sweep.winners.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.winners.statistics import Interval
 
-__all__ = ["study", "tiny_study"]
-
-CURVE = ([0.85, 0.90], [0.84, 0.90])
-
-
-@pytest.fixture
-def confirmed(tiny_study: StudyMaker) -> optuna.Study:
-    """A confirmed study of two candidates."""
-    made = tiny_study(CURVE, CURVE)
-    add_confirmation(made, {"trial 1": [0.91, 0.92, 0.93], "default": [0.89, 0.899, 0.91]})
-    return made
+__all__ = ["confirmed", "study", "tiny_study"]
 
 
 @pytest.fixture

@@ -87,10 +87,10 @@ def _study_words(study: optuna.Study, confirmation: Confirmation | None) -> list
 
 def _mark_confirmed(study: optuna.Study, confirmation: Confirmation) -> None:
     """Begin the notes of the candidates with what came of them, and leave the rest of each as it is."""
-    trials = study.get_trials(deepcopy=False)
+    trials = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
     for standing in confirmation.standings:
-        if standing.candidate.trial is not None:
-            trial = trials[standing.candidate.trial]
+        trial = None if standing.candidate.trial is None else trials.get(standing.candidate.trial)
+        if trial is not None:
             before = optuna_dashboard.get_note(_NoteTarget(study, trial))
             rest = before.partition("\n\n")[2] if before.startswith(CONFIRMED_WORDS) else before
             _save_note(study, f"{trial_words(standing, confirmation)}\n\n{rest}", trial=trial)

@@ -166,7 +166,7 @@ class Confirmation:
         candidates: In the order in which they were taken up.
         n_repeats: Repeats that each candidate is to have.
         repeats: Those that are complete, by number and then as the candidates are.
-        failures: Those that failed.
+        failures: Those that failed, less such as are beyond ``n_repeats``.
         n_val: Number of validation images of each split.
         n_train: Number of training images of each split.
     """
@@ -299,7 +299,7 @@ def read_confirmation(study: optuna.Study) -> Confirmation | None:
         failures=tuple(
             Failure(*pair, failed[pair].user_attrs.get("fail_reason", "no reason was stored"))
             for pair in order
-            if pair in failed
+            if pair in failed and pair[1] < attrs["n_repeats"]
         ),
         n_val=training["n_val"],
         n_train=left if training["train_size"] is None else training["train_size"],

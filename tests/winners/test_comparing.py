@@ -6,20 +6,10 @@ import math
 
 import optuna
 import pytest
-from made_studies import StudyMaker, add_confirmation, add_trial, empty_study, params_of, scripted_curve
+from made_studies import add_confirmation, add_trial, empty_study, params_of, scripted_curve
 
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.winners.comparing import caveats, compared, differing
-
-CURVE = ([0.85, 0.90], [0.84, 0.90])
-
-
-@pytest.fixture
-def confirmed(tiny_study: StudyMaker) -> optuna.Study:
-    """A confirmed study; its winner is trial 1, not the default."""
-    study = tiny_study(CURVE, CURVE)
-    add_confirmation(study, {"trial 1": [0.91, 0.92, 0.93], "default": [0.89, 0.899, 0.91]})
-    return study
 
 
 @pytest.fixture
