@@ -65,7 +65,7 @@ def interval(values: npt.ArrayLike, *, n_val: int, n_train: int, level: float = 
     Example:
         >>> i = interval([0.01, 0.03], n_val=5000, n_train=55000)
         >>> [round(x, 4) for x in (i.mean, i.low, i.high)]
-        [0.02, -0.1177, 0.1577]
+        [0.02, -0.1181, 0.1581]
 
     References:
         Nadeau and Bengio (2003), "Inference for the Generalization Error", Machine Learning 52, 239-281.
