@@ -10,6 +10,7 @@ import optuna
 import plotly.graph_objects as go
 
 from fmnist_sweep.reports.frames import best_trials
+from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import (
     ABSENT,
     BLUE,
@@ -24,9 +25,17 @@ from fmnist_sweep.reports.style import (
     show_score,
     show_value,
 )
-from fmnist_sweep.winners.comparing import Side, differing, side
-from fmnist_sweep.winners.confirmations import DEFAULT, Candidate, Confirmation, Standing, is_confirmation
+from fmnist_sweep.winners.comparing import Side, caveats, differing, side
+from fmnist_sweep.winners.confirmations import (
+    DEFAULT,
+    Candidate,
+    Confirmation,
+    Standing,
+    is_confirmation,
+    read_confirmation,
+)
 from fmnist_sweep.winners.statistics import Interval
+from fmnist_sweep.winners.verdicts import verdicts
 
 _ROW_HEIGHT: Final = 62
 
@@ -39,6 +48,29 @@ def sweeps(studies: Iterable[optuna.Study]) -> list[optuna.Study]:
     studies = list(studies)
     names = {study.study_name for study in studies}
     return [s for s in studies if not is_confirmation(s) or s.user_attrs["confirms"] not in names]
+
+
+def confirmed_section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> dict[str, Any] | None:
+    """Return what the page shows of a study's confirmation, its figure added; None without one."""
+    confirmation = read_confirmation(study)
+    if confirmation is None:
+        return None
+    figure = figures[f"{key}-confirm"] = confirmed_figure(confirmation)
+    return {
+        "title": figure.layout.title.text,
+        "verdicts": verdicts(confirmation),
+        **text_table(confirmed_columns(confirmation), confirmed_rows(confirmation)),
+    }
+
+
+def compared_section(studies: Sequence[optuna.Study], figures: dict[str, go.Figure]) -> dict[str, Any] | None:
+    """Return what the page shows of all studies' winners, the figure added; None with fewer than two."""
+    sides = compared_sides(studies)
+    if not sides:
+        return None
+    figures["winners"] = compared_figure(sides)
+    table = text_table(["", *(s.study for s in sides)], compared_rows(sides))
+    return {"caveats": caveats(sides), **table}
 
 
 def confirmed_columns(confirmation: Confirmation) -> list[str]:
