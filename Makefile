@@ -8,6 +8,8 @@ TIMEOUT ?=
 WORKERS ?=
 STORAGE ?= sqlite:///studies.db
 STUDY ?=
+TOP ?=
+REPEATS ?=
 PYTHON ?= python3
 KILLS ?= 100
 QUICK ?=
@@ -22,18 +24,27 @@ INSTALLED_BENCH := .venv/.installed-bench
 SWEEP := $(BIN)/fmnist-sweep
 RUN_OPTIONS = --storage "$(STORAGE)" $(if $(TRIALS),--trials $(TRIALS)) $(if $(TIMEOUT),--timeout $(TIMEOUT)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(STUDY),--study "$(STUDY)")
+CONFIRM_OPTIONS = --storage "$(STORAGE)" $(if $(TOP),--top $(TOP)) $(if $(REPEATS),--repeats $(REPEATS)) \
+	$(if $(WORKERS),--workers $(WORKERS))
 
-.PHONY: help sweep-dense sweep-cnn dashboard report export data test test-fast test-faults bench check audit format clean
+.PHONY: help sweep-dense sweep-cnn confirm-dense confirm-cnn dashboard report export data test test-fast \
+	test-faults bench check audit format clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  settings: TRIALS=8 TIMEOUT=600 WORKERS=2 STUDY=name STORAGE=sqlite:///studies.db"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  settings: TRIALS=8 TIMEOUT=600 WORKERS=2 TOP=3 REPEATS=5 STUDY=name STORAGE=sqlite:///studies.db"
 
 sweep-dense: $(INSTALLED) ## search for dense nets on Fashion-MNIST
 	@$(SWEEP) run sweeps/dense.toml $(RUN_OPTIONS)
 
 sweep-cnn: $(INSTALLED) ## search for LeNet-like convolutional nets on Fashion-MNIST
 	@$(SWEEP) run sweeps/cnn.toml $(RUN_OPTIONS)
+
+confirm-dense: $(INSTALLED) ## train the best dense nets anew, on fresh seeds and splits
+	@$(SWEEP) confirm $(if $(STUDY),"$(STUDY)",dense) $(CONFIRM_OPTIONS)
+
+confirm-cnn: $(INSTALLED) ## train the best convolutional nets anew, on fresh seeds and splits
+	@$(SWEEP) confirm $(if $(STUDY),"$(STUDY)",cnn) $(CONFIRM_OPTIONS)
 
 dashboard: $(INSTALLED) ## browse the studies in optuna-dashboard
 	@$(SWEEP) dashboard --storage "$(STORAGE)"

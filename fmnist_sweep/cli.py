@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,8 +17,10 @@ from fmnist_sweep.errors import ConfigError, SweepError
 
 if TYPE_CHECKING:
     import optuna
+    from rich.console import Console
 
     from fmnist_sweep.config import SweepConfig
+    from fmnist_sweep.progress import Progress, Stop
 
 app = typer.Typer(
     help="Hyperparameter sweeps for Keras models, scored by validation accuracy minus a penalty on the gap.",
@@ -44,6 +47,16 @@ DataDir = Annotated[
     typer.Option(
         metavar="DIR", help="Folder with the four files of Fashion-MNIST.", envvar="FMNIST_DATA_DIR"
     ),
+]
+
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", help="Trials side by side; by default one for each core.")
+]
+MaxRetries = Annotated[
+    int | None, typer.Option(metavar="N", help="How often a trial whose process died goes on in a new one.")
+]
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Run the study though its owner, on another machine, may live.")
 ]
 
 
@@ -77,23 +90,15 @@ def run(
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds after which no trial is started.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Trials side by side; by default one for each core.")
-    ] = None,
+    workers: Workers = None,
     import_from: Annotated[
         str | None,
         typer.Option(
             "--import-from", metavar="NAME", help="First bring over the fitting trials of another study."
         ),
     ] = None,
-    max_retries: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="How often a trial whose process died goes on in a new one."),
-    ] = None,
-    take_over: Annotated[
-        bool,
-        typer.Option("--take-over", help="Run the study though its owner, on another machine, may live."),
-    ] = False,
+    max_retries: MaxRetries = None,
+    take_over: TakeOver = False,
     storage: Storage = _STORAGE,
     data_dir: DataDir = None,
     overrides: Overrides = None,
@@ -124,7 +129,6 @@ def run(
 
 
 def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> None:
-    import optuna
     from rich.console import Console
 
     from fmnist_sweep import tables
@@ -132,8 +136,7 @@ def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> Non
     from fmnist_sweep.reports.dashboard import attach_figures
     from fmnist_sweep.runner import run_sweep
 
-    # Optuna logs every study that it creates; the display says it better.
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    _quiet_optuna()
     messages = Console(stderr=True)
     stop, progress = run_sweep(config, storage_url=storage, console=messages, **options)
     study = _studies(storage, [config.file.study])[0]
@@ -142,14 +145,107 @@ def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> Non
     if not progress.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
         more = f" --trials is a total: more than {progress.n_done} goes on." if stop is Stop.TRIALS else ""
         messages.print(f"The study was finished: nothing was trained.{more}", highlight=False, soft_wrap=True)
+    _exit_unless_done(messages, stop, progress, study=config.file.study, again=f"run {file}")
+
+
+def _quiet_optuna() -> None:
+    import optuna
+
+    # Optuna logs every study that it creates; the display says it better.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def _exit_unless_done(messages: Console, stop: Stop, progress: Progress, *, study: str, again: str) -> None:
+    from fmnist_sweep.progress import Stop
+
     if stop is Stop.INTERRUPTED:
         messages.print(
-            f"Everything is kept. Go on with: fmnist-sweep run {file}", highlight=False, soft_wrap=True
+            f"Everything is kept. Go on with: fmnist-sweep {again}", highlight=False, soft_wrap=True
         )
         raise typer.Exit(130)
     if stop is Stop.FAILURES:
         reason = progress.ended.reason if progress.ended is not None else ""
-        raise SweepError(f"study {config.file.study!r}: {stop.value}; the last one: {reason}")
+        raise SweepError(f"study {study!r}: {stop.value}; the last one: {reason}")
+
+
+@app.command()
+def confirm(
+    study: Annotated[str, typer.Argument(help="A sweep's study.")],
+    top: Annotated[int, typer.Option(metavar="K", help="Confirm the K best distinct configurations.")] = 3,
+    repeats: Annotated[
+        int, typer.Option(metavar="N", help="Train each N times, each time on other seeds and another split.")
+    ] = 5,
+    workers: Workers = None,
+    max_retries: MaxRetries = None,
+    take_over: TakeOver = False,
+    storage: Storage = _STORAGE,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the best configurations and the default anew, on fresh seeds and splits, and compare them.
+
+    Nothing is trained twice: more --repeats, or a larger --top, add to what is there.
+
+    Example: fmnist-sweep confirm dense --top 3 --repeats 5
+    """
+    from rich.console import Console
+
+    from fmnist_sweep import winner_tables
+    from fmnist_sweep.confirming import order
+    from fmnist_sweep.reports.dashboard import attach_figures
+    from fmnist_sweep.runner import run as run_order
+    from fmnist_sweep.study import storage_in_use
+    from fmnist_sweep.winners.confirmations import linked_study, read_confirmation
+
+    _quiet_optuna()
+    messages = Console(stderr=True)
+    swept = _studies(storage, [study])[0]
+    wanted = order(swept, top=top, repeats=repeats, max_retries=max_retries)
+    done = None
+    if not wanted.fulfilled():
+        with storage_in_use(storage):
+            done = run_order(
+                wanted,
+                storage_url=storage,
+                console=messages,
+                n_workers=workers,
+                data_dir=data_dir,
+                take_over=take_over,
+            )
+        for one in filter(None, (swept, linked_study(swept))):
+            attach_figures(one)
+    found = read_confirmation(swept)
+    if found is not None and as_json:
+        _print_json(winner_tables.facts(found))
+    elif found is not None:
+        winner_tables.print_confirmation(Console(), found)
+    if done is None:
+        messages.print("The confirmation was finished: nothing was trained. More --repeats add to it.")
+    else:
+        again = f"confirm {shlex.quote(study)} --top {top} --repeats {repeats}"
+        _exit_unless_done(messages, *done, study=wanted.config.file.study, again=again)
+
+
+@app.command()
+def compare(
+    studies: Annotated[list[str], typer.Argument(help="Studies of sweeps, two or more.")],
+    storage: Storage = _STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Set the winners of studies side by side: confirmed scores, or, where there are none, the sweeps'.
+
+    Example: fmnist-sweep compare dense cnn
+    """
+    from rich.console import Console
+
+    from fmnist_sweep import winner_tables
+    from fmnist_sweep.winners.comparing import compared
+
+    sides = compared(_studies(storage, studies))
+    if as_json:
+        _print_json(winner_tables.comparison_facts(sides))
+    else:
+        winner_tables.print_comparison(Console(), sides)
 
 
 @app.command()

@@ -33,9 +33,14 @@ class Known:
         return self.pruned or self.stopped_early or self.n_epochs >= epochs
 
 
-def configuration_key(hyperparameters: Mapping[str, Scalar]) -> str:
-    """Return what equal configurations have in common, whatever number of epochs they train."""
-    return json.dumps(dict(hyperparameters), sort_keys=True)
+def configuration_key(hyperparameters: Mapping[str, Scalar], seed: int | None) -> str:
+    """Return what equal configurations have in common, whatever number of epochs they train.
+
+    Args:
+        hyperparameters: The complete set.
+        seed: The job's seed: a repeat of a configuration, from another seed, is no equal one.
+    """
+    return json.dumps([dict(hyperparameters), seed], sort_keys=True)
 
 
 class History:
@@ -80,7 +85,7 @@ class History:
 
     def answer(self, job: TrialJob) -> Known | None:
         """Return the curve that spares a job its training, if there is one."""
-        known = self._known.get(configuration_key(job.hyperparameters))
+        known = self._known.get(configuration_key(job.hyperparameters, job.seed))
         return known if known is not None and known.answers(job.epochs) else None
 
     def curve(self, known: Known) -> LearningCurve:
@@ -104,7 +109,7 @@ class History:
         reused = attrs.get("n_reused_epochs", 0)
         self.n_epochs += attrs.get("n_epochs", 0) - reused
         self.n_reused_epochs += reused
-        key = configuration_key(attrs["hyperparameters"])
+        key = configuration_key(attrs["hyperparameters"], attrs.get("seed"))
         self.tried.add((key, epochs))
         if state is TrialState.FAIL:
             return

@@ -53,6 +53,10 @@ def check_source(source: optuna.Study, config: SweepConfig, data: DataRef) -> No
         )
     if "config_digest" not in attrs:
         raise StudyMismatchError(f"study {name!r} was not made by fmnist-sweep: it can't be imported")
+    if "confirms" in attrs:
+        raise StudyMismatchError(
+            f"study {name!r} can't be imported: its trials are repeats on other splits and from other seeds"
+        )
     lines = differences(_of_every_curve(attrs["config"]), _of_every_curve(config.to_dict()))
     if attrs["data_digest"] != data.digest:
         lines.append(f"data: the study has content {attrs['data_digest'][:12]}, now {data.digest[:12]}")
@@ -107,7 +111,7 @@ def import_trials(source: optuna.Study, study: optuna.Study, config: SweepConfig
 
 def _point(trial: FrozenTrial, config: SweepConfig) -> tuple[str, int]:
     epochs = int(trial.params.get("epochs", config.epochs[-1]))
-    return configuration_key(trial.user_attrs.get("hyperparameters", {})), epochs
+    return configuration_key(trial.user_attrs.get("hyperparameters", {}), config.file.training.seed), epochs
 
 
 def _require_usable(trial: FrozenTrial, source: optuna.Study, config: SweepConfig) -> None:

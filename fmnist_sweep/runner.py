@@ -1,4 +1,4 @@
-"""A sweep from end to end: lock, data, study, engine, search, display."""
+"""A sweep or a confirmation from end to end: lock, data, study, engine, search, display."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final, Protocol
 
+import optuna
+from optuna.storages import BaseStorage
 from rich.console import Console
 
 from fmnist_sweep import data
@@ -26,7 +29,9 @@ from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.importing import check_source, import_trials
 from fmnist_sweep.ownership import ownership, study_lock
+from fmnist_sweep.plan import Plan, SweepPlan
 from fmnist_sweep.progress import Progress, Stop
+from fmnist_sweep.records import DataRef, SplitSpec
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import check_storage, load_study, open_storage, open_study, side_folder
 
@@ -46,59 +51,116 @@ def check_workers(n_workers: int) -> list[str]:
     return [f"--workers: {n_workers} can't be used; from 1 to {most} on this machine, {n_cores()} is best"]
 
 
+class Undertaking(Protocol):
+    """What is run in a study: a sweep, or the confirmation of one."""
+
+    @property
+    def config(self) -> SweepConfig:
+        """The settings of the study."""
+
+    @property
+    def split(self) -> SplitSpec:
+        """A split that the data must allow."""
+
+    def open(self, data: DataRef, storage: BaseStorage) -> optuna.Study:
+        """Make the study, or open it to go on with; raise `SweepError` where it can't be."""
+
+    def plan(self, study: optuna.Study) -> Plan:
+        """Return what is left to try, once this process is the study's owner."""
+
+
+@dataclass
+class Sweep:
+    """A sweep, begun with the fitting trials of another study if one is named."""
+
+    config: SweepConfig
+    import_from: str | None = None
+    say: Callable[[str], None] = lambda _: None
+    _source: optuna.Study | None = field(default=None, init=False)
+
+    @property
+    def split(self) -> SplitSpec:
+        """The split of all trials."""
+        return self.config.split
+
+    def open(self, data: DataRef, storage: BaseStorage) -> optuna.Study:
+        """Make the sweep's study, or open it to go on with."""
+        if self.import_from is not None:
+            self._source = load_study(storage, self.import_from)
+            check_source(self._source, self.config, data)
+        return open_study(self.config, data, storage)
+
+    def plan(self, study: optuna.Study) -> Plan:
+        """Bring the other study's trials over; what is left is drawn."""
+        if self._source is not None:
+            self.say(f"From study {self.import_from!r}: {import_trials(self._source, study, self.config)}.")
+        return SweepPlan(self.config)
+
+
 def run_sweep(
     config: SweepConfig,
     *,
     storage_url: str,
     console: Console,
-    n_workers: int | None = None,
-    data_dir: Path | None = None,
     import_from: str | None = None,
-    take_over: bool = False,
+    **options: Any,
 ) -> tuple[Stop, Progress]:
-    """Run a sweep, or go on with it, until its budget is used up or Ctrl-C is pressed.
+    """Run a sweep, or go on with it; see `run`.
 
     Args:
         config: The sweep.
         storage_url: Where its study is, or is made.
         console: Where the progress is shown.
+        import_from: Name of a study in the same storage whose trials are brought over first.
+        options: Those of `run`.
+    """
+    check_storage(storage_url, create=import_from is None)
+    sweep = Sweep(config, import_from, _sayer(console))
+    return run(sweep, storage_url=storage_url, console=console, **options)
+
+
+def run(
+    undertaking: Undertaking,
+    *,
+    storage_url: str,
+    console: Console,
+    n_workers: int | None = None,
+    data_dir: Path | None = None,
+    take_over: bool = False,
+) -> tuple[Stop, Progress]:
+    """Run a study until nothing is left to try, its budget is used up or Ctrl-C is pressed.
+
+    Args:
+        undertaking: What is run.
+        storage_url: Where the study is, or is made.
+        console: Where the progress is shown.
         n_workers: Trials that train side by side; None takes one for each core.
         data_dir: Where Fashion-MNIST is to be found.
-        import_from: Name of a study in the same storage whose trials are brought over first.
         take_over: Run the study even if a process on another machine may be running it.
 
     Returns:
-        Why the sweep ended, and what it was at.
+        Why the run ended, and what it was at.
 
     Raises:
         SweepError: The data, the storage or the study can't be used; nothing stored is changed.
     """
-
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = _sayer(console)
+    config = undertaking.config
+    name = config.file.study
     n_workers = n_cores() if n_workers is None else n_workers
     problems = check_workers(n_workers)
     if problems:
-        raise ConfigError(config.file.study, problems)
-    check_storage(storage_url, create=import_from is None)
-    folder = side_folder(storage_url, config.file.study)
-    with (
-        study_lock(folder, config.file.study),
-        claimed(storage_url, config.file.study, say=say) as claim,
-    ):
+        raise ConfigError(name, problems)
+    folder = side_folder(storage_url, name)
+    with study_lock(folder, name), claimed(storage_url, name, say=say) as claim:
         data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=say)
-        problems = data.check_split(data_ref, config.split)
+        problems = data.check_split(data_ref, undertaking.split)
         if problems:
-            raise ConfigError(config.file.study, [f"training: {problem}" for problem in problems])
+            raise ConfigError(name, [f"training: {problem}" for problem in problems])
         # Made last: a run that is refused leaves no empty database behind.
-        storage = open_storage(storage_url, create=True)
-        source = None if import_from is None else load_study(storage, import_from)
-        if source is not None:
-            check_source(source, config, data_ref)
-        study = open_study(config, data_ref, storage)
+        study = undertaking.open(data_ref, open_storage(storage_url, create=True))
         where, total = safe_url(storage_url), config.file.budget.trials
-        say(f"Study {study.study_name!r} in {where}: {total} trials in all, {n_workers} side by side.")
+        say(f"Study {name!r} in {where}: {total} trials in all, {n_workers} side by side.")
         checkpoints = CheckpointFolder(folder)
         in_accuracy = config.file.score.metric == "accuracy"
         take_over = take_over or (claim is not None and claim.owner_stays_away(study))
@@ -106,15 +168,14 @@ def run_sweep(
             _stop_signals(say) as interrupted,
             ownership(study, take_over=take_over) as owner,
             LocalEngine(n_workers, time_limit_s=config.file.budget.trial_seconds) as engine,
-            Display(config.file.study, console, in_accuracy=in_accuracy) as display,
+            Display(name, console, in_accuracy=in_accuracy) as display,
         ):
-            if source is not None:
-                say(f"From study {import_from!r}: {import_trials(source, study, config)}.")
             search = Search(
                 config,
                 data_ref,
                 study,
                 engine if claim is None else CheckedEngine(engine, partial(claim.check, study, owner.run)),
+                plan=undertaking.plan(study),
                 run=owner.run,
                 checkpoints=checkpoints,
                 observer=display,
@@ -124,6 +185,10 @@ def run_sweep(
         if size:
             say(f"Checkpoints of {checkpoints.holds()} trials take {size / 1e6:.1f} MB in {folder}.")
         return stop, search.progress()
+
+
+def _sayer(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

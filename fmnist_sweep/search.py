@@ -11,14 +11,13 @@ from typing import Any, Final
 import optuna
 from optuna.trial import TrialState
 
-from fmnist_sweep import sampling
 from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.errors import TrialError
-from fmnist_sweep.feasible import feasible_sampler
 from fmnist_sweep.history import History, Known, configuration_key
 from fmnist_sweep.ownership import put_back
+from fmnist_sweep.plan import Plan, SweepPlan
 from fmnist_sweep.progress import (
     MAX_FAILURES_IN_A_ROW,
     EndedTrial,
@@ -65,7 +64,7 @@ class _Live:
 
     @property
     def point(self) -> tuple[str, int]:
-        return configuration_key(self.job.hyperparameters), self.job.epochs
+        return configuration_key(self.job.hyperparameters, self.job.seed), self.job.epochs
 
     def contains(self, other: _Live) -> bool:
         """Return whether this trial's curve will hold the other's."""
@@ -100,6 +99,7 @@ class Search:
         data: The data set that the jobs name.
         study: As `study.open_study` gives it, held with `ownership.ownership`.
         engine: Where the jobs run.
+        plan: What is tried; by default what the sweep's sampler draws from its space.
         run: What each running trial names as its owner; see `ownership.Owner`.
         checkpoints: Where trials keep what they have come to; None keeps nothing.
         observer: Called with the progress whenever something happens.
@@ -112,6 +112,7 @@ class Search:
         study: optuna.Study,
         engine: Engine,
         *,
+        plan: Plan | None = None,
         run: str = "",
         checkpoints: CheckpointFolder | None = None,
         observer: Observer = lambda _: None,
@@ -120,6 +121,7 @@ class Search:
         self._data = data
         self._study = study
         self._engine = engine
+        self._plan = SweepPlan(config) if plan is None else plan
         self._run = run
         self._checkpoints = checkpoints
         self._observer = observer
@@ -169,7 +171,7 @@ class Search:
         """Return what the sweep is at."""
         history = self._history
         return Progress(
-            n_trials=self._config.file.budget.trials,
+            n_trials=self._plan.n_trials,
             n_complete=history.counts[TrialState.COMPLETE],
             n_pruned=history.counts[TrialState.PRUNED],
             n_failed=history.counts[TrialState.FAIL],
@@ -202,7 +204,7 @@ class Search:
     def _limit(self) -> Stop | None:
         """Return the limit that lets no further trial start."""
         budget, history = self._config.file.budget, self._history
-        if history.n_finished + len(self._live) >= budget.trials:
+        if history.n_finished + len(self._live) >= self._plan.n_trials:
             return Stop.TRIALS
         if budget.seconds is not None and time.monotonic() - self._began >= budget.seconds:
             return Stop.SECONDS
@@ -211,7 +213,7 @@ class Search:
         if self._n_failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
             return Stop.FAILURES
         seen = history.tried | {live.point for live in self._live.values()}
-        if not history.waiting and len(seen) >= self._config.sampled_space.size:
+        if not history.waiting and len(seen) >= self._plan.size:
             return Stop.SPACE
         return None
 
@@ -219,21 +221,22 @@ class Search:
         stored = self._study.get_trials(deepcopy=False)
         # A trial that was put back in the middle of its draw is drawn to its end as it would have been.
         number = next((t.number for t in stored if t.state is TrialState.WAITING), len(stored))
-        self._study.sampler = feasible_sampler(self._config, trial=number)
+        self._study.sampler = self._plan.sampler(number)
         trial = self._study.ask()
         trial.set_user_attr("run", self._run)
         self._history.waiting.discard(trial.number)
-        point = sampling.draw(trial, self._config.sampled_space)
+        drawn = self._plan.draw(trial)
+        for name, value in drawn.attributes.items():
+            trial.set_user_attr(name, value)
         training = self._config.file.training
         job = TrialJob(
             trial=trial.number,
             model=self._config.model_space.path,
-            hyperparameters={name: value for name, value in point.items() if name != "epochs"},
-            # Under the rule "best" one run of the most epochs holds every shorter one.
-            epochs=int(point.get("epochs", self._config.epochs[-1])),
-            seed=training.seed,
+            hyperparameters=drawn.hyperparameters,
+            epochs=drawn.epochs,
+            seed=drawn.seed,
             data=self._data,
-            split=self._config.split,
+            split=drawn.split,
             n_probe=training.n_probe,
             batch_size=training.batch_size,
             checkpoint=None if self._checkpoints is None else str(self._checkpoints.file(trial.number)),

@@ -9,7 +9,7 @@ import shlex
 import sqlite3
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -229,24 +229,32 @@ def load_study(storage: BaseStorage, name: str) -> optuna.Study:
         raise StudyNotFoundError(f"no study {name!r}{did_you_mean(name, names)} ({have})") from None
 
 
-def open_study(config: SweepConfig, data: DataRef, storage: BaseStorage) -> optuna.Study:
+def open_study(
+    config: SweepConfig, data: DataRef, storage: BaseStorage, *, attributes: Mapping[str, Any] | None = None
+) -> optuna.Study:
     """Create the study of a sweep, or go on with it.
 
     Sampler and pruner are always built from the config: a study that is opened without them gets Optuna's
     defaults, whatever made it.
 
+    Args:
+        config: The settings.
+        data: The data set.
+        storage: Where the study is, or is made.
+        attributes: User attributes that tell what kind of study it is; a sweep has none.
+
     Raises:
-        StudyMismatchError: A study of that name exists and its model, data, space, score or training
+        StudyMismatchError: A study of that name exists and its model, data, space, score, training or kind
             differ; the message lists how. Nothing is changed.
     """
-    name = config.file.study
+    name, kind = config.file.study, {} if attributes is None else attributes
     if name in study_names(storage):
         study = load_study(storage, name)
     else:
         study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
     if _DIGEST not in study.user_attrs and _is_untouched(study):
-        _prepare(study, config, data)
-    _require_same(study, config, data)
+        _prepare(study, config, data, kind)
+    _require_same(study, config, data, kind)
     study.set_user_attr("config", config.to_dict())
     study.pruner = sampling.build_pruner(config.file.pruner, max_epochs=config.epochs[-1])
     return study
@@ -258,9 +266,9 @@ def _is_untouched(study: optuna.Study) -> bool:
     return waiting and study.direction is optuna.study.StudyDirection.MAXIMIZE
 
 
-def _prepare(study: optuna.Study, config: SweepConfig, data: DataRef) -> None:
+def _prepare(study: optuna.Study, config: SweepConfig, data: DataRef, kind: Mapping[str, Any]) -> None:
     """Write what a new study begins with, the digest last: without it, all of this is done again."""
-    for key, value in _provenance(config, data).items():
+    for key, value in {**_provenance(config, data), **kind}.items():
         study.set_user_attr(key, value)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -300,12 +308,16 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _require_same(study: optuna.Study, config: SweepConfig, data: DataRef) -> None:
+def _require_same(study: optuna.Study, config: SweepConfig, data: DataRef, kind: Mapping[str, Any]) -> None:
     name, attrs = config.file.study, study.user_attrs
     mend = "Choose another name with --study, or put the settings back."
     if _DIGEST not in attrs:
         raise StudyMismatchError(f"study {name!r} was not made by fmnist-sweep. {mend}")
-    lines = []
+    lines = [
+        f"{key}: the study has {attrs.get(key, 'nothing')!r}, now {kind.get(key, 'nothing')!r}"
+        for key in ("kind", "confirms")
+        if attrs.get(key) != kind.get(key)
+    ]
     if study.direction != optuna.study.StudyDirection.MAXIMIZE:
         lines.append(f"direction: the study has {study.direction.name.lower()}, now maximize")
     if attrs[_DIGEST] != config.digest:

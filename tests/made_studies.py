@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from fmnist_sweep.records import EpochScores, LearningCurve
@@ -107,7 +108,7 @@ def params_of(i: int) -> dict[str, Any]:
     return {**values, **{f"units_{k}": 16 + (i * 37 * k) % 497 for k in range(1, depth + 1)}}
 
 
-def empty_study(storage: str | None, name: str = "dense", **score: Any) -> optuna.Study:
+def empty_study(storage: str | BaseStorage | None, name: str = "dense", **score: Any) -> optuna.Study:
     """Return a study with the attributes that a sweep writes when it starts."""
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
     stored: dict[str, Any] = {
@@ -203,6 +204,71 @@ def fill_study(study: optuna.Study, n: int = 24) -> None:
     study.add_trial(optuna.create_trial(state=TrialState.RUNNING, params={}, distributions={}))
 
 
+def add_confirmation(
+    study: optuna.Study,
+    scores: Mapping[str, Sequence[float | None]],
+    *,
+    n_repeats: int | None = None,
+    n_parameters: Mapping[str, int] | None = None,
+    seconds: Mapping[str, float] | None = None,
+) -> optuna.Study:
+    """Confirm a study's candidates, by their labels, with the given scores; None is a repeat that failed.
+
+    Train and validation accuracy are alike, so that each is the score.
+    """
+    name, metric = study.study_name, study.user_attrs["config"]["score"]["metric"]
+    linked = empty_study(study._storage, f"{name}-confirm", metric=metric, epoch_rule="last")
+    swept = {f"trial {t.number}": t for t in study.get_trials(deepcopy=False)}
+    swept["default"] = swept["trial 0"]
+    links = {
+        "kind": "confirm",
+        "confirms": name,
+        "n_repeats": max(map(len, scores.values())) if n_repeats is None else n_repeats,
+        "candidates": [
+            {
+                "label": label,
+                "trial": swept[label].number,
+                "hyperparameters": swept[label].user_attrs["hyperparameters"],
+                "epochs": swept[label].user_attrs["epoch"] + 1,
+                "sweep_score": swept[label].value,
+            }
+            for label in scores
+        ],
+    }
+    for key, value in links.items():
+        linked.set_user_attr(key, value)
+    for repeat in range(max(map(len, scores.values()))):
+        for label, told in scores.items():
+            if repeat < len(told):
+                add_repeat(
+                    linked,
+                    {"candidate": swept[label].number, "repeat": repeat},
+                    told[repeat],
+                    candidate=label,
+                    repeat=repeat,
+                    seed=100 + repeat,
+                    split_seed=200 + repeat,
+                    n_parameters=(n_parameters or {}).get(label, 1000),
+                    seconds=(seconds or {}).get(label, 10.0),
+                )
+    return linked
+
+
+def add_repeat(linked: optuna.Study, params: dict[str, int], score: float | None, **attrs: Any) -> None:
+    """Add one repeat of a candidate to a linked study; without a score it failed."""
+    told = {} if score is None else {"val_accuracy": score, "train_accuracy": score, "gap": 0.0}
+    ce = {} if score is None else {"val_cross_entropy": 1 - score, "train_cross_entropy": 1 - score}
+    why = {"fail_reason": "out of memory"} if score is None else {}
+    trial = optuna.create_trial(
+        state=TrialState.FAIL if score is None else TrialState.COMPLETE,
+        params=params,
+        distributions={"candidate": IntDistribution(-1, 99), "repeat": IntDistribution(0, 99)},
+        value=score,
+        user_attrs={**attrs, **told, **ce, **why},
+    )
+    linked.add_trial(trial)
+
+
 StudyMaker = Callable[..., optuna.Study]
 
 
@@ -234,6 +300,15 @@ def tiny_study() -> StudyMaker:
         return made
 
     return make
+
+
+@pytest.fixture
+def confirmed(tiny_study: StudyMaker) -> optuna.Study:
+    """A confirmed study; its winner is trial 1, which beats the default."""
+    curve = ([0.85, 0.90], [0.84, 0.90])
+    made = tiny_study(curve, curve)
+    add_confirmation(made, {"trial 1": [0.91, 0.92, 0.93], "default": [0.89, 0.899, 0.91]})
+    return made
 
 
 @pytest.fixture(autouse=True)

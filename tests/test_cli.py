@@ -115,6 +115,73 @@ def test_trials_of_another_study_are_brought_over(command: Command, sweep: Path)
     assert "From study 'tiny': 0 trials imported; left out: 4 equal to one that is here." in err
 
 
+def test_confirm_trains_the_best_anew_and_says_who_won(command: Command, sweep: Path) -> None:
+    """No sweep file is needed; a finished confirmation is printed again and trains nothing."""
+    command("run", str(sweep))
+    code, out, err = command("confirm", "tiny", "--top", "2", "--repeats", "2")
+    assert code == 0
+    assert err.startswith("Study 'tiny-confirm' in sqlite:///studies.db: 4 trials in all, ")
+    assert "The confirmed winner is " in out
+    code, again, err = command("confirm", "tiny", "--top", "2", "--repeats", "2")
+    assert (code, again) == (0, out)
+    assert err == "The confirmation was finished: nothing was trained. More --repeats add to it.\n"
+    _, out, _ = command("confirm", "tiny", "--top", "2", "--repeats", "3", "--json")
+    assert [r["repeat"] for r in json.loads(out)["repeats"]] == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_finished_confirmation_starts_nothing(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither data nor the model are looked for: it is printed though both are gone."""
+    command("run", str(sweep))
+    command("confirm", "tiny", "--top", "1", "--repeats", "2")
+    monkeypatch.setattr(data, "open_data", lambda *_args, **_kwargs: pytest.fail("it was opened"))
+    monkeypatch.setattr(runner, "LocalEngine", lambda *_args, **_kwargs: pytest.fail("it was started"))
+    assert command("confirm", "tiny", "--top", "1", "--repeats", "2")[0] == 0
+
+
+def test_confirm_refuses_what_it_cannot_do(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 2 with a message, and no linked study is left behind."""
+    command("run", str(sweep))
+    monkeypatch.setattr(runner, "LocalEngine", lambda *_args, **_kwargs: pytest.fail("it was started"))
+    code, _, err = command("confirm", "tiny", "--top", "9", "--repeats", "1")
+    assert (code, err.count("\n")) == (2, 3)
+    code, _, err = command("confirm", "tinny")
+    assert (code, err) == (2, "no study 'tinny'; did you mean 'tiny'? (there are tiny)\n")
+    code, _, err = command("confirm", "tiny", "--workers", "1000")
+    assert (code, "--workers: 1000 can't be used" in err) == (2, True)
+    changed = DataRef("fashion-mnist", "/nowhere", "0ff" * 21, (28, 28, 1), tuple("abcdefghij"), 60_000)
+    monkeypatch.setattr(data, "open_data", lambda *_args, **_kwargs: changed)
+    code, _, err = command("confirm", "tiny", "--top", "1")
+    assert (code, "study 'tiny' was run on other data" in err) == (2, True)
+    _, out, _ = command("status", "--json")
+    assert [study["name"] for study in json.loads(out)] == ["tiny"]
+
+
+def test_a_model_that_is_gone_is_refused(command: Command, sweep: Path, tmp_path: Path) -> None:
+    """A user's model is looked for before anything is trained, and the message names it."""
+    command("run", str(sweep))
+    study = optuna.load_study(study_name="tiny", storage=f"sqlite:///{tmp_path / 'studies.db'}")
+    study.set_user_attr("config", {**study.user_attrs["config"], "model": "gone_away:Model"})
+    code, _, err = command("confirm", "tiny", "--top", "1")
+    assert (code, "gone_away" in err) == (2, True)
+
+
+def test_compare_sets_studies_side_by_side(command: Command, sweep: Path) -> None:
+    """Confirmed or not is told; one study is nothing to compare."""
+    command("run", str(sweep))
+    command("run", str(sweep), "--study", "other", "--set", "sampler.seed=1")
+    command("confirm", "tiny", "--top", "1", "--repeats", "2")
+    code, out, _ = command("compare", "tiny", "other")
+    assert (code, "other is unconfirmed" in out) == (0, True)
+    _, out, _ = command("compare", "tiny", "other", "--json")
+    assert [s["confirmed"] for s in json.loads(out)["studies"]] == [True, False]
+    code, _, err = command("compare", "tiny")
+    assert (code, err) == (2, "compare: 1 problem\n  give the names of two studies or more\n")
+
+
 def test_status_as_json_holds_the_best_trial(command: Command, sweep: Path) -> None:
     """A script reads the number of trials, best score, val accuracy and gap of each study."""
     command("run", str(sweep))

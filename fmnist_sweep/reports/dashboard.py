@@ -26,6 +26,7 @@ from typing_extensions import override
 
 from fmnist_sweep.errors import StorageError
 from fmnist_sweep.records import LearningCurve
+from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS, confirmed_figure, trial_words
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
 from fmnist_sweep.reports.frames import best_trials, learning_curve, score_rule
 from fmnist_sweep.reports.style import UNITS, show_score
@@ -33,6 +34,8 @@ from fmnist_sweep.reports.summary import scoring, summary
 from fmnist_sweep.reports.svg import curve_svg, sparkline
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.study import load_study, open_storage, storage_lost, study_names
+from fmnist_sweep.winners.confirmations import Confirmation, is_confirmation, read_confirmation
+from fmnist_sweep.winners.verdicts import verdicts
 
 _log = logging.getLogger(__name__)
 
@@ -55,11 +58,14 @@ def attach_figures(study: optuna.Study) -> None:
 
     Also writes a note for each trial that has a curve and no note yet.
     """
-    for name, make in FIGURES.items():
-        figure = make(study).update_layout(height=_FIGURE_HEIGHT)
-        optuna_dashboard.save_plotly_graph_object(study, figure, graph_object_id=name)
-    words = "\n\n".join([f"**{study.study_name}**", " ".join(summary(study)), scoring(study)])
-    _save_note(study, words)
+    confirmation = read_confirmation(study)
+    figures = {name: make(study) for name, make in FIGURES.items()}
+    if confirmation is not None:
+        figures["confirmation"] = confirmed_figure(confirmation)
+    for name, figure in figures.items():
+        shown = figure.update_layout(height=_FIGURE_HEIGHT)
+        optuna_dashboard.save_plotly_graph_object(study, shown, graph_object_id=name)
+    _save_note(study, "\n\n".join([f"**{study.study_name}**", *_study_words(study, confirmation)]))
     rule = score_rule(study)
     attributes = study._storage.get_study_system_attrs(study._study_id)  # noqa: SLF001 - where notes are kept
     for trial in study.get_trials(deepcopy=False):
@@ -67,6 +73,29 @@ def attach_figures(study: optuna.Study) -> None:
         noted = f"dashboard:{trial._trial_id}:note_ver" in attributes  # noqa: SLF001
         if curve is not None and trial.state.is_finished() and not noted:
             attach_to_trial(study, trial, curve, rule, epoch=trial.user_attrs.get("epoch"), is_first=True)
+    if confirmation is not None and not is_confirmation(study):
+        _mark_confirmed(study, confirmation)
+
+
+def _study_words(study: optuna.Study, confirmation: Confirmation | None) -> list[str]:
+    if confirmation is None:
+        return [" ".join(summary(study)), scoring(study)]
+    confirmed = " ".join(verdicts(confirmation))
+    if is_confirmation(study):
+        words = "on fresh seeds and reshuffled splits; each trial is one repeat of one candidate."
+        return [f"Confirms study {confirmation.study} {words}", confirmed, scoring(study)]
+    return [" ".join(summary(study)), confirmed, scoring(study)]
+
+
+def _mark_confirmed(study: optuna.Study, confirmation: Confirmation) -> None:
+    """Begin the notes of the candidates with what came of them, and leave the rest of each as it is."""
+    trials = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+    for standing in confirmation.standings:
+        trial = None if standing.candidate.trial is None else trials.get(standing.candidate.trial)
+        if trial is not None:
+            before = optuna_dashboard.get_note(_NoteTarget(study, trial))
+            rest = before.partition("\n\n")[2] if before.startswith(CONFIRMED_WORDS) else before
+            _save_note(study, f"{trial_words(standing, confirmation)}\n\n{rest}", trial=trial)
 
 
 def attach_to_trial(
@@ -261,7 +290,7 @@ def _save_note(
 class _NoteTarget:
     """What save_note reads of a trial."""
 
-    def __init__(self, study: optuna.Study, trial: Trial | FrozenTrial, *, is_first: bool) -> None:
+    def __init__(self, study: optuna.Study, trial: Trial | FrozenTrial, *, is_first: bool = False) -> None:
         self.study = study
         self.storage = _FirstNote(study._storage) if is_first else study._storage  # noqa: SLF001
         self._trial_id = trial._trial_id  # noqa: SLF001

@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 import fmnist_sweep
 from fmnist_sweep.errors import StorageError
 from fmnist_sweep.records import METRICS
+from fmnist_sweep.reports.confirmed import compared_section, confirmed_section, sweeps, winning_trial
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, learning_curves
 from fmnist_sweep.reports.frames import (
     allowed_epochs,
@@ -36,6 +37,7 @@ from fmnist_sweep.reports.frames import (
     score_rule,
     studies_frame,
 )
+from fmnist_sweep.reports.page_table import Cell, Column
 from fmnist_sweep.reports.search_figures import importance, parallel_coordinates, score_history, slices
 from fmnist_sweep.reports.style import (
     ABSENT,
@@ -47,24 +49,11 @@ from fmnist_sweep.reports.style import (
     show_value,
 )
 from fmnist_sweep.reports.summary import scoring, summary
+from fmnist_sweep.winners.confirmations import read_confirmation
 
 N_BEST: Final = 5
 N_CURVES: Final = 12
 """Trials whose learning curves can be chosen in the page."""
-
-
-@dataclass(frozen=True)
-class _Column:
-    title: str
-    left: bool = False
-    wrap: bool = False
-
-
-@dataclass(frozen=True)
-class _Cell:
-    text: str
-    value: str = ""
-    href: str = ""
 
 
 def write_report(
@@ -93,9 +82,10 @@ def write_report(
 
 def render_report(studies: Iterable[optuna.Study], *, storage: str, when: datetime) -> str:
     """Return the page as text."""
-    studies = list(studies)
+    studies = sweeps(studies)
     figures: dict[str, go.Figure] = {}
     sections = [_section(study, f"study-{i}", figures) for i, study in enumerate(studies)]
+    winners = compared_section(studies, figures)
     data = {
         "template": TEMPLATE,
         "figures": {name: _bare(figure) for name, figure in figures.items()},
@@ -111,6 +101,7 @@ def render_report(studies: Iterable[optuna.Study], *, storage: str, when: dateti
         sections=sections,
         n_trials=sum(s["n_trials"] for s in sections),
         comparison=_comparison(studies),
+        winners=winners,
         heights={name: figure.layout.height or 400 for name, figure in figures.items()},
         data=packed(json.dumps(data, allow_nan=False, separators=(",", ":"))),
         plotly=packed(plotly.offline.get_plotlyjs()),
@@ -200,6 +191,7 @@ def _section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> di
         "summary": summary(study),
         "facts": _facts(study),
         "best": _best_table(study),
+        "confirm": confirmed_section(study, key, figures),
         "curves": curves,
         "titles": {name: figure.layout.title.text for name, figure in drawn.items()},
         "slices": pieces,
@@ -242,13 +234,13 @@ def _facts(study: optuna.Study) -> list[dict[str, str]]:
 def _comparison(studies: Sequence[optuna.Study]) -> dict[str, Any]:
     titles = ["study", "model", "score", "validation accuracy", "training accuracy", "gap", "epoch"]
     titles += ["parameters", "over the default", "trials", "pruned", "failed", "time"]
-    columns = [_Column(title, left=i < 2) for i, title in enumerate(titles)]
+    columns = [Column(title, left=i < 2) for i, title in enumerate(titles)]
     rows = []
     for i, (study, row) in enumerate(zip(studies, studies_frame(studies).to_dict("records"), strict=True)):
         unit, accuracy = UNITS[score_rule(study).metric], UNITS["accuracy"]
         cells = [
-            _Cell(row["name"], row["name"], href=f"#study-{i}"),
-            _Cell(str(row["model"] or ABSENT), str(row["model"] or "")),
+            Cell(row["name"], row["name"], href=f"#study-{i}"),
+            Cell(str(row["model"] or ABSENT), str(row["model"] or "")),
             _number(row["score"], show_score(row["score"])),
             _number(row["val_accuracy"], accuracy.show(row["val_accuracy"])),
             _number(row["train_accuracy"], accuracy.show(row["train_accuracy"])),
@@ -265,7 +257,9 @@ def _comparison(studies: Sequence[optuna.Study]) -> dict[str, Any]:
 
 def _best_table(study: optuna.Study) -> dict[str, Any] | None:
     unit = UNITS[score_rule(study).metric]
-    trials = best_trials(study, N_BEST)
+    winner = winning_trial(read_confirmation(study))
+    # A winner stands in the table even where it was not among the sweep's best.
+    trials = [t for i, t in enumerate(best_trials(study)) if i < N_BEST or t.number == winner]
     if not trials:
         return None
     titles = [
@@ -277,12 +271,12 @@ def _best_table(study: optuna.Study) -> dict[str, Any] | None:
         "epoch",
         "parameters",
     ]
-    columns = [*map(_Column, [*titles, "time"]), _Column("configuration", left=True, wrap=True)]
+    columns = [*map(Column, [*titles, "time"]), Column("configuration", left=True, wrap=True)]
     rows = []
     for trial in trials:
         attrs = trial.user_attrs
         texts = [
-            str(trial.number),
+            f"{trial.number}, confirmed winner" if trial.number == winner else str(trial.number),
             show_score(trial.value),
             unit.show(attrs.get(f"val_{unit.metric}")),
             unit.show(attrs.get(f"train_{unit.metric}")),
@@ -292,7 +286,7 @@ def _best_table(study: optuna.Study) -> dict[str, Any] | None:
             show_seconds(attrs.get("seconds", math.nan)),
             show_configuration(trial),
         ]
-        rows.append(list(zip(map(_Cell, texts), columns, strict=True)))
+        rows.append(list(zip(map(Cell, texts), columns, strict=True)))
     return {"columns": columns, "rows": rows}
 
 
@@ -300,11 +294,11 @@ def _failures(study: optuna.Study) -> dict[str, Any] | None:
     failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
     if not failed:
         return None
-    columns = [_Column("trial"), _Column("reason", True, True), _Column("configuration", True, True)]
+    columns = [Column("trial"), Column("reason", True, True), Column("configuration", True, True)]
     rows = []
     for trial in failed:
         reason = trial.user_attrs.get("fail_reason", "no reason was stored")
-        cells = [_Cell(str(trial.number)), _Cell(reason), _Cell(show_configuration(trial))]
+        cells = [Cell(str(trial.number)), Cell(reason), Cell(show_configuration(trial))]
         rows.append(list(zip(cells, columns, strict=True)))
     return {"columns": columns, "rows": rows}
 
@@ -362,9 +356,9 @@ def _provenance(study: optuna.Study) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in rows if value]
 
 
-def _number(value: Any, shown: str) -> _Cell:
+def _number(value: Any, shown: str) -> Cell:
     missing = value is None or bool(pd.isna(value))
-    return _Cell(ABSENT) if missing else _Cell(shown, str(value))
+    return Cell(ABSENT) if missing else Cell(shown, str(value))
 
 
 def show_seconds(seconds: float) -> str:

@@ -1,5 +1,5 @@
 """Fixtures of made studies."""
 
-from made_studies import quiet_optuna, sqlite_study, study, tiny_study
+from made_studies import confirmed, quiet_optuna, sqlite_study, study, tiny_study
 
-__all__ = ["quiet_optuna", "sqlite_study", "study", "tiny_study"]
+__all__ = ["confirmed", "quiet_optuna", "sqlite_study", "study", "tiny_study"]

@@ -1,0 +1,346 @@
+"""The confirmation of a study: which configurations are trained again, how often, and from which seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+from typing_extensions import override
+
+from fmnist_sweep.config import SweepConfig, parse_config
+from fmnist_sweep.errors import ConfigError, StudyMismatchError, SweepError
+from fmnist_sweep.history import configuration_key
+from fmnist_sweep.plan import Drawn
+from fmnist_sweep.records import DataRef, SplitSpec
+from fmnist_sweep.reports.frames import best_trials, default_trial
+from fmnist_sweep.study import open_study
+from fmnist_sweep.sweep_file import BudgetSection, NonePrunerSection, RandomSection
+from fmnist_sweep.winners.confirmations import (
+    DEFAULT,
+    KIND,
+    Candidate,
+    confirm_name,
+    is_confirmation,
+    linked_study,
+    read_confirmation,
+)
+
+MIN_REPEATS: Final = 2
+"""One repeat has no spread, so no interval."""
+
+_NOT_IN_THE_SWEEP: Final = -1
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A sweep's study that is to be confirmed."""
+
+    study: optuna.Study
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.study.study_name
+
+    @cached_property
+    def config(self) -> SweepConfig:
+        """The settings that the study was run with.
+
+        Raises:
+            SweepError: Its model or its data can't be found any more, or it has settings of another version.
+        """
+        return parse_config(self.study.user_attrs["config"], where=f"study {self.name!r}")
+
+    @cached_property
+    def distinct(self) -> list[FrozenTrial]:
+        """The COMPLETE trials that are to be confirmed, best first; of equal configurations the first."""
+        found: dict[tuple[str, int], FrozenTrial] = {}
+        for trial in best_trials(self.study):
+            attrs = trial.user_attrs
+            # A trial that another tool has ended names neither.
+            if "hyperparameters" in attrs and "epoch" in attrs:
+                found.setdefault((configuration_key(attrs["hyperparameters"], None), attrs["epoch"]), trial)
+        return list(found.values())
+
+    @cached_property
+    def default(self) -> Candidate:
+        """The model's default configuration: the sweep's trial of it, or else with its own epochs."""
+        trial = default_trial(self.study)
+        if trial is None:
+            own, point = self.config.model_space, self.config.default_point
+            values = own.space.complete({}, own.defaults) if point is None else point
+            epochs = values.get("epochs", own.defaults.get("epochs", self.config.epochs[-1]))
+            # What is off by default, and the sweep does not name, its trials don't name either.
+            unnamed = own.optional - set(self.config.space)
+            hyperparameters = {
+                name: value for name, value in values.items() if name != "epochs" and name not in unnamed
+            }
+            trial = next(
+                (t for t in self.distinct if t.user_attrs["hyperparameters"] == hyperparameters), None
+            )
+            if trial is None:
+                return Candidate(DEFAULT, None, hyperparameters, int(epochs), None)
+        return _candidate(DEFAULT, trial)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the confirmation of a study is to hold. Make one with `order`.
+
+    Attributes:
+        swept: The confirmed study.
+        candidates: Those that were taken up before stand first.
+        n_repeats: Repeats of each candidate.
+        max_retries: How often a trial whose process died is started again; None leaves it to the sweep's
+            own budget.
+    """
+
+    swept: Swept
+    candidates: tuple[Candidate, ...]
+    n_repeats: int
+    max_retries: int | None = None
+
+    @property
+    def pairs(self) -> list[tuple[str, int]]:
+        """All labels and repeats, repeat by repeat: cut short anywhere, the candidates stay paired."""
+        return [(c.label, r) for r in range(self.n_repeats) for c in self.candidates]
+
+    def fulfilled(self) -> bool:
+        """Return whether nothing is left to train."""
+        known = read_confirmation(self.swept.study)
+        return known is not None and set(self.pairs) <= {(r.candidate, r.repeat) for r in known.repeats}
+
+    @cached_property
+    def config(self) -> SweepConfig:
+        """The linked study's settings: the sweep's, but each trial is trained to its end and scored there.
+
+        Raises:
+            SweepError: As for `Swept.config`.
+        """
+        file = self.swept.config.file
+        retries = file.budget.max_retries if self.max_retries is None else self.max_retries
+        settings = {
+            "study": confirm_name(self.swept.name),
+            "score": file.score.model_copy(update={"epoch_rule": "last"}),
+            "training": file.training.model_copy(update={"patience": None}),
+            "sampler": RandomSection(enqueue_default=False),
+            "pruner": NonePrunerSection(),
+            "budget": BudgetSection(
+                trials=len(self.pairs), trial_seconds=file.budget.trial_seconds, max_retries=retries
+            ),
+        }
+        return replace(self.swept.config, file=file.model_copy(update=settings))
+
+    @property
+    def split(self) -> SplitSpec:
+        """The split of the first repeat."""
+        return replace(self.config.split, seed=repeat_seeds(self.config, 0)[1])
+
+    def open(self, data: DataRef, storage: BaseStorage) -> optuna.Study:
+        """Make the linked study, or go on with it.
+
+        Raises:
+            StudyMismatchError: The data are not those of the sweep, or the linked study is of other settings.
+        """
+        swept_on = self.swept.study.user_attrs["data_digest"]
+        if swept_on != data.digest:
+            raise StudyMismatchError(
+                f"study {self.swept.name!r} was run on other data: {data.name} had content {swept_on[:12]}, "
+                f"now {data.digest[:12]}. Bring the old data back, or sweep again under another name."
+            )
+        links = {"kind": KIND, "confirms": self.swept.name}
+        linked = open_study(self.config, data, storage, attributes=links)
+        linked.set_user_attr("n_repeats", self.n_repeats)
+        linked.set_user_attr("candidates", [c.to_attribute() for c in self.candidates])
+        return linked
+
+    def plan(self, linked: optuna.Study) -> ConfirmPlan:
+        """Return what is left to train in the linked study."""
+        n_swept = len(self.swept.study.get_trials(deepcopy=False))
+        return ConfirmPlan(self, linked, last_trial=n_swept - 1)
+
+
+def order(study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: int | None = None) -> Order:
+    """Return what the confirmation of a study is to hold, what it holds already included.
+
+    Args:
+        study: A sweep's study.
+        top: So many of the best distinct configurations; the model's default configuration is always taken.
+        repeats: Repeats of each. Asking for fewer than there are leaves those that there are.
+        max_retries: As in `Order`.
+
+    Raises:
+        SweepError: The study is none that can be confirmed, or not so; all problems at once.
+    """
+    name, attrs = study.study_name, study.user_attrs
+    if is_confirmation(study):
+        swept_name = attrs["confirms"]
+        raise SweepError(
+            f"study {name!r} is a confirmation itself: confirm {swept_name!r}, with more --repeats"
+        )
+    if "config_digest" not in attrs:
+        raise SweepError(f"study {name!r} was not made by fmnist-sweep: it can't be confirmed")
+    swept = Swept(study)
+    n = len(swept.distinct)
+    problems = []
+    if not n:
+        problems.append("no trial is complete yet; run the sweep first")
+    elif not 1 <= top <= n:
+        problems.append(f"--top: {top} can't be taken; distinct complete configurations: {n}")
+    if repeats < MIN_REPEATS:
+        problems.append(f"--repeats: {repeats} shows no spread; take at least {MIN_REPEATS}, better 5")
+    if problems:
+        raise ConfigError(f"study {name!r}", problems)
+    kept = _taken_up(swept)
+    # One configuration is one candidate: the default is not taken a second time for being among the best.
+    default = next((c for c in kept if c.label == DEFAULT), None) or swept.default
+    best = [_candidate(f"trial {t.number}", t) for t in swept.distinct[:top] if t.number != default.trial]
+    candidates = {c.label: c for c in (*kept, *best, default)}
+    known = read_confirmation(study)
+    n_repeats = repeats if known is None else max(repeats, len(known.paired))
+    return Order(swept, tuple(candidates.values()), n_repeats, max_retries)
+
+
+def _candidate(label: str, trial: FrozenTrial) -> Candidate:
+    attrs = trial.user_attrs
+    return Candidate(label, trial.number, attrs["hyperparameters"], attrs["epoch"] + 1, trial.value)
+
+
+def _taken_up(swept: Swept) -> list[Candidate]:
+    """Return the candidates of the linked study that have a trial there.
+
+    Raises:
+        StudyMismatchError: One is not what the sweep's trial of its number is.
+    """
+    linked = linked_study(swept.study)
+    if linked is None:
+        return []
+    begun = {t.user_attrs.get("candidate") for t in linked.get_trials(deepcopy=False)}
+    kept = [
+        c for stored in linked.user_attrs.get("candidates", ()) if (c := Candidate(**stored)).label in begun
+    ]
+    trials = {t.number: _candidate("", t) for t in swept.distinct}
+    for candidate in kept:
+        if candidate.trial is None:
+            continue
+        now = trials.get(candidate.trial)
+        if now is None or replace(now, label=candidate.label) != candidate:
+            raise StudyMismatchError(
+                f"study {linked.study_name!r} confirms an earlier study {swept.name!r}, whose trial "
+                f"{candidate.trial} was another configuration; delete it in the dashboard, and confirm anew"
+            )
+    return kept
+
+
+def repeat_seeds(config: SweepConfig, repeat: int) -> tuple[int, int]:
+    """Return the seed and the split's seed of a repeat, the same for every candidate.
+
+    They are made from the sweep's seed, and neither is a seed of the sweep itself.
+    """
+    training = config.file.training
+    drawn = np.random.SeedSequence(training.seed, spawn_key=(repeat,)).generate_state(8) >> 1
+    fresh = (int(n) for n in drawn if int(n) not in (training.seed, training.split_seed))
+    return next(fresh), next(fresh)
+
+
+class ConfirmPlan:
+    """The plan of a confirmation: every repeat of every candidate that the linked study does not hold yet.
+
+    Repeats that failed in an earlier run are trained again; those that fail now are not.
+
+    Args:
+        order: What is to be trained.
+        linked: The linked study, held with `ownership.ownership`.
+        last_trial: Number of the last trial of the confirmed study.
+    """
+
+    def __init__(self, order: Order, linked: optuna.Study, *, last_trial: int) -> None:
+        self._config = order.config
+        self._candidates = {_number(c): c for c in order.candidates}
+        self._last_trial = last_trial
+        self._n_repeats = order.n_repeats
+        numbers = {c.label: number for number, c in self._candidates.items()}
+        points = [{"candidate": numbers[label], "repeat": repeat} for label, repeat in order.pairs]
+        stored = linked.get_trials(deepcopy=False)
+        complete = [t.params for t in stored if t.state is TrialState.COMPLETE]
+        self._left = [point for point in points if point not in complete]
+        self._n_trials = sum(t.state.is_finished() for t in stored) + len(self._left)
+        self._taken: dict[int, Mapping[str, int]] = {}
+        for trial in stored:
+            if trial.state is TrialState.WAITING and trial.params:
+                self._take_up(trial)
+
+    def _take_up(self, trial: FrozenTrial) -> None:
+        """Let a trial that was put back keep what it was drawn for, even if only half of that was stored."""
+        begun = [point for point in self._left if trial.params.items() <= point.items()]
+        if begun:
+            self._left.remove(begun[0])
+            self._taken[trial.number] = begun[0]
+        else:
+            # Of an order for more repeats; it is trained to its end all the same.
+            self._taken[trial.number] = {"repeat": self._n_repeats, **trial.params}
+            self._n_trials += 1
+
+    @property
+    def n_trials(self) -> int:
+        """Trials that are finished and those that are left."""
+        return self._n_trials
+
+    @property
+    def size(self) -> float:
+        """The number of trials alone ends a confirmation."""
+        return float("inf")
+
+    def sampler(self, trial: int) -> BaseSampler:
+        """Return a sampler that draws what is next."""
+        if trial not in self._taken:
+            self._taken[trial] = self._left.pop(0)
+        return _Given(self._taken[trial])
+
+    def draw(self, trial: optuna.Trial) -> Drawn:
+        """Return a candidate with the seed and the split of a repeat."""
+        # By numbers: Optuna lets no choice be added to a categorical parameter, and candidates may follow.
+        number = _suggest(trial, "candidate", _NOT_IN_THE_SWEEP, self._last_trial)
+        last = max(self._n_repeats - 1, self._taken[trial.number]["repeat"])
+        repeat = _suggest(trial, "repeat", 0, last)
+        candidate = self._candidates[number]
+        seed, split_seed = repeat_seeds(self._config, repeat)
+        return Drawn(
+            candidate.hyperparameters,
+            epochs=candidate.epochs,
+            seed=seed,
+            split=replace(self._config.split, seed=split_seed),
+            attributes={"candidate": candidate.label, "repeat": repeat, "split_seed": split_seed},
+        )
+
+
+def _suggest(trial: optuna.Trial, name: str, low: int, high: int) -> int:
+    # A trial that was put back has its parameters; in the meantime their ranges may have grown.
+    before: int | None = trial.params.get(name)
+    return trial.suggest_int(name, low, high) if before is None else before
+
+
+def _number(candidate: Candidate) -> int:
+    return _NOT_IN_THE_SWEEP if candidate.trial is None else candidate.trial
+
+
+class _Given(RandomSampler):
+    """Draws what was decided before."""
+
+    def __init__(self, params: Mapping[str, int]) -> None:
+        super().__init__()
+        self._params = params
+
+    @override
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._params[param_name]

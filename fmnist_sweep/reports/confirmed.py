@@ -1,0 +1,273 @@
+"""Confirmations and comparisons for the report and the dashboard: rows of tables, words, interval plots."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import optuna
+import plotly.graph_objects as go
+
+from fmnist_sweep.reports.frames import best_trials
+from fmnist_sweep.reports.page_table import text_table
+from fmnist_sweep.reports.style import (
+    ABSENT,
+    BLUE,
+    GREEN,
+    GREY,
+    TEMPLATE,
+    UNITS,
+    VERMILION,
+    Unit,
+    placeholder,
+    rounded,
+    show_score,
+    show_value,
+)
+from fmnist_sweep.winners.comparing import Side, caveats, differing, side
+from fmnist_sweep.winners.confirmations import (
+    DEFAULT,
+    Candidate,
+    Confirmation,
+    Standing,
+    is_confirmation,
+    read_confirmation,
+)
+from fmnist_sweep.winners.statistics import Interval
+from fmnist_sweep.winners.verdicts import verdicts
+
+_ROW_HEIGHT: Final = 62
+
+CONFIRMED_WORDS: Final = "**Confirmation"
+"""What the line that a confirmation adds to a trial's note begins with."""
+
+
+def sweeps(studies: Iterable[optuna.Study]) -> list[optuna.Study]:
+    """Return the studies without the confirmations of those among them, which are shown with their sweeps."""
+    studies = list(studies)
+    names = {study.study_name for study in studies}
+    return [s for s in studies if not is_confirmation(s) or s.user_attrs["confirms"] not in names]
+
+
+def confirmed_section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> dict[str, Any] | None:
+    """Return what the page shows of a study's confirmation, its figure added; None without one."""
+    confirmation = read_confirmation(study)
+    if confirmation is None:
+        return None
+    figure = figures[f"{key}-confirm"] = confirmed_figure(confirmation)
+    return {
+        "title": figure.layout.title.text,
+        "verdicts": verdicts(confirmation),
+        **text_table(confirmed_columns(confirmation), confirmed_rows(confirmation)),
+    }
+
+
+def compared_section(studies: Sequence[optuna.Study], figures: dict[str, go.Figure]) -> dict[str, Any] | None:
+    """Return what the page shows of all studies' winners, the figure added; None with fewer than two."""
+    sides = compared_sides(studies)
+    if not sides:
+        return None
+    figures["winners"] = compared_figure(sides)
+    table = text_table(["", *(s.study for s in sides)], compared_rows(sides))
+    return {"caveats": caveats(sides), **table}
+
+
+def confirmed_columns(confirmation: Confirmation) -> list[str]:
+    """Return the titles of the columns of `confirmed_rows`."""
+    gap = UNITS[confirmation.rule.metric].gap
+    return [
+        "configuration",
+        "score",
+        "validation accuracy (%)",
+        "cross-entropy (nats)",
+        f"gap ({gap})",
+        f"to the best other ({gap})",
+        f"to the default ({gap})",
+        "sweep score",
+        "parameters",
+        "time",
+    ]
+
+
+def confirmed_rows(confirmation: Confirmation) -> list[list[str]]:
+    """Return a row of texts for each candidate, best first."""
+    unit, accuracy, nats = UNITS[confirmation.rule.metric], UNITS["accuracy"], UNITS["cross_entropy"]
+    winner = confirmation.winner
+    rows = []
+    for standing in confirmation.standings:
+        told, size = standing.intervals, standing.n_parameters
+        won = winner is not None and winner.label == standing.label
+        differences = (standing.to_rival, standing.to_default)
+        rows.append(
+            [
+                f"{name_of(standing.candidate)}{', confirmed winner' if won else ''}",
+                with_spread(told["score"]),
+                with_spread(told["val_accuracy"], accuracy),
+                with_spread(told["val_cross_entropy"], nats),
+                with_spread(told["gap"], unit, signed=True),
+                *(ABSENT if d is None else with_spread(d, unit, signed=True) for d in differences),
+                show_score(standing.candidate.sweep_score),
+                ABSENT if size is None else f"{size:,}",
+                f"{standing.seconds:.0f} s",
+            ]
+        )
+    return rows
+
+
+def name_of(candidate: Candidate) -> str:
+    """Return a candidate's name: its label, and the trial that the default configuration was."""
+    found = candidate.label == DEFAULT and candidate.trial is not None
+    return f"{DEFAULT} (trial {candidate.trial})" if found else candidate.label
+
+
+def winning_trial(confirmation: Confirmation | None) -> int | None:
+    """Return the number of the sweep's trial that is the confirmed winner, if there is one."""
+    winner = None if confirmation is None else confirmation.winner
+    return None if winner is None else winner.candidate.trial
+
+
+def trial_words(standing: Standing, confirmation: Confirmation) -> str:
+    """Return what a confirmation says of a trial, as the first line of its note, in Markdown."""
+    winner = confirmation.winner
+    won = winner is not None and winner.label == standing.label
+    # Until it is finished there is no winner.
+    head = ": the winner" if won else ", not the winner" if winner is not None else ", not finished"
+    score = with_spread(standing.score)
+    repeats = f"(95 %) over {standing.score.n} repeats on fresh seeds and splits"
+    return f"{CONFIRMED_WORDS}{head}**: mean score {score} {repeats}."
+
+
+def with_spread(interval: Interval, unit: Unit | None = None, *, signed: bool = False) -> str:
+    """Return a mean with the half width of its interval, such as ``"89.12 ±0.22"``, the unit left out.
+
+    Args:
+        interval: What is shown; one without ends is shown as its mean.
+        unit: Of an accuracy, a cross-entropy, a gap or a difference; None shows a score as it is stored.
+        signed: Whether a positive number has its sign too.
+    """
+    half = (interval.high - interval.low) / 2
+    if unit is None:
+        shown, spread = show_score(interval.mean), show_score(half)
+    else:
+        shown, spread = (
+            unit.show(x, signed=s).partition(" ")[0] for x, s in ((interval.mean, signed), (half, False))
+        )
+    return shown if interval.n < 2 else f"{shown} \N{PLUS-MINUS SIGN}{spread}"
+
+
+def confirmed_figure(confirmation: Confirmation) -> go.Figure:
+    """Return each candidate's mean score with its interval, every repeat as a dot, the best on top."""
+    title = "Scores of the repeats, with 95 % intervals of their means"
+    standings = confirmation.standings
+    if not standings:
+        return placeholder("No repeat is complete yet.", title=title)
+    winner = confirmation.winner
+    colors = [GREEN if winner is not None and winner.label == s.label else BLUE for s in standings]
+    figure = _intervals(
+        [name_of(s.candidate) for s in standings], [s.score for s in standings], colors, title
+    )
+    rows = [(i, r) for i, s in enumerate(standings) for r in confirmation.of(s.label)]
+    figure.add_trace(
+        go.Scatter(
+            x=rounded([r.score for _, r in rows]),
+            y=[i + 0.24 for i, _ in rows],
+            mode="markers",
+            name="a repeat",
+            marker={"size": 8, "color": GREY, "opacity": 0.75, "line": {"width": 1, "color": "white"}},
+            text=[
+                f"repeat {r.repeat + 1}, trial {r.trial}: seed {r.seed}, split {r.split_seed}"
+                for _, r in rows
+            ],
+            hovertemplate="%{x:.4f}<br>%{text}<extra></extra>",
+        )
+    )
+    swept = [
+        (i, s.candidate.sweep_score) for i, s in enumerate(standings) if s.candidate.sweep_score is not None
+    ]
+    figure.add_trace(
+        go.Scatter(
+            x=rounded([score for _, score in swept]),
+            y=[i for i, _ in swept],
+            mode="markers",
+            name="the sweep's score",
+            marker={"symbol": "diamond-open", "size": 11, "color": VERMILION, "line": {"width": 2}},
+            hovertemplate="%{x:.4f}<extra>the sweep's score</extra>",
+        )
+    )
+    return figure
+
+
+def compared_sides(studies: Sequence[optuna.Study]) -> list[Side]:
+    """Return the winners of the studies that have one, if there are at least two to compare."""
+    known = [s for s in studies if "config_digest" in s.user_attrs and not is_confirmation(s)]
+    sides = [side(s) for s in known if best_trials(s, 1)]
+    return sides if len(sides) > 1 else []
+
+
+def compared_figure(sides: Sequence[Side]) -> go.Figure:
+    """Return each winner's score with its interval; of an unconfirmed one the mere score, hollow."""
+    names = [s.study if s.confirmed else f"{s.study}, unconfirmed" for s in sides]
+    colors = [GREEN if s.confirmed else GREY for s in sides]
+    return _intervals(names, [s.score for s in sides], colors, "Scores of the winners, with 95 % intervals")
+
+
+def compared_rows(sides: Sequence[Side]) -> list[list[str]]:
+    """Return a row of texts for each quantity and each setting that differs, a column for each study."""
+    accuracy = UNITS["accuracy"]
+    gaps = " or ".join(dict.fromkeys(UNITS[s.rule.metric].gap for s in sides))
+    rows = [
+        ["winner", *(f"{s.label}, {'confirmed' if s.confirmed else 'unconfirmed'}" for s in sides)],
+        ["score", *(with_spread(s.score) for s in sides)],
+        ["validation accuracy (%)", *(with_spread(s.val_accuracy, accuracy) for s in sides)],
+        [f"gap ({gaps})", *(with_spread(s.gap, UNITS[s.rule.metric], signed=True) for s in sides)],
+        ["parameters", *(ABSENT if s.n_parameters is None else f"{s.n_parameters:,}" for s in sides)],
+        ["time of a training", *(f"{s.seconds:.0f} s" for s in sides)],
+    ]
+    return rows + [[name, *map(show_value, values)] for name, values in differing(sides).items()]
+
+
+def _intervals(
+    names: Sequence[str], intervals: Sequence[Interval], colors: list[str], title: str
+) -> go.Figure:
+    figure = go.Figure(
+        layout={
+            "template": TEMPLATE,
+            "title": {"text": title},
+            "height": 130 + _ROW_HEIGHT * len(names),
+            "xaxis": {"title": {"text": "score"}},
+            "yaxis": {
+                # Names of studies are the user's: plotly would read them as markup.
+                "ticktext": [html.escape(name) for name in names],
+                "tickvals": list(range(len(names))),
+                "range": [len(names) - 0.4, -0.6],
+            },
+        }
+    )
+    # One trace for each colour: an error bar takes its trace's.
+    for color in dict.fromkeys(colors):
+        own = [k for k, c in enumerate(colors) if c == color]
+        figure.add_trace(
+            go.Scatter(
+                x=rounded([intervals[k].mean for k in own]),
+                y=own,
+                mode="markers",
+                name={GREEN: "confirmed winner", GREY: "unconfirmed"}.get(color, "mean of the repeats"),
+                marker={
+                    "size": 13,
+                    "color": color,
+                    "symbol": ["circle" if intervals[k].n > 1 else "circle-open" for k in own],
+                },
+                error_x=_error_bars([intervals[k] for k in own], color),
+                text=[with_spread(intervals[k]) for k in own],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
+    return figure
+
+
+def _error_bars(intervals: Sequence[Interval], color: str) -> dict[str, Any] | None:
+    if not any(i.n > 1 for i in intervals):
+        return None
+    halves = rounded([(i.high - i.low) / 2 if i.n > 1 else 0.0 for i in intervals])
+    return {"type": "data", "array": halves, "color": color, "thickness": 2.5, "width": 8}

@@ -1,0 +1,131 @@
+"""Studies side by side: the winner of each, and the settings in which the winners differ."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import optuna
+
+from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.records import Scalar
+from fmnist_sweep.reports.frames import best_trials, score_rule
+from fmnist_sweep.score import ScoreRule
+from fmnist_sweep.winners.confirmations import is_confirmation, read_confirmation
+from fmnist_sweep.winners.statistics import Interval
+
+
+@dataclass(frozen=True)
+class Side:
+    """A study's winner.
+
+    Attributes:
+        study: Name of the study.
+        model: The model that it searched.
+        data: Digest of its data.
+        rule: Its score rule.
+        confirmed: Whether the winner was confirmed; if not it is the sweep's best trial, whose score is
+            optimistic.
+        label: ``"trial 12"`` or ``"default"``.
+        hyperparameters: The winner's complete set, ``epochs`` included.
+        score: Mean over the repeats; of an unconfirmed winner the one score, without an interval.
+        val_accuracy: Likewise.
+        gap: Likewise, in the rule's metric.
+        n_parameters: Number of weights; None where it was not told.
+        seconds: Wall-clock time of a training; of an unconfirmed winner that of the sweep's trial, which may
+            have trained on after the scored epoch.
+    """
+
+    study: str
+    model: str
+    data: str
+    rule: ScoreRule
+    confirmed: bool
+    label: str
+    hyperparameters: Mapping[str, Scalar]
+    score: Interval
+    val_accuracy: Interval
+    gap: Interval
+    n_parameters: int | None
+    seconds: float
+
+
+def compared(studies: Sequence[optuna.Study]) -> list[Side]:
+    """Return the winner of each study, in the order given.
+
+    Raises:
+        ConfigError: Fewer than two studies, the same one twice, or one without a winner; all problems at
+            once.
+    """
+    names = [study.study_name for study in studies]
+    problems = [] if len(set(names)) > 1 else ["give the names of two studies or more"]
+    problems += [f"{name}: given twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems += [f"{study.study_name}: {p}" for study in studies if (p := _problem(study)) is not None]
+    if problems:
+        raise ConfigError("compare", problems)
+    return [side(study) for study in studies]
+
+
+def _problem(study: optuna.Study) -> str | None:
+    if is_confirmation(study):
+        return f"a confirmation; give the study that it confirms, {study.user_attrs['confirms']}"
+    if "config_digest" not in study.user_attrs:
+        return "not made by fmnist-sweep"
+    return None if best_trials(study, 1) else "no trial is complete yet; run the sweep first"
+
+
+def side(study: optuna.Study) -> Side:
+    """Return a study's winner; the study has a COMPLETE trial."""
+    attrs = study.user_attrs
+    confirmation = read_confirmation(study)
+    winner = None if confirmation is None else confirmation.winner
+    if winner is not None:
+        told = winner.intervals
+        label, n_parameters, seconds = winner.label, winner.n_parameters, winner.seconds
+        hyperparameters, epochs = winner.candidate.hyperparameters, winner.candidate.epochs
+    else:
+        best = best_trials(study, 1)[0]
+        values = best.user_attrs
+        one = {"score": best.value, "val_accuracy": values["val_accuracy"], "gap": values["gap"]}
+        told = {name: Interval(float(value or 0.0), math.nan, math.nan, 1) for name, value in one.items()}
+        label, n_parameters, seconds = f"trial {best.number}", values.get("n_parameters"), values["seconds"]
+        hyperparameters, epochs = values["hyperparameters"], values["epoch"] + 1
+    return Side(
+        study=study.study_name,
+        model=attrs["config"]["model"],
+        data=attrs["data_digest"],
+        rule=score_rule(study),
+        confirmed=winner is not None,
+        label=label,
+        hyperparameters={**hyperparameters, "epochs": epochs},
+        score=told["score"],
+        val_accuracy=told["val_accuracy"],
+        gap=told["gap"],
+        n_parameters=n_parameters,
+        seconds=seconds,
+    )
+
+
+def differing(sides: Sequence[Side]) -> dict[str, list[Scalar | None]]:
+    """Return the hyperparameters in which the winners differ, each one's value or None."""
+    names = dict.fromkeys(name for s in sides for name in s.hyperparameters)
+    values = {name: [s.hyperparameters.get(name) for s in sides] for name in names}
+    # By their text: True is 1 for Python, and the two are not the same setting.
+    return {name: found for name, found in values.items() if len(set(map(repr, found))) > 1}
+
+
+def caveats(sides: Sequence[Side]) -> list[str]:
+    """Return what keeps the sides from being comparable, or their scores from being trusted."""
+    lines = [
+        f"{s.study} is unconfirmed: its score was picked by its own validation images and is optimistic. "
+        f"Next: fmnist-sweep confirm {shlex.quote(s.study)}"
+        for s in sides
+        if not s.confirmed
+    ]
+    if len({(s.rule.metric, s.rule.penalty, s.rule.tolerance, s.rule.min_val_accuracy) for s in sides}) > 1:
+        lines.append("The studies have different score rules: compare accuracies and gaps, not scores.")
+    if len({s.data for s in sides}) > 1:
+        lines.append("The studies were run on different data.")
+    return lines

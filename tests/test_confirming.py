@@ -1,0 +1,374 @@
+"""Which configurations a confirmation trains, how often, from which seeds, and how it goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+
+from fmnist_sweep.checkpoints import CheckpointFolder
+from fmnist_sweep.config import SweepConfig, parse_config
+from fmnist_sweep.confirming import Order, order, repeat_seeds
+from fmnist_sweep.errors import ConfigError, StudyMismatchError, SweepError
+from fmnist_sweep.importing import check_source
+from fmnist_sweep.ownership import ownership
+from fmnist_sweep.progress import Progress, Stop
+from fmnist_sweep.records import DataRef, TrialJob
+from fmnist_sweep.search import Search
+from fmnist_sweep.study import load_study, open_study
+from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer, scripted_curve
+from fmnist_sweep.winners.confirmations import read_confirmation
+
+Sweep = Callable[..., tuple[Stop, optuna.Study]]
+Run = Callable[..., optuna.Study]
+
+
+@pytest.fixture
+def config(make_config: Callable[..., SweepConfig]) -> SweepConfig:
+    """A sweep of six trials, of which the first is the default."""
+    return make_config(budget={"trials": 6}, training={"seed": 3, "n_val": 20, "patience": 2})
+
+
+@pytest.fixture
+def swept(sweep: Sweep, config: SweepConfig, sqlite_storage: optuna.storages.RDBStorage) -> optuna.Study:
+    """The finished sweep; the larger a trial's learning rate, the better."""
+
+    def curve(job: TrialJob) -> Any:
+        rate = float(job.hyperparameters["learning_rate"])
+        return scripted_curve(replace(job, hyperparameters={"accuracy_peak": 0.85 + 5 * rate}))
+
+    return sweep(config, curve, storage=sqlite_storage)[1]
+
+
+@pytest.fixture
+def run(data: DataRef, workers: Any) -> Run:
+    """Run a confirmation with two workers: ``run(order)`` returns its linked study."""
+
+    def confirm(
+        wanted: Order, trainer: Any = None, *, interrupted: threading.Event | None = None, **options: Any
+    ) -> optuna.Study:
+        linked = wanted.open(data, wanted.swept.study._storage)
+        engine = workers(ScriptedTrainer() if trainer is None else trainer)
+        with ownership(linked) as owner:
+            Search(
+                wanted.config, data, linked, engine, plan=wanted.plan(linked), run=owner.run, **options
+            ).run(interrupted)
+        return linked
+
+    return confirm
+
+
+def outcome(linked: optuna.Study) -> list[tuple[Any, ...]]:
+    """What a confirmation found, whatever the numbers and times of its trials."""
+    timed = {"seconds", "run"}
+    trials = [t for t in linked.trials if t.state is TrialState.COMPLETE]
+    told = [(t.params, t.value, {k: v for k, v in t.user_attrs.items() if k not in timed}) for t in trials]
+    return sorted(told, key=lambda row: (row[0]["repeat"], row[0]["candidate"]))
+
+
+def labels(wanted: Order) -> list[str]:
+    return [c.label for c in wanted.candidates]
+
+
+# --- candidates --------------------------------------------------------------------------------------------
+
+
+def test_the_best_and_the_default_are_candidates(swept: optuna.Study) -> None:
+    """Each trains up to the epoch that the sweep scored, with its whole configuration."""
+    wanted = order(swept, top=2)
+    best = sorted(swept.trials, key=lambda t: -(t.value or 0))[:2]
+    assert labels(wanted) == [f"trial {t.number}" for t in best] + ["default"]
+    assert [c.trial for c in wanted.candidates] == [*(t.number for t in best), 0]
+    for candidate in wanted.candidates:
+        trial = swept.trials[candidate.trial or 0]
+        assert candidate.hyperparameters == trial.user_attrs["hyperparameters"]
+        assert (candidate.epochs, candidate.sweep_score) == (trial.user_attrs["epoch"] + 1, trial.value)
+
+
+def test_the_default_is_taken_once(swept: optuna.Study) -> None:
+    """Among the best it is one of them."""
+    wanted = order(swept, top=6)
+    assert len(wanted.candidates) == 6
+    assert labels(wanted)[-1] == "default"
+
+
+def test_of_equal_configurations_one_is_taken(sweep: Sweep, make_config: Callable[..., SweepConfig]) -> None:
+    """A sweep may draw a point again; training it twice would compare it with itself."""
+    config = make_config(
+        space={"activation": {"choices": ["relu", "tanh"]}, "depth": 1, "epochs": 4},
+        sampler={"name": "random"}, budget={"trials": 40},
+    )  # fmt: skip
+    _, study = sweep(config)
+    assert len(order(study, top=2).candidates) == 2 < len(study.trials)
+    with pytest.raises(ConfigError, match="--top: 3 can't be taken; distinct complete configurations: 2"):
+        order(study, top=3)
+
+
+@pytest.mark.parametrize("low", [1e-4, 1e-3])
+def test_a_default_that_was_not_swept_trains_its_own_epochs(
+    sweep: Sweep, make_config: Callable[..., SweepConfig], low: float
+) -> None:
+    """Inside the space as the sweep would have had it, outside it as the model has it."""
+    space = {"learning_rate": {"low": low, "high": 1e-2}, "epochs": 4}
+    _, study = sweep(make_config(sampler={"name": "random", "enqueue_default": False}, space=space))
+    default = order(study).candidates[-1]
+    assert (default.label, default.trial, default.sweep_score, default.epochs) == ("default", None, None, 15)
+    assert default.hyperparameters["learning_rate"] == 1e-4
+    assert set(default.hyperparameters) == set(study.trials[0].user_attrs["hyperparameters"])
+
+
+def test_the_seeds_of_a_repeat_are_fresh_and_always_the_same(config: SweepConfig) -> None:
+    """Made from the sweep's seed, different for each repeat."""
+    seeds = [repeat_seeds(config, r) for r in range(20)]
+    assert seeds == [repeat_seeds(config, r) for r in range(20)]
+    assert len({seed for pair in seeds for seed in pair}) == 40
+
+
+@given(st.integers(0, 2**40), st.integers(0, 50))
+def test_no_seed_of_a_repeat_is_one_of_the_sweep(seed: int, repeat: int) -> None:
+    """Not even where the sweep was run with what a repeat would have drawn."""
+    settings = {"study": "s", "model": "dense", "space": {"epochs": 1}}
+    drawn = repeat_seeds(parse_config({**settings, "training": {"seed": seed}}, where=""), repeat)
+    training = {"seed": seed, "split_seed": drawn[1]}
+    again = repeat_seeds(parse_config({**settings, "training": training}, where=""), repeat)
+    assert not {seed, drawn[1]} & set(again)
+    assert len({seed, *drawn}) == 3
+
+
+# --- the linked study --------------------------------------------------------------------------------------
+
+
+def test_each_repeat_is_a_trial_of_the_linked_study(swept: optuna.Study, run: Run) -> None:
+    """Repeat by repeat, paired by seed and split, scored after the last epoch, with all that a trial has."""
+    wanted = order(swept, top=2, repeats=3)
+    linked = run(wanted)
+    assert linked.study_name == "tiny-confirm"
+    expected = [(c.trial, r) for r in range(3) for c in wanted.candidates]
+    assert [(t.params["candidate"], t.params["repeat"]) for t in linked.trials] == expected
+    for trial in linked.trials:
+        attrs = trial.user_attrs
+        candidate = next(c for c in wanted.candidates if c.label == attrs["candidate"])
+        assert (attrs["seed"], attrs["split_seed"]) == repeat_seeds(wanted.config, attrs["repeat"])
+        assert attrs["repeat"] == trial.params["repeat"]
+        assert attrs["epoch"] + 1 == attrs["n_epochs"] == candidate.epochs
+        assert attrs["hyperparameters"] == candidate.hyperparameters
+        assert attrs.keys() >= {
+            "curve",
+            "val_accuracy",
+            "gap",
+            "val_cross_entropy",
+            "n_parameters",
+            "seconds",
+        }
+        assert "n_reused_epochs" not in attrs
+    told = linked.user_attrs
+    assert told["candidates"] == [c.to_attribute() for c in wanted.candidates]
+    assert (told["kind"], told["confirms"], told["n_repeats"]) == ("confirm", "tiny", 3)
+    assert told.keys() >= {"config", "config_digest", "data", "data_digest", "versions", "model_path"}
+    found = read_confirmation(swept)
+    assert found is not None
+    assert found.finished
+    assert wanted.fulfilled()
+
+
+def test_jobs_have_the_repeats_seed_and_split(swept: optuna.Study, run: Run, config: SweepConfig) -> None:
+    """All else is the sweep's, and no patience cuts a repeat short."""
+    jobs: list[TrialJob] = []
+
+    def curve(job: TrialJob) -> Any:
+        jobs.append(job)
+        return scripted_curve(job)
+
+    wanted = order(swept, top=1, repeats=2)
+    run(wanted, FakeTrainer(curve))
+    assert len(jobs) == 4
+    for job in jobs:
+        assert (job.split.n_val, job.split.seed) == (20, repeat_seeds(config, 0 if job.trial < 2 else 1)[1])
+        assert job.seed == repeat_seeds(config, 0 if job.trial < 2 else 1)[0]
+        assert job.model == config.model_space.path
+
+
+def test_a_finished_confirmation_trains_nothing(swept: optuna.Study, run: Run) -> None:
+    """Fewer repeats than there are leave those that there are."""
+    wanted = order(swept, top=2, repeats=3)
+    before = outcome(run(wanted))
+    again = order(swept, top=1, repeats=2)
+    assert again.fulfilled()
+    assert again.n_repeats == 3
+    assert outcome(run(again)) == before
+
+
+def test_more_repeats_and_more_candidates_add_to_what_is_there(swept: optuna.Study, run: Run) -> None:
+    """Nothing is trained twice, and the outcome is that of a larger order from the start."""
+    run(order(swept, top=1, repeats=2))
+    wanted = order(swept, top=3, repeats=3)
+    assert not wanted.fulfilled()
+    linked = run(wanted)
+    assert len(linked.trials) == 4 * 3
+    assert {(t.params["candidate"], t.params["repeat"]) for t in linked.trials} == {
+        (c.trial, r) for c in wanted.candidates for r in range(3)
+    }
+    found = read_confirmation(swept)
+    assert found is not None
+    assert found.finished
+    assert found.paired == (0, 1, 2)
+
+
+def test_candidates_that_were_begun_stay(swept: optuna.Study, run: Run) -> None:
+    """Also where the sweep has gone on and others are its best now."""
+    wanted = order(swept, top=3, repeats=2)
+    run(wanted)
+    assert labels(order(swept, top=1, repeats=2)) == labels(wanted)
+
+
+@pytest.mark.parametrize("after", [1, 4, 6])
+def test_a_confirmation_that_was_stopped_goes_on_exactly(swept: optuna.Study, run: Run, after: int) -> None:
+    """Whenever it is interrupted, it comes to what an uninterrupted one comes to, paired on the way."""
+    wanted = order(swept, top=2, repeats=2)
+    interrupted, n_seen = threading.Event(), 0
+
+    def stop(_: Progress) -> None:
+        nonlocal n_seen
+        n_seen += 1
+        if n_seen == after:
+            interrupted.set()
+
+    linked = run(wanted, interrupted=interrupted, observer=stop)
+    assert not [t for t in linked.trials if t.state is TrialState.RUNNING]
+    stopped = outcome(run(wanted))
+    assert len(stopped) == 6
+    optuna.delete_study(study_name="tiny-confirm", storage=swept._storage)
+    assert outcome(run(wanted)) == stopped
+
+
+@pytest.mark.parametrize("stored", [(), ("candidate",), ("candidate", "repeat")])
+def test_a_draw_that_was_cut_short_is_finished(
+    swept: optuna.Study, run: Run, data: DataRef, stored: tuple[str, ...]
+) -> None:
+    """A process may die between any two of its writes: no repeat is lost and none is trained twice."""
+    wanted = order(swept, top=2, repeats=2)
+    linked = wanted.open(data, swept._storage)
+    linked.sampler = wanted.plan(linked).sampler(0)
+    trial = linked.ask()
+    for name in stored:
+        # The ranges were narrower in an earlier order.
+        trial.suggest_int(name, -1, 5)
+    linked = run(wanted)
+    assert [t.state for t in linked.trials] == [TrialState.COMPLETE] * 6
+    assert len({tuple(t.params.items()) for t in linked.trials}) == 6
+
+
+def test_a_repeat_of_a_larger_order_is_trained_to_its_end(swept: optuna.Study, run: Run) -> None:
+    """One that was put back stays with its repeat number, beyond what is asked for now."""
+    linked = run(order(swept, top=1, repeats=2))
+    plan = order(swept, top=1, repeats=3).plan(linked)
+    linked.sampler = plan.sampler(len(linked.trials))
+    plan.draw(linked.ask())
+    linked = run(order(swept, top=2, repeats=2))
+    assert {t.state for t in linked.trials} == {TrialState.COMPLETE}
+    found = read_confirmation(swept)
+    assert found is not None
+    assert (found.finished, found.n_repeats, len(found.repeats)) == (True, 2, 7)
+
+
+def test_a_repeat_that_failed_is_trained_again_by_the_next_run(swept: optuna.Study, run: Run) -> None:
+    """Not by the same one, which would try for ever."""
+    wanted = order(swept, top=1, repeats=2)
+    linked = run(wanted, FakeTrainer(scripted_curve, fail_at={1: 0}))
+    assert [t.state.name for t in linked.trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    found = read_confirmation(swept)
+    assert found is not None
+    assert (found.finished, len(found.failures)) == (True, 1)
+    assert not wanted.fulfilled()
+    linked = run(wanted)
+    assert [t.state.name for t in linked.trials][4:] == ["COMPLETE"]
+    assert wanted.fulfilled()
+
+
+# --- what is refused ---------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_confirmed_is_refused(swept: optuna.Study, run: Run) -> None:
+    """A confirmation itself, another tool's study, numbers out of range; all problems at once."""
+    linked = run(order(swept, top=1, repeats=2))
+    with pytest.raises(SweepError, match="'tiny-confirm' is a confirmation itself: confirm 'tiny'"):
+        order(linked)
+    with pytest.raises(SweepError, match="not made by fmnist-sweep"):
+        order(optuna.create_study(study_name="other"))
+    with pytest.raises(ConfigError) as refused:
+        order(swept, top=7, repeats=1)
+    assert refused.value.problems == (
+        "--top: 7 can't be taken; distinct complete configurations: 6",
+        "--repeats: 1 shows no spread; take at least 2, better 5",
+    )
+    with pytest.raises(ConfigError, match="--top: 0 can't be taken"):
+        order(swept, top=0)
+
+
+def test_a_study_without_complete_trials_is_refused(
+    config: SweepConfig, data: DataRef, memory: optuna.storages.InMemoryStorage
+) -> None:
+    """There is nothing to confirm yet."""
+    with pytest.raises(ConfigError, match="no trial is complete yet; run the sweep first"):
+        order(open_study(config, data, memory))
+
+
+def test_data_that_have_changed_are_refused(swept: optuna.Study, data: DataRef) -> None:
+    """With both contents, and before the linked study is made."""
+    changed = replace(data, digest="c4a9" * 16)
+    with pytest.raises(StudyMismatchError, match=r"was run on other data: tiny had content da7ada7ada7a"):
+        order(swept).open(changed, swept._storage)
+    assert optuna.get_all_study_names(swept._storage) == ["tiny"]
+
+
+def test_a_sweep_with_the_name_of_the_linked_study_is_left_alone(swept: optuna.Study, data: DataRef) -> None:
+    """Nor is a linked study taken for a sweep's, even under equal settings."""
+    wanted = order(swept)
+    open_study(wanted.config, data, swept._storage)
+    with pytest.raises(StudyMismatchError, match="kind: the study has 'nothing', now 'confirm'"):
+        wanted.open(data, swept._storage)
+    optuna.delete_study(study_name="tiny-confirm", storage=swept._storage)
+    wanted.open(data, swept._storage)
+    with pytest.raises(StudyMismatchError, match="kind: the study has 'confirm', now 'nothing'"):
+        open_study(wanted.config, data, swept._storage)
+
+
+def test_a_sweep_that_was_made_anew_is_told_from_the_confirmed_one(
+    sweep: Sweep, swept: optuna.Study, config: SweepConfig, run: Run
+) -> None:
+    """Trial 3 of another sweep is another configuration: it must not get the repeats of the first one."""
+    run(order(swept, top=5, repeats=2))
+    optuna.delete_study(study_name="tiny", storage=swept._storage)
+    changed = config.file.model_copy(update={"sampler": config.file.sampler.model_copy(update={"seed": 9})})
+    _, anew = sweep(replace(config, file=changed), storage=swept._storage)
+    with pytest.raises(StudyMismatchError, match=r"confirms an earlier study 'tiny', whose trial \d"):
+        order(anew)
+
+
+def test_a_linked_study_is_not_imported(
+    swept: optuna.Study, run: Run, data: DataRef, config: SweepConfig
+) -> None:
+    """Its curves are those of other splits."""
+    run(order(swept, top=1, repeats=2))
+    new = replace(config, file=config.file.model_copy(update={"study": "new"}))
+    with pytest.raises(StudyMismatchError, match="repeats on other splits"):
+        check_source(load_study(swept._storage, "tiny-confirm"), new, data)
+
+
+def test_a_confirmation_keeps_checkpoints(swept: optuna.Study, run: Run, tmp_path: Any) -> None:
+    """Each repeat has its own, as a sweep's trials have."""
+    jobs: list[TrialJob] = []
+
+    def curve(job: TrialJob) -> Any:
+        jobs.append(job)
+        return scripted_curve(job)
+
+    run(order(swept, top=1, repeats=2), FakeTrainer(curve), checkpoints=CheckpointFolder(tmp_path))
+    assert len({job.checkpoint for job in jobs}) == 4

@@ -1,0 +1,79 @@
+"""Studies side by side."""
+
+from __future__ import annotations
+
+import math
+
+import optuna
+import pytest
+from made_studies import add_confirmation, add_trial, empty_study, params_of, scripted_curve
+
+from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.winners.comparing import caveats, compared, differing
+
+
+@pytest.fixture
+def unconfirmed() -> optuna.Study:
+    """A study whose winner is its best trial."""
+    study = empty_study(None, "dense")
+    add_trial(study, params_of(2), scripted_curve(0.88, 0.02))
+    return study
+
+
+def test_a_confirmed_winner_has_an_interval_and_another_says_that_it_has_none(
+    confirmed: optuna.Study, unconfirmed: optuna.Study
+) -> None:
+    """Confirmed means over the repeats, an unconfirmed one the sweep's number, and a warning."""
+    first, second = compared([confirmed, unconfirmed])
+    assert (first.confirmed, first.label, first.score.mean, first.score.n) == (True, "trial 1", 0.92, 3)
+    assert first.score.low < 0.92 < first.score.high
+    best = unconfirmed.trials[0]
+    assert (second.confirmed, second.label, second.score.mean) == (False, "trial 0", best.value)
+    assert math.isnan(second.score.low)
+    (line,) = caveats([first, second])
+    assert line.startswith("dense is unconfirmed: its score was picked by its own validation images")
+    assert line.endswith("fmnist-sweep confirm dense")
+
+
+def test_an_unfinished_confirmation_confirms_nothing(
+    confirmed: optuna.Study, unconfirmed: optuna.Study
+) -> None:
+    """Only whole ones have a winner."""
+    add_confirmation(unconfirmed, {"default": [0.9]}, n_repeats=2)
+    assert [side.confirmed for side in compared([confirmed, unconfirmed])] == [True, False]
+
+
+def test_only_what_differs_is_listed(confirmed: optuna.Study, unconfirmed: optuna.Study) -> None:
+    """A setting that one winner does not have differs; equal ones are left out."""
+    found = differing(compared([confirmed, unconfirmed]))
+    assert found["depth"] == [2, 3]
+    assert found["units_3"][0] is None
+    assert found["epochs"] == [2, unconfirmed.trials[0].user_attrs["epoch"] + 1]
+    assert "batch_size" not in found
+
+
+def test_other_rules_and_other_data_are_told(confirmed: optuna.Study) -> None:
+    """Scores under different penalties, or on different images, are not comparable."""
+    other = empty_study(None, "other", penalty=2.0)
+    add_trial(other, params_of(0), scripted_curve(0.88, 0.02))
+    other.set_user_attr("data_digest", "07" * 32)
+    assert caveats(compared([confirmed, other]))[1:] == [
+        "The studies have different score rules: compare accuracies and gaps, not scores.",
+        "The studies were run on different data.",
+    ]
+
+
+def test_all_that_cannot_be_compared_is_told_at_once(confirmed: optuna.Study) -> None:
+    """Confirmations, studies of other tools and those without a complete trial, each by name."""
+    linked = optuna.load_study(study_name="tiny-confirm", storage=confirmed._storage)
+    foreign = optuna.create_study(study_name="foreign")
+    with pytest.raises(ConfigError) as refused:
+        compared([confirmed, confirmed, linked, foreign, empty_study(None, "empty")])
+    assert refused.value.problems == (
+        "tiny: given twice",
+        "tiny-confirm: a confirmation; give the study that it confirms, tiny",
+        "foreign: not made by fmnist-sweep",
+        "empty: no trial is complete yet; run the sweep first",
+    )
+    with pytest.raises(ConfigError, match="give the names of two studies or more"):
+        compared([confirmed])
