@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib.metadata
 import os
@@ -222,11 +223,27 @@ def load_study(storage: BaseStorage, name: str) -> optuna.Study:
         StudyNotFoundError: There is none of that name.
     """
     try:
-        return optuna.load_study(study_name=name, storage=storage)
+        study = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         names = study_names(storage)
         have = f"there are {', '.join(names)}" if names else "the storage has no studies yet"
         raise StudyNotFoundError(f"no study {name!r}{did_you_mean(name, names)} ({have})") from None
+    with _collector_paused():
+        # Optuna keeps what it has read. A large study is some hundred thousand rows, all of which stay:
+        # looking through them for garbage, again and again, takes longer than reading them.
+        study.get_trials(deepcopy=False)
+    return study
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def open_study(
