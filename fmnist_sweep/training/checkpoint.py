@@ -24,7 +24,7 @@ _MAGIC: Final = b"fmnist-sweep checkpoint 1\n"
 _LENGTH_BYTES: Final = 8
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 
-_DECIDES_NOTHING: Final = ("trial", "checkpoint")
+_DECIDES_NOTHING: Final = ("trial", "checkpoint", "save_to")
 """Fields of a job that leave its result alone; where the data lie does so too."""
 
 
