@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("winners",),
     ("display",),
     ("tables", "runner"),
+    ("exporting",),
     ("cli",),
     ("__main__",),
 )
@@ -132,6 +133,9 @@ def test_keras_and_optuna_are_kept_apart(name: str) -> None:
     [
         ("fmnist_sweep.config", ("optuna", "tensorflow", "keras", "keras_tuner", "torch", "plotly")),
         ("fmnist_sweep.search", ("tensorflow", "keras", "keras_tuner", "torch", "plotly", "matplotlib")),
+        ("fmnist_sweep.runner", ("tensorflow", "keras", "sklearn", "matplotlib")),
+        ("fmnist_sweep.reports.html", ("tensorflow", "keras", "sklearn", "matplotlib")),
+        ("fmnist_sweep.winners.export", ("tensorflow", "keras", "keras_tuner", "torch")),
         ("fmnist_sweep.engines.local", ("optuna", "tensorflow", "keras", "keras_tuner")),
         ("fmnist_sweep.reports.frames", ("tensorflow", "keras", "keras_tuner", "torch")),
         ("fmnist_sweep.models", ("tensorflow", "keras", "keras_tuner")),

@@ -1,7 +1,7 @@
 """The door to the test images: nothing else in the package reads them.
 
-A sweep never comes here. An export does, once for what it hands out, after it has written into the study that it
-will.
+A sweep never comes here. An export does, once for what it hands out, after it has written into the study that
+it will.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ brings its source along.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Mapping
@@ -62,7 +63,7 @@ def model_source(model: keras.Model) -> ModelSource:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="relu")])
         >>> model.compile("sgd", "mse")
         >>> model_source(model).layers
-        ("keras.layers.Dense(2, activation='relu')",)
+        ('keras.layers.Dense(2, activation="relu")',)
     """
     if not isinstance(model, keras.Sequential):
         raise NotWritableError(f"{type(model).__name__} is no Sequential model")
@@ -87,7 +88,7 @@ class _Writer:
             return self._function(value)
         if isinstance(value, Mapping) or not _is_literal(value):
             raise NotWritableError(f"{value!r} can't be written as Python")
-        return repr(value)
+        return json.dumps(value) if isinstance(value, str) else repr(value)
 
     def written(self, made: Any) -> str:
         """Return a call that makes a Keras object again."""

@@ -13,12 +13,14 @@ import re
 import socket
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna
 import optuna_dashboard
+from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -30,7 +32,7 @@ from fmnist_sweep.reports.style import UNITS, show_score
 from fmnist_sweep.reports.summary import scoring, summary
 from fmnist_sweep.reports.svg import curve_svg, sparkline
 from fmnist_sweep.score import ScoreRule
-from fmnist_sweep.study import load_study, open_storage, study_names
+from fmnist_sweep.study import artifact_folder, load_study, open_storage, study_names
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ def attach_figures(study: optuna.Study) -> None:
         figure = make(study).update_layout(height=_FIGURE_HEIGHT)
         optuna_dashboard.save_plotly_graph_object(study, figure, graph_object_id=name)
     words = "\n\n".join([f"**{study.study_name}**", " ".join(summary(study)), scoring(study)])
-    _save_note(study, words)
+    save_note(study, words)
     rule = score_rule(study)
     attributes = study._storage.get_study_system_attrs(study._study_id)  # noqa: SLF001 - where notes are kept
     for trial in study.get_trials(deepcopy=False):
@@ -84,9 +86,21 @@ def attach_to_trial(
         rule: The study's score rule.
         epoch: The scored epoch, from 0; None where none was scored.
     """
+    save_note(study, note_with_picture(study, trial, curve, rule, epoch=epoch), trial=trial)
+
+
+def note_with_picture(
+    study: optuna.Study,
+    trial: Trial | FrozenTrial,
+    curve: LearningCurve,
+    rule: ScoreRule,
+    *,
+    epoch: int | None = None,
+) -> str:
+    """Return what `attach_to_trial` writes, and takes the same arguments."""
     where = f"/learning-curves/{study._study_id}/{trial.number}.svg"  # noqa: SLF001 - the dashboard's ids
     picture = f"![The picture shows in: fmnist-sweep dashboard]({where})"
-    _save_note(study, f"{trial_note(curve, rule, epoch=epoch)}\n\n{picture}", trial=trial)
+    return f"{trial_note(curve, rule, epoch=epoch)}\n\n{picture}"
 
 
 def trial_note(curve: LearningCurve, rule: ScoreRule, *, epoch: int | None = None) -> str:
@@ -142,7 +156,8 @@ def serve(
             attach_figures(load_study(storage, name))
         except optuna.exceptions.StorageInternalError as error:
             _log.warning("study %s: its figures can't be saved, the storage is read-only? (%s)", name, error)
-    with make_app_server(storage, host=host, port=port) as server:
+    artifacts = artifact_folder(storage_url)
+    with make_app_server(storage, host=host, port=port, artifacts=artifacts) as server:
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{server.server_port}/dashboard")
         server.serve_forever()
@@ -163,10 +178,12 @@ class _Handler(WSGIRequestHandler):
         _log.debug(format, *args)
 
 
-def make_app_server(storage: BaseStorage, *, host: str, port: int | None) -> WSGIServer:
+def make_app_server(
+    storage: BaseStorage, *, host: str, port: int | None, artifacts: Path | None = None
+) -> WSGIServer:
     """Return a server that listens, ready to serve; see `serve`."""
     kind = _Server6 if ":" in host else _Server
-    app = make_app(storage, host=host)
+    app = make_app(storage, host=host, artifacts=artifacts)
     for candidate in range(8080, 8080 + _PORTS_TRIED) if port is None else (port,):
         try:
             return make_server(host, candidate, app, server_class=kind, handler_class=_Handler)
@@ -182,12 +199,19 @@ def make_app_server(storage: BaseStorage, *, host: str, port: int | None) -> WSG
     raise StorageError(f"{taken} taken on {host}; choose another with --port")
 
 
-def make_app(storage: BaseStorage, *, host: str = "127.0.0.1") -> _App:
-    """Return the dashboard's WSGI app, with a learning curve for every trial at the address in its note."""
+def make_app(storage: BaseStorage, *, host: str = "127.0.0.1", artifacts: Path | None = None) -> _App:
+    """Return the dashboard's WSGI app, with a learning curve for every trial at the address in its note.
+
+    Args:
+        storage: What it shows.
+        host: Address that it is to answer to.
+        artifacts: Folder of the files that exports attached; one that is missing is not made.
+    """
     with warnings.catch_warnings():
         # Optuna marks parts that the dashboard uses as experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        dashboard: _App = optuna_dashboard.wsgi(storage)
+        files = FileSystemArtifactStore(artifacts) if artifacts and artifacts.is_dir() else None
+        dashboard: _App = optuna_dashboard.wsgi(storage, artifact_store=files)
 
     def app(environ: dict[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
         # A page on the web can point its own name at this machine, but not change the name it asks for.
@@ -224,7 +248,8 @@ def _picture(storage: BaseStorage, study_id: int, number: int) -> str | None:
     return curve_svg(curve, score_rule(study), epoch=epoch, title=title)
 
 
-def _save_note(study: optuna.Study, words: str, *, trial: Trial | FrozenTrial | None = None) -> None:
+def save_note(study: optuna.Study, words: str, *, trial: Trial | FrozenTrial | None = None) -> None:
+    """Write the note of a study, or of one of its trials, in Markdown."""
     # The public save_note refuses finished trials though their notes, kept with the study, can be written.
     target: Any = study if trial is None else _NoteTarget(study, trial)
     optuna_dashboard.save_note(target, words)

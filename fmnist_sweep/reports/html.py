@@ -24,6 +24,13 @@ from optuna.trial import FrozenTrial, TrialState
 import fmnist_sweep
 from fmnist_sweep.errors import StorageError
 from fmnist_sweep.records import METRICS
+from fmnist_sweep.reports.exported import (
+    confusion_figure,
+    export_curve,
+    export_table,
+    export_words,
+    exported,
+)
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, learning_curves
 from fmnist_sweep.reports.frames import (
     allowed_epochs,
@@ -31,6 +38,7 @@ from fmnist_sweep.reports.frames import (
     default_trial,
     hyperparameters,
     learning_curve,
+    readings_of,
     score_rule,
     studies_frame,
 )
@@ -200,6 +208,7 @@ def _section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> di
         "titles": {name: figure.layout.title.text for name, figure in drawn.items()},
         "slices": pieces,
         "whatif": _whatif(study),
+        "export": _export(study, key, figures),
         "failures": _failures(study),
         "provenance": _provenance(study),
         "config": json.dumps(study.user_attrs.get("config", {}), indent=2),
@@ -341,6 +350,33 @@ def _whatif(study: optuna.Study) -> dict[str, Any] | None:
             "own": trials[0]["number"],
             "trials": trials,
         },
+    }
+
+
+def _export(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> dict[str, Any] | None:
+    kept = exported(study)
+    if kept is None:
+        return None
+    curve, parts = export_curve(study, kept), list(kept["confusion"])
+    figures[f"{key}-export-curve"] = curve
+    matrices = []
+    # The one that matters most is what the page opens with.
+    for i, part in enumerate(reversed(parts)):
+        name = f"{key}-confusion" if i == 0 else f"{key}-confusion-{part}"
+        figures[name] = confusion_figure(kept, part)
+        matrices.append({"figure": name, "label": figures[name].layout.title.text.partition(", ")[2]})
+    titles = ["", "images", "accuracy of the exported model", "accuracy over the seeds", "cross-entropy"]
+    columns = [_Column(title, left=i == 0) for i, title in enumerate(titles)]
+    rows = [list(zip(map(_Cell, row), columns, strict=True)) for row in export_table(kept)]
+    return {
+        "words": export_words(study, kept),
+        "table": {"columns": columns, "rows": rows},
+        "curve_title": curve.layout.title.text,
+        "matrices": matrices,
+        "readings": [
+            {"when": reading["when"], "what": reading["what"], "reason": reading["reason"]}
+            for reading in readings_of(study)
+        ],
     }
 
 

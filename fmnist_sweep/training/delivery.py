@@ -31,7 +31,8 @@ _TOLERANCE: Final = 1e-4
 
 def learning_rate(model: keras.Model) -> float:
     """Return the learning rate that an optimizer is at."""
-    return float(np.asarray(model.optimizer.learning_rate))
+    # Kept in float32: the shortest number that gives the same bits.
+    return float(str(np.float32(model.optimizer.learning_rate)))
 
 
 def deliver(model: keras.Model, job: TrialJob, *, from_logits: bool, learning_rates: Sequence[float]) -> None:
@@ -76,11 +77,12 @@ def load_delivered(folder: Path, job: TrialJob) -> keras.Model:
 
 
 def _source(model: keras.Model, job: TrialJob, learning_rates: Sequence[float]) -> dict[str, Any]:
-    scheduled = len(set(learning_rates)) > 1
+    # A schedule of Keras's own stands with the optimizer.
+    own = isinstance(model.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)  # noqa: SLF001
+    changes = len(set(learning_rates)) > 1 and not own
     facts: dict[str, Any] = {
         "n_parameters": int(model.count_params()),
-        # Shown only where they change: a constant one stands with the optimizer.
-        "learning_rates": list(learning_rates) if scheduled else None,
+        "learning_rates": list(learning_rates) if changes else None,
         "batch_size": int(job.hyperparameters.get("batch_size", job.batch_size)),
     }
     hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)

@@ -134,10 +134,11 @@ def test_an_epoch_trains_exactly_as_keras_does(users_models: Any, batch_size: in
     import keras_tuner
 
     from fmnist_sweep.training import trainer
+    from fmnist_sweep.training.runtime import set_up_tensorflow
 
     wanted = job("Plain")
     split = load_split(wanted.data, wanted.split)
-    trainer._set_up_tensorflow()
+    set_up_tensorflow()
     weights = []
     for compiled in (True, False):
         keras.utils.set_random_seed(1)
