@@ -12,6 +12,11 @@ from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
 from fmnist_sweep.records import TrialJob
 
 _LINE_LENGTH: Final = 110
+_FASHION_MNIST_IS: Final = (
+    "DATA is a folder with the four files of Fashion-MNIST, or an .npz file. Without it Keras's own folder, "
+    "/usr/share/datasets/fashion-mnist and the cache of fmnist-sweep are looked in, and then Keras is asked."
+)
+_OWN_IS: Final = "DATA is an .npz file with x_train, y_train and, if there are some, x_test, y_test."
 
 
 def assets() -> Environment:
@@ -50,10 +55,7 @@ def train_script(
         .render(
             about=textwrap.fill(_in_docstring(about), _LINE_LENGTH),
             fashion=fashion,
-            data_is=f"{known}\n/usr/share/datasets/fashion-mnist are looked in without it"
-            if fashion
-            else "an .npz file with x_train, y_train and, if there are some, x_test, y_test",
-            keras_may=",\nbut for what Keras does where the data are nowhere" if fashion else "",
+            data_is=textwrap.fill(_FASHION_MNIST_IS if fashion else _OWN_IS, _LINE_LENGTH),
             versions=", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "keras", "numpy")),
             seed=job.seed,
             epochs=job.epochs,
