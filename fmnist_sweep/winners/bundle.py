@@ -48,7 +48,7 @@ def check_place(folder: Path) -> None:
         raise _unwritable(folder.parent, error) from None
 
 
-def write_bundle(folder: Path, facts: Mapping[str, Any], fill: Callable[[Path], None]) -> None:
+def write_bundle(folder: Path, facts: Mapping[str, Any], fill: Callable[[Path], object]) -> None:
     """Write a bundle: what was there before stays whole until the new one is.
 
     Args:

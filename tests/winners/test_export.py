@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from made_exports import DATA, SOURCE, Exports, FinalTrainer, Reader
+from made_studies import StudyMaker, empty_study
+
+from fmnist_sweep.errors import StorageError, SweepError
+from fmnist_sweep.reports.frames import readings_of
+from fmnist_sweep.winners.choice import chosen
+from fmnist_sweep.winners.export import is_sweep
+from fmnist_sweep.winners.readings import TestAlreadyReadError
+
+FILES = {
+    "README.md",
+    "classification_report.csv",
+    "config.toml",
+    "confusion_matrix.pdf",
+    "confusion_matrix.png",
+    "history.csv",
+    "learning_curve.pdf",
+    "learning_curve.png",
+    "metrics.json",
+    "misclassified.png",
+    "model.keras",
+    "train.py",
+    "trials.csv",
+}
+
+
+def save_quickly(_figure: Any, *paths: Path) -> None:
+    """Stand in for drawing, which takes seconds."""
+    for path in paths:
+        path.write_text("a picture of something")
+
+
+@pytest.fixture(autouse=True)
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing."""
+    monkeypatch.setattr("fmnist_sweep.winners.pictures.save", save_quickly)
+
+
+@pytest.fixture
+def bundle(exports: Exports) -> Path:
+    """A bundle of a full study."""
+    exports.run()
+    return exports.folder / "exports" / "dense"
+
+
+def test_a_bundle_has_all_its_files(bundle: Path) -> None:
+    """And nothing else; each has something in it."""
+    assert {path.name for path in bundle.iterdir()} == FILES
+    assert all(path.stat().st_size > 10 for path in bundle.iterdir())
+
+
+def test_metrics_hold_every_number_with_its_interval(bundle: Path, exports: Exports) -> None:
+    """Of the model that is handed out and over the seeds; both gaps; what it was measured with."""
+    facts = json.loads((bundle / "metrics.json").read_text())
+    for part in ("train", "val", "test"):
+        assert facts["model"][part]["accuracy_95"][0] < facts["model"][part]["accuracy"]
+        assert facts["mean"][f"{part}_cross_entropy"]["interval_95"] is not None
+    assert facts["seeds"] == [10_000, 10_001, 10_002]
+    assert [repeat["seed"] for repeat in facts["repeats"]] == facts["seeds"]
+    means = [repeat["gap_to_test"] for repeat in facts["repeats"]]
+    assert facts["mean"]["gap_to_test"]["mean"] == pytest.approx(sum(means) / 3, abs=1e-6)
+    assert facts["data"]["digest"] == exports.study.user_attrs["data_digest"]
+    assert facts["n_test_readings"] == 1
+    assert facts["confirmed"] is False
+    assert {"tensorflow", "keras", "numpy"} <= set(facts["versions"])
+
+
+def test_the_model_is_that_of_the_first_seed(bundle: Path) -> None:
+    """It is fixed beforehand, whichever is the best."""
+    assert (bundle / "model.keras").read_bytes() == b"a model of seed 10000"
+
+
+def test_the_card_says_what_a_reader_must_know(bundle: Path, exports: Exports) -> None:
+    """How it was chosen, both gaps, the confused pairs, why validation flatters, how to load it."""
+    text = (bundle / "README.md").read_text()
+    assert "**Unconfirmed.**" in text
+    assert chosen(exports.study).words in text
+    assert "the gap to test" in text
+    assert "about 1.4 points higher" in text
+    assert "1. " in text
+    assert " taken for " in text
+    assert "read once for this study" in text
+    assert "keras.models.load_model" in text
+    for picture in ("learning_curve.png", "confusion_matrix.png", "misclassified.png"):
+        assert f"({picture})" in text
+
+
+def test_history_has_every_epoch_of_every_seed(bundle: Path, exports: Exports) -> None:
+    """Epochs count from 1, the gap is among the columns."""
+    rows = list(csv.DictReader(io.StringIO((bundle / "history.csv").read_text())))
+    assert len(rows) == 3 * chosen(exports.study).epochs
+    assert (rows[0]["seed"], rows[0]["epoch"]) == ("10000", "1")
+    gap = float(rows[0]["train_accuracy"]) - float(rows[0]["val_accuracy"])
+    assert float(rows[0]["gap"]) == pytest.approx(gap, abs=1e-6)
+
+
+def test_trials_are_all_there_and_unchanged(exports: Exports, bundle: Path) -> None:
+    """An export adds to the study's attributes and leaves its trials alone."""
+    trials = exports.study.get_trials()
+    rows = list(csv.DictReader(io.StringIO((bundle / "trials.csv").read_text())))
+    assert len(rows) == len(trials)
+    assert all("export" not in trial.user_attrs for trial in trials)
+
+
+def test_the_reading_is_recorded_before_it_is_done(exports: Exports) -> None:
+    """Whoever opens the test images finds the study already saying so."""
+    seen: list[Any] = []
+    exports.reader = Reader(before=lambda: seen.extend(readings_of(exports.study)))
+    exports.run()
+    assert [(reading["trial"], reading["complete"]) for reading in seen] == [
+        (chosen(exports.study).trial, False)
+    ]
+    assert readings_of(exports.study)[0]["complete"] is True
+
+
+def test_a_second_reading_is_refused(exports: Exports) -> None:
+    """Another trial would be measured on a test set that is no longer fresh; it says when it was read."""
+    exports.run()
+    with pytest.raises(TestAlreadyReadError, match=r"was read once, last on \d{4}.* for trial .*--again"):
+        exports.plan(trial=0)
+    assert exports.reader.n_readings == 1
+
+
+def test_a_reading_again_is_counted(exports: Exports) -> None:
+    """With --again it is read, and bundle and study tell how often."""
+    exports.run()
+    facts = exports.run(trial=0, again=True)
+    assert facts["n_test_readings"] == 2
+    assert [reading["reason"] for reading in readings_of(exports.study)] == ["export", "export --again"]
+    card = (exports.folder / "exports" / "dense-trial-0" / "README.md").read_text()
+    assert "read 2 times" in card
+    assert "read more than once" in card
+
+
+def test_a_bundle_that_is_there_is_not_made_again(exports: Exports) -> None:
+    """The same choice, the same numbers: nothing is trained or read."""
+    exports.run()
+    assert exports.plan().is_there
+    assert not exports.plan(force=True).is_there
+
+
+@pytest.mark.parametrize("lose", [True, False])
+def test_a_bundle_is_written_again_without_another_reading(exports: Exports, lose: bool) -> None:
+    """What the reading gave is kept beside the storage, for a bundle that is lost or asked for anew."""
+    import shutil
+
+    before = exports.run()
+    if lose:
+        shutil.rmtree(exports.folder / "exports")
+    after = exports.run(force=not lose)
+    assert after["model"] == before["model"]
+    assert exports.trainer.trained == [10_000, 10_001, 10_002]
+    assert exports.reader.n_readings == after["n_test_readings"] == 1
+
+
+def test_a_training_that_fails_reads_nothing(exports: Exports) -> None:
+    """The reason is told, the others are kept, and the next export goes on from there."""
+    exports.trainer = FinalTrainer(fail=10_001)
+    with pytest.raises(SweepError, match="seed 10001 failed: out of memory"):
+        exports.run()
+    assert not readings_of(exports.study)
+    exports.trainer = FinalTrainer()
+    exports.run()
+    assert exports.trainer.trained == [10_001, 10_002]
+
+
+def test_a_reading_that_was_lost_is_told(exports: Exports) -> None:
+    """If the export dies between reading and storing, the reading stands: nothing came of it."""
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    exports.reader = Reader(before=die)
+    with pytest.raises(KeyboardInterrupt):
+        exports.run()
+    with pytest.raises(TestAlreadyReadError, match="what it gave was lost"):
+        exports.run()
+    exports.reader = Reader()
+    assert exports.run(again=True)["n_test_readings"] == 2
+
+
+def test_a_bundle_that_cannot_be_written_costs_no_reading(
+    exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fills as the bundle is written: the next export writes it from what is kept."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fmnist_sweep.winners.pictures.save", full)
+        with pytest.raises(StorageError, match="No space left on device"):
+            exports.run()
+    assert not (exports.folder / "exports" / "dense").exists()
+    assert exports.run()["n_test_readings"] == 1
+
+
+def test_another_data_set_is_refused(exports: Exports) -> None:
+    """The images are no longer those of the sweep: nothing is trained or read."""
+    with pytest.raises(SweepError, match="its data set has changed since the sweep"):
+        exports.run(data=replace(DATA, digest="0" * 64))
+    assert not exports.trainer.trained
+
+
+def test_data_without_test_images_have_no_test_numbers(exports: Exports) -> None:
+    """The bundle says so, and no reading is recorded."""
+    facts = exports.run(data=replace(DATA, name="mine.npz", directory=str(exports.folder)))
+    bundle = exports.folder / "exports" / "dense"
+    assert "test" not in facts["model"]
+    assert not readings_of(exports.study)
+    assert "no test images" in (bundle / "README.md").read_text()
+    assert {path.name for path in bundle.iterdir()} == FILES - {"misclassified.png"}
+
+
+def test_a_users_own_model_has_no_script(exports: Exports) -> None:
+    """The card says why, and what trains it instead."""
+    exports.trainer = FinalTrainer(
+        source={**SOURCE, "model": None, "why_not": "the model is the code of mine:M"}
+    )
+    exports.run()
+    bundle = exports.folder / "exports" / "dense"
+    assert {path.name for path in bundle.iterdir()} == FILES - {"train.py"}
+    text = (bundle / "README.md").read_text()
+    assert "There is no `train.py`: the model is the code of mine:M." in text
+    assert "python train.py" not in text
+
+
+def confirming() -> optuna.Study:
+    return empty_study(None, "dense-confirm")
+
+
+def foreign() -> optuna.Study:
+    return optuna.create_study(study_name="foreign")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [(confirming, "holds repeats that confirm another; export 'dense'"), (foreign, "was not made by")],
+)
+def test_studies_that_are_no_sweeps_are_refused(
+    tmp_path: Path, make: Callable[[], optuna.Study], message: str
+) -> None:
+    """The repeats of a sweep are exported through the sweep; of other programs' studies nothing is known."""
+    study = make()
+    assert not is_sweep(study)
+    with pytest.raises(SweepError, match=message):
+        Exports(study, tmp_path).plan()
+
+
+def test_a_refused_export_leaves_nothing_behind(tiny_study: StudyMaker, tmp_path: Path) -> None:
+    """Not even the folder."""
+    with pytest.raises(SweepError, match="no complete trial"):
+        Exports(tiny_study(), tmp_path).plan()
+    assert not list(tmp_path.iterdir())
