@@ -1,30 +1,21 @@
-"""What was exported from a study, for the report and for optuna-dashboard."""
+"""What was exported from a study, in words, tables and figures."""
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import optuna
 import plotly.graph_objects as go
-from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
 from fmnist_sweep.records import LearningCurve
-from fmnist_sweep.reports.dashboard import note_with_picture, save_note
 from fmnist_sweep.reports.figures import curve_figure
-from fmnist_sweep.reports.frames import learning_curve, readings_of, score_rule
+from fmnist_sweep.reports.frames import readings_of, score_rule
 from fmnist_sweep.reports.style import TEMPLATE, UNITS, show_interval
 
 ATTRIBUTE: Final = "export"
 """User attribute of a study: what its last bundle says; see `fmnist_sweep.winners.export`."""
 
-ARTIFACTS: Final = ("learning_curve.png", "confusion_matrix.png", "model.keras")
-"""Files of a bundle that optuna-dashboard shows with the study."""
-
-_ARTIFACT_KEY: Final = "artifacts:"
 _PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
 _CELL_PX: Final = 44
 _FEW_CLASSES: Final = 12
@@ -139,40 +130,3 @@ def confusion_figure(kept: Mapping[str, Any], part: str) -> go.Figure:
         },
     )
     return figure
-
-
-def attach_export(study: optuna.Study, bundle: Path, folder: Path) -> None:
-    """Show a bundle in optuna-dashboard: its pictures and its model with the study, a note on the trial.
-
-    A finished trial takes no files, so they are the study's. Those of an earlier bundle are replaced.
-
-    Args:
-        study: A study that was exported.
-        bundle: Its bundle.
-        folder: As `fmnist_sweep.study.artifact_folder` gives it; made where it is missing.
-    """
-    kept = exported(study)
-    if kept is None:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        store = FileSystemArtifactStore(folder)
-        for meta in get_all_artifact_meta(study):
-            if meta.filename in ARTIFACTS:
-                store.remove(meta.artifact_id)
-                # As optuna-dashboard does when one is deleted there.
-                study._storage.set_study_system_attr(  # noqa: SLF001
-                    study._study_id,  # noqa: SLF001
-                    _ARTIFACT_KEY + meta.artifact_id,
-                    json.dumps(None),
-                )
-        for name in ARTIFACTS:
-            upload_artifact(artifact_store=store, file_path=str(bundle / name), study_or_trial=study)
-    trial = next((t for t in study.get_trials(deepcopy=False) if t.number == kept["trial"]), None)
-    curve = None if trial is None else learning_curve(trial)
-    if trial is not None and curve is not None:
-        words = f"**Exported as {bundle.name}.** {' '.join(export_words(study, kept))}"
-        epoch = trial.user_attrs.get("epoch")
-        own = note_with_picture(study, trial, curve, score_rule(study), epoch=epoch)
-        save_note(study, f"{words}\n\n{own}", trial=trial)

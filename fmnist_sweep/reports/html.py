@@ -365,7 +365,13 @@ def _export(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> dic
         name = f"{key}-confusion" if i == 0 else f"{key}-confusion-{part}"
         figures[name] = confusion_figure(kept, part)
         matrices.append({"figure": name, "label": figures[name].layout.title.text.partition(", ")[2]})
-    titles = ["", "images", "accuracy of the exported model", "accuracy over the seeds", "cross-entropy"]
+    titles = [
+        "",
+        "images",
+        "accuracy of the exported model",
+        "accuracy over the seeds",
+        "cross-entropy over the seeds",
+    ]
     columns = [_Column(title, left=i == 0) for i, title in enumerate(titles)]
     rows = [list(zip(map(_Cell, row), columns, strict=True)) for row in export_table(kept)]
     return {

@@ -14,7 +14,7 @@ from fmnist_sweep.winners import measures, pictures
 
 def text_of(figure: Figure) -> str:
     """Return all that stands in a figure."""
-    return "\n".join(text.get_text() for text in figure.findobj(Text))  # type: ignore[attr-defined]
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
 
 
 def n_colors(path: Path) -> int:
