@@ -14,5 +14,8 @@ def get(app: Any, path: str, host: str = "127.0.0.1:8080") -> tuple[int, bytes]:
 
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": host, "QUERY_STRING": ""}
     environ |= {"SERVER_NAME": "127.0.0.1", "SERVER_PORT": "8080", "wsgi.url_scheme": "http"}
-    body = b"".join(app(environ, start_response))
+    parts = app(environ, start_response)
+    body = b"".join(parts)
+    if hasattr(parts, "close"):
+        parts.close()
     return int(statuses[0].split()[0]), body
