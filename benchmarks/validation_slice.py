@@ -3,9 +3,9 @@
     python benchmarks/validation_slice.py exports/*
     python benchmarks/validation_slice.py --fresh
 
-The first prints for each bundle validation minus test accuracy, the means over its seeds. The second trains the
-default dense net, which nobody picked, on three splits: the first 5,000 images of the training file validate, or
-5,000 that are drawn by class with two seeds.
+The first prints for each bundle validation minus test accuracy, the means over its seeds. The second trains
+the default dense net, which nobody picked, on three splits: the first 5,000 images of the training file
+validate, or 5,000 that are drawn by class with two seeds.
 """
 
 from __future__ import annotations

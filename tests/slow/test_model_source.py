@@ -53,7 +53,8 @@ def test_the_source_builds_the_same_layers(model: str, values: dict[str, Any]) -
     original = built(model, **values)
     copy = rebuilt(model_source(original))
     assert configs(copy) == configs(original)
-    assert copy.optimizer.get_config() == original.optimizer.get_config()
+    ours, theirs = (made.optimizer.get_config() for made in (copy, original))
+    assert {**ours, "name": ""} == {**theirs, "name": ""}
     assert copy.loss == original.loss
 
 
@@ -126,12 +127,13 @@ def test_inference_leaves_out_what_only_changes_training_images() -> None:
 def test_a_functional_model_of_a_user_is_copied_without_its_loss() -> None:
     """What compiled it need not be known where it is loaded."""
     import keras
+    import source_parts
 
     from fmnist_sweep.models.inference import inference_model
 
     entry = keras.Input((4,))
     model = keras.Model(entry, keras.layers.Dense(2, activation="softmax")(entry))
-    model.compile("adam", lambda y, p: p - y)
+    model.compile("adam", source_parts.smoothed)
     final = inference_model(model, (4,), from_logits=False)
     x = np.ones((3, 4), np.float32)
     assert not final.compiled
