@@ -36,12 +36,10 @@ def only_augments(layer: keras.layers.Layer) -> bool:
 
 
 def _uncompiled(model: keras.Model, *, from_logits: bool) -> keras.Model:
-    try:
-        copy = keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
-    except (ValueError, TypeError, NotImplementedError):
-        # A user's own subclass of Model can't be copied without its code: it is saved as it is.
-        copy = model
-    if not from_logits or not copy.inputs:
-        return copy
-    return keras.Model(copy.inputs, keras.layers.Softmax(name="probabilities")(copy.outputs[0]))
+    if not getattr(model, "inputs", None):
+        # A user's own subclass of Model has no graph to take: it is saved as it is.
+        return model
+    (output,) = model.outputs
+    return keras.Model(
+        model.inputs, keras.layers.Softmax(name="probabilities")(output) if from_logits else output
+    )

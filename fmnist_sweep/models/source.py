@@ -129,8 +129,9 @@ class _Writer:
             source = textwrap.dedent(inspect.getsource(what))
         except (OSError, TypeError) as error:
             raise NotWritableError(f"{what.__name__} has no source: {error}") from error
-        # Decorators that only check types would be one more thing to import.
-        self.definitions[what.__qualname__] = re.sub(r"^\s*@override\n", "", source, flags=re.MULTILINE)
+        # What only checkers of types read would puzzle a reader, or be one more thing to import.
+        plain = re.sub(r"^\s*@override\n|  # type: ignore.*$", "", source, flags=re.MULTILINE)
+        self.definitions[what.__qualname__] = plain
 
 
 def _setting(made: Any, name: str, config: Mapping[str, Any]) -> Any:
