@@ -39,7 +39,5 @@ def _uncompiled(model: keras.Model, *, from_logits: bool) -> keras.Model:
     if not getattr(model, "inputs", None):
         # A user's own subclass of Model has no graph to take: it is saved as it is.
         return model
-    (output,) = model.outputs
-    return keras.Model(
-        model.inputs, keras.layers.Softmax(name="probabilities")(output) if from_logits else output
-    )
+    (entry,), (output,) = model.inputs, model.outputs
+    return keras.Model(entry, keras.layers.Softmax(name="probabilities")(output) if from_logits else output)
