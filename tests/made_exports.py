@@ -29,6 +29,7 @@ SOURCE: Final[dict[str, Any]] = {
         "optimizer": "keras.optimizers.Adam()",
         "loss": '"sparse_categorical_crossentropy"',
         "definitions": [],
+        "made": [[0, 2]],
     },
 }
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
+import random
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,6 +29,9 @@ _NAMESPACES: Final[tuple[tuple[type, str], ...]] = (
     (keras.optimizers.Optimizer, "optimizers"),
     (keras.losses.Loss, "losses"),
 )
+
+_DRAWS_PER_LAYER: Final = 10
+"""More seeds than any layer draws."""
 
 _NEVER_WRITTEN: Final = frozenset({"name", "dtype", "trainable", "seed"})
 """What Keras makes up itself."""
@@ -45,16 +50,23 @@ class ModelSource:
         optimizer: The optimizer.
         loss: The loss.
         definitions: Source of the classes and functions that are not Keras's, in the order of their use.
+        made: First and last layer (not included) of the runs of layers that were made one after another,
+            in the order in which they were made: each layer draws its seed as it is made.
     """
 
     layers: tuple[str, ...]
     optimizer: str
     loss: str
     definitions: tuple[str, ...] = ()
+    made: tuple[tuple[int, int], ...] = ()
 
 
-def model_source(model: keras.Model) -> ModelSource:
+def model_source(model: keras.Model, *, seed: int) -> ModelSource:
     """Return what builds and compiles a Sequential model.
+
+    Args:
+        model: A built and compiled model.
+        seed: What `keras.utils.set_random_seed` got before it was built.
 
     Raises:
         NotWritableError: The model, or a part of it, has no such form.
@@ -62,7 +74,7 @@ def model_source(model: keras.Model) -> ModelSource:
     Example:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="relu")])
         >>> model.compile("sgd", "mse")
-        >>> model_source(model).layers
+        >>> model_source(model, seed=0).layers
         ('keras.layers.Dense(2, activation="relu")',)
     """
     if not isinstance(model, keras.Sequential):
@@ -73,7 +85,35 @@ def model_source(model: keras.Model) -> ModelSource:
         optimizer=writer.written(model.optimizer),
         loss=writer.value(model.loss),
         definitions=tuple(writer.definitions.values()),
+        made=made_runs([_drawn(layer) for layer in model.layers], seed),
     )
+
+
+def made_runs(seeds: Sequence[Collection[int]], seed: int) -> tuple[tuple[int, int], ...]:
+    """Return the runs of layers that were made one after another, in the order in which they were made.
+
+    Args:
+        seeds: Of each layer the seeds that it drew from Keras.
+        seed: Of Keras itself.
+
+    Returns:
+        First and last layer (not included) of each run. One run of all where the seeds don't tell.
+
+    Example:
+        >>> draws = random.Random(7)
+        >>> first, second, third = ([draws.randint(1, 10**9)] for _ in range(3))
+        >>> made_runs([third, first, [], second], 7)
+        ((1, 4), (0, 1))
+    """
+    n, draws = len(seeds), random.Random(seed)  # noqa: S311 - the very generator that Keras draws from
+    place = {draws.randint(1, 10**9): i for i in range(_DRAWS_PER_LAYER * n)}
+    places = [min((place[s] for s in drawn if s in place), default=None) for drawn in seeds]
+    # A layer that draws nothing may be made with the one behind it.
+    known = [next((p for p in places[i:] if p is not None), math.inf) for i in range(n)]
+    starts = [i for i in range(n) if i == 0 or known[i] < known[i - 1]]
+    runs = sorted(zip(starts, [*starts[1:], n], strict=True), key=lambda run: known[run[0]])
+    in_order = [known[i] for first, last in runs for i in range(first, last)]
+    return tuple(runs) if in_order == sorted(in_order) else ((0, n),)
 
 
 @dataclass
@@ -132,6 +172,15 @@ class _Writer:
         # What only checkers of types read would puzzle a reader, or be one more thing to import.
         plain = re.sub(r"^\s*@override\n|  # type: ignore.*$", "", source, flags=re.MULTILINE)
         self.definitions[what.__qualname__] = plain
+
+
+def _drawn(layer: keras.layers.Layer) -> list[int]:
+    """Return the seeds that a layer drew from Keras as it was made."""
+    values = list(vars(layer).values())
+    drawn = [v.seed for v in values if isinstance(v, keras.initializers.Initializer) and hasattr(v, "seed")]
+    # The state of a generator goes on in training; what it began with is kept beside it.
+    drawn += [v._initial_seed for v in values if isinstance(v, keras.random.SeedGenerator)]  # noqa: SLF001
+    return [seed for seed in drawn if isinstance(seed, int)]
 
 
 def _setting(made: Any, name: str, config: Mapping[str, Any]) -> Any:

@@ -89,7 +89,7 @@ def _source(model: keras.Model, job: TrialJob, learning_rates: Sequence[float]) 
     if not isinstance(hypermodel, BuiltInModel):
         return {**facts, "model": None, "why_not": f"the model is the code of {job.model}"}
     try:
-        return {**facts, "model": asdict(model_source(model))}
+        return {**facts, "model": asdict(model_source(model, seed=job.seed))}
     except NotWritableError as error:
         return {**facts, "model": None, "why_not": str(error)}
 

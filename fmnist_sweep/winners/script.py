@@ -48,6 +48,9 @@ def train_script(
     model = source["model"]
     if model is None:
         return None
+    # Named by where they stand, written in the order in which they were made.
+    names = {first: f"part_{i}" for i, first in enumerate(sorted(first for first, _ in model["made"]), 1)}
+    parts = [{"name": names[first], "layers": model["layers"][first:last]} for first, last in model["made"]]
     fashion = job.data.name == FASHION_MNIST
     return (
         assets()
@@ -67,7 +70,8 @@ def train_script(
             definitions=[definition.rstrip() for definition in model["definitions"]],
             n_parameters=f"{source['n_parameters']:,}",
             input_shape=job.data.input_shape,
-            layers=model["layers"],
+            parts=parts,
+            stacked=", ".join(f"*{name}" for _, name in sorted(names.items())),
             optimizer=model["optimizer"],
             loss=model["loss"],
         )

@@ -76,6 +76,16 @@ def test_learning_rates_that_change_are_in_it() -> None:
     assert "LEARNING_RATES" not in script()
 
 
+def test_layers_are_made_in_the_order_in_which_the_sweep_made_them() -> None:
+    """A layer that stands first but was made last gets the seed that it had."""
+    layers = ["keras.layers.Dropout(0.1)", "keras.layers.Flatten()", "keras.layers.Dense(10)"]
+    text = script({**SOURCE, "model": {**SOURCE["model"], "layers": layers, "made": [[1, 3], [0, 1]]}})
+    compile(text, "train.py", "exec")
+    assert text.index("Dense(10)") < text.index("Dropout(0.1)")
+    assert "keras.Sequential([keras.Input((28, 28, 1)), *part_1, *part_2])" in text
+    assert text.index("part_2 = [") < text.index("part_1 = [")
+
+
 def test_definitions_stand_before_their_use() -> None:
     """Layers and losses that are not Keras's bring their source along."""
     model = {**SOURCE["model"], "definitions": ["def loss(y, p):\n    return y - p\n"], "loss": "loss"}
