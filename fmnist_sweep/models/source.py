@@ -178,8 +178,12 @@ def _drawn(layer: keras.layers.Layer) -> list[int]:
     """Return the seeds that a layer drew from Keras as it was made."""
     values = list(vars(layer).values())
     drawn = [v.seed for v in values if isinstance(v, keras.initializers.Initializer) and hasattr(v, "seed")]
-    # The state of a generator goes on in training; what it began with is kept beside it.
-    drawn += [v._initial_seed for v in values if isinstance(v, keras.random.SeedGenerator)]  # noqa: SLF001
+    # Of a generator's state the second number counts on in training; the first one is its seed.
+    drawn += [
+        int(keras.ops.convert_to_numpy(v.state)[0])
+        for v in values
+        if isinstance(v, keras.random.SeedGenerator)
+    ]
     return [seed for seed in drawn if isinstance(seed, int)]
 
 

@@ -88,6 +88,9 @@ def _source(model: keras.Model, job: TrialJob, learning_rates: Sequence[float]) 
     hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
     if not isinstance(hypermodel, BuiltInModel):
         return {**facts, "model": None, "why_not": f"the model is the code of {job.model}"}
+    if changes:
+        # What the source names is where the training began.
+        model.optimizer.learning_rate = learning_rates[0]
     try:
         return {**facts, "model": asdict(model_source(model, seed=job.seed))}
     except NotWritableError as error:

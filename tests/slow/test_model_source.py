@@ -90,6 +90,25 @@ def test_what_is_not_kerass_brings_its_source() -> None:
     assert configs(rebuilt(source, (4,))) == configs(model)
 
 
+def test_layers_are_made_in_the_order_in_which_they_were() -> None:
+    """One that stands first but was made last draws its seed last, also after it has been used."""
+    import keras
+
+    from fmnist_sweep.models.source import model_source
+
+    keras.utils.set_random_seed(7)
+    dense = keras.layers.Dense(3, activation="softmax")
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Flatten(), dense])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    expected = [variable.numpy().copy() for variable in model.variables]
+    model(np.ones((2, 4), np.float32), training=True)
+    source = model_source(model, seed=7)
+    assert source.made == ((1, 3), (0, 1))
+    keras.utils.set_random_seed(7)
+    for ours, theirs in zip(rebuilt(source, (4,)).variables, expected, strict=True):
+        assert np.array_equal(ours.numpy(), theirs)
+
+
 def test_a_model_that_has_no_such_form_says_so() -> None:
     """A functional model, or a layer that holds others, is not written down wrongly."""
     import keras
