@@ -108,7 +108,8 @@ class Exports:
         """Plan and run an export; return what ``metrics.json`` holds."""
         plan = self.plan(**options)
         assert not plan.is_there
-        return run_plan(plan, data, self._engine)
+        return run_plan(plan, data, self.engine)
 
-    def _engine(self, trainer: str | None) -> Engine:
+    def engine(self, trainer: str | None) -> Engine:
+        """Return an engine of the scripted trainer or reader."""
         return InlineEngine(self.trainer if trainer is None else self.reader)

@@ -179,11 +179,7 @@ def _drawn(layer: keras.layers.Layer) -> list[int]:
     values = list(vars(layer).values())
     drawn = [v.seed for v in values if isinstance(v, keras.initializers.Initializer) and hasattr(v, "seed")]
     # Of a generator's state the second number counts on in training; the first one is its seed.
-    drawn += [
-        int(keras.ops.convert_to_numpy(v.state)[0])
-        for v in values
-        if isinstance(v, keras.random.SeedGenerator)
-    ]
+    drawn += [int(v.state.numpy()[0]) for v in values if isinstance(v, keras.random.SeedGenerator)]
     return [seed for seed in drawn if isinstance(seed, int)]
 
 

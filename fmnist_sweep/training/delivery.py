@@ -32,7 +32,7 @@ _TOLERANCE: Final = 1e-4
 def learning_rate(model: keras.Model) -> float:
     """Return the learning rate that an optimizer is at."""
     # Kept in float32: the shortest number that gives the same bits.
-    return float(str(np.float32(model.optimizer.learning_rate)))
+    return float(str(np.float32(model.optimizer.learning_rate.numpy())))
 
 
 def deliver(model: keras.Model, job: TrialJob, *, from_logits: bool, learning_rates: Sequence[float]) -> None:

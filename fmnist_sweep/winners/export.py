@@ -171,6 +171,8 @@ def run_plan(
         with closing(make_engine(None)) as engine:
             train_finals(engine, jobs, interrupted=interrupted, observer=observer)
         if has_test(data):
+            # Asked once more: another export may have come before this one since it was planned.
+            require_unread(study, again=plan.again)
             for delivery in final.deliveries:
                 delivery.forget_test()
             record_reading(study, plan.choice, key=final.key, n_models=len(jobs))

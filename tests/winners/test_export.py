@@ -16,7 +16,7 @@ from made_studies import StudyMaker, empty_study
 from fmnist_sweep.errors import StorageError, SweepError
 from fmnist_sweep.reports.frames import readings_of
 from fmnist_sweep.winners.choice import chosen
-from fmnist_sweep.winners.export import is_sweep
+from fmnist_sweep.winners.export import is_sweep, run_plan
 from fmnist_sweep.winners.readings import TestAlreadyReadError
 
 FILES = {
@@ -130,6 +130,15 @@ def test_a_second_reading_is_refused(exports: Exports) -> None:
     exports.run()
     with pytest.raises(TestAlreadyReadError, match=r"was read once, last on \d{4}.* for trial .*--again"):
         exports.plan(trial=0)
+    assert exports.reader.n_readings == 1
+
+
+def test_of_two_exports_that_were_planned_at_once_one_reads(exports: Exports) -> None:
+    """The second finds the reading of the first, though there was none when it was planned."""
+    plans = [exports.plan(trial=trial) for trial in (None, 0)]
+    run_plan(plans[0], DATA, exports.engine)
+    with pytest.raises(TestAlreadyReadError):
+        run_plan(plans[1], DATA, exports.engine)
     assert exports.reader.n_readings == 1
 
 
