@@ -129,7 +129,9 @@ def plan_export(
     final = FinalPlan(study, choice, n_repeats, root)
     check_place(folder)
     there = bundle_facts(folder)
-    is_there = there is not None and there["key"] == final.key and not (again or force)
+    # The words as well: the same configuration may have been confirmed since.
+    same = there is not None and (there["key"], there["chosen"]) == (final.key, choice.words)
+    is_there = same and not (again or force)
     plan = ExportPlan(study, choice, folder, final, is_there, again)
     if not is_there and not plan.is_tested:
         require_unread(study, again=again)

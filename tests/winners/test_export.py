@@ -160,6 +160,20 @@ def test_a_bundle_that_is_there_is_not_made_again(exports: Exports) -> None:
     assert not exports.plan(force=True).is_there
 
 
+def test_a_choice_that_was_confirmed_since_is_written_again(
+    exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same configuration with other words: the card is new, and the test set is not read again."""
+    exports.run()
+    confirmed = replace(chosen(exports.study), confirmed=True, words="Confirmed by five repeats.")
+    monkeypatch.setattr("fmnist_sweep.winners.export.chosen", lambda *_: confirmed)
+    facts = exports.run()
+    card = (exports.folder / "exports" / "dense" / "README.md").read_text()
+    assert "Confirmed by five repeats." in card
+    assert "**Unconfirmed.**" not in card
+    assert facts["n_test_readings"] == 1
+
+
 @pytest.mark.parametrize("lose", [True, False])
 def test_a_bundle_is_written_again_without_another_reading(exports: Exports, lose: bool) -> None:
     """What the reading gave is kept beside the storage, for a bundle that is lost or asked for anew."""
