@@ -53,6 +53,7 @@ def model_card(
         .get_template("README.md.j2")
         .render(
             name=facts["name"],
+            fashion=data["name"] == FASHION_MNIST,
             study=facts["study"],
             model={"dense": "dense net", "cnn": "convolutional net"}.get(facts["kind"], f"`{facts['kind']}`"),
             data_name={FASHION_MNIST: "Fashion-MNIST"}.get(data["name"], data["name"]),
