@@ -52,8 +52,8 @@ dashboard: $(INSTALLED) ## browse the studies in optuna-dashboard
 report: $(INSTALLED) ## write a static page on all studies to report/
 	@$(SWEEP) report --storage "$(STORAGE)"
 
-export: $(INSTALLED) ## write the best configurations to exports/
-	@$(SWEEP) export $(if $(STUDY),"$(STUDY)") --storage "$(STORAGE)"
+export: $(INSTALLED) ## train the winners anew, test them once, write them to exports/
+	@$(SWEEP) export $(if $(STUDY),"$(STUDY)") --storage "$(STORAGE)" $(if $(WORKERS),--workers $(WORKERS))
 
 data: $(INSTALLED) ## find Fashion-MNIST, or fetch it, and verify it
 	@$(SWEEP) data

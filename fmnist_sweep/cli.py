@@ -390,33 +390,75 @@ def report(
 @app.command()
 @_uses_storage
 def export(
-    studies: Annotated[list[str] | None, typer.Argument(help="Studies; by default all of them.")] = None,
-    trial: Annotated[
-        int | None, typer.Option(metavar="N", help="Trial to export; by default the best one.")
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Studies; by default all sweeps of the storage.")
     ] = None,
+    trial: Annotated[
+        int | None, typer.Option(metavar="N", help="Trial to export; by default the winner.")
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(metavar="N", help="Final trainings, each with a fresh seed.", min=1, max=100)
+    ] = 5,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read the test set though it was read before; this is counted.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write a bundle anew though it is there, without another reading.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Trainings side by side; by default one for each core.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder that each study's bundle goes into.")
+    ] = Path("exports"),
     storage: Storage = _STORAGE,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")] = Path(
-        "exports"
-    ),
+    data_dir: DataDir = None,
 ) -> None:
-    """Write the best trial as a sweep file that `run` accepts, as JSON, and all trials as CSV.
+    """Train the winner on fresh seeds, read the test set once, and write a bundle to take home.
 
     Example: fmnist-sweep export dense
     """
-    from fmnist_sweep.winners.export import export_study
+    from rich.console import Console
+
+    from fmnist_sweep.exporting import run_export
+    from fmnist_sweep.runner import check_workers
+    from fmnist_sweep.study import side_folder, storage_in_use
+    from fmnist_sweep.winners.export import is_sweep, plan_export
+    from fmnist_sweep.winners.final import InterruptedExportError
 
     if trial is not None and len(studies or []) != 1:
         raise SweepError("--trial needs the name of one study, such as: fmnist-sweep export dense --trial 7")
-    refused = []
-    for study in _studies(storage, studies):
+    if workers is not None and (problems := check_workers(workers)):
+        raise SweepError("\n".join(problems))
+    messages, refused = Console(stderr=True), []
+    found = _studies(storage, studies)
+    for study in found if studies else filter(is_sweep, found):
         try:
-            paths = export_study(study, output, trial=trial)
+            plan = plan_export(
+                study,
+                output=output,
+                root=side_folder(storage, study.study_name, kind="exports"),
+                trial=trial,
+                n_repeats=repeats,
+                again=again,
+                force=force,
+            )
+            if plan.is_there:
+                line = f"{plan.folder} is there, of this very choice: nothing was trained or read."
+                messages.print(line, highlight=False, markup=False, soft_wrap=True)
+            else:
+                with storage_in_use(storage):
+                    run_export(
+                        plan, storage_url=storage, console=messages, n_workers=workers, data_dir=data_dir
+                    )
+        except InterruptedExportError as error:
+            typer.echo(error, err=True)
+            raise typer.Exit(130) from None
         except SweepError as error:
             # One study without a complete trial must not keep the others from being exported.
             refused.append(str(error))
             continue
-        for path in paths:
-            typer.echo(path)
+        typer.echo(plan.folder)
     if refused:
         raise SweepError("\n".join(refused))
 

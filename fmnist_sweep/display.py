@@ -8,11 +8,11 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from fmnist_sweep.progress import EndedTrial, Progress, RetriedTrial
+from fmnist_sweep.progress import EndedTrial, FinalProgress, Progress, RetriedTrial
 
 
 def percent(fraction: float) -> str:
@@ -35,6 +35,49 @@ def seconds_left(progress: Progress) -> float | None:
     if done < 0.5:
         return None
     return progress.seconds / done * max(0.0, progress.n_trials - progress.n_done - in_part)
+
+
+class TrainingDisplay:
+    """Shows how far a set of trainings has come, until its context is left.
+
+    Args:
+        what: What is trained, such as ``"dense: 5 final trainings"``.
+        console: Where to show it; a console that is no terminal gets a line for each training that ends.
+    """
+
+    def __init__(self, what: str, console: Console) -> None:
+        self._what = what
+        self._console = console
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bars.add_task(what, total=None)
+        self._n_shown = 0
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, progress: FinalProgress) -> None:
+        """Show the progress."""
+        self._bars.update(self._task, completed=progress.n_epochs, total=progress.n_epochs_in_all)
+        if progress.n_done > self._n_shown:
+            self._n_shown = progress.n_done
+            line = f"{self._what}: {progress.n_done} of {progress.n_jobs} done"
+            if not self._console.is_terminal:
+                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 class Display:

@@ -101,4 +101,21 @@ class Progress:
         return self.n_complete + self.n_pruned + self.n_failed
 
 
+@dataclass(frozen=True, slots=True)
+class FinalProgress:
+    """What the final trainings are at.
+
+    Attributes:
+        n_done: Trainings that have ended.
+        n_jobs: All of them.
+        n_epochs: Epochs trained.
+        n_epochs_in_all: Epochs of all trainings together.
+    """
+
+    n_done: int
+    n_jobs: int
+    n_epochs: int
+    n_epochs_in_all: int
+
+
 Observer: TypeAlias = Callable[[Progress], None]

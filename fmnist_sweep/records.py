@@ -180,6 +180,8 @@ class TrialJob:
         batch_size: Images in a step where the hyperparameters name no ``batch_size``.
         checkpoint: File that keeps the job's progress and that the job goes on from; None keeps none. Does
             not decide the result.
+        save_to: Folder that gets what the job trained: the model, its predictions and its source; None keeps
+            nothing. Does not decide the result.
     """
 
     trial: int
@@ -192,6 +194,7 @@ class TrialJob:
     n_probe: int = 10_000
     batch_size: int = 32
     checkpoint: str | None = None
+    save_to: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))

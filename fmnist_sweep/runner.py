@@ -165,7 +165,7 @@ def run(
         in_accuracy = config.file.score.metric == "accuracy"
         take_over = take_over or (claim is not None and claim.owner_stays_away(study))
         with (
-            _stop_signals(say) as interrupted,
+            stop_signals(say) as interrupted,
             ownership(study, take_over=take_over) as owner,
             LocalEngine(n_workers, time_limit_s=config.file.budget.trial_seconds) as engine,
             Display(name, console, in_accuracy=in_accuracy) as display,
@@ -192,7 +192,9 @@ def _sayer(console: Console) -> Callable[[str], None]:
 
 
 @contextmanager
-def _stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
+def stop_signals(
+    say: Callable[[str], None], *, what: str = "running trials are put back"
+) -> Iterator[threading.Event]:
     """Let the first Ctrl-C, or a polite kill, end the sweep in good order, and the second at once.
 
     So does a terminal that is closed, unless the sweep was told not to care, as ``nohup`` does.
@@ -205,7 +207,7 @@ def _stop_signals(say: Callable[[str], None]) -> Iterator[threading.Event]:
         interrupted.set()
         if number == signal.SIGHUP:
             _leave_terminal()
-        say("Stopping: running trials are put back. Press Ctrl-C again to stop at once.")
+        say(f"Stopping: {what}. Press Ctrl-C again to stop at once.")
 
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:

@@ -58,19 +58,29 @@ def check_storage(url: str, *, create: bool) -> None:
         check_server_url(url)
 
 
-def side_folder(url: str, study: str) -> Path:
-    """Return the folder for what a running study keeps in files; it need not exist.
+def side_folder(url: str, study: str, *, kind: str = "checkpoints") -> Path:
+    """Return the folder for what is kept of a study in files; it need not exist.
 
     It lies beside an SQLite storage, and in the user's cache for any other.
 
     Args:
         url: The storage's address.
         study: Name of the study, as a sweep file allows it: it can't lead out of the folder.
+        kind: ``"checkpoints"`` of a running study, or ``"exports"``: the trainings behind its bundles.
     """
+    return _beside(url, kind) / study
+
+
+def artifact_folder(url: str) -> Path:
+    """Return the folder of the files that optuna-dashboard shows with studies; it need not exist."""
+    return _beside(url, "artifacts")
+
+
+def _beside(url: str, kind: str) -> Path:
     path = sqlite_path(url)
     if path is not None:
-        return Path(f"{path.absolute()}.checkpoints") / study
-    return cache_folder() / "checkpoints" / hashlib.sha256(safe_url(url).encode()).hexdigest()[:16] / study
+        return Path(f"{path.absolute()}.{kind}")
+    return cache_folder() / kind / hashlib.sha256(safe_url(url).encode()).hexdigest()[:16]
 
 
 def open_storage(url: str, *, create: bool) -> RDBStorage:
@@ -310,11 +320,12 @@ def _provenance(config: SweepConfig, data: DataRef) -> dict[str, Any]:
             "n_train": data.n_train,
         },
         "allowed_epochs": config.allowed_epochs,
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that decide results."""
     found = {}
     for package in _RECORDED_PACKAGES:
         try:

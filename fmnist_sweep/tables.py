@@ -98,7 +98,7 @@ def print_summary(
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
     console.print(
         f"Next: fmnist-sweep dashboard{where} (browse) | fmnist-sweep report{where} (a page) | "
-        f"fmnist-sweep export {name}{where} (the best as a sweep file)",
+        f"fmnist-sweep export {name}{where} (the winner as a bundle)",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -15,9 +15,10 @@ from typing import Any
 import optuna
 import pytest
 import sqlalchemy.exc
+from made_exports import FinalTrainer, Reader
 from optuna.storages import RDBStorage
 
-from fmnist_sweep import cli, data, runner
+from fmnist_sweep import cli, data, exporting, runner
 from fmnist_sweep.engines import local
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.records import DataRef, EpochScores, Started, TrialJob
@@ -218,14 +219,48 @@ def test_trials_as_a_table_shows_what_varies(command: Command, sweep: Path) -> N
     assert "optimizer" not in out
 
 
-def test_export_writes_a_sweep_file_that_runs(command: Command, sweep: Path) -> None:
-    """The exported configuration is accepted by run, and trains that one trial."""
+@pytest.fixture
+def finals(monkeypatch: pytest.MonkeyPatch) -> FinalTrainer:
+    """Final trainings and a test set from a script, and no picture drawn."""
+    trainer = FinalTrainer()
+
+    def engine(_n: int, trainer_path: str | None = None) -> InlineEngine:
+        return InlineEngine(trainer if trainer_path is None else Reader())
+
+    monkeypatch.setattr(exporting, "LocalEngine", lambda n, *, trainer=None: engine(n, trainer))
+    monkeypatch.setattr(
+        "fmnist_sweep.winners.pictures.save", lambda _, *paths: [path.write_text("drawn") for path in paths]
+    )
+    return trainer
+
+
+def test_export_writes_a_bundle_whose_configuration_runs(
+    command: Command, sweep: Path, finals: FinalTrainer
+) -> None:
+    """It says that the choice is unconfirmed; the exported configuration is accepted and trains one trial."""
     command("run", str(sweep))
-    code, out, _ = command("export", "tiny", "--output", "out")
-    assert code == 0
-    exported = next(line for line in out.splitlines() if line.endswith(".toml"))
-    code, out, _ = command("run", exported)
+    code, out, err = command("export", "--output", "out", "--repeats", "2")
+    assert (code, out) == (0, "out/tiny\n")
+    assert "Unconfirmed" in err
+    assert len(finals.trained) == 2
+    assert list(Path().glob("studies.db.artifacts/*"))
+    code, out, _ = command("run", "out/tiny/config.toml")
     assert (code, "1 complete" in out) == (0, True)
+
+
+def test_export_again_and_of_another_trial(command: Command, sweep: Path, finals: FinalTrainer) -> None:
+    """The same bundle is left as it is; another trial's would be a second reading, which is refused."""
+    command("run", str(sweep))
+    command("export", "tiny")
+    code, out, err = command("export", "tiny")
+    assert (code, out) == (0, "exports/tiny\n")
+    assert "nothing was trained or read" in err
+    code, out, err = command("export", "tiny", "--trial", "3")
+    assert (code, out) == (2, "")
+    assert "the test set was read once" in err
+    code, out, _ = command("export", "tiny", "--trial", "3", "--again")
+    assert (code, out) == (0, "exports/tiny-trial-3\n")
+    assert len(finals.trained) == 10
 
 
 def test_report_writes_the_page_it_names(command: Command, sweep: Path) -> None:

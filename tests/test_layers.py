@@ -45,6 +45,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("winners",),
     ("display", "cells"),
     ("tables", "outline", "overview", "runner", "winner_tables"),
+    ("exporting",),
     ("cli",),
     ("__main__",),
 )
@@ -142,6 +143,9 @@ def test_keras_and_optuna_are_kept_apart(name: str) -> None:
     [
         ("fmnist_sweep.config", ("optuna", "tensorflow", "keras", "keras_tuner", "torch", "plotly")),
         ("fmnist_sweep.search", ("tensorflow", "keras", "keras_tuner", "torch", "plotly", "matplotlib")),
+        ("fmnist_sweep.runner", ("tensorflow", "keras", "sklearn", "matplotlib")),
+        ("fmnist_sweep.reports.html", ("tensorflow", "keras", "sklearn", "matplotlib")),
+        ("fmnist_sweep.winners.export", ("tensorflow", "keras", "keras_tuner", "torch")),
         ("fmnist_sweep.engines.local", ("optuna", "tensorflow", "keras", "keras_tuner")),
         ("fmnist_sweep.reports.frames", ("tensorflow", "keras", "keras_tuner", "torch")),
         ("fmnist_sweep.winners.confirmations", ("tensorflow", "keras", "keras_tuner", "torch", "plotly")),

@@ -25,7 +25,7 @@ def test_the_first_signal_asks_and_is_told(number: signal.Signals) -> None:
     """Ctrl-C or a polite kill set the event, raise nothing, and leave the old handler in place afterwards."""
     before = signal.getsignal(number)
     said: list[str] = []
-    with runner._stop_signals(said.append) as interrupted:
+    with runner.stop_signals(said.append) as interrupted:
         assert not interrupted.is_set()
         os.kill(os.getpid(), number)
         assert interrupted.is_set()
@@ -35,7 +35,7 @@ def test_the_first_signal_asks_and_is_told(number: signal.Signals) -> None:
 
 def test_the_second_interrupt_ends_at_once() -> None:
     """Ctrl-C twice raises KeyboardInterrupt."""
-    with runner._stop_signals(lambda _: None):
+    with runner.stop_signals(lambda _: None):
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
@@ -45,7 +45,7 @@ def test_a_sweep_that_was_told_not_to_care_outlives_its_terminal() -> None:
     """Under nohup a hang-up changes nothing."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with runner._stop_signals(lambda _: None) as interrupted:
+        with runner.stop_signals(lambda _: None) as interrupted:
             os.kill(os.getpid(), signal.SIGHUP)
             assert not interrupted.is_set()
     finally:

@@ -1,6 +1,7 @@
 """Data sets: find or make one with `open_data`, then load its train and validation images with `load_split`.
 
-Nothing here reads test images, except to verify their files.
+Test images are read in one place, `fmnist_sweep.data.test_set`; what opens and verifies the files only
+compares digests.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ CLASS_NAMES: Final = (
 )
 TRAIN_IMAGES: Final = "train-images-idx3-ubyte"
 TRAIN_LABELS: Final = "train-labels-idx1-ubyte"
+TEST_IMAGES: Final = "t10k-images-idx3-ubyte"
+TEST_LABELS: Final = "t10k-labels-idx1-ubyte"
 FILES: Final = (
     IdxFile(
         TRAIN_IMAGES,
@@ -45,12 +47,12 @@ FILES: Final = (
         "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
     ),
     IdxFile(
-        "t10k-images-idx3-ubyte",
+        TEST_IMAGES,
         (10_000, 28, 28),
         "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     ),
     IdxFile(
-        "t10k-labels-idx1-ubyte",
+        TEST_LABELS,
         (10_000,),
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),

@@ -58,7 +58,7 @@ def load_split(data: DataRef, split: SplitSpec) -> Split:
     if problems:
         raise ConfigError(f"the split of {data.name}", problems)
     train, val = split_indices(y, split)
-    return Split(_scaled(x, train), y[train].astype(np.int32), _scaled(x, val), y[val].astype(np.int32))
+    return Split(scaled(x, train), y[train].astype(np.int32), scaled(x, val), y[val].astype(np.int32))
 
 
 def check_split(data: DataRef, split: SplitSpec) -> list[str]:
@@ -156,7 +156,8 @@ def _map_train(data: DataRef) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     return x, np.load(folder / "y_train.npy", mmap_mode="r", allow_pickle=False)
 
 
-def _scaled(x: npt.NDArray[Any], indices: Indices) -> FloatImages:
+def scaled(x: npt.NDArray[Any], indices: Indices) -> FloatImages:
+    """Return some images as float32, those of bytes in [0, 1]."""
     scale = np.float32(_WHITE if x.dtype == np.uint8 else 1)
     scaled = np.empty((len(indices), *x.shape[1:]), np.float32)
     # Piece by piece, so that no second copy of all images is ever in memory.

@@ -14,12 +14,14 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna
 import optuna_dashboard
+from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from typing_extensions import override
@@ -33,7 +35,7 @@ from fmnist_sweep.reports.style import UNITS, show_score
 from fmnist_sweep.reports.summary import scoring, summary
 from fmnist_sweep.reports.svg import curve_svg, sparkline
 from fmnist_sweep.score import ScoreRule
-from fmnist_sweep.study import load_study, open_storage, storage_lost, study_names
+from fmnist_sweep.study import artifact_folder, load_study, open_storage, storage_lost, study_names
 from fmnist_sweep.winners.confirmations import Confirmation, is_confirmation, read_confirmation
 from fmnist_sweep.winners.verdicts import verdicts
 
@@ -65,7 +67,7 @@ def attach_figures(study: optuna.Study) -> None:
     for name, figure in figures.items():
         shown = figure.update_layout(height=_FIGURE_HEIGHT)
         optuna_dashboard.save_plotly_graph_object(study, shown, graph_object_id=name)
-    _save_note(study, "\n\n".join([f"**{study.study_name}**", *_study_words(study, confirmation)]))
+    save_note(study, "\n\n".join([f"**{study.study_name}**", *_study_words(study, confirmation)]))
     rule = score_rule(study)
     attributes = study._storage.get_study_system_attrs(study._study_id)  # noqa: SLF001 - where notes are kept
     for trial in study.get_trials(deepcopy=False):
@@ -95,7 +97,7 @@ def _mark_confirmed(study: optuna.Study, confirmation: Confirmation) -> None:
         if trial is not None:
             before = optuna_dashboard.get_note(_NoteTarget(study, trial))
             rest = before.partition("\n\n")[2] if before.startswith(CONFIRMED_WORDS) else before
-            _save_note(study, f"{trial_words(standing, confirmation)}\n\n{rest}", trial=trial)
+            save_note(study, f"{trial_words(standing, confirmation)}\n\n{rest}", trial=trial)
 
 
 def attach_to_trial(
@@ -117,9 +119,22 @@ def attach_to_trial(
         epoch: The scored epoch, from 0; None where none was scored.
         is_first: Whether the trial is known to have no note: then the study's others aren't read for it.
     """
+    words = note_with_picture(study, trial, curve, rule, epoch=epoch)
+    save_note(study, words, trial=trial, is_first=is_first)
+
+
+def note_with_picture(
+    study: optuna.Study,
+    trial: Trial | FrozenTrial,
+    curve: LearningCurve,
+    rule: ScoreRule,
+    *,
+    epoch: int | None = None,
+) -> str:
+    """Return what `attach_to_trial` writes, and takes the same arguments."""
     where = f"/learning-curves/{study._study_id}/{trial.number}.svg"  # noqa: SLF001 - the dashboard's ids
     picture = f"![The picture shows in: fmnist-sweep dashboard]({where})"
-    _save_note(study, f"{trial_note(curve, rule, epoch=epoch)}\n\n{picture}", trial=trial, is_first=is_first)
+    return f"{trial_note(curve, rule, epoch=epoch)}\n\n{picture}"
 
 
 def trial_note(curve: LearningCurve, rule: ScoreRule, *, epoch: int | None = None) -> str:
@@ -176,7 +191,8 @@ def serve(
         except optuna.exceptions.StorageInternalError as error:
             _log.warning("study %s: its figures can't be saved, the storage is read-only? (%s)", name, error)
     logging.getLogger("optuna_dashboard._bottle_util").addFilter(_LostStorage(storage_url))
-    with make_app_server(storage, host=host, port=port) as server:
+    artifacts = artifact_folder(storage_url)
+    with make_app_server(storage, host=host, port=port, artifacts=artifacts) as server:
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{server.server_port}/dashboard")
         server.serve_forever()
@@ -214,10 +230,12 @@ class _Handler(WSGIRequestHandler):
         _log.debug(format, *args)
 
 
-def make_app_server(storage: BaseStorage, *, host: str, port: int | None) -> WSGIServer:
+def make_app_server(
+    storage: BaseStorage, *, host: str, port: int | None, artifacts: Path | None = None
+) -> WSGIServer:
     """Return a server that listens, ready to serve; see `serve`."""
     kind = _Server6 if ":" in host else _Server
-    app = make_app(storage, host=host)
+    app = make_app(storage, host=host, artifacts=artifacts)
     for candidate in range(8080, 8080 + _PORTS_TRIED) if port is None else (port,):
         try:
             return make_server(host, candidate, app, server_class=kind, handler_class=_Handler)
@@ -233,12 +251,19 @@ def make_app_server(storage: BaseStorage, *, host: str, port: int | None) -> WSG
     raise StorageError(f"{taken} taken on {host}; choose another with --port")
 
 
-def make_app(storage: BaseStorage, *, host: str = "127.0.0.1") -> _App:
-    """Return the dashboard's WSGI app, with a learning curve for every trial at the address in its note."""
+def make_app(storage: BaseStorage, *, host: str = "127.0.0.1", artifacts: Path | None = None) -> _App:
+    """Return the dashboard's WSGI app, with a learning curve for every trial at the address in its note.
+
+    Args:
+        storage: What it shows.
+        host: Address that it is to answer to.
+        artifacts: Folder of the files that exports attached; one that is missing is not made.
+    """
     with warnings.catch_warnings():
         # Optuna marks parts that the dashboard uses as experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        dashboard: _App = optuna_dashboard.wsgi(storage)
+        files = FileSystemArtifactStore(artifacts) if artifacts and artifacts.is_dir() else None
+        dashboard: _App = optuna_dashboard.wsgi(storage, artifact_store=files)
 
     def app(environ: dict[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
         # A page on the web can point its own name at this machine, but not change the name it asks for.
@@ -279,9 +304,10 @@ def _picture(storage: BaseStorage, study_id: int, number: int) -> str | None:
     return curve_svg(curve, score_rule(study), epoch=epoch, title=title)
 
 
-def _save_note(
+def save_note(
     study: optuna.Study, words: str, *, trial: Trial | FrozenTrial | None = None, is_first: bool = False
 ) -> None:
+    """Write the note of a study, or of one of its trials, in Markdown; see `attach_to_trial`."""
     # The public save_note refuses finished trials though their notes, kept with the study, can be written.
     target: Any = study if trial is None else _NoteTarget(study, trial, is_first=is_first)
     optuna_dashboard.save_note(target, words)

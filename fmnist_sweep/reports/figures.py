@@ -50,6 +50,18 @@ def learning_curves(trial: FrozenTrial, rule: ScoreRule, *, title: str | None = 
     heading = f"Trial {trial.number}" if title is None else title
     if curve is None:
         return placeholder(f"Trial {trial.number} trained no epoch.", title=heading)
+    return curve_figure(curve, rule, epoch=trial.user_attrs.get("epoch"), title=heading)
+
+
+def curve_figure(curve: LearningCurve, rule: ScoreRule, *, title: str, epoch: int | None = None) -> go.Figure:
+    """Return train and validation scores by epoch, as `learning_curves` does for a trial.
+
+    Args:
+        curve: At least one epoch.
+        rule: Names the metric and the tolerance.
+        title: Above the figure.
+        epoch: The scored epoch, from 0, to be marked; None marks none.
+    """
     unit = UNITS[rule.metric]
     x = list(range(1, len(curve) + 1))
     train, val = _shown(curve, "train", unit), _shown(curve, "val", unit)
@@ -57,7 +69,7 @@ def learning_curves(trial: FrozenTrial, rule: ScoreRule, *, title: str | None = 
     sign = 1 if rule.metric == "accuracy" else -1
     gap = np.maximum(0.0, sign * (train - val))
     tolerated = val + sign * np.minimum(gap, unit.factor * rule.tolerance)
-    figure = new_figure(heading, x="epoch", y=unit.axis(""))
+    figure = new_figure(title, x="epoch", y=unit.axis(""))
     free = f"gap up to {unit.tolerance(rule.tolerance)}, free"
     figure.add_traces(
         [
@@ -68,7 +80,6 @@ def learning_curves(trial: FrozenTrial, rule: ScoreRule, *, title: str | None = 
             line(x, val, color=BLUE, name="validation", width=2.5),
         ]
     )
-    epoch = trial.user_attrs.get("epoch")
     if epoch is not None and epoch < len(curve):
         figure.add_vline(x=epoch + 1, line={"dash": "dot", "color": GREY, "width": 1.5})
         figure.add_trace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +29,9 @@ NUMBERS: Final = (
 )
 """User attributes of a trial that become columns; NaN where a trial has none."""
 
+READINGS: Final = "test_readings"
+"""User attribute of a study: a list with an entry for each reading of the test set, oldest first."""
+
 _WHOLE: Final = ("epoch", "n_epochs", "n_parameters", "seed")
 _TRIAL_COLUMNS: Final = (
     "number",
@@ -52,6 +55,16 @@ def allowed_epochs(study: optuna.Study) -> list[int] | None:
     """Return the epochs, from 0, that the study's space allows to be scored; None allows all."""
     allowed: list[int] | None = study.user_attrs.get("allowed_epochs")
     return allowed
+
+
+def readings_of(study: optuna.Study) -> Sequence[Mapping[str, Any]]:
+    """Return all readings of the test set for a study, oldest first.
+
+    Returns:
+        Of each: ``when`` (ISO 8601), ``what`` (words), ``trial``, ``key`` (of the configuration and its
+        training), ``n_models``, ``reason`` and ``complete``: whether what was read could be stored.
+    """
+    return tuple(study.user_attrs.get(READINGS, ()))
 
 
 def learning_curve(trial: FrozenTrial) -> LearningCurve | None:

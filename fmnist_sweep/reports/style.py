@@ -111,6 +111,21 @@ def show_score(value: float | None) -> str:
     return f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
 
 
+def show_interval(number: Mapping[str, Any], unit: Unit, *, gap: bool = False) -> str:
+    """Return a number with its 95 % interval: ``"89.12 % (88.90 to 89.34)"``.
+
+    Args:
+        number: ``mean`` and ``interval_95``, which is None where there is none.
+        unit: Of the number.
+        gap: Whether it is a difference.
+    """
+    shown = unit.show(number["mean"], gap=gap)
+    if number["interval_95"] is None:
+        return shown
+    low, high = (f"{unit.factor * end:.{unit.decimals}f}" for end in number["interval_95"])
+    return f"{shown} ({low} to {high})".replace("-", "\N{MINUS SIGN}")
+
+
 def show_value(value: Scalar | None) -> str:
     """Return a hyperparameter's value short enough for a table.
 

@@ -24,7 +24,7 @@ _MAGIC: Final = b"fmnist-sweep checkpoint 1\n"
 _LENGTH_BYTES: Final = 8
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 
-_DECIDES_NOTHING: Final = ("trial", "checkpoint", "epochs")
+_DECIDES_NOTHING: Final = ("trial", "checkpoint", "epochs", "save_to")
 """Fields of a job that leave its epochs alone; where the data lie does so too. No epoch depends on how many
 are to follow: a job goes on from the last epoch of a shorter one."""
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import random
 import time
-import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -23,21 +20,18 @@ from fmnist_sweep.data import Split, load_split, probe_indices
 from fmnist_sweep.errors import TrialError
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.hyperparameters import filled
-from fmnist_sweep.models.load import build_model, describe, load_model
+from fmnist_sweep.models.load import build_model, load_model
 from fmnist_sweep.records import CheckpointSkipped, EpochScores, Started, TrialJob
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
+from fmnist_sweep.training.delivery import deliver, learning_rate
 from fmnist_sweep.training.measure import accuracy_and_cross_entropy, are_probabilities
+from fmnist_sweep.training.runtime import N_AT_ONCE, failing_as, predictor, set_up_tensorflow
 
 Order: TypeAlias = npt.NDArray[np.int32]
 TrainEpoch: TypeAlias = Callable[[Order], None]
 
-_LOG = logging.getLogger(__name__)
-
 _PLAIN_FITS: Final = (keras_tuner.HyperModel.fit, BuiltInModel.fit)
 """Methods that only hand their arguments to ``model.fit``, with a batch size that the job knows as well."""
-
-_N_AT_ONCE: Final = 1000
-"""Images that are measured in one go: large enough to keep a core busy, small enough for its caches."""
 
 
 class KerasTrainer:
@@ -58,22 +52,22 @@ class KerasTrainer:
 
     def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
         """Train a job as `fmnist_sweep.training.base.Trainer` says."""
-        _set_up_tensorflow()
+        set_up_tensorflow()
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(job.seed)
-        with _failing_as("loading the data"):
+        with failing_as("loading the data"):
             split = load_split(job.data, job.split)
         probe = probe_indices(len(split.y_train), job.n_probe)
-        with _failing_as("import of the model"):
+        with failing_as("import of the model"):
             hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
-        with _failing_as("build of the model"):
+        with failing_as("build of the model"):
             hyperparameters = filled(job.hyperparameters)
             model = build_model(hypermodel, hyperparameters)
-        with _failing_as("the model's first prediction"):
-            from_logits = _check_model(model, split.x_val[:_N_AT_ONCE], job.data.n_classes)
+        with failing_as("the model's first prediction"):
+            from_logits = _check_model(model, split.x_val[:N_AT_ONCE], job.data.n_classes)
         y_probe, y_val = split.y_train[probe], split.y_val
         x_measured = np.concatenate([split.x_train[probe], split.x_val])
-        predict = _predictor(model, x_measured)
+        predict = predictor(model, x_measured)
         set_learning_rate = _scheduler(hypermodel, hyperparameters, model)
         train_epoch = _epoch_trainer(hypermodel, hyperparameters, model, split, job)
         n_train = len(split.y_train)
@@ -87,13 +81,15 @@ class KerasTrainer:
         yield Started(job.trial, int(model.count_params()), min(len(done), job.epochs))
         yield from done[: job.epochs]
 
+        rates: list[float] = []
         for epoch in range(len(done), job.epochs):
             began = time.perf_counter()
             order = np.random.default_rng((job.seed, epoch)).permutation(n_train).astype(np.int32)
             _seed_generators(job.seed, epoch)
-            with _failing_as("training of the model"):
+            with failing_as("training of the model"):
                 set_learning_rate(epoch)
                 train_epoch(order)
+                rates.append(learning_rate(model))
                 outputs = predict()
             train = accuracy_and_cross_entropy(outputs[: len(probe)], y_probe, from_logits=from_logits)
             val = accuracy_and_cross_entropy(outputs[len(probe) :], y_val, from_logits=from_logits)
@@ -106,18 +102,9 @@ class KerasTrainer:
                 if (problem := file.save(Checkpoint(tuple(done), arrays))) is not None:
                     yield CheckpointSkipped(job.trial, problem)
             yield scores
-
-
-def _set_up_tensorflow() -> None:
-    """One core, the same result every time, and no more of an accelerator's memory than is needed."""
-    tf.config.experimental.enable_op_determinism()
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-        for device in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(device, True)
-    except RuntimeError:
-        _LOG.warning("TensorFlow was in use before: its threads and devices stay as they were set then")
+        if job.save_to is not None:
+            with failing_as("saving the model"):
+                deliver(model, job, from_logits=from_logits, learning_rates=rates)
 
 
 def _seed_generators(seed: int, epoch: int) -> None:
@@ -155,19 +142,6 @@ def _variables(model: keras.Model) -> list[keras.Variable]:
     return [*model.variables, *model.optimizer.variables, global_seed_generator().state]
 
 
-@contextmanager
-def _failing_as(what: str) -> Iterator[None]:
-    """Turn whatever the user's model or the memory's end raises into a `TrialError` that says where."""
-    try:
-        yield
-    except TrialError:
-        raise
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        raise TrialError("out of memory", traceback.format_exc()) from error
-    except Exception as error:
-        raise TrialError(f"{what} failed: {describe(error)}", traceback.format_exc()) from error
-
-
 def _check_model(model: keras.Model, images: npt.NDArray[np.float32], n_classes: int) -> bool:
     """Build the model where that is left to the first call, and return whether it gives logits.
 
@@ -185,17 +159,6 @@ def _check_model(model: keras.Model, images: npt.NDArray[np.float32], n_classes:
         raise TrialError(f"the model must give one value for each of {n_classes} classes; it gives {given}")
     from_logits = getattr(model.loss, "from_logits", None)
     return not are_probabilities(np.asarray(output)) if from_logits is None else bool(from_logits)
-
-
-def _predictor(model: keras.Model, images: npt.NDArray[np.float32]) -> Callable[[], npt.NDArray[Any]]:
-    """Return a function that gives the model's outputs for the images, with dropout off."""
-    batches = [tf.constant(images[i : i + _N_AT_ONCE]) for i in range(0, len(images), _N_AT_ONCE)]
-
-    @tf.function(input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.float32)], autograph=False)  # type: ignore[untyped-decorator]
-    def predict(batch: tf.Tensor) -> tf.Tensor:
-        return model(batch, training=False)
-
-    return lambda: np.concatenate([predict(batch).numpy() for batch in batches])
 
 
 def _scheduler(

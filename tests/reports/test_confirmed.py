@@ -116,7 +116,7 @@ def test_what_else_stands_in_a_note_is_left_alone(confirmed: optuna.Study) -> No
     """However often figures are attached, the line stands once, before what a person may have written."""
     dashboard.attach_figures(confirmed)
     mine = note_of(confirmed, 0) + "\n\nMy own words."
-    dashboard._save_note(confirmed, mine, trial=confirmed.trials[0])
+    dashboard.save_note(confirmed, mine, trial=confirmed.trials[0])
     dashboard.attach_figures(confirmed)
     assert note_of(confirmed, 0) == mine
 

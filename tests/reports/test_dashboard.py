@@ -10,23 +10,11 @@ import pytest
 import sqlalchemy.exc
 from made_studies import StudyMaker, fill_study, scripted_curve
 from optuna.storages import BaseStorage
+from wsgi import get
 
 from fmnist_sweep.errors import StorageError
 from fmnist_sweep.reports import dashboard
 from fmnist_sweep.score import ScoreRule
-
-
-def get(app: Any, path: str, host: str = "127.0.0.1:8080") -> tuple[int, bytes]:
-    """Ask a WSGI app for a page; return its status and body."""
-    statuses: list[str] = []
-
-    def start_response(status: str, headers: Any, exc_info: Any = None) -> None:  # noqa: ARG001 - WSGI's signature
-        statuses.append(status)
-
-    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": host, "QUERY_STRING": ""}
-    environ |= {"SERVER_NAME": "127.0.0.1", "SERVER_PORT": "8080", "wsgi.url_scheme": "http"}
-    body = b"".join(app(environ, start_response))
-    return int(statuses[0].split()[0]), body
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import optuna
 import pytest
 from made_studies import add_trial, empty_study, fill_study, params_of, scripted_curve
 from optuna.trial import TrialState
+from pages import unpacked
 
 from fmnist_sweep.errors import StorageError
 from fmnist_sweep.reports.html import packed, render_report, write_report
@@ -31,12 +32,6 @@ def page() -> str:
 
 def without_scripts(page: str) -> str:
     return re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
-
-
-def unpacked(page: str, element: str) -> str:
-    """Return what a page holds compressed, as its own script reads it."""
-    letters = re.findall(rf'id="{element}">(.*?)</script>', page)[0]
-    return gzip.decompress(base64.b64decode(letters)).decode()
 
 
 def test_the_page_loads_nothing_from_anywhere(page: str) -> None:

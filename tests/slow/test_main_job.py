@@ -111,16 +111,16 @@ def test_the_parent_stays_small_and_loads_no_tensorflow(tmp_path: Path) -> None:
 
 
 def test_what_a_sweep_leaves_can_be_browsed_and_exported(tmp_path: Path) -> None:
-    """The dashboard serves the study, the report names it, and the exported file runs."""
+    """The dashboard serves the study, the report names it, and the exported configuration runs."""
     finish(tmp_path, "run", str(SMOKE), "--trials", "2")
     out, _ = finish(tmp_path, "report")
     assert "smoke" in (tmp_path / out.strip()).read_text()
-    out, _ = finish(tmp_path, "export", "smoke")
-    exported = next(line for line in out.splitlines() if line.endswith(".toml"))
-    best = max(trial["score"] for trial in stored_trials(tmp_path, "smoke"))
-    finish(tmp_path, "run", exported)
-    (again,) = stored_trials(tmp_path, "smoke-best")
-    assert again["score"] == best
+    out, _ = finish(tmp_path, "export", "smoke", "--repeats", "1")
+    bundle = tmp_path / out.strip()
+    finish(tmp_path, "run", str(bundle / "config.toml"))
+    (again,) = stored_trials(tmp_path, "smoke-final")
+    facts = json.loads((bundle / "metrics.json").read_text())
+    assert again["val_accuracy"] == facts["model"]["val"]["accuracy"]
 
     served = start(tmp_path, "dashboard", "--port", "18765")
     try:

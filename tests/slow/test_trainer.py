@@ -143,10 +143,11 @@ def test_an_epoch_trains_exactly_as_keras_does(users_models: Any, batch_size: in
     import keras_tuner
 
     from fmnist_sweep.training import trainer
+    from fmnist_sweep.training.runtime import set_up_tensorflow
 
     wanted = job("Plain")
     split = load_split(wanted.data, wanted.split)
-    trainer._set_up_tensorflow()
+    set_up_tensorflow()
     weights = []
     for compiled in (True, False):
         keras.utils.set_random_seed(1)
@@ -177,11 +178,11 @@ def test_a_schedule_is_that_of_keras_s_callback(users_models: Any) -> None:
     import keras
     import keras_tuner
 
-    from fmnist_sweep.training import trainer
+    from fmnist_sweep.training import runtime, trainer
 
     wanted = job("Scheduled")
     split = load_split(wanted.data, wanted.split)
-    trainer._set_up_tensorflow()
+    runtime.set_up_tensorflow()
     hypermodel = users_models.Scheduled()
     hp = keras_tuner.HyperParameters()
     weights = []

@@ -1,92 +1,292 @@
+from __future__ import annotations
+
+import csv
+import io
 import json
-import tomllib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
-import pandas as pd
 import pytest
-from made_studies import StudyMaker
-from optuna.trial import TrialState
+from made_exports import DATA, SOURCE, Exports, FinalTrainer, Reader
+from made_studies import StudyMaker, empty_study
 
-from fmnist_sweep.config import load_config
 from fmnist_sweep.errors import StorageError, SweepError
-from fmnist_sweep.reports.frames import best_trials
-from fmnist_sweep.winners.export import export_study, safe_name
+from fmnist_sweep.reports.frames import readings_of
+from fmnist_sweep.winners.choice import chosen
+from fmnist_sweep.winners.export import is_sweep, run_plan
+from fmnist_sweep.winners.readings import TestAlreadyReadError
+
+FILES = {
+    "README.md",
+    "classification_report.csv",
+    "config.toml",
+    "confusion_matrix.pdf",
+    "confusion_matrix.png",
+    "history.csv",
+    "learning_curve.pdf",
+    "learning_curve.png",
+    "metrics.json",
+    "misclassified.png",
+    "model.keras",
+    "train.py",
+    "trials.csv",
+}
 
 
-def test_the_best_trial_is_written_as_a_sweep_file_that_run_accepts(
-    study: optuna.Study, tmp_path: Path
+def save_quickly(_figure: Any, *paths: Path) -> None:
+    """Stand in for drawing, which takes seconds."""
+    for path in paths:
+        path.write_text("a picture of something")
+
+
+@pytest.fixture(autouse=True)
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing."""
+    monkeypatch.setattr("fmnist_sweep.winners.pictures.save", save_quickly)
+
+
+@pytest.fixture
+def bundle(exports: Exports) -> Path:
+    """A bundle of a full study."""
+    exports.run()
+    return exports.folder / "exports" / "dense"
+
+
+def test_a_bundle_has_all_its_files(bundle: Path) -> None:
+    """And nothing else; each has something in it."""
+    assert {path.name for path in bundle.iterdir()} == FILES
+    assert all(path.stat().st_size > 10 for path in bundle.iterdir())
+
+
+def test_metrics_hold_every_number_with_its_interval(bundle: Path, exports: Exports) -> None:
+    """Of the model that is handed out and over the seeds; both gaps; what it was measured with."""
+    facts = json.loads((bundle / "metrics.json").read_text())
+    for part in ("train", "val", "test"):
+        assert facts["model"][part]["accuracy_95"][0] < facts["model"][part]["accuracy"]
+        assert facts["mean"][f"{part}_cross_entropy"]["interval_95"] is not None
+    assert facts["seeds"] == [10_000, 10_001, 10_002]
+    assert [repeat["seed"] for repeat in facts["repeats"]] == facts["seeds"]
+    means = [repeat["gap_to_test"] for repeat in facts["repeats"]]
+    assert facts["mean"]["gap_to_test"]["mean"] == pytest.approx(sum(means) / 3, abs=1e-6)
+    assert facts["data"]["digest"] == exports.study.user_attrs["data_digest"]
+    assert facts["n_test_readings"] == 1
+    assert facts["confirmed"] is False
+    assert {"tensorflow", "keras", "numpy"} <= set(facts["versions"])
+
+
+def test_the_model_is_that_of_the_first_seed(bundle: Path) -> None:
+    """It is fixed beforehand, whichever is the best."""
+    assert (bundle / "model.keras").read_bytes() == b"a model of seed 10000"
+
+
+def test_the_card_says_what_a_reader_must_know(bundle: Path, exports: Exports) -> None:
+    """How it was chosen, both gaps, the confused pairs, why validation flatters, how to load it."""
+    text = (bundle / "README.md").read_text()
+    assert "**Unconfirmed.**" in text
+    assert chosen(exports.study).words in text
+    assert "the gap to test" in text
+    assert "1 to 1.5 points higher" in text
+    assert "1. " in text
+    assert " taken for " in text
+    assert "read once for this study" in text
+    assert "keras.models.load_model" in text
+    for picture in ("learning_curve.png", "confusion_matrix.png", "misclassified.png"):
+        assert f"({picture})" in text
+
+
+def test_history_has_every_epoch_of_every_seed(bundle: Path, exports: Exports) -> None:
+    """Epochs count from 1, the gap is among the columns."""
+    rows = list(csv.DictReader(io.StringIO((bundle / "history.csv").read_text())))
+    assert len(rows) == 3 * chosen(exports.study).epochs
+    assert (rows[0]["seed"], rows[0]["epoch"]) == ("10000", "1")
+    gap = float(rows[0]["train_accuracy"]) - float(rows[0]["val_accuracy"])
+    assert float(rows[0]["gap"]) == pytest.approx(gap, abs=1e-6)
+
+
+def test_trials_are_all_there_and_unchanged(exports: Exports, bundle: Path) -> None:
+    """An export adds to the study's attributes and leaves its trials alone."""
+    trials = exports.study.get_trials()
+    rows = list(csv.DictReader(io.StringIO((bundle / "trials.csv").read_text())))
+    assert len(rows) == len(trials)
+    assert all("export" not in trial.user_attrs for trial in trials)
+
+
+def test_the_reading_is_recorded_before_it_is_done(exports: Exports) -> None:
+    """Whoever opens the test images finds the study already saying so."""
+    seen: list[Any] = []
+    exports.reader = Reader(before=lambda: seen.extend(readings_of(exports.study)))
+    exports.run()
+    assert [(reading["trial"], reading["complete"]) for reading in seen] == [
+        (chosen(exports.study).trial, False)
+    ]
+    assert readings_of(exports.study)[0]["complete"] is True
+
+
+def test_a_second_reading_is_refused(exports: Exports) -> None:
+    """Another trial would be measured on a test set that is no longer fresh; it says when it was read."""
+    exports.run()
+    with pytest.raises(TestAlreadyReadError, match=r"was read once, last on \d{4}.* for trial .*--again"):
+        exports.plan(trial=0)
+    assert exports.reader.n_readings == 1
+
+
+def test_of_two_exports_that_were_planned_at_once_one_reads(exports: Exports) -> None:
+    """The second finds the reading of the first, though there was none when it was planned."""
+    plans = [exports.plan(trial=trial) for trial in (None, 0)]
+    run_plan(plans[0], DATA, exports.engine)
+    with pytest.raises(TestAlreadyReadError):
+        run_plan(plans[1], DATA, exports.engine)
+    assert exports.reader.n_readings == 1
+
+
+def test_a_reading_again_is_counted(exports: Exports) -> None:
+    """With --again it is read, and bundle and study tell how often."""
+    exports.run()
+    facts = exports.run(trial=0, again=True)
+    assert facts["n_test_readings"] == 2
+    assert [reading["reason"] for reading in readings_of(exports.study)] == ["export", "export --again"]
+    card = (exports.folder / "exports" / "dense-trial-0" / "README.md").read_text()
+    assert "read 2 times" in card
+    assert "read more than once" in card
+
+
+def test_a_bundle_that_is_there_is_not_made_again(exports: Exports) -> None:
+    """The same choice, the same numbers: nothing is trained or read."""
+    exports.run()
+    assert exports.plan().is_there
+    assert not exports.plan(force=True).is_there
+
+
+def test_a_choice_that_was_confirmed_since_is_written_again(
+    exports: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file's space is the one point that won, trained up to its scored epoch."""
-    best = best_trials(study, 1)[0]
-    paths = export_study(study, tmp_path)
-    assert [p.name for p in paths] == ["dense-best.toml", "dense-best.json", "dense-trials.csv"]
-    config = load_config(paths[0])
-    written = {name: config.space[name].ends()[0] for name in config.space}
-    assert config.space.size == 1
-    assert {name: written[name] for name in best.params} == best.params
-    assert written["batch_size"] == 32
-    assert config.epochs == [best.user_attrs["epoch"] + 1]
-    assert config.score_rule.epoch_rule == "last"
-    assert (config.file.study, config.file.budget.trials) == ("dense-best", 1)
-    assert config.file.sampler.enqueue_default is False
+    """The same configuration with other words: the card is new, and the test set is not read again."""
+    exports.run()
+    confirmed = replace(chosen(exports.study), confirmed=True, words="Confirmed by five repeats.")
+    monkeypatch.setattr("fmnist_sweep.winners.export.chosen", lambda *_: confirmed)
+    facts = exports.run()
+    card = (exports.folder / "exports" / "dense" / "README.md").read_text()
+    assert "Confirmed by five repeats." in card
+    assert "**Unconfirmed.**" not in card
+    assert facts["n_test_readings"] == 1
 
 
-def test_the_sweep_file_says_where_it_comes_from(study: optuna.Study, tmp_path: Path) -> None:
-    """Its first lines name trial and study and say that it is unconfirmed."""
-    text = export_study(study, tmp_path)[0].read_text(encoding="utf-8")
-    assert text.startswith(f'# Trial {best_trials(study, 1)[0].number} of study "dense"')
-    assert "Unconfirmed" in text
+@pytest.mark.parametrize("lose", [True, False])
+def test_a_bundle_is_written_again_without_another_reading(exports: Exports, lose: bool) -> None:
+    """What the reading gave is kept beside the storage, for a bundle that is lost or asked for anew."""
+    import shutil
+
+    before = exports.run()
+    if lose:
+        shutil.rmtree(exports.folder / "exports")
+    after = exports.run(force=not lose)
+    assert after["model"] == before["model"]
+    assert exports.trainer.trained == [10_000, 10_001, 10_002]
+    assert exports.reader.n_readings == after["n_test_readings"] == 1
 
 
-def test_any_other_complete_trial_can_be_exported(study: optuna.Study, tmp_path: Path) -> None:
-    """A trial asked for by number is written under its number."""
-    paths = export_study(study, tmp_path, trial=1)
-    assert [p.name for p in paths] == ["dense-trial-1.toml", "dense-trial-1.json", "dense-trials.csv"]
-    assert tomllib.loads(paths[0].read_text(encoding="utf-8"))["study"] == "dense-trial-1"
+def test_a_training_that_fails_reads_nothing(exports: Exports) -> None:
+    """The reason is told, the others are kept, and the next export goes on from there."""
+    exports.trainer = FinalTrainer(fail=10_001)
+    with pytest.raises(SweepError, match="seed 10001 failed: out of memory"):
+        exports.run()
+    assert not readings_of(exports.study)
+    exports.trainer = FinalTrainer()
+    exports.run()
+    assert exports.trainer.trained == [10_001, 10_002]
 
 
-def test_json_and_csv_hold_what_the_study_holds(study: optuna.Study, tmp_path: Path) -> None:
-    """The JSON is the trial with its provenance, the CSV has a row for each trial."""
-    _, facts_path, table_path = export_study(study, tmp_path)
-    facts = json.loads(facts_path.read_text(encoding="utf-8"))
-    best = best_trials(study, 1)[0]
-    assert facts["score"] == best.value
-    assert facts["hyperparameters"] == best.user_attrs["hyperparameters"]
-    assert facts["data_digest"] == study.user_attrs["data_digest"]
-    assert len(pd.read_csv(table_path)) == len(study.get_trials(deepcopy=False))
+def test_a_reading_that_was_lost_is_told(exports: Exports) -> None:
+    """If the export dies between reading and storing, the reading stands: nothing came of it."""
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    exports.reader = Reader(before=die)
+    with pytest.raises(KeyboardInterrupt):
+        exports.run()
+    with pytest.raises(TestAlreadyReadError, match="what it gave was lost"):
+        exports.run()
+    exports.reader = Reader()
+    assert exports.run(again=True)["n_test_readings"] == 2
+
+
+def test_a_bundle_that_cannot_be_written_costs_no_reading(
+    exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fills as the bundle is written: the next export writes it from what is kept."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fmnist_sweep.winners.pictures.save", full)
+        with pytest.raises(StorageError, match="No space left on device"):
+            exports.run()
+    assert not (exports.folder / "exports" / "dense").exists()
+    assert exports.run()["n_test_readings"] == 1
+
+
+def test_another_data_set_is_refused(exports: Exports) -> None:
+    """The images are no longer those of the sweep: nothing is trained or read."""
+    with pytest.raises(SweepError, match="its data set has changed since the sweep"):
+        exports.run(data=replace(DATA, digest="0" * 64))
+    assert not exports.trainer.trained
+
+
+def test_data_without_test_images_have_no_test_numbers(exports: Exports) -> None:
+    """The bundle says so, and no reading is recorded."""
+    facts = exports.run(data=replace(DATA, name="mine.npz", directory=str(exports.folder)))
+    bundle = exports.folder / "exports" / "dense"
+    assert "test" not in facts["model"]
+    assert not readings_of(exports.study)
+    assert "no test images" in (bundle / "README.md").read_text()
+    assert {path.name for path in bundle.iterdir()} == FILES - {"misclassified.png"}
+
+
+def test_a_users_own_model_has_no_script(exports: Exports) -> None:
+    """The card says why, and what trains it instead."""
+    exports.trainer = FinalTrainer(
+        source={**SOURCE, "model": None, "why_not": "the model is the code of mine:M"}
+    )
+    exports.run()
+    bundle = exports.folder / "exports" / "dense"
+    assert {path.name for path in bundle.iterdir()} == FILES - {"train.py"}
+    text = (bundle / "README.md").read_text()
+    assert "There is no `train.py`: the model is the code of mine:M." in text
+    assert "python train.py" not in text
+
+
+def confirming() -> optuna.Study:
+    study = empty_study(None, "dense-confirm")
+    study.set_user_attr("kind", "confirm")
+    study.set_user_attr("confirms", "dense")
+    return study
+
+
+def foreign() -> optuna.Study:
+    return optuna.create_study(study_name="foreign")
 
 
 @pytest.mark.parametrize(
-    "name", ["../../outside", "/etc/passwd", "..", "a/b", ".hidden", "<b>", "\0", "x" * 300]
+    ("make", "message"),
+    [(confirming, "holds repeats that confirm another; export 'dense'"), (foreign, "was not made by")],
 )
-def test_a_studys_name_cannot_leave_the_folder(name: str, tmp_path: Path) -> None:
-    """Whatever a study is called, its files have plain names."""
-    safe = safe_name(name)
-    assert (tmp_path / f"{safe}-best.toml").resolve().parent == tmp_path.resolve()
-    assert not safe.startswith(".")
-    assert len(safe) <= 100
+def test_studies_that_are_no_sweeps_are_refused(
+    tmp_path: Path, make: Callable[[], optuna.Study], message: str
+) -> None:
+    """The repeats of a sweep are exported through the sweep; of other programs' studies nothing is known."""
+    study = make()
+    assert not is_sweep(study)
+    with pytest.raises(SweepError, match=message):
+        Exports(study, tmp_path).plan()
 
 
-def test_a_study_without_a_complete_trial_is_an_error(tiny_study: StudyMaker, tmp_path: Path) -> None:
-    """There is nothing to hand out before a trial is complete, and no file is written."""
+def test_a_refused_export_leaves_nothing_behind(tiny_study: StudyMaker, tmp_path: Path) -> None:
+    """Not even the folder."""
     with pytest.raises(SweepError, match="no complete trial"):
-        export_study(tiny_study(), tmp_path)
+        Exports(tiny_study(), tmp_path).plan()
     assert not list(tmp_path.iterdir())
-
-
-def test_unknown_and_unfinished_trials_are_errors(study: optuna.Study, tmp_path: Path) -> None:
-    """The message tells which numbers exist, or the trial's state and the best complete one."""
-    last = len(study.get_trials(deepcopy=False)) - 1
-    with pytest.raises(SweepError, match=f"no trial 999; it has trials 0 to {last}"):
-        export_study(study, tmp_path, trial=999)
-    pruned = study.get_trials(states=(TrialState.PRUNED,))[0].number
-    with pytest.raises(SweepError, match=f"trial {pruned} .* is pruned, not complete"):
-        export_study(study, tmp_path, trial=pruned)
-
-
-def test_a_folder_that_cannot_be_written_is_an_error(study: optuna.Study, tmp_path: Path) -> None:
-    """A file in the folder's place is named in the message."""
-    (tmp_path / "taken").write_text("", encoding="utf-8")
-    with pytest.raises(StorageError, match="taken"):
-        export_study(study, tmp_path / "taken")

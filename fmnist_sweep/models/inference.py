@@ -1,0 +1,43 @@
+"""What is left of a trained model when it is only asked."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import keras
+
+_OURS: Final = "fmnist_sweep."
+
+
+def inference_model(model: keras.Model, input_shape: tuple[int, ...], *, from_logits: bool) -> keras.Model:
+    """Return a model with the same weights that gives probabilities, and that plain Keras can load.
+
+    It is not compiled, so that no loss or optimizer of ours has to be known where it is loaded, and of a
+    Sequential model the layers that only act in training on the images themselves are left out.
+
+    Args:
+        model: A trained model. It shares its layers with the returned one.
+        input_shape: Shape of one image.
+        from_logits: Whether ``model`` gives logits: a softmax is put behind them.
+    """
+    if not isinstance(model, keras.Sequential):
+        return _uncompiled(model, from_logits=from_logits)
+    kept = [layer for layer in model.layers if not only_augments(layer)]
+    ending = [keras.layers.Softmax(name="probabilities")] if from_logits else []
+    return keras.Sequential([keras.Input(input_shape), *kept, *ending])
+
+
+def only_augments(layer: keras.layers.Layer) -> bool:
+    """Return whether a layer only changes training images at random, and passes others on as they are."""
+    kind = type(layer)
+    ours = kind.__module__.startswith(_OURS)
+    random = kind.__name__.startswith("Random") and kind.__module__.startswith("keras.")
+    return (ours or random) and not layer.trainable_weights
+
+
+def _uncompiled(model: keras.Model, *, from_logits: bool) -> keras.Model:
+    if not getattr(model, "inputs", None):
+        # A user's own subclass of Model has no graph to take: it is saved as it is.
+        return model
+    (entry,), (output,) = model.inputs, model.outputs
+    return keras.Model(entry, keras.layers.Softmax(name="probabilities")(output) if from_logits else output)

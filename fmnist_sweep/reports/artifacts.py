@@ -1,0 +1,68 @@
+"""A bundle in optuna-dashboard: its pictures and its model with the study, a note on the trial."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import optuna
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.artifacts.exceptions import ArtifactNotFound
+
+from fmnist_sweep.reports.dashboard import note_with_picture, save_note
+from fmnist_sweep.reports.exported import export_words, exported
+from fmnist_sweep.reports.frames import learning_curve, score_rule
+
+ARTIFACTS: Final = ("learning_curve.png", "confusion_matrix.png", "model.keras")
+"""Files of a bundle that the dashboard shows with the study."""
+
+_KEY: Final = "artifacts:"
+
+
+def attach_export(study: optuna.Study, bundle: Path, folder: Path) -> None:
+    """Show a bundle in optuna-dashboard: its pictures and its model with the study, a note on the trial.
+
+    A finished trial takes no files, so they are the study's. Those of an earlier bundle are replaced.
+
+    Args:
+        study: A study that was exported.
+        bundle: Its bundle.
+        folder: As `fmnist_sweep.study.artifact_folder` gives it; made where it is missing.
+    """
+    kept = exported(study)
+    if kept is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        store = FileSystemArtifactStore(folder)
+    _forget(study, store)
+    for name in ARTIFACTS:
+        upload_artifact(artifact_store=store, file_path=str(bundle / name), study_or_trial=study)
+    trial = next((t for t in study.get_trials(deepcopy=False) if t.number == kept["trial"]), None)
+    curve = None if trial is None else learning_curve(trial)
+    if trial is not None and curve is not None:
+        words = f"**Exported as {bundle.name}.** {' '.join(export_words(study, kept))}"
+        epoch = trial.user_attrs.get("epoch")
+        own = note_with_picture(study, trial, curve, score_rule(study), epoch=epoch)
+        save_note(study, f"{words}\n\n{own}", trial=trial)
+
+
+def attached(study: optuna.Study) -> dict[str, str]:
+    """Return the files that a study has in the dashboard: names by their ids."""
+    # Optuna's own list of them breaks on one that was deleted in the dashboard, which leaves a null.
+    attributes = study._storage.get_study_system_attrs(study._study_id)  # noqa: SLF001
+    files = [json.loads(value) for key, value in attributes.items() if key.startswith(_KEY)]
+    return {file["artifact_id"]: file["filename"] for file in files if file is not None}
+
+
+def _forget(study: optuna.Study, store: FileSystemArtifactStore) -> None:
+    """Remove the files of an earlier bundle, as the dashboard does when they are deleted there."""
+    for identity, name in attached(study).items():
+        if name in ARTIFACTS:
+            with suppress(ArtifactNotFound):
+                store.remove(identity)
+            study._storage.set_study_system_attr(study._study_id, _KEY + identity, json.dumps(None))  # noqa: SLF001

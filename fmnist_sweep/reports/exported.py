@@ -1,0 +1,132 @@
+"""What was exported from a study, in words, tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import optuna
+import plotly.graph_objects as go
+
+from fmnist_sweep.records import LearningCurve
+from fmnist_sweep.reports.figures import curve_figure
+from fmnist_sweep.reports.frames import readings_of, score_rule
+from fmnist_sweep.reports.style import TEMPLATE, UNITS, show_interval
+
+ATTRIBUTE: Final = "export"
+"""User attribute of a study: what its last bundle says; see `fmnist_sweep.winners.export`."""
+
+_PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
+_CELL_PX: Final = 44
+_FEW_CLASSES: Final = 12
+
+
+def exported(study: optuna.Study) -> Mapping[str, Any] | None:
+    """Return what a study keeps of its last bundle; None where it was never exported."""
+    kept: Mapping[str, Any] | None = study.user_attrs.get(ATTRIBUTE)
+    return kept
+
+
+def export_words(study: optuna.Study, kept: Mapping[str, Any]) -> list[str]:
+    """Return what came of an export, in sentences."""
+    mean, n = kept["mean"], len(kept["seeds"])
+
+    def shown(name: str) -> str:
+        return show_interval(mean[name], UNITS["accuracy"], gap=name.startswith("gap"))
+
+    over = f"Over {n} trainings" if n > 1 else "In one training"
+    what = "The model's default" if kept["trial"] is None else f"Trial {kept['trial']}"
+    sentences = [
+        f"{what}, {'confirmed' if kept['confirmed'] else 'unconfirmed'}, {kept['epochs']} epochs.",
+        f"{over} with fresh seeds: validation accuracy {shown('val_accuracy')}.",
+        f"Gap to validation {shown('gap_to_val')}.",
+    ]
+    if "test_accuracy" in mean:
+        n_readings = len(readings_of(study))
+        times = "once" if n_readings == 1 else f"{n_readings} times"
+        sentences += [
+            f"Test accuracy {shown('test_accuracy')}, gap to test {shown('gap_to_test')}.",
+            f"The test set was read {times}.",
+        ]
+    else:
+        sentences.append("The data set has no test images.")
+    return sentences
+
+
+def export_table(kept: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """Return a row for each part and each gap.
+
+    Returns:
+        Part, images, accuracy of the exported model, accuracy over the seeds, cross-entropy over the seeds.
+    """
+    unit, rows = UNITS["accuracy"], []
+    model, mean = kept["model"], kept["mean"]
+    for part, name in _PARTS.items():
+        if part in model:
+            own = {"mean": model[part]["accuracy"], "interval_95": model[part]["accuracy_95"]}
+            seeds = show_interval(mean[f"{part}_accuracy"], unit)
+            entropy = show_interval(mean[f"{part}_cross_entropy"], UNITS["cross_entropy"])
+            rows.append((name, f"{model[part]['n']:,}", show_interval(own, unit), seeds, entropy))
+    for part in ("val", "test"):
+        if part in model:
+            gap = model[f"gap_to_{part}"]
+            seeds = show_interval(mean[f"gap_to_{part}"], unit, gap=True)
+            rows.append((f"gap to {_PARTS[part]}", "", unit.show(gap, gap=True), seeds, ""))
+    return rows
+
+
+def export_curve(study: optuna.Study, kept: Mapping[str, Any]) -> go.Figure:
+    """Return the learning curve of the model that was handed out."""
+    curve = LearningCurve.from_attribute(kept["curve"])
+    title = f"Learning curve of the exported model (seed {kept['seeds'][0]})"
+    return curve_figure(curve, score_rule(study), title=title)
+
+
+def confusion_figure(kept: Mapping[str, Any], part: str) -> go.Figure:
+    """Return a confusion matrix: actual classes in rows, predicted in columns.
+
+    Args:
+        kept: As `exported` gives it.
+        part: ``"train"``, ``"val"`` or ``"test"``.
+    """
+    names, counts = list(kept["class_names"]), kept["confusion"][part]
+    shares = [[100 * n / max(1, sum(row)) for n in row] for row in counts]
+    few = len(names) <= _FEW_CLASSES
+    texts = [
+        [f"{n:,}<br>{share:.1f} %" if n else "" for n, share in zip(row, row_shares, strict=True)]
+        for row, row_shares in zip(counts, shares, strict=True)
+    ]
+    right, n_all = sum(row[i] for i, row in enumerate(counts)), sum(map(sum, counts))
+    figure = go.Figure(
+        go.Heatmap(
+            # The square root lets mistakes of a few per cent be seen beside the diagonal.
+            z=[[round((share / 100) ** 0.5, 4) for share in row] for row in shares],
+            x=names,
+            y=names,
+            text=texts,
+            customdata=[[round(share, 2) for share in row] for row in shares],
+            texttemplate="%{text}" if few else None,
+            textfont={"size": 10},
+            hovertemplate="actual %{y}<br>predicted %{x}<br>%{text}<extra></extra>",
+            colorscale=[[0.0, "rgba(0,114,178,0.03)"], [1.0, "rgba(0,114,178,0.85)"]],
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            xgap=1,
+            ygap=1,
+        )
+    )
+    title = f"Confusion matrix, {_PARTS[part]} images: {100 * right / n_all:.2f} % of {n_all:,} right"
+    figure.update_layout(
+        template=TEMPLATE,
+        title={"text": title},
+        height=130 + _CELL_PX * min(len(names), 2 * _FEW_CLASSES),
+        xaxis={"title": {"text": "predicted"}, "showgrid": False, "tickangle": -40, "type": "category"},
+        yaxis={
+            "title": {"text": "actual"},
+            "showgrid": False,
+            "autorange": "reversed",
+            "type": "category",
+        },
+    )
+    return figure

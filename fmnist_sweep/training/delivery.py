@@ -1,0 +1,103 @@
+"""What a training process hands over: the model as it is to be used, its predictions, its source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from fmnist_sweep.data import load_split
+from fmnist_sweep.errors import TrialError
+from fmnist_sweep.models.building import BuiltInModel
+from fmnist_sweep.models.inference import inference_model
+from fmnist_sweep.models.load import load_model
+from fmnist_sweep.models.source import NotWritableError, model_source
+from fmnist_sweep.records import TrialJob
+from fmnist_sweep.training.runtime import predictor
+
+MODEL: Final = "model.keras"
+PREDICTIONS: Final = "predictions.npz"
+SOURCE: Final = "source.json"
+
+_TOLERANCE: Final = 1e-4
+"""How far a probability of the loaded model may be from that of the trained one."""
+
+
+def learning_rate(model: keras.Model) -> float:
+    """Return the learning rate that an optimizer is at."""
+    # Kept in float32: the shortest number that gives the same bits.
+    return float(str(np.float32(model.optimizer.learning_rate.numpy())))
+
+
+def deliver(model: keras.Model, job: TrialJob, *, from_logits: bool, learning_rates: Sequence[float]) -> None:
+    """Write a trained model's files into ``job.save_to``.
+
+    ``model.keras`` is the inference model; ``predictions.npz`` holds its probabilities and the labels of all
+    train and validation images, as the *loaded* file gives them; ``source.json`` the Python that builds it.
+
+    Raises:
+        TrialError: The saved model can't be loaded, or predicts something else than the trained one.
+    """
+    folder = Path(str(job.save_to))
+    folder.mkdir(parents=True, exist_ok=True)
+    final = inference_model(model, job.data.input_shape, from_logits=from_logits)
+    final.save(folder / MODEL)
+    split = load_split(job.data, job.split)
+    # A folder is handed out once the file in it was seen to work.
+    loaded = load_delivered(folder, job)
+    val = predictor(loaded, split.x_val)()
+    trained = predictor(model, split.x_val)()
+    if from_logits:
+        trained = _softmax(trained)
+    if np.abs(val - trained).max() > _TOLERANCE:
+        raise TrialError("the saved model predicts something else than the trained one")
+    np.savez(
+        folder / PREDICTIONS,
+        train=predictor(loaded, split.x_train)(),
+        y_train=split.y_train,
+        val=val,
+        y_val=split.y_val,
+    )
+    (folder / SOURCE).write_text(json.dumps(_source(model, job, learning_rates)), encoding="utf-8")
+
+
+def load_delivered(folder: Path, job: TrialJob) -> keras.Model:
+    """Load the model of a folder that `deliver` wrote; a user's own layers come from their own module."""
+    hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
+    # What the user's code saved a moment ago may hold their functions, which a stranger's file may not.
+    return keras.models.load_model(
+        folder / MODEL, compile=False, safe_mode=isinstance(hypermodel, BuiltInModel)
+    )
+
+
+def _source(model: keras.Model, job: TrialJob, learning_rates: Sequence[float]) -> dict[str, Any]:
+    # A schedule of Keras's own stands with the optimizer.
+    own = isinstance(model.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)  # noqa: SLF001
+    changes = len(set(learning_rates)) > 1 and not own
+    facts: dict[str, Any] = {
+        "n_parameters": int(model.count_params()),
+        "learning_rates": list(learning_rates) if changes else None,
+        "batch_size": int(job.hyperparameters.get("batch_size", job.batch_size)),
+    }
+    hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
+    if not isinstance(hypermodel, BuiltInModel):
+        return {**facts, "model": None, "why_not": f"the model is the code of {job.model}"}
+    if changes:
+        # What the source names is where the training began.
+        model.optimizer.learning_rate = learning_rates[0]
+    try:
+        return {**facts, "model": asdict(model_source(model, seed=job.seed))}
+    except NotWritableError as error:
+        return {**facts, "model": None, "why_not": str(error)}
+
+
+def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    softmax: npt.NDArray[Any] = shifted / shifted.sum(axis=1, keepdims=True)
+    return softmax

@@ -1,0 +1,58 @@
+"""How TensorFlow runs in a training process, and what its failures are called."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from fmnist_sweep.errors import TrialError
+from fmnist_sweep.models.load import describe
+
+_LOG = logging.getLogger(__name__)
+
+N_AT_ONCE: Final = 1000
+"""Images that are measured in one go: large enough to keep a core busy, small enough for its caches."""
+
+
+def set_up_tensorflow() -> None:
+    """One core, the same result every time, and no more of an accelerator's memory than is needed."""
+    tf.config.experimental.enable_op_determinism()
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, True)
+    except RuntimeError:
+        _LOG.warning("TensorFlow was in use before: its threads and devices stay as they were set then")
+
+
+@contextmanager
+def failing_as(what: str) -> Iterator[None]:
+    """Turn whatever the user's model or the memory's end raises into a `TrialError` that says where."""
+    try:
+        yield
+    except TrialError:
+        raise
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise TrialError("out of memory", traceback.format_exc()) from error
+    except Exception as error:
+        raise TrialError(f"{what} failed: {describe(error)}", traceback.format_exc()) from error
+
+
+def predictor(model: keras.Model, images: npt.NDArray[np.float32]) -> Callable[[], npt.NDArray[Any]]:
+    """Return a function that gives the model's outputs for the images, with dropout off."""
+    batches = [tf.constant(images[i : i + N_AT_ONCE]) for i in range(0, len(images), N_AT_ONCE)]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.float32)], autograph=False)  # type: ignore[untyped-decorator]
+    def predict(batch: tf.Tensor) -> tf.Tensor:
+        return model(batch, training=False)
+
+    return lambda: np.concatenate([predict(batch).numpy() for batch in batches])

@@ -1,0 +1,124 @@
+"""Write the model card of a bundle: what it is, how it was chosen, how it performs, where it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import fmnist_sweep
+from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
+from fmnist_sweep.reports.style import UNITS, show_interval, show_value
+from fmnist_sweep.winners.measures import ConfusedPair
+from fmnist_sweep.winners.pictures import PART_NAMES
+from fmnist_sweep.winners.script import assets
+
+UNCONFIRMED: Final = (
+    "It was picked by the validation images that it is measured on here, and not retrained on other splits "
+    "against its rivals: part of its lead may be luck."
+)
+_FROM_THE_TRAINING_FILE: Final = (
+    "The validation images come from the training file, and are easier than the test images: models of this "
+    "kind score 1 to 1.5 points higher on them. So a gap to validation of one point is a larger one to test."
+)
+
+
+def model_card(
+    facts: Mapping[str, Any],
+    *,
+    scoring: str,
+    pairs: Sequence[ConfusedPair],
+    has_script: bool,
+    why_no_script: str,
+    has_worst: bool,
+) -> str:
+    """Return README.md of a bundle.
+
+    Args:
+        facts: What ``metrics.json`` holds.
+        scoring: The study's score rule in words.
+        pairs: The most confused pairs of the test images; of the validation images where there are none.
+        has_script: Whether the bundle has a ``train.py``.
+        why_no_script: Why not, if so.
+        has_worst: Whether it has a picture of misclassified test images.
+    """
+    model, mean, data = facts["model"], facts["mean"], facts["data"]
+    parts = [part for part in PART_NAMES if part in model]
+    tested = "test" in parts
+    split = data["split"]
+    readings = facts["n_test_readings"]
+    return (
+        assets()
+        .get_template("README.md.j2")
+        .render(
+            name=facts["name"],
+            fashion=data["name"] == FASHION_MNIST,
+            study=facts["study"],
+            model={"dense": "dense net", "cnn": "convolutional net"}.get(facts["kind"], f"`{facts['kind']}`"),
+            data_name={FASHION_MNIST: "Fashion-MNIST"}.get(data["name"], data["name"]),
+            n_parameters=f"{facts['n_parameters']:,}",
+            n_train=f"{model['train']['n']:,}",
+            epochs=facts["epochs"],
+            when=facts["written"][:16].replace("T", " "),
+            version=fmnist_sweep.__version__,
+            confirmed=facts["confirmed"],
+            unconfirmed=UNCONFIRMED,
+            repeats=len(facts["seeds"]),
+            seed=facts["seeds"][0],
+            mean_rows=[
+                {
+                    "part": PART_NAMES[part],
+                    "accuracy": show_interval(mean[f"{part}_accuracy"], UNITS["accuracy"]),
+                    "cross_entropy": show_interval(mean[f"{part}_cross_entropy"], UNITS["cross_entropy"]),
+                }
+                for part in parts
+            ],
+            model_rows=[
+                {
+                    "part": PART_NAMES[part],
+                    "n": f"{model[part]['n']:,}",
+                    "accuracy": _with_interval(model[part], "accuracy"),
+                    "cross_entropy": _with_interval(model[part], "cross_entropy"),
+                }
+                for part in parts
+            ],
+            mean_gap_val=show_interval(mean["gap_to_val"], UNITS["accuracy"], gap=True),
+            mean_gap_test=show_interval(mean["gap_to_test"], UNITS["accuracy"], gap=True) if tested else "",
+            gap_val=UNITS["accuracy"].show(model["gap_to_val"], gap=True),
+            gap_test=UNITS["accuracy"].show(model["gap_to_test"], gap=True) if tested else "",
+            tested=tested,
+            n_readings=readings,
+            read_times="once" if readings == 1 else f"{readings} times",
+            val_note=_FROM_THE_TRAINING_FILE if data["name"] == FASHION_MNIST else "",
+            judged="test" if tested else "validation",
+            pairs=pairs,
+            has_worst=has_worst,
+            words=facts["chosen"],
+            scoring=scoring.removeprefix("score = "),
+            hyperparameters=[(name, show_value(value)) for name, value in facts["hyperparameters"].items()],
+            split=_split(split, model),
+            digest=data["digest"],
+            versions=", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
+            input_shape=f"(n, {', '.join(map(str, data['input_shape']))})",
+            scale="0 is black, 1 is white" if data["name"] == FASHION_MNIST else "bytes divided by 255",
+            class_names=", ".join(data["class_names"]),
+            n_classes=len(data["class_names"]),
+            has_script=has_script,
+            why_no_script=why_no_script,
+        )
+    )
+
+
+def _with_interval(scores: Mapping[str, Any], metric: str) -> str:
+    return show_interval({"mean": scores[metric], "interval_95": scores[f"{metric}_95"]}, UNITS[metric])
+
+
+def _split(split: Mapping[str, Any], model: Mapping[str, Any]) -> str:
+    how = (
+        f"the first {split['n_val']:,} images of the training file validate"
+        if split["seed"] is None
+        else f"{split['n_val']:,} validation images drawn by class with seed {split['seed']}"
+    )
+    kept = (
+        "the others train" if split["train_size"] is None else f"{model['train']['n']:,} of the others train"
+    )
+    return f"{how}, {kept}"

@@ -1,0 +1,139 @@
+"""Which configuration of a study is handed out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import tomli_w
+from optuna.trial import FrozenTrial, TrialState
+
+from fmnist_sweep.errors import SweepError
+from fmnist_sweep.records import Hyperparameters
+from fmnist_sweep.reports.frames import best_trials, hyperparameters, score_rule
+from fmnist_sweep.reports.style import UNITS
+from fmnist_sweep.winners.confirmations import read_confirmation
+from fmnist_sweep.winners.verdicts import verdicts
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A configuration that is handed out.
+
+    Attributes:
+        hyperparameters: The complete set.
+        epochs: Number of epochs to train.
+        trial: Number of the trial that it comes from; None for the model's default.
+        confirmed: Whether repeats on fresh seeds and reshuffled splits confirmed it.
+        words: How it was chosen, in a sentence or two.
+    """
+
+    hyperparameters: Hyperparameters
+    epochs: int
+    trial: int | None
+    confirmed: bool
+    words: str
+
+
+def chosen(study: optuna.Study, trial: int | None = None) -> Chosen:
+    """Return the configuration to hand out.
+
+    Args:
+        study: A sweep's study.
+        trial: Number of a COMPLETE trial; by default the confirmed winner, or else the best one.
+
+    Raises:
+        SweepError: No trial is complete, there is no such trial, or it is not complete.
+    """
+    confirmation = read_confirmation(study)
+    winner = None if confirmation is None else confirmation.winner
+    if confirmation is not None and winner is not None and trial in (None, winner.candidate.trial):
+        candidate = winner.candidate
+        words = " ".join(verdicts(confirmation))
+        return Chosen(candidate.hyperparameters, candidate.epochs, candidate.trial, True, words)
+    picked = _complete_trial(study, trial)
+    how = "the best of" if trial is None else "asked for by its number among"
+    n = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    words = (
+        f"Trial {picked.number} of study {json.dumps(study.study_name)}, {how} {n} complete trials: "
+        f"{_scores(study, picked)}. Unconfirmed: it was picked by these same validation images, so its score "
+        "in the sweep is optimistic."
+    )
+    return Chosen(hyperparameters(picked), picked.user_attrs["epoch"] + 1, picked.number, False, words)
+
+
+def sweep_file(study: optuna.Study, choice: Chosen, *, name: str, seed: int) -> str:
+    """Return a sweep file, as TOML, whose space is one point: the choice.
+
+    It trains the choice's epochs with the given seed and scores the last one.
+    """
+    config: Mapping[str, Any] = study.user_attrs["config"]
+    fixed = {
+        **config,
+        "study": name,
+        "space": {**choice.hyperparameters, "epochs": choice.epochs},
+        "score": {**config["score"], "epoch_rule": "last"},
+        # Patience could end the training before the scored epoch.
+        "training": {**config["training"], "patience": None, "seed": seed},
+        # Nothing is left to draw, nor a second trial to compare with.
+        "sampler": {"name": "random", "enqueue_default": False},
+        "pruner": {"name": "none"},
+        "budget": {"trials": 1},
+    }
+    facts = [*choice.words.split(". "), f"Data digest {study.user_attrs.get('data_digest')}"]
+    header = [f"# {fact.rstrip('.')}.\n" for fact in facts]
+    return "".join([*header, "\n", tomli_w.dumps(without_none(fixed))])
+
+
+def without_none(value: Any) -> Any:
+    """Return nested mappings less what is None, for TOML has no such value.
+
+    Example:
+        >>> without_none({"a": None, "b": {"c": None, "d": 1}})
+        {'b': {'d': 1}}
+    """
+    if isinstance(value, Mapping):
+        return {k: without_none(v) for k, v in value.items() if v is not None}
+    return value
+
+
+def safe_name(name: str) -> str:
+    """Return a study's name as a file name that can't leave its folder.
+
+    Example:
+        >>> [safe_name(n) for n in ("dense", "../../etc/cron", "<b>", "..")]
+        ['dense', 'etc-cron', 'b', 'study']
+    """
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-")[:100] or "study"
+
+
+def _complete_trial(study: optuna.Study, number: int | None) -> FrozenTrial:
+    complete = best_trials(study)
+    if not complete:
+        raise SweepError(f"study {study.study_name!r} has no complete trial yet; run it first")
+    if number is None:
+        return complete[0]
+    trials = study.get_trials(deepcopy=False)
+    found = next((t for t in trials if t.number == number), None)
+    if found is None:
+        raise SweepError(
+            f"study {study.study_name!r} has no trial {number}; it has trials 0 to {len(trials) - 1}"
+        )
+    if found.state != TrialState.COMPLETE:
+        raise SweepError(
+            f"trial {number} of study {study.study_name!r} is {found.state.name.lower()}, not complete; "
+            f"the best complete one is trial {complete[0].number}"
+        )
+    return found
+
+
+def _scores(study: optuna.Study, trial: FrozenTrial) -> str:
+    unit, attrs = UNITS[score_rule(study).metric], trial.user_attrs
+    val, train = (unit.show(attrs.get(f"{part}_{unit.metric}")) for part in ("val", "train"))
+    gap = unit.show(attrs.get("gap"), gap=True)
+    epoch = f"epoch {attrs['epoch'] + 1} of {attrs.get('n_epochs', attrs['epoch'] + 1)}"
+    return f"score {trial.value:.4f} at {epoch}, validation {unit.name} {val}, training {train}, gap {gap}"

@@ -1,0 +1,66 @@
+"""Every reading of the test set, kept in the study: the second one is never taken for the first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import optuna
+
+from fmnist_sweep.errors import SweepError
+from fmnist_sweep.reports.frames import READINGS, readings_of
+from fmnist_sweep.winners.choice import Chosen
+
+
+class TestAlreadyReadError(SweepError):
+    """The test set was read before, and nobody said that it is to be read again."""
+
+    __test__ = False  # pytest would take the name for that of a test class
+
+
+def require_unread(study: optuna.Study, *, again: bool) -> None:
+    """Refuse a second reading that was not asked for.
+
+    Raises:
+        TestAlreadyReadError: It was read; the message says when, for what, and how to read it again.
+    """
+    readings = readings_of(study)
+    if not readings or again:
+        return
+    last = readings[-1]
+    lost = "" if last["complete"] else ", and what it gave was lost: the export ended before it was stored"
+    times = "once" if len(readings) == 1 else f"{len(readings)} times"
+    raise TestAlreadyReadError(
+        f"study {study.study_name!r}: the test set was read {times}, last on {_shown(last['when'])} for "
+        f"{last['what']}{lost}. Read twice, and chosen by, it measures less than it seems to. "
+        "--again reads it again, and the bundle will say so."
+    )
+
+
+def record_reading(study: optuna.Study, choice: Chosen, *, key: str, n_models: int) -> int:
+    """Write into the study that the test set is about to be read, and return how many readings that makes.
+
+    To be called before the first test image is opened: of a process that is killed in between, one reading
+    too many is told, never one too few.
+    """
+    before = readings_of(study)
+    entry = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "what": "the model's default" if choice.trial is None else f"trial {choice.trial}",
+        "trial": choice.trial,
+        "key": key,
+        "n_models": n_models,
+        "reason": "export --again" if before else "export",
+        "complete": False,
+    }
+    study.set_user_attr(READINGS, [*before, entry])
+    return len(before) + 1
+
+
+def complete_reading(study: optuna.Study) -> None:
+    """Write into the study that what the last reading gave is stored."""
+    *before, last = readings_of(study)
+    study.set_user_attr(READINGS, [*before, {**last, "complete": True}])
+
+
+def _shown(when: str) -> str:
+    return f"{datetime.fromisoformat(when).astimezone():%Y-%m-%d %H:%M}"

@@ -1,0 +1,83 @@
+"""Write the script of a bundle: a training that needs TensorFlow and NumPy, and nothing of this project."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
+from fmnist_sweep.records import TrialJob
+
+_LINE_LENGTH: Final = 110
+_FASHION_MNIST_IS: Final = (
+    "DATA is a folder with the four files of Fashion-MNIST, or an .npz file. Without it Keras's own folder, "
+    "/usr/share/datasets/fashion-mnist and the cache of fmnist-sweep are looked in, and then Keras is asked."
+)
+_OWN_IS: Final = "DATA is an .npz file with x_train, y_train and, if there are some, x_test, y_test."
+
+
+def assets() -> Environment:
+    """Return the templates of a bundle's texts; none of them is HTML."""
+    return Environment(
+        loader=PackageLoader("fmnist_sweep.winners", "assets"),
+        autoescape=False,  # noqa: S701 - Python and Markdown
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def train_script(
+    job: TrialJob, source: Mapping[str, Any], *, about: str, versions: Mapping[str, str]
+) -> str | None:
+    """Return a Python script that trains a job's model again.
+
+    Args:
+        job: The training.
+        source: What its process handed over: see `fmnist_sweep.models.source.ModelSource`.
+        about: What the script's docstring says of the model.
+        versions: Of the libraries that trained it.
+
+    Returns:
+        None where the model is a user's own code, or can't be written as Python.
+    """
+    model = source["model"]
+    if model is None:
+        return None
+    # Named by where they stand, written in the order in which they were made.
+    names = {first: f"part_{i}" for i, first in enumerate(sorted(first for first, _ in model["made"]), 1)}
+    parts = [{"name": names[first], "layers": model["layers"][first:last]} for first, last in model["made"]]
+    fashion = job.data.name == FASHION_MNIST
+    return (
+        assets()
+        .get_template("train.py.j2")
+        .render(
+            about=textwrap.fill(_in_docstring(about), _LINE_LENGTH),
+            fashion=fashion,
+            data_is=textwrap.fill(_FASHION_MNIST_IS if fashion else _OWN_IS, _LINE_LENGTH),
+            versions=", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "keras", "numpy")),
+            seed=job.seed,
+            epochs=job.epochs,
+            batch_size=source["batch_size"],
+            n_val=job.split.n_val,
+            split_seed=job.split.seed,
+            train_size=job.split.train_size,
+            learning_rates=source["learning_rates"],
+            definitions=[definition.rstrip() for definition in model["definitions"]],
+            n_parameters=f"{source['n_parameters']:,}",
+            input_shape=job.data.input_shape,
+            parts=parts,
+            stacked=", ".join(f"*{name}" for _, name in sorted(names.items())),
+            optimizer=model["optimizer"],
+            loss=model["loss"],
+        )
+    )
+
+
+def _in_docstring(text: str) -> str:
+    # A study may be called anything: no name can end the docstring.
+    return text.replace("\\", "/").replace('"""', "'''")

@@ -1,0 +1,115 @@
+"""Final trainings and a reading of the test set from a script: what an export needs, without Keras."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import optuna
+
+from fmnist_sweep.data.fashion_mnist import CLASS_NAMES
+from fmnist_sweep.engines.base import Engine
+from fmnist_sweep.engines.inline import InlineEngine
+from fmnist_sweep.errors import TrialError
+from fmnist_sweep.records import DataRef, EpochScores, Started, TrialJob
+from fmnist_sweep.testing import scripted_curve
+from fmnist_sweep.winners.export import ExportPlan, plan_export, run_plan
+
+DATA: Final = DataRef("fashion-mnist", "/nowhere", "da7a" * 16, (28, 28, 1), CLASS_NAMES, 60_000)
+
+SOURCE: Final[dict[str, Any]] = {
+    "n_parameters": 7850,
+    "learning_rates": None,
+    "batch_size": 32,
+    "model": {
+        "layers": ["keras.layers.Flatten()", 'keras.layers.Dense(10, activation="softmax")'],
+        "optimizer": "keras.optimizers.Adam()",
+        "loss": '"sparse_categorical_crossentropy"',
+        "definitions": [],
+        "made": [[0, 2]],
+    },
+}
+
+
+def made_predictions(n: int, *, accuracy: float, seed: int, n_classes: int = 10) -> tuple[Any, Any]:
+    """Return probabilities ``(n, n_classes)`` that are right so often, and labels."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n, dtype=np.int32) % n_classes
+    # Mistakes go to the next class, so that it is known what is confused with what.
+    guesses = np.where(rng.random(n) < accuracy, labels, (labels + 1) % n_classes)
+    probabilities = np.full((n, n_classes), 0.02, np.float32)
+    probabilities[np.arange(n), guesses] += rng.uniform(0.5, 5.0, n)
+    return probabilities / probabilities.sum(axis=1, keepdims=True), labels
+
+
+class FinalTrainer:
+    """Hands over what a final training does; a seed of ``fail`` fails."""
+
+    def __init__(self, *, fail: int | None = None, source: dict[str, Any] = SOURCE) -> None:
+        self.trained: list[int] = []
+        self._fail = fail
+        self._source = source
+
+    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+        """Yield a scripted curve and write a folder."""
+        if job.seed == self._fail:
+            raise TrialError("out of memory")
+        self.trained.append(job.seed)
+        yield Started(job.trial, 7850)
+        yield from scripted_curve(job).epochs
+        folder = Path(str(job.save_to))
+        folder.mkdir(parents=True, exist_ok=True)
+        train, y_train = made_predictions(600, accuracy=0.93, seed=job.seed)
+        val, y_val = made_predictions(300, accuracy=0.90, seed=job.seed + 1)
+        np.savez(folder / "predictions.npz", train=train, y_train=y_train, val=val, y_val=y_val)
+        (folder / "source.json").write_text(json.dumps(self._source))
+        (folder / "model.keras").write_bytes(b"a model of seed %d" % job.seed)
+
+
+class Reader:
+    """Reads a made test set; ``before`` is called first."""
+
+    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
+        self.n_readings = 0
+        self._before = before
+
+    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+        """Write each model's predictions."""
+        self._before()
+        self.n_readings += 1
+        for path in sorted(Path(str(job.save_to)).glob("*/model.keras")):
+            test, labels = made_predictions(500, accuracy=0.88, seed=int(path.parent.name[5:]) + 2)
+            worst = np.flatnonzero(test.argmax(axis=1) != labels)[:24]
+            images = np.random.default_rng(0).random((len(worst), 28, 28, 1), np.float32)
+            np.savez(path.parent / "test.npz", test=test, y_test=labels, worst=worst, x_worst=images)
+        yield Started(job.trial, 0)
+
+
+class Exports:
+    """Exports a study into a folder."""
+
+    def __init__(self, study: optuna.Study, folder: Path) -> None:
+        self.study = study
+        self.folder = folder
+        self.trainer = FinalTrainer()
+        self.reader = Reader()
+
+    def plan(self, **options: Any) -> ExportPlan:
+        """Plan an export of three trainings."""
+        root = self.folder / "studies.db.exports" / self.study.study_name
+        return plan_export(
+            self.study, output=self.folder / "exports", root=root, **{"n_repeats": 3, **options}
+        )
+
+    def run(self, *, data: DataRef = DATA, **options: Any) -> Any:
+        """Plan and run an export; return what ``metrics.json`` holds."""
+        plan = self.plan(**options)
+        assert not plan.is_there
+        return run_plan(plan, data, self.engine)
+
+    def engine(self, trainer: str | None) -> Engine:
+        """Return an engine of the scripted trainer or reader."""
+        return InlineEngine(self.trainer if trainer is None else self.reader)

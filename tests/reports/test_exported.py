@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from made_exports import Exports
+from pages import unpacked
+from wsgi import get
+
+from fmnist_sweep.reports import artifacts, dashboard, exported
+from fmnist_sweep.reports.html import render_report
+
+
+@pytest.fixture
+def bundle(study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle of the study, with placeholders for pictures."""
+    monkeypatch.setattr(
+        "fmnist_sweep.winners.pictures.save", lambda _, *paths: [path.write_bytes(b"drawn") for path in paths]
+    )
+    Exports(study, tmp_path).run()
+    return tmp_path / "exports" / "dense"
+
+
+def notes(study: optuna.Study) -> dict[int, str]:
+    """Return the note of each trial as the dashboard serves it."""
+    _, body = get(dashboard.make_app(study._storage), f"/api/studies/{study._study_id}")
+    return {trial["number"]: trial["note"]["body"] for trial in json.loads(body)["trials"]}
+
+
+def test_the_report_shows_an_export(study: optuna.Study, bundle: Path) -> None:
+    """Numbers of both gaps with their intervals, the readings, a curve, and a matrix for each part."""
+    page = render_report([study], storage="studies.db", when=datetime(2026, 11, 22, tzinfo=UTC))
+    facts = json.loads((bundle / "metrics.json").read_text())
+    assert "unconfirmed" in page
+    assert "The test set was read once." in page
+    assert f"{100 * facts['mean']['test_accuracy']['mean']:.2f} %" in page
+    assert "gap to test" in page
+    data = json.loads(unpacked(page, "data"))
+    drawn = {name for name in data["figures"] if "confusion" in name or "export" in name}
+    parts = ("", "-train", "-val")
+    assert drawn == {"study-0-export-curve", *(f"study-0-confusion{part}" for part in parts)}
+
+
+def test_a_study_that_was_not_exported_has_no_such_section(study: optuna.Study) -> None:
+    """There is nothing to show."""
+    page = render_report([study], storage="studies.db", when=datetime(2026, 11, 22, tzinfo=UTC))
+    assert "The export" not in page
+
+
+def test_the_matrix_has_actual_classes_in_rows(study: optuna.Study, bundle: Path) -> None:
+    """Its cells are those of the predictions, its first row on top."""
+    assert bundle.exists()
+    kept: Any = exported.exported(study)
+    figure = exported.confusion_figure(kept, "test")
+    (cells,) = figure.data
+    first = kept["confusion"]["test"][0]
+    assert cells.text[0][0].startswith(f"{first[0]:,}<br>")
+    assert cells.text[0][1].startswith(f"{first[1]:,}<br>")
+    assert cells.text[1][0] == ""
+    assert figure.layout.yaxis.autorange == "reversed"
+
+
+def test_the_dashboard_shows_the_files_of_the_last_bundle(
+    study: optuna.Study, bundle: Path, tmp_path: Path
+) -> None:
+    """Pictures and model belong to the study and are served; attaching again replaces them."""
+    folder = tmp_path / "artifacts"
+    artifacts.attach_export(study, bundle, folder)
+    artifacts.attach_export(study, bundle, folder)
+    identities = {name: identity for identity, name in artifacts.attached(study).items()}
+    assert sorted(identities) == sorted(artifacts.ARTIFACTS)
+    assert {path.name for path in folder.iterdir()} == set(identities.values())
+    assert (folder / identities["model.keras"]).read_bytes() == (bundle / "model.keras").read_bytes()
+    app = dashboard.make_app(study._storage, artifacts=folder)
+    where = f"/artifacts/{study._study_id}/{identities['learning_curve.png']}"
+    assert get(app, where) == (200, b"drawn")
+
+
+def test_the_winning_trial_gets_a_note(study: optuna.Study, bundle: Path, tmp_path: Path) -> None:
+    """It tells of the export and keeps the learning curve; no other trial's note does."""
+    dashboard.attach_figures(study)
+    artifacts.attach_export(study, bundle, tmp_path / "artifacts")
+    kept: Any = exported.exported(study)
+    told = notes(study)
+    assert "**Exported as dense.**" in told[kept["trial"]]
+    assert f"/learning-curves/{study._study_id}/{kept['trial']}.svg" in told[kept["trial"]]
+    assert sum("Exported" in note for note in told.values()) == 1
+
+
+def test_a_dashboard_makes_no_folder_for_files(study: optuna.Study, tmp_path: Path) -> None:
+    """Before anything was exported there is none, and the dashboard shows none."""
+    dashboard.make_app(study._storage, artifacts=tmp_path / "none")
+    assert not list(tmp_path.iterdir())

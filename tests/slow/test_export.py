@@ -1,0 +1,105 @@
+"""A real export: the script and the model of its bundle, where this project is not installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fmnist_sweep.data import open_data
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent.parent
+
+SWEEP = """
+study = "tiny"
+model = "{model}"
+tune_new_entries = false
+[space]
+dropout = 0.1
+batch_norm = true
+l2 = 1e-4
+epochs = 2
+[training]
+train_size = 400
+n_probe = 200
+[sampler]
+name = "random"
+[budget]
+trials = 1
+"""
+
+BLOCKED = """
+import runpy, sys
+class Blocker:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("fmnist_sweep", "optuna", "keras_tuner", "sklearn", "pandas"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Blocker())
+"""
+
+LOAD = """
+import keras, numpy, sys
+model = keras.models.load_model("model.keras")
+stored = numpy.load(sys.argv[1])
+images = numpy.frombuffer(open(sys.argv[2], "rb").read()[16:], numpy.uint8).reshape(-1, 28, 28, 1)
+found = model.predict(images[:5000].astype("float32") / numpy.float32(255), verbose=0)
+print(abs(found - stored["val"]).max())
+"""
+
+
+def run(folder: Path, *command: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=["dense", "cnn"])
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a sweep of one trial."""
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "tiny.toml").write_text(SWEEP.format(model=request.param))
+    run(folder, "-m", "fmnist_sweep", "run", "tiny.toml")
+    told = run(folder, "-m", "fmnist_sweep", "export", "tiny", "--repeats", "2")
+    return folder / told.strip()
+
+
+def test_the_script_gives_the_bundles_numbers(bundle: Path) -> None:
+    """With tensorflow and numpy alone it trains the model again, to the sixth decimal."""
+    program = BLOCKED + f"sys.argv = ['train.py', {open_data().directory!r}]\n"
+    program += f"runpy.run_path({str(bundle / 'train.py')!r}, run_name='__main__')"
+    lines = run(bundle, "-I", "-c", program).splitlines()
+    assert float(lines[-1].removeprefix("largest difference: ")) < 2e-6
+    facts = json.loads((bundle / "metrics.json").read_text())
+    accuracy = next(line.split()[2] for line in lines if line.split()[:2] == ["test", "accuracy"])
+    assert float(accuracy) == pytest.approx(facts["model"]["test"]["accuracy"], abs=1e-6)
+
+
+def test_the_model_loads_without_this_project_and_predicts_the_same(bundle: Path) -> None:
+    """Keras's own loading, in safe mode, is enough."""
+    (kept,) = bundle.parent.parent.glob("studies.db.exports/tiny/*/seed-10000/predictions.npz")
+    images = str(Path(open_data().directory) / "train-images-idx3-ubyte")
+    difference = run(bundle, "-I", "-c", BLOCKED + LOAD, str(kept), images)
+    assert float(difference) < 1e-5
+
+
+def test_the_configuration_runs_again_to_the_same_curve(bundle: Path) -> None:
+    """The exported sweep file trains the model that is in the bundle."""
+    run(bundle, "-m", "fmnist_sweep", "run", "config.toml", "--storage", "sqlite:///again.db")
+    rows = run(
+        bundle, "-m", "fmnist_sweep", "trials", "tiny-final", "--json", "--storage", "sqlite:///again.db"
+    )
+    (trial,) = json.loads(rows)
+    last = (bundle / "history.csv").read_text().splitlines()[2].split(",")
+    head = (bundle / "history.csv").read_text().splitlines()[0].split(",")
+    stored = dict(zip(head, last, strict=True))
+    assert float(stored["val_accuracy"]) == trial["val_accuracy"]
+    assert float(stored["train_cross_entropy"]) == trial["train_cross_entropy"]

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+from made_studies import StudyMaker
+from optuna.trial import TrialState
+
+from fmnist_sweep.config import load_config
+from fmnist_sweep.errors import SweepError
+from fmnist_sweep.reports.frames import best_trials
+from fmnist_sweep.winners.choice import chosen, safe_name, sweep_file
+
+
+def test_the_best_trial_is_chosen_up_to_its_scored_epoch(study: optuna.Study) -> None:
+    """Until something is confirmed it is the best trial, and the words say that it is not."""
+    best, choice = best_trials(study, 1)[0], chosen(study)
+    assert (choice.trial, choice.epochs) == (best.number, best.user_attrs["epoch"] + 1)
+    assert choice.hyperparameters == best.user_attrs["hyperparameters"]
+    assert not choice.confirmed
+    assert "Unconfirmed" in choice.words
+
+
+def test_the_choice_is_written_as_a_sweep_file_that_run_accepts(study: optuna.Study, tmp_path: Path) -> None:
+    """The file's space is one point, trained with the given seed for the chosen epochs."""
+    choice = chosen(study)
+    path = tmp_path / "config.toml"
+    path.write_text(sweep_file(study, choice, name="dense-final", seed=10_000), encoding="utf-8")
+    config = load_config(path)
+    written = {name: config.space[name].ends()[0] for name in config.space}
+    assert config.space.size == 1
+    asked = {**choice.hyperparameters, "epochs": choice.epochs}
+    assert {name: written[name] for name in asked} == asked
+    assert config.score_rule.epoch_rule == "last"
+    assert (config.file.study, config.file.training.seed) == ("dense-final", 10_000)
+    assert config.file.budget.trials == 1
+    assert config.file.sampler.enqueue_default is False
+    assert path.read_text().startswith(f'# Trial {choice.trial} of study "dense"')
+
+
+def test_a_confirmed_winner_is_chosen(confirmed: optuna.Study) -> None:
+    """Not the trial with the best score in the sweep; another trial that is asked for is unconfirmed."""
+    choice = chosen(confirmed)
+    assert (choice.trial, choice.confirmed) == (1, True)
+    assert choice.words.startswith("The confirmed winner is trial 1")
+    assert chosen(confirmed, 1) == choice
+    assert not chosen(confirmed, 0).confirmed
+
+
+def test_any_other_complete_trial_can_be_chosen(study: optuna.Study) -> None:
+    """By its number."""
+    choice = chosen(study, 1)
+    assert choice.trial == 1
+    assert "asked for by its number" in choice.words
+
+
+@pytest.mark.parametrize(
+    "name", ["../../outside", "/etc/passwd", "..", "a/b", ".hidden", "<b>", "\0", "x" * 300]
+)
+def test_a_studys_name_cannot_leave_the_folder(name: str, tmp_path: Path) -> None:
+    """Whatever a study is called, its bundle has a plain name."""
+    safe = safe_name(name)
+    assert (tmp_path / safe).resolve().parent == tmp_path.resolve()
+    assert not safe.startswith(".")
+    assert len(safe) <= 100
+
+
+def test_a_study_without_a_complete_trial_is_an_error(tiny_study: StudyMaker) -> None:
+    """There is nothing to hand out before a trial is complete."""
+    with pytest.raises(SweepError, match="no complete trial"):
+        chosen(tiny_study())
+
+
+def test_unknown_and_unfinished_trials_are_errors(study: optuna.Study) -> None:
+    """The message tells which numbers exist, or the trial's state and the best complete one."""
+    last = len(study.get_trials(deepcopy=False)) - 1
+    with pytest.raises(SweepError, match=f"no trial 999; it has trials 0 to {last}"):
+        chosen(study, 999)
+    for state in (TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING):
+        number = study.get_trials(states=(state,))[0].number
+        with pytest.raises(SweepError, match=f"trial {number} .* is {state.name.lower()}, not complete"):
+            chosen(study, number)

@@ -1,0 +1,21 @@
+"""Ask a WSGI app for a page, without a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get(app: Any, path: str, host: str = "127.0.0.1:8080") -> tuple[int, bytes]:
+    """Ask a WSGI app for a page; return its status and body."""
+    statuses: list[str] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> None:  # noqa: ARG001 - WSGI's signature
+        statuses.append(status)
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": host, "QUERY_STRING": ""}
+    environ |= {"SERVER_NAME": "127.0.0.1", "SERVER_PORT": "8080", "wsgi.url_scheme": "http"}
+    parts = app(environ, start_response)
+    body = b"".join(parts)
+    if hasattr(parts, "close"):
+        parts.close()
+    return int(statuses[0].split()[0]), body
