@@ -125,7 +125,7 @@ def test_what_a_sweep_leaves_can_be_browsed_and_exported(tmp_path: Path) -> None
     served = start(tmp_path, "dashboard", "--port", "18765")
     try:
         studies = fetch("http://127.0.0.1:18765/api/studies")["study_summaries"]
-        assert [study["study_name"] for study in studies] == ["smoke", "smoke-best"]
+        assert [study["study_name"] for study in studies] == ["smoke", "smoke-final"]
     finally:
         served.kill()
         served.communicate()
