@@ -46,6 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("display", "cells"),
     ("tables", "outline", "overview", "runner", "winner_tables"),
     ("exporting",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )
@@ -57,7 +58,7 @@ MAY_IMPORT_OPTUNA = frozenset(
     {"observing", "sampling", "study", "ownership", "claim", "importing", "feasible", "history", "plan"}
     | {"search", "confirming", "runner"}
     | {"reports.frames", "reports", "winners.confirmations", "winners.comparing", "winners"}
-    | {"tables", "cli"}
+    | {"tables", "commands"}
 )
 
 

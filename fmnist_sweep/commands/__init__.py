@@ -1,0 +1,1 @@
+"""The commands. Each parses its options, calls the layer below and prints; anything heavy loads inside."""

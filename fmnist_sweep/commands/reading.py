@@ -1,0 +1,120 @@
+"""Commands that show and keep what studies hold."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fmnist_sweep.commands.options import STORAGE, AsJson, Storage, open_studies, print_json, uses_storage
+from fmnist_sweep.errors import SweepError
+
+
+@uses_storage
+def status(storage: Storage = STORAGE, as_json: AsJson = False) -> None:
+    """Show what each study is at.
+
+    Example: fmnist-sweep status --json
+    """
+    from rich.console import Console
+
+    from fmnist_sweep.overview import print_studies, read_overview
+
+    rows = read_overview(storage)
+    if rows is None:
+        from fmnist_sweep import tables
+        from fmnist_sweep.reports.frames import studies_frame
+
+        rows = tables.records(studies_frame(open_studies(storage)))
+    if as_json:
+        print_json(rows)
+    else:
+        print_studies(Console(), rows)
+
+
+@uses_storage
+def trials(
+    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    storage: Storage = STORAGE,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """List the trials of a study.
+
+    Example: fmnist-sweep trials dense --csv
+    """
+    from rich.console import Console
+
+    from fmnist_sweep import tables
+    from fmnist_sweep.reports.frames import trials_frame
+
+    if as_json and as_csv:
+        raise SweepError("--json and --csv exclude each other; choose one")
+    frame = trials_frame(open_studies(storage, [study])[0])
+    if as_json:
+        print_json(tables.records(frame))
+    elif as_csv:
+        sys.stdout.write(frame.to_csv(index=False))
+    else:
+        tables.print_trials(Console(), frame)
+
+
+@uses_storage
+def dashboard(
+    storage: Storage = STORAGE,
+    host: Annotated[str, typer.Option(help="Address to listen on; others can reach 0.0.0.0.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Port; by default 8080 or the next free one.", min=1, max=65535)
+    ] = None,
+) -> None:
+    """Browse the studies in optuna-dashboard, learning curves included.
+
+    Example: fmnist-sweep dashboard --port 8081
+    """
+    from fmnist_sweep.reports.dashboard import serve
+
+    serve(storage, host=host, port=port, announce=lambda line: typer.echo(line, err=True))
+
+
+@uses_storage
+def report(
+    storage: Storage = STORAGE,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")] = Path(
+        "report/index.html"
+    ),
+) -> None:
+    """Write a static page on all studies: it needs no server and no network.
+
+    Example: fmnist-sweep report --output report/index.html
+    """
+    from fmnist_sweep.address import safe_url
+    from fmnist_sweep.reports.html import write_report
+
+    studies = open_studies(storage)
+    if not studies:
+        raise SweepError(
+            f"{safe_url(storage)} has no studies yet; run a sweep first, such as: make sweep-dense"
+        )
+    typer.echo(write_report(studies, output, storage=safe_url(storage)))
+
+
+@uses_storage
+def backup(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="The copy to write; by default beside the storage, with the time in its name."),
+    ] = None,
+    storage: Storage = STORAGE,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a whole, verified copy of an SQLite storage, also while a sweep is running.
+
+    Example: fmnist-sweep backup copies/studies.db
+    """
+    from fmnist_sweep.backup import back_up
+
+    made = back_up(storage, file, overwrite=force)
+    typer.echo(f"Copied; studies: {made.n_studies}, trials: {made.n_trials}.", err=True)
+    typer.echo(made.path)
