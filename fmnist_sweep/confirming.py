@@ -223,9 +223,10 @@ def _taken_up(swept: Swept) -> list[Candidate]:
     linked = linked_study(swept.study)
     if linked is None:
         return []
-    begun = {t.user_attrs.get("candidate") for t in linked.get_trials(deepcopy=False)}
+    # By what was drawn: a trial whose run was killed in the middle of its draw has no more than that.
+    begun = {t.params.get("candidate") for t in linked.get_trials(deepcopy=False)}
     kept = [
-        c for stored in linked.user_attrs.get("candidates", ()) if (c := Candidate(**stored)).label in begun
+        c for stored in linked.user_attrs.get("candidates", ()) if _number(c := Candidate(**stored)) in begun
     ]
     trials = {t.number: _candidate("", t) for t in swept.distinct}
     for candidate in kept:

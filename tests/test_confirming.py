@@ -265,6 +265,28 @@ def test_a_draw_that_was_cut_short_is_finished(
     assert len({tuple(t.params.items()) for t in linked.trials}) == 6
 
 
+@pytest.mark.parametrize("told", [False, True])
+def test_a_draw_that_was_cut_short_keeps_its_candidate(
+    swept: optuna.Study, run: Run, data: DataRef, told: bool
+) -> None:
+    """Whatever its process had come to write, it can be read, and a smaller order trains it to its end."""
+    wanted = order(swept, top=2, repeats=2)
+    linked = wanted.open(data, swept._storage)
+    plan, second = wanted.plan(linked), wanted.candidates[1]
+    plan.sampler(0)
+    linked.sampler = plan.sampler(1)
+    trial = linked.ask()
+    assert trial.suggest_int("candidate", -1, 5) == second.trial
+    if told:
+        trial.set_user_attr("candidate", second.label)
+    found = read_confirmation(swept)
+    assert found is not None
+    assert (found.repeats, found.failures, found.finished) == ((), (), False)
+    smaller = order(swept, top=1, repeats=2)
+    assert labels(smaller) == [second.label, wanted.candidates[0].label, "default"]
+    assert {t.state for t in run(smaller).trials} == {TrialState.COMPLETE}
+
+
 def test_a_repeat_of_a_larger_order_is_trained_to_its_end(swept: optuna.Study, run: Run) -> None:
     """One that was put back stays with its repeat number, beyond what is asked for now."""
     linked = run(order(swept, top=1, repeats=2))
