@@ -319,7 +319,7 @@ class ConfirmPlan:
             epochs=candidate.epochs,
             seed=seed,
             split=replace(self._config.split, seed=split_seed),
-            attributes={"candidate": candidate.label, "repeat": repeat, "split_seed": split_seed},
+            attributes={"candidate": candidate.label, "repeat": repeat},
         )
 
 

@@ -64,7 +64,8 @@ class _Live:
 
     @property
     def point(self) -> tuple[str, int]:
-        return configuration_key(self.job.hyperparameters, self.job.seed), self.job.epochs
+        job = self.job
+        return configuration_key(job.hyperparameters, job.seed, job.split.seed), job.epochs
 
     def contains(self, other: _Live) -> bool:
         """Return whether this trial's curve will hold the other's."""
@@ -127,7 +128,7 @@ class Search:
         self._observer = observer
         self._rule = config.score_rule
         self._allowed = config.allowed_epochs
-        self._history = History(study, max_epochs=config.epochs[-1])
+        self._history = History(study, max_epochs=config.epochs[-1], split_seed=config.split.seed)
         self._live: dict[int, _Live] = {}
         self._twins: dict[int, list[_Live]] = {}
         self._n_done_now = 0
@@ -226,7 +227,8 @@ class Search:
         trial.set_user_attr("run", self._run)
         self._history.waiting.discard(trial.number)
         drawn = self._plan.draw(trial)
-        for name, value in drawn.attributes.items():
+        other_split = {} if drawn.split == self._config.split else {"split_seed": drawn.split.seed}
+        for name, value in {**drawn.attributes, **other_split}.items():
             trial.set_user_attr(name, value)
         training = self._config.file.training
         job = TrialJob(
@@ -388,7 +390,8 @@ class Search:
         del self._live[ended.number]
         state = TrialState[ended.state]
         self._close_checkpoint(live, state)
-        self._history.add(ended.number, state, ended.value, attrs, epochs=live.job.epochs)
+        told = {**attrs, "split_seed": live.job.split.seed}
+        self._history.add(ended.number, state, ended.value, told, epochs=live.job.epochs)
         self._n_done_now += 1
         self._ended = ended
         self._observer(self.progress())
