@@ -125,6 +125,9 @@ def _require_usable(trial: FrozenTrial, source: optuna.Study, config: SweepConfi
     batch_size = source.user_attrs["config"]["training"]["batch_size"]
     if "batch_size" not in attrs["hyperparameters"] and batch_size != config.file.training.batch_size:
         raise _LeftOutError("trained with another batch size")
+    limit = config.file.max_model_size
+    if limit is not None and attrs.get("n_parameters", 0) > limit:
+        raise _LeftOutError("larger than max_model_size")
 
 
 def _translated(trial: FrozenTrial, config: SweepConfig) -> FrozenTrial:
