@@ -143,6 +143,28 @@ def test_what_does_not_fit_is_left_out_and_counted(imported: Any) -> None:
     assert all(trial.user_attrs["hyperparameters"]["activation"] == "relu" for trial in study.trials)
 
 
+def test_what_is_off_by_default_may_be_named_or_not(imported: Any) -> None:
+    """A study from before the model learned a parameter, and one that searches it, hold trials in common."""
+    named = {**SPACE, "label_smoothing": {"low": 0.0, "high": 0.1}, "flip": {}, "schedule": "constant"}
+    source, study, came_of_it = imported({}, {"space": named})
+    assert came_of_it.n_taken == 8
+    off = {"label_smoothing": 0.0, "flip": False, "schedule": "constant"}
+    for trial, origin in zip(study.trials, source.trials, strict=True):
+        assert trial.user_attrs["hyperparameters"] == {**origin.user_attrs["hyperparameters"], **off}
+        assert trial.params == {**origin.params, "label_smoothing": 0.0, "flip": False}
+
+
+def test_what_is_on_has_to_be_named(imported: Any) -> None:
+    """A space without it is no space of those trials; where it is off they are taken."""
+    named = {**SPACE, "flip": {"choices": [False, True]}}
+    source, study, came_of_it = imported({"space": named}, {})
+    n_flipped = sum(trial.params["flip"] for trial in source.trials)
+    assert came_of_it.left_out == {"outside the space": n_flipped}
+    assert 0 < n_flipped < 8 == n_flipped + len(study.trials)
+    _, _, came_of_it = imported({"study": "plain"}, {"study": "strict", "space": {**SPACE, "flip": True}})
+    assert came_of_it.n_taken == 0
+
+
 class Weighing(FakeTrainer):
     """Tells how many weights the dense net would have."""
 
