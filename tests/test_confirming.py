@@ -314,6 +314,24 @@ def test_a_repeat_that_failed_is_trained_again_by_the_next_run(swept: optuna.Stu
     assert wanted.fulfilled()
 
 
+def test_a_default_of_too_many_weights_is_no_candidate(
+    sweep: Sweep, run: Run, make_config: Callable[..., SweepConfig]
+) -> None:
+    """It could not be trained; without it a confirmation comes to its end."""
+    narrow = {"units_1": {"low": 16, "high": 32}, "epochs": 4}
+    config = make_config(space=narrow, max_model_size=100_000, training={"n_val": 20})
+    _, study = sweep(config)
+    assert config.default_point is None
+    wanted = order(study, top=1, repeats=2)
+    assert [c.trial for c in wanted.candidates] == [order(study).candidates[0].trial]
+    run(wanted)
+    found = read_confirmation(study)
+    assert wanted.fulfilled()
+    assert found is not None
+    assert (found.finished, found.failures) == (True, ())
+    assert [s.to_default for s in found.standings] == [None]
+
+
 # --- what is refused ---------------------------------------------------------------------------------------
 
 
