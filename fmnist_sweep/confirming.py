@@ -71,8 +71,11 @@ class Swept:
         return list(found.values())
 
     @cached_property
-    def default(self) -> Candidate:
-        """The model's default configuration: the sweep's trial of it, or else with its own epochs."""
+    def default(self) -> Candidate | None:
+        """The model's default configuration: the sweep's trial of it, or else with its own epochs.
+
+        None where it has more weights than the sweep allows: no repeat of it would be trained.
+        """
         trial = default_trial(self.study)
         if trial is None:
             own, point = self.config.model_space, self.config.default_point
@@ -86,6 +89,8 @@ class Swept:
             trial = next(
                 (t for t in self.distinct if t.user_attrs["hyperparameters"] == hyperparameters), None
             )
+            if trial is None and self.config.is_too_large(hyperparameters):
+                return None
             if trial is None:
                 return Candidate(DEFAULT, None, hyperparameters, int(epochs), None)
         return _candidate(DEFAULT, trial)
@@ -173,7 +178,8 @@ def order(study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: i
 
     Args:
         study: A sweep's study.
-        top: So many of the best distinct configurations; the model's default configuration is always taken.
+        top: So many of the best distinct configurations; the model's default configuration is always taken,
+            unless it has more weights than the sweep allows.
         repeats: Repeats of each. Asking for fewer than there are leaves those that there are.
         max_retries: As in `Order`.
 
@@ -202,8 +208,10 @@ def order(study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: i
     kept = _taken_up(swept)
     # One configuration is one candidate: the default is not taken a second time for being among the best.
     default = next((c for c in kept if c.label == DEFAULT), None) or swept.default
-    best = [_candidate(f"trial {t.number}", t) for t in swept.distinct[:top] if t.number != default.trial]
-    candidates = {c.label: c for c in (*kept, *best, default)}
+    baseline = [] if default is None else [default]
+    taken = {c.trial for c in baseline}
+    best = [_candidate(f"trial {t.number}", t) for t in swept.distinct[:top] if t.number not in taken]
+    candidates = {c.label: c for c in (*kept, *best, *baseline)}
     known = read_confirmation(study)
     n_repeats = repeats if known is None else max(repeats, len(known.paired))
     return Order(swept, tuple(candidates.values()), n_repeats, max_retries)
@@ -223,9 +231,10 @@ def _taken_up(swept: Swept) -> list[Candidate]:
     linked = linked_study(swept.study)
     if linked is None:
         return []
-    begun = {t.user_attrs.get("candidate") for t in linked.get_trials(deepcopy=False)}
+    # By what was drawn: a trial whose run was killed in the middle of its draw has no more than that.
+    begun = {t.params.get("candidate") for t in linked.get_trials(deepcopy=False)}
     kept = [
-        c for stored in linked.user_attrs.get("candidates", ()) if (c := Candidate(**stored)).label in begun
+        c for stored in linked.user_attrs.get("candidates", ()) if _number(c := Candidate(**stored)) in begun
     ]
     trials = {t.number: _candidate("", t) for t in swept.distinct}
     for candidate in kept:
@@ -318,7 +327,7 @@ class ConfirmPlan:
             epochs=candidate.epochs,
             seed=seed,
             split=replace(self._config.split, seed=split_seed),
-            attributes={"candidate": candidate.label, "repeat": repeat, "split_seed": split_seed},
+            attributes={"candidate": candidate.label, "repeat": repeat},
         )
 
 

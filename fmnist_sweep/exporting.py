@@ -9,12 +9,13 @@ from typing import Any
 from rich.console import Console
 
 from fmnist_sweep import data
+from fmnist_sweep.claim import claimed
 from fmnist_sweep.display import TrainingDisplay
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.ownership import study_lock
 from fmnist_sweep.reports.artifacts import attach_export
-from fmnist_sweep.runner import n_cores, stop_signals
+from fmnist_sweep.runner import n_cores, sayer, stop_signals
 from fmnist_sweep.study import artifact_folder, side_folder
 from fmnist_sweep.winners.export import ExportPlan, run_plan
 
@@ -27,7 +28,7 @@ def run_export(
     n_workers: int | None = None,
     data_dir: Path | None = None,
 ) -> Mapping[str, Any]:
-    """Export what was planned; nobody else exports or runs the study meanwhile.
+    """Export what was planned; nobody else exports or runs the study meanwhile, on any machine.
 
     Args:
         plan: An export whose bundle is not there yet.
@@ -42,17 +43,15 @@ def run_export(
     Raises:
         SweepError: As `run_plan` says.
     """
-
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
+    say = sayer(console)
     name, final = plan.study.study_name, plan.final
     n_workers = n_cores() if n_workers is None else n_workers
 
     def make_engine(trainer: str | None) -> Engine:
         return LocalEngine(n_workers) if trainer is None else LocalEngine(1, trainer=trainer)
 
-    with study_lock(side_folder(storage_url, name), name):
+    # The claim is for a server's study: on another machine the lock of the folder is another one.
+    with study_lock(side_folder(storage_url, name), name), claimed(storage_url, name, say=say):
         data_ref = data.open_data(plan.study.user_attrs["config"]["data"], data_dir=data_dir, say=say)
         for line in plan.outlook():
             say(line)

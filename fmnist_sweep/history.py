@@ -33,14 +33,17 @@ class Known:
         return self.pruned or self.stopped_early or self.n_epochs >= epochs
 
 
-def configuration_key(hyperparameters: Mapping[str, Scalar], seed: int | None) -> str:
+def configuration_key(
+    hyperparameters: Mapping[str, Scalar], seed: int | None, split_seed: int | None = None
+) -> str:
     """Return what equal configurations have in common, whatever number of epochs they train.
 
     Args:
         hyperparameters: The complete set.
         seed: The job's seed: a repeat of a configuration, from another seed, is no equal one.
+        split_seed: Seed of the job's split: nor is one that trains and validates on other images.
     """
-    return json.dumps([dict(hyperparameters), seed], sort_keys=True)
+    return json.dumps([dict(hyperparameters), seed, split_seed], sort_keys=True)
 
 
 class History:
@@ -49,6 +52,7 @@ class History:
     Args:
         study: The study to read.
         max_epochs: Number of epochs of a trial whose parameters hold no ``epochs``.
+        split_seed: Seed of the split of a trial that names none.
 
     Attributes:
         counts: Finished trials by state.
@@ -59,7 +63,7 @@ class History:
         tried: Distinct points that finished, as pairs of configuration key and number of epochs.
     """
 
-    def __init__(self, study: optuna.Study, *, max_epochs: int) -> None:
+    def __init__(self, study: optuna.Study, *, max_epochs: int, split_seed: int | None) -> None:
         self.counts = {state: 0 for state in TrialState if state.is_finished()}
         self.n_epochs = 0
         self.n_reused_epochs = 0
@@ -67,6 +71,7 @@ class History:
         self.waiting: set[int] = set()
         self.tried: set[tuple[str, int]] = set()
         self._study = study
+        self._split_seed = split_seed
         self._known: dict[str, Known] = {}
         for trial in study.get_trials(deepcopy=False):
             if not trial.state.is_finished():
@@ -85,7 +90,7 @@ class History:
 
     def answer(self, job: TrialJob) -> Known | None:
         """Return the curve that spares a job its training, if there is one."""
-        known = self._known.get(configuration_key(job.hyperparameters, job.seed))
+        known = self._known.get(configuration_key(job.hyperparameters, job.seed, job.split.seed))
         return known if known is not None and known.answers(job.epochs) else None
 
     def curve(self, known: Known) -> LearningCurve:
@@ -109,7 +114,8 @@ class History:
         reused = attrs.get("n_reused_epochs", 0)
         self.n_epochs += attrs.get("n_epochs", 0) - reused
         self.n_reused_epochs += reused
-        key = configuration_key(attrs["hyperparameters"], attrs.get("seed"))
+        split_seed = attrs.get("split_seed", self._split_seed)
+        key = configuration_key(attrs["hyperparameters"], attrs.get("seed"), split_seed)
         self.tried.add((key, epochs))
         if state is TrialState.FAIL:
             return

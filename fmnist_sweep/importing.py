@@ -125,6 +125,9 @@ def _require_usable(trial: FrozenTrial, source: optuna.Study, config: SweepConfi
     batch_size = source.user_attrs["config"]["training"]["batch_size"]
     if "batch_size" not in attrs["hyperparameters"] and batch_size != config.file.training.batch_size:
         raise _LeftOutError("trained with another batch size")
+    limit = config.file.max_model_size
+    if limit is not None and attrs.get("n_parameters", 0) > limit:
+        raise _LeftOutError("larger than max_model_size")
 
 
 def _translated(trial: FrozenTrial, config: SweepConfig) -> FrozenTrial:
@@ -172,10 +175,15 @@ def _translated(trial: FrozenTrial, config: SweepConfig) -> FrozenTrial:
 def _point_of_space(given: Mapping[str, Scalar], config: SweepConfig, *, n_epochs: int) -> dict[str, Scalar]:
     """Return a configuration as a point of the sampled space.
 
-    Where the number of epochs is sampled, it is the largest that the space allows and the trial has.
+    Where the number of epochs is sampled, it is the largest that the space allows and the trial has. What is
+    off by default gives the same curve whether it is named or not: it is named where the space has it.
     """
-    space = config.sampled_space
-    point = dict(given)
+    space, own = config.sampled_space, config.model_space
+    off = {name: own.defaults[name] for name in own.optional}
+    point = {name: value for name, value in given.items() if name in space or off.get(name) != value}
+    for name in space:
+        if name in off and name not in point and space.active(name, point):
+            point[name] = off[name]
     if "epochs" in space and space.active("epochs", point):
         enough = [n for n in config.epochs if n <= n_epochs]
         if not enough:

@@ -23,8 +23,8 @@ class Drawn:
         hyperparameters: The complete set, without the number of epochs.
         epochs: Number of epochs to train.
         seed: Decides initial weights, dropout, augmentation and the order of the images.
-        split: The train/validation split.
-        attributes: What the trial stores from its start on.
+        split: The train/validation split: the study's own, or one that differs from it in its seed.
+        attributes: What the trial stores from its start on; the seed of another split is stored with it.
     """
 
     hyperparameters: Mapping[str, Scalar]

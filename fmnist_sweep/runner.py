@@ -115,7 +115,7 @@ def run_sweep(
         options: Those of `run`.
     """
     check_storage(storage_url, create=import_from is None)
-    sweep = Sweep(config, import_from, _sayer(console))
+    sweep = Sweep(config, import_from, sayer(console))
     return run(sweep, storage_url=storage_url, console=console, **options)
 
 
@@ -144,7 +144,7 @@ def run(
     Raises:
         SweepError: The data, the storage or the study can't be used; nothing stored is changed.
     """
-    say = _sayer(console)
+    say = sayer(console)
     config = undertaking.config
     name = config.file.study
     n_workers = n_cores() if n_workers is None else n_workers
@@ -187,7 +187,8 @@ def run(
         return stop, search.progress()
 
 
-def _sayer(console: Console) -> Callable[[str], None]:
+def sayer(console: Console) -> Callable[[str], None]:
+    """Return the function that prints a line for the user as it is."""
     return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import optuna
@@ -15,7 +14,8 @@ from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.errors import TrialError
-from fmnist_sweep.history import History, Known, configuration_key
+from fmnist_sweep.history import History, Known
+from fmnist_sweep.live import LiveTrial
 from fmnist_sweep.ownership import put_back
 from fmnist_sweep.plan import Plan, SweepPlan
 from fmnist_sweep.progress import (
@@ -35,60 +35,12 @@ from fmnist_sweep.records import (
     Event,
     Failed,
     Finished,
-    LearningCurve,
     Started,
     TrialJob,
 )
 
 _LONGEST_WAIT_S: Final = 0.5
 _DETAIL_CHARACTERS: Final = 4000
-
-
-@dataclass
-class _Live:
-    """A trial that was asked for and not yet told."""
-
-    trial: optuna.Trial
-    job: TrialJob
-    reported: int
-    n_retries: int = 0
-    n_reused: int = 0
-    epochs: list[EpochScores] = field(default_factory=list)
-    n_parameters: int | None = None
-    peak_memory_mb: float | None = None
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def curve(self) -> LearningCurve:
-        return LearningCurve(tuple(self.epochs))
-
-    @property
-    def point(self) -> tuple[str, int]:
-        return configuration_key(self.job.hyperparameters, self.job.seed), self.job.epochs
-
-    def contains(self, other: _Live) -> bool:
-        """Return whether this trial's curve will hold the other's."""
-        (key, epochs), (other_key, other_epochs) = self.point, other.point
-        return key == other_key and epochs >= other_epochs
-
-    def attributes(self) -> dict[str, Any]:
-        """Return what is stored whatever becomes of the trial."""
-        attrs: dict[str, Any] = {
-            "hyperparameters": dict(self.job.hyperparameters),
-            "seed": self.job.seed,
-            "seconds": round(time.monotonic() - self.began, 3),
-            "n_epochs": len(self.epochs),
-            "n_parameters": self.n_parameters,
-        }
-        if self.peak_memory_mb is not None:
-            attrs["peak_memory_mb"] = round(self.peak_memory_mb, 1)
-        # A trial that fails before it starts has gone on from nothing yet.
-        n_reused = min(self.n_reused, len(self.epochs))
-        if self.n_reused:
-            attrs["n_reused_epochs"] = n_reused
-        if self.epochs:
-            attrs["curve"] = self.curve.to_attribute()
-        return attrs
 
 
 class Search:
@@ -127,9 +79,9 @@ class Search:
         self._observer = observer
         self._rule = config.score_rule
         self._allowed = config.allowed_epochs
-        self._history = History(study, max_epochs=config.epochs[-1])
-        self._live: dict[int, _Live] = {}
-        self._twins: dict[int, list[_Live]] = {}
+        self._history = History(study, max_epochs=config.epochs[-1], split_seed=config.split.seed)
+        self._live: dict[int, LiveTrial] = {}
+        self._twins: dict[int, list[LiveTrial]] = {}
         self._n_done_now = 0
         self._n_failures_in_a_row = 0
         self._ended: EndedTrial | None = None
@@ -185,7 +137,7 @@ class Search:
             skipped=self._skipped,
         )
 
-    def _running(self, live: _Live) -> RunningTrial:
+    def _running(self, live: LiveTrial) -> RunningTrial:
         score = self._rule.score(live.epochs[-1]) if live.epochs else None
         return RunningTrial(live.job.trial, len(live.epochs), live.job.epochs, score)
 
@@ -217,7 +169,7 @@ class Search:
             return Stop.SPACE
         return None
 
-    def _ask(self) -> _Live:
+    def _ask(self) -> LiveTrial:
         stored = self._study.get_trials(deepcopy=False)
         # A trial that was put back in the middle of its draw is drawn to its end as it would have been.
         number = next((t.number for t in stored if t.state is TrialState.WAITING), len(stored))
@@ -226,7 +178,8 @@ class Search:
         trial.set_user_attr("run", self._run)
         self._history.waiting.discard(trial.number)
         drawn = self._plan.draw(trial)
-        for name, value in drawn.attributes.items():
+        other_split = {} if drawn.split == self._config.split else {"split_seed": drawn.split.seed}
+        for name, value in {**drawn.attributes, **other_split}.items():
             trial.set_user_attr(name, value)
         training = self._config.file.training
         job = TrialJob(
@@ -245,9 +198,9 @@ class Search:
         before = self._study.get_trials(deepcopy=False)[trial.number]
         reported = -1 if before.last_step is None else before.last_step
         n_retries, n_reused = (before.user_attrs.get(name, 0) for name in ("n_retries", "n_reused_epochs"))
-        return _Live(trial, job, reported, n_retries, n_reused)
+        return LiveTrial(trial, job, reported, n_retries, n_reused)
 
-    def _start(self, live: _Live) -> None:
+    def _start(self, live: LiveTrial) -> None:
         """Train a trial, unless an equal one has been trained, or is being trained, for as long."""
         known = self._history.answer(live.job)
         if known is not None:
@@ -264,7 +217,7 @@ class Search:
             live.n_reused = live.job.epochs
         self._engine.submit(live.job)
 
-    def _answer(self, live: _Live, known: Known) -> None:
+    def _answer(self, live: LiveTrial, known: Known) -> None:
         """Finish a trial from the stored curve of an equal one, without training."""
         live.n_parameters = known.n_parameters
         live.epochs.extend(self._history.curve(known).epochs[: live.job.epochs])
@@ -297,7 +250,7 @@ class Search:
             case Failed(reason=reason, detail=detail):
                 self._fail(live, reason, detail)
 
-    def _started(self, live: _Live, event: Started) -> None:
+    def _started(self, live: LiveTrial, event: Started) -> None:
         live.n_parameters = event.n_parameters
         if live.n_reused:
             # Less where another job's checkpoint turned out to be of no use, or was lost with a process.
@@ -306,7 +259,7 @@ class Search:
             live.trial.set_user_attr("n_reused_epochs", live.n_reused)
         self._require_feasible(live, event.n_parameters)
 
-    def _require_feasible(self, live: _Live, n_parameters: int) -> None:
+    def _require_feasible(self, live: LiveTrial, n_parameters: int) -> None:
         """End a trial whose model, which only its build could count, is larger than the sweep allows."""
         limit = self._config.file.max_model_size
         if limit is None or n_parameters <= limit:
@@ -315,7 +268,7 @@ class Search:
         reason = f"infeasible: {n_parameters:,} weights, more than max_model_size = {limit:,}"
         self._fail(live, reason, "", broken=False)
 
-    def _retry(self, live: _Live, reason: str) -> None:
+    def _retry(self, live: LiveTrial, reason: str) -> None:
         """Start a trial again whose process died; the epochs of its checkpoint come up once more."""
         live.n_retries += 1
         # Written now: a run that is killed as well must not count from the beginning.
@@ -325,7 +278,7 @@ class Search:
         self._retried = RetriedTrial(live.job.trial, live.n_retries, reason)
         self._engine.submit(live.job)
 
-    def _epoch_done(self, live: _Live, scores: EpochScores) -> None:
+    def _epoch_done(self, live: LiveTrial, scores: EpochScores) -> None:
         try:
             scores.require_finite()
         except TrialError as error:
@@ -344,21 +297,21 @@ class Search:
             self._engine.cancel(live.job.trial)
             self._tell(live, TrialState.PRUNED)
 
-    def _report(self, live: _Live, scores: EpochScores) -> bool:
+    def _report(self, live: LiveTrial, scores: EpochScores) -> bool:
         """Report an epoch's score, and return whether it is new to the study."""
         if scores.epoch <= live.reported:
             return False
         live.trial.report(self._rule.score(scores), scores.epoch)
         return True
 
-    def _out_of_patience(self, live: _Live) -> bool:
+    def _out_of_patience(self, live: LiveTrial) -> bool:
         patience = self._config.file.training.patience
         stop = self._rule.stop_epoch(live.curve, allowed=self._allowed, patience=patience)
         return stop is not None
 
     # --- tell ----------------------------------------------------------------------------------------------
 
-    def _tell(self, live: _Live, state: TrialState, extra: Mapping[str, Any] | None = None) -> None:
+    def _tell(self, live: LiveTrial, state: TrialState, extra: Mapping[str, Any] | None = None) -> None:
         curve = live.curve
         scored = self._rule.scored(curve, allowed=self._allowed)
         attrs = {**scored, **live.attributes(), **(extra or {})}
@@ -370,7 +323,7 @@ class Search:
         self._n_failures_in_a_row = 0
         self._close(live, attrs, EndedTrial(live.job.trial, state.name, score, ""))
 
-    def _fail(self, live: _Live, reason: str, detail: str, *, broken: bool = True) -> None:
+    def _fail(self, live: LiveTrial, reason: str, detail: str, *, broken: bool = True) -> None:
         if live.n_retries:
             reason = f"{reason}, after {live.n_retries} {'retry' if live.n_retries == 1 else 'retries'}"
         attrs = {**live.attributes(), "fail_reason": reason, "fail_detail": detail[-_DETAIL_CHARACTERS:]}
@@ -379,16 +332,17 @@ class Search:
         self._n_failures_in_a_row += broken
         self._close(live, attrs, EndedTrial(live.job.trial, TrialState.FAIL.name, None, reason))
 
-    def _write(self, live: _Live, attrs: Mapping[str, Any]) -> None:
+    def _write(self, live: LiveTrial, attrs: Mapping[str, Any]) -> None:
         # All of it before the state: a finished trial can't be written to.
         for name, value in attrs.items():
             live.trial.set_user_attr(name, value)
 
-    def _close(self, live: _Live, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
+    def _close(self, live: LiveTrial, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
         del self._live[ended.number]
         state = TrialState[ended.state]
         self._close_checkpoint(live, state)
-        self._history.add(ended.number, state, ended.value, attrs, epochs=live.job.epochs)
+        told = {**attrs, "split_seed": live.job.split.seed}
+        self._history.add(ended.number, state, ended.value, told, epochs=live.job.epochs)
         self._n_done_now += 1
         self._ended = ended
         self._observer(self.progress())
@@ -396,7 +350,7 @@ class Search:
         for twin in sorted(self._twins.pop(ended.number, []), key=lambda twin: -twin.job.epochs):
             self._start(twin)
 
-    def _close_checkpoint(self, live: _Live, state: TrialState) -> None:
+    def _close_checkpoint(self, live: LiveTrial, state: TrialState) -> None:
         if self._checkpoints is None:
             return
         longer = self._rule.epoch_rule == "last" and live.job.epochs < self._config.epochs[-1]

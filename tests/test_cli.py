@@ -442,6 +442,19 @@ def test_a_bug_is_not_taken_for_a_lost_storage(
         command("trials", "tiny")
 
 
+def test_the_environment_names_a_storage(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no ``--storage`` is given, for all commands alike."""
+    monkeypatch.setenv("FMNIST_SWEEP_STORAGE", "sqlite:///elsewhere.db")
+    assert command("run", str(sweep), "--trials", "1")[0] == 0
+    assert Path("elsewhere.db").exists()
+    assert not Path("studies.db").exists()
+    _, out, _ = command("status", "--json")
+    assert [row["name"] for row in json.loads(out)] == ["tiny"]
+    assert command("status", "--storage", "sqlite:///studies.db")[0] == 2
+
+
 def test_help_is_there_for_every_command_and_holds_an_example() -> None:
     """Each command's help ends with a line that can be typed."""
     for info in cli.app.registered_commands:

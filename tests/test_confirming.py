@@ -265,6 +265,28 @@ def test_a_draw_that_was_cut_short_is_finished(
     assert len({tuple(t.params.items()) for t in linked.trials}) == 6
 
 
+@pytest.mark.parametrize("told", [False, True])
+def test_a_draw_that_was_cut_short_keeps_its_candidate(
+    swept: optuna.Study, run: Run, data: DataRef, told: bool
+) -> None:
+    """Whatever its process had come to write, it can be read, and a smaller order trains it to its end."""
+    wanted = order(swept, top=2, repeats=2)
+    linked = wanted.open(data, swept._storage)
+    plan, second = wanted.plan(linked), wanted.candidates[1]
+    plan.sampler(0)
+    linked.sampler = plan.sampler(1)
+    trial = linked.ask()
+    assert trial.suggest_int("candidate", -1, 5) == second.trial
+    if told:
+        trial.set_user_attr("candidate", second.label)
+    found = read_confirmation(swept)
+    assert found is not None
+    assert (found.repeats, found.failures, found.finished) == ((), (), False)
+    smaller = order(swept, top=1, repeats=2)
+    assert labels(smaller) == [second.label, wanted.candidates[0].label, "default"]
+    assert {t.state for t in run(smaller).trials} == {TrialState.COMPLETE}
+
+
 def test_a_repeat_of_a_larger_order_is_trained_to_its_end(swept: optuna.Study, run: Run) -> None:
     """One that was put back stays with its repeat number, beyond what is asked for now."""
     linked = run(order(swept, top=1, repeats=2))
@@ -290,6 +312,24 @@ def test_a_repeat_that_failed_is_trained_again_by_the_next_run(swept: optuna.Stu
     linked = run(wanted)
     assert [t.state.name for t in linked.trials][4:] == ["COMPLETE"]
     assert wanted.fulfilled()
+
+
+def test_a_default_of_too_many_weights_is_no_candidate(
+    sweep: Sweep, run: Run, make_config: Callable[..., SweepConfig]
+) -> None:
+    """It could not be trained; without it a confirmation comes to its end."""
+    narrow = {"units_1": {"low": 16, "high": 32}, "epochs": 4}
+    config = make_config(space=narrow, max_model_size=100_000, training={"n_val": 20})
+    _, study = sweep(config)
+    assert config.default_point is None
+    wanted = order(study, top=1, repeats=2)
+    assert [c.trial for c in wanted.candidates] == [order(study).candidates[0].trial]
+    run(wanted)
+    found = read_confirmation(study)
+    assert wanted.fulfilled()
+    assert found is not None
+    assert (found.finished, found.failures) == (True, ())
+    assert [s.to_default for s in found.standings] == [None]
 
 
 # --- what is refused ---------------------------------------------------------------------------------------

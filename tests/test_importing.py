@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +10,16 @@ import optuna
 import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
+from typing_extensions import override
 
+from fmnist_sweep.catalog import dense_n_parameters
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.errors import StudyMismatchError, TrialError
 from fmnist_sweep.importing import Imported, check_source, import_trials
 from fmnist_sweep.progress import Stop
-from fmnist_sweep.records import DataRef, LearningCurve, TrialJob
+from fmnist_sweep.records import DataRef, EpochScores, LearningCurve, Started, TrialJob
 from fmnist_sweep.study import load_study, open_study
+from fmnist_sweep.testing import FakeTrainer
 
 MakeConfig = Callable[..., SweepConfig]
 Sweep = Callable[..., tuple[Stop, optuna.Study]]
@@ -138,6 +141,48 @@ def test_what_does_not_fit_is_left_out_and_counted(imported: Any) -> None:
     assert came_of_it.left_out == {"outside the space": 8 - len(relu)}
     assert all("activation" not in trial.params for trial in study.trials)
     assert all(trial.user_attrs["hyperparameters"]["activation"] == "relu" for trial in study.trials)
+
+
+def test_what_is_off_by_default_may_be_named_or_not(imported: Any) -> None:
+    """A study from before the model learned a parameter, and one that searches it, hold trials in common."""
+    named = {**SPACE, "label_smoothing": {"low": 0.0, "high": 0.1}, "flip": {}, "schedule": "constant"}
+    source, study, came_of_it = imported({}, {"space": named})
+    assert came_of_it.n_taken == 8
+    off = {"label_smoothing": 0.0, "flip": False, "schedule": "constant"}
+    for trial, origin in zip(study.trials, source.trials, strict=True):
+        assert trial.user_attrs["hyperparameters"] == {**origin.user_attrs["hyperparameters"], **off}
+        assert trial.params == {**origin.params, "label_smoothing": 0.0, "flip": False}
+
+
+def test_what_is_on_has_to_be_named(imported: Any) -> None:
+    """A space without it is no space of those trials; where it is off they are taken."""
+    named = {**SPACE, "flip": {"choices": [False, True]}}
+    source, study, came_of_it = imported({"space": named}, {})
+    n_flipped = sum(trial.params["flip"] for trial in source.trials)
+    assert came_of_it.left_out == {"outside the space": n_flipped}
+    assert 0 < n_flipped < 8 == n_flipped + len(study.trials)
+    _, _, came_of_it = imported({"study": "plain"}, {"study": "strict", "space": {**SPACE, "flip": True}})
+    assert came_of_it.n_taken == 0
+
+
+class Weighing(FakeTrainer):
+    """Tells how many weights the dense net would have."""
+
+    @override
+    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+        n_parameters = dense_n_parameters(job.hyperparameters, (28, 28, 1), 10)
+        for told in super().fit(job):
+            yield replace(told, n_parameters=n_parameters) if isinstance(told, Started) else told
+
+
+def test_a_trial_of_too_many_weights_is_left_out(imported: Any) -> None:
+    """The new study would not have trained it; at the limit it would."""
+    one_layer = dense_n_parameters({"depth": 1}, (28, 28, 1), 10)
+    source, study, came_of_it = imported({}, {"max_model_size": one_layer}, Weighing(rising_then_overfitting))
+    n_deep = sum(trial.params["depth"] == 2 for trial in source.trials)
+    assert came_of_it.left_out == {"larger than max_model_size": n_deep}
+    assert [trial.params["depth"] for trial in study.trials] == [1] * (8 - n_deep)
+    assert 0 < n_deep < 8
 
 
 def test_failed_and_unfinished_trials_stay(

@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sampling",),
     ("study",),
     ("ownership", "checkpoints", "backup", "importing", "feasible"),
-    ("plan", "claim"),
+    ("plan", "claim", "live"),
     ("search",),
     ("reports.frames",),
     ("winners.statistics",),
@@ -55,7 +55,18 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 KERAS = frozenset({"keras", "keras_tuner", "tensorflow"})
 MAY_IMPORT_KERAS = frozenset({"models", "training"})
 MAY_IMPORT_OPTUNA = frozenset(
-    {"observing", "sampling", "study", "ownership", "claim", "importing", "feasible", "history", "plan"}
+    {
+        "observing",
+        "sampling",
+        "study",
+        "ownership",
+        "claim",
+        "importing",
+        "feasible",
+        "history",
+        "plan",
+        "live",
+    }
     | {"search", "confirming", "runner"}
     | {"reports.frames", "reports", "winners.confirmations", "winners.comparing", "winners"}
     | {"tables", "commands"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +12,13 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
+from typing_extensions import override
 
 from fmnist_sweep import search
 from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.errors import TrialError
+from fmnist_sweep.plan import Drawn, SweepPlan
 from fmnist_sweep.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
 from fmnist_sweep.records import (
     CheckpointSkipped,
@@ -872,6 +874,44 @@ def test_a_failed_configuration_is_trained_again(
     _, study = sweep(make_config(budget={"trials": 2}), trainer)
     assert states(study) == ["FAIL", "COMPLETE"]
     assert "n_reused_epochs" not in study.trials[1].user_attrs
+
+
+class OneOnManySplits(SweepPlan):
+    """The same point and seed in every trial, each on the split of its place in a list."""
+
+    def __init__(self, config: SweepConfig, split_seeds: Sequence[int]) -> None:
+        super().__init__(config)
+        self._split_seeds = split_seeds
+
+    @property
+    @override
+    def n_trials(self) -> int:
+        return len(self._split_seeds)
+
+    @property
+    @override
+    def size(self) -> float:
+        return math.inf
+
+    @override
+    def draw(self, trial: optuna.Trial) -> Drawn:
+        drawn = super().draw(trial)
+        return replace(drawn, split=replace(drawn.split, seed=self._split_seeds[trial.number]))
+
+
+@pytest.mark.parametrize("n_workers", [1, 4])
+def test_a_trial_on_another_split_is_no_equal_one(
+    make_config: MakeConfig, sweep: Sweep, workers: Any, n_workers: int
+) -> None:
+    """Neither of this run nor of an earlier one; on the same split it is."""
+    config = make_config(space={"depth": 1, "epochs": 4}, training={"n_val": 20, "split_seed": 5})
+    trainer = Counting()
+    for split_seeds in ([5, 7, 7], [5, 7, 7, 5, 7, 9, 5]):
+        plan = OneOnManySplits(config, split_seeds)
+        _, study = sweep(config, engine=workers(trainer, n_workers), plan=plan)
+    assert [t.user_attrs.get("split_seed") for t in study.trials] == [None, 7, 7, None, 7, 9, None]
+    assert [t.user_attrs.get("n_reused_epochs", 0) for t in study.trials] == [0, 0, 4, 4, 4, 0, 4]
+    assert [job.split.seed for job in trainer.jobs] == [5, 7, 9]
 
 
 # --- the end of a run --------------------------------------------------------------------------------------

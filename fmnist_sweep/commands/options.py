@@ -22,7 +22,7 @@ STORAGE: Final = "sqlite:///studies.db"
 
 Storage = Annotated[
     str,
-    typer.Option("--storage", metavar="URL", help="Where the studies are.", envvar="FMNIST_SWEEPSTORAGE"),
+    typer.Option("--storage", metavar="URL", help="Where the studies are.", envvar="FMNIST_SWEEP_STORAGE"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 Overrides = Annotated[

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from fmnist_sweep.records import LearningCurve
 from fmnist_sweep.reports.figures import curve_figure
 from fmnist_sweep.reports.frames import readings_of, score_rule
+from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import TEMPLATE, UNITS, show_interval
 
 ATTRIBUTE: Final = "export"
@@ -25,6 +26,38 @@ def exported(study: optuna.Study) -> Mapping[str, Any] | None:
     """Return what a study keeps of its last bundle; None where it was never exported."""
     kept: Mapping[str, Any] | None = study.user_attrs.get(ATTRIBUTE)
     return kept
+
+
+def exported_section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> dict[str, Any] | None:
+    """Return what the page shows of a study's last bundle, its figures added; None without one."""
+    kept = exported(study)
+    if kept is None:
+        return None
+    curve, parts = export_curve(study, kept), list(kept["confusion"])
+    figures[f"{key}-export-curve"] = curve
+    matrices = []
+    # The one that matters most is what the page opens with.
+    for i, part in enumerate(reversed(parts)):
+        name = f"{key}-confusion" if i == 0 else f"{key}-confusion-{part}"
+        figures[name] = confusion_figure(kept, part)
+        matrices.append({"figure": name, "label": figures[name].layout.title.text.partition(", ")[2]})
+    titles = [
+        "",
+        "images",
+        "accuracy of the exported model",
+        "accuracy over the seeds",
+        "cross-entropy over the seeds",
+    ]
+    return {
+        "words": export_words(study, kept),
+        "table": text_table(titles, export_table(kept)),
+        "curve_title": curve.layout.title.text,
+        "matrices": matrices,
+        "readings": [
+            {"when": reading["when"], "what": reading["what"], "reason": reading["reason"]}
+            for reading in readings_of(study)
+        ],
+    }
 
 
 def export_words(study: optuna.Study, kept: Mapping[str, Any]) -> list[str]:

@@ -27,13 +27,7 @@ import fmnist_sweep
 from fmnist_sweep.errors import StorageError
 from fmnist_sweep.records import METRICS
 from fmnist_sweep.reports.confirmed import compared_section, confirmed_section, sweeps, winning_trial
-from fmnist_sweep.reports.exported import (
-    confusion_figure,
-    export_curve,
-    export_table,
-    export_words,
-    exported,
-)
+from fmnist_sweep.reports.exported import exported_section
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, learning_curves
 from fmnist_sweep.reports.frames import (
     allowed_epochs,
@@ -41,11 +35,10 @@ from fmnist_sweep.reports.frames import (
     default_trial,
     hyperparameters,
     learning_curve,
-    readings_of,
     score_rule,
     studies_frame,
 )
-from fmnist_sweep.reports.page_table import Cell, Column, text_table
+from fmnist_sweep.reports.page_table import Cell, Column
 from fmnist_sweep.reports.search_figures import importance, parallel_coordinates, score_history, slices
 from fmnist_sweep.reports.style import (
     ABSENT,
@@ -204,7 +197,7 @@ def _section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> di
         "titles": {name: figure.layout.title.text for name, figure in drawn.items()},
         "slices": pieces,
         "whatif": _whatif(study),
-        "export": _export(study, key, figures),
+        "export": exported_section(study, key, figures),
         "failures": _failures(study),
         "provenance": _provenance(study),
         "config": json.dumps(study.user_attrs.get("config", {}), indent=2),
@@ -348,37 +341,6 @@ def _whatif(study: optuna.Study) -> dict[str, Any] | None:
             "own": trials[0]["number"],
             "trials": trials,
         },
-    }
-
-
-def _export(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> dict[str, Any] | None:
-    kept = exported(study)
-    if kept is None:
-        return None
-    curve, parts = export_curve(study, kept), list(kept["confusion"])
-    figures[f"{key}-export-curve"] = curve
-    matrices = []
-    # The one that matters most is what the page opens with.
-    for i, part in enumerate(reversed(parts)):
-        name = f"{key}-confusion" if i == 0 else f"{key}-confusion-{part}"
-        figures[name] = confusion_figure(kept, part)
-        matrices.append({"figure": name, "label": figures[name].layout.title.text.partition(", ")[2]})
-    titles = [
-        "",
-        "images",
-        "accuracy of the exported model",
-        "accuracy over the seeds",
-        "cross-entropy over the seeds",
-    ]
-    return {
-        "words": export_words(study, kept),
-        "table": text_table(titles, export_table(kept)),
-        "curve_title": curve.layout.title.text,
-        "matrices": matrices,
-        "readings": [
-            {"when": reading["when"], "what": reading["what"], "reason": reading["reason"]}
-            for reading in readings_of(study)
-        ],
     }
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import keras
 import numpy as np
 
+from fmnist_sweep.data.cache import new_file
 from fmnist_sweep.data.test_set import load_test
 from fmnist_sweep.records import EpochScores, Started, TrialJob
 from fmnist_sweep.training.delivery import MODEL, load_delivered
@@ -46,7 +47,9 @@ def _write(folder: Path, probabilities: np.ndarray, images: np.ndarray, labels: 
     wrong = np.flatnonzero(predicted != labels)
     confidence = probabilities[np.arange(len(labels)), predicted]
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:N_WORST]
-    np.savez(folder / TEST_PREDICTIONS, test=probabilities, y_test=labels, worst=worst, x_worst=images[worst])
+    # Whole or not at all: the file says that this model has met the test set.
+    with new_file(folder / TEST_PREDICTIONS) as file:
+        np.savez(file, test=probabilities, y_test=labels, worst=worst, x_worst=images[worst])
 
 
 def _size(models: list[keras.Model]) -> int:

@@ -280,7 +280,12 @@ def read_confirmation(study: optuna.Study) -> Confirmation | None:
         return None
     attrs = linked.user_attrs
     training, labels = attrs["config"]["training"], [c["label"] for c in attrs["candidates"]]
-    known = [t for t in linked.get_trials(deepcopy=False) if t.user_attrs.get("candidate") in labels]
+    # A trial is told its candidate first and its repeat then: in between it counts for neither.
+    known = [
+        t
+        for t in linked.get_trials(deepcopy=False)
+        if t.user_attrs.get("candidate") in labels and "repeat" in t.user_attrs
+    ]
     rows = {_pair(t): _repeat(t) for t in known if t.state is TrialState.COMPLETE}
     # The last word counts: a repeat that failed may be trained again.
     failed = {pair: t for pair, t in {_pair(t): t for t in known}.items() if t.state is TrialState.FAIL}

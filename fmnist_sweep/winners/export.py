@@ -177,8 +177,10 @@ def run_plan(
             record_reading(study, plan.choice, key=final.key, n_models=len(jobs))
             with closing(make_engine(TEST_READER)) as engine:
                 read_test(engine, jobs, final.folder)
-            complete_reading(study)
     deliveries = final.deliveries
+    if all(delivery.is_tested for delivery in deliveries):
+        # Also of an earlier export, which was killed before it could say so.
+        complete_reading(study, key=final.key)
     facts = _facts(plan, data, deliveries)
     write_bundle(plan.folder, facts, lambda folder: _fill(folder, plan, data, deliveries, facts))
     study.set_user_attr(ATTRIBUTE, _summary(facts, deliveries[0]))

@@ -56,10 +56,13 @@ def record_reading(study: optuna.Study, choice: Chosen, *, key: str, n_models: i
     return len(before) + 1
 
 
-def complete_reading(study: optuna.Study) -> None:
-    """Write into the study that what the last reading gave is stored."""
-    *before, last = readings_of(study)
-    study.set_user_attr(READINGS, [*before, {**last, "complete": True}])
+def complete_reading(study: optuna.Study, *, key: str) -> None:
+    """Write into the study that what the last reading for a configuration gave is stored."""
+    readings = [dict(reading) for reading in readings_of(study)]
+    last = next((reading for reading in reversed(readings) if reading["key"] == key), None)
+    if last is not None and not last["complete"]:
+        last["complete"] = True
+        study.set_user_attr(READINGS, readings)
 
 
 def _shown(when: str) -> str:

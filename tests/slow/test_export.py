@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import numpy as np
 import pytest
 
 from fmnist_sweep.data import open_data
+from fmnist_sweep.winners.delivered import Delivery
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +92,28 @@ def test_the_model_loads_without_this_project_and_predicts_the_same(bundle: Path
     images = str(Path(open_data().directory) / "train-images-idx3-ubyte")
     difference = run(bundle, "-I", "-c", BLOCKED + LOAD, str(kept), images)
     assert float(difference) < 1e-5
+
+
+def test_predictions_of_the_test_images_are_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a process was writing when it died is not taken for what the reading gave."""
+    from fmnist_sweep.training import test_reading
+
+    def half(file: BinaryIO, **_: Any) -> None:
+        file.write(b"PK")
+        raise KeyboardInterrupt
+
+    images = np.zeros((4, 28, 28, 1), np.float32)
+    told = (tmp_path, np.eye(4, 10, dtype=np.float32), images, np.array([0, 1, 2, 2], np.int32))
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "savez", half)
+        with pytest.raises(KeyboardInterrupt):
+            test_reading._write(*told)
+    assert not Delivery(tmp_path, seed=0).is_tested
+    test_reading._write(*told)
+    assert Delivery(tmp_path, seed=0).worst[0].tolist() == [3]
+    assert [path.name for path in tmp_path.iterdir()] == ["test.npz"]
 
 
 def test_the_configuration_runs_again_to_the_same_curve(bundle: Path) -> None:

@@ -214,6 +214,22 @@ def test_a_reading_that_was_lost_is_told(exports: Exports) -> None:
     assert exports.run(again=True)["n_test_readings"] == 2
 
 
+def test_a_reading_that_was_stored_is_no_lost_one(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the export dies just then, the next one writes the bundle from what is kept, and says so."""
+
+    def die(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fmnist_sweep.winners.export.complete_reading", die)
+        with pytest.raises(KeyboardInterrupt):
+            exports.run()
+    (reading,) = readings_of(exports.study)
+    assert not reading["complete"]
+    assert exports.run()["n_test_readings"] == 1
+    assert readings_of(exports.study) == ({**reading, "complete": True},)
+
+
 def test_a_bundle_that_cannot_be_written_costs_no_reading(
     exports: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,74 @@
+"""A running trial, as the search keeps it between ask and tell."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+
+from fmnist_sweep.history import configuration_key
+from fmnist_sweep.records import EpochScores, LearningCurve, TrialJob
+
+
+@dataclass
+class LiveTrial:
+    """A trial that was asked for and not yet told.
+
+    Attributes:
+        trial: Optuna's side of it.
+        job: What is trained.
+        reported: The last step that the study knows of it; -1 for none.
+        n_retries: How often its process died.
+        n_reused: Epochs that it had from another trial, at the most.
+        epochs: Its scores so far.
+        n_parameters: Number of weights, once it is told.
+        peak_memory_mb: As in `EpochDone`.
+        began: When it was asked for, by `time.monotonic`.
+    """
+
+    trial: optuna.Trial
+    job: TrialJob
+    reported: int
+    n_retries: int = 0
+    n_reused: int = 0
+    epochs: list[EpochScores] = field(default_factory=list)
+    n_parameters: int | None = None
+    peak_memory_mb: float | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def curve(self) -> LearningCurve:
+        """What it has come to."""
+        return LearningCurve(tuple(self.epochs))
+
+    @property
+    def point(self) -> tuple[str, int]:
+        """What equal trials have in common, and the number of epochs: as in `History.tried`."""
+        job = self.job
+        return configuration_key(job.hyperparameters, job.seed, job.split.seed), job.epochs
+
+    def contains(self, other: LiveTrial) -> bool:
+        """Return whether this trial's curve will hold the other's."""
+        (key, epochs), (other_key, other_epochs) = self.point, other.point
+        return key == other_key and epochs >= other_epochs
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what is stored whatever becomes of the trial."""
+        attrs: dict[str, Any] = {
+            "hyperparameters": dict(self.job.hyperparameters),
+            "seed": self.job.seed,
+            "seconds": round(time.monotonic() - self.began, 3),
+            "n_epochs": len(self.epochs),
+            "n_parameters": self.n_parameters,
+        }
+        if self.peak_memory_mb is not None:
+            attrs["peak_memory_mb"] = round(self.peak_memory_mb, 1)
+        # A trial that fails before it starts has gone on from nothing yet.
+        n_reused = min(self.n_reused, len(self.epochs))
+        if self.n_reused:
+            attrs["n_reused_epochs"] = n_reused
+        if self.epochs:
+            attrs["curve"] = self.curve.to_attribute()
+        return attrs
