@@ -308,6 +308,12 @@ class ConfirmPlan:
         """The number of trials alone ends a confirmation."""
         return float("inf")
 
+    @property
+    def goes_on(self) -> bool:
+        """Only candidates of equal hyperparameters train for longer what another one has trained."""
+        configurations = {configuration_key(c.hyperparameters, None) for c in self._candidates.values()}
+        return len(configurations) < len(self._candidates)
+
     def sampler(self, trial: int) -> BaseSampler:
         """Return a sampler that draws what is next."""
         if trial not in self._taken:

@@ -45,6 +45,10 @@ class Plan(Protocol):
     def size(self) -> float:
         """Number of distinct points, after which nothing is left to try."""
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a trial may train for longer what another one has trained."""
+
     def sampler(self, trial: int) -> BaseSampler:
         """Return the sampler that draws the trial of a number."""
 
@@ -67,6 +71,11 @@ class SweepPlan:
     def size(self) -> float:
         """Number of points of the sampled space."""
         return self._config.sampled_space.size
+
+    @property
+    def goes_on(self) -> bool:
+        """Under the rule "best" all trials train equally long."""
+        return self._config.file.score.epoch_rule == "last"
 
     def sampler(self, trial: int) -> BaseSampler:
         """Return the sweep's sampler, seeded for one trial, within its limit on weights."""

@@ -76,6 +76,7 @@ class Search:
         self._plan = SweepPlan(config) if plan is None else plan
         self._run = run
         self._checkpoints = checkpoints
+        self._goes_on = checkpoints is not None and self._plan.goes_on
         self._observer = observer
         self._rule = config.score_rule
         self._allowed = config.allowed_epochs
@@ -209,7 +210,7 @@ class Search:
         for number in self._engine.running:
             other = self._live[number]
             # A longer one waits as well: it goes on from where the other ends.
-            if other.contains(live) or (self._checkpoints is not None and live.contains(other)):
+            if other.contains(live) or (self._goes_on and live.contains(other)):
                 self._twins.setdefault(number, []).append(live)
                 return
         if self._checkpoints is not None and self._checkpoints.go_on(live.job):
@@ -353,8 +354,8 @@ class Search:
     def _close_checkpoint(self, live: LiveTrial, state: TrialState) -> None:
         if self._checkpoints is None:
             return
-        longer = self._rule.epoch_rule == "last" and live.job.epochs < self._config.epochs[-1]
-        if longer and state is TrialState.COMPLETE:
+        longer = live.job.epochs < self._config.epochs[-1]
+        if self._goes_on and longer and state is TrialState.COMPLETE:
             self._checkpoints.finish(live.job)
         self._checkpoints.remove(live.job.trial)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -412,3 +413,25 @@ def test_a_confirmation_keeps_checkpoints(swept: optuna.Study, run: Run, tmp_pat
 
     run(order(swept, top=1, repeats=2), FakeTrainer(curve), checkpoints=CheckpointFolder(tmp_path))
     assert len({job.checkpoint for job in jobs}) == 4
+
+
+@pytest.mark.parametrize("equal", [False, True])
+def test_checkpoints_stay_only_for_a_candidate_that_can_go_on_from_them(
+    swept: optuna.Study, run: Run, tmp_path: Path, equal: bool
+) -> None:
+    """One that is another one's configuration for more epochs; what nobody can use is not kept."""
+    wanted = order(swept, top=1, repeats=2)
+    best, default = wanted.candidates
+    assert default.epochs > 1
+    short = replace(best, epochs=1, hyperparameters=(default if equal else best).hyperparameters)
+    found: list[bool] = []
+
+    class Saving(ScriptedTrainer):
+        def fit(self, job: TrialJob) -> Any:
+            found.append(Path(str(job.checkpoint)).exists())
+            Path(str(job.checkpoint)).write_bytes(b"state")
+            return super().fit(job)
+
+    run(replace(wanted, candidates=(short, default)), Saving(), checkpoints=CheckpointFolder(tmp_path))
+    assert sum(found) == (2 if equal else 0)
+    assert not list(tmp_path.glob("*.checkpoint"))

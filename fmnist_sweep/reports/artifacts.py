@@ -12,12 +12,14 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from fmnist_sweep.reports.dashboard import note_with_picture, save_note
+from fmnist_sweep.reports.dashboard import begin_note
 from fmnist_sweep.reports.exported import export_words, exported
-from fmnist_sweep.reports.frames import learning_curve, score_rule
 
 ARTIFACTS: Final = ("learning_curve.png", "confusion_matrix.png", "model.keras")
 """Files of a bundle that the dashboard shows with the study."""
+
+_EXPORTED_WORDS: Final = "**Exported as"
+"""What the line that an export adds to a trial's note begins with."""
 
 _KEY: Final = "artifacts:"
 
@@ -43,12 +45,9 @@ def attach_export(study: optuna.Study, bundle: Path, folder: Path) -> None:
     for name in ARTIFACTS:
         upload_artifact(artifact_store=store, file_path=str(bundle / name), study_or_trial=study)
     trial = next((t for t in study.get_trials(deepcopy=False) if t.number == kept["trial"]), None)
-    curve = None if trial is None else learning_curve(trial)
-    if trial is not None and curve is not None:
-        words = f"**Exported as {bundle.name}.** {' '.join(export_words(study, kept))}"
-        epoch = trial.user_attrs.get("epoch")
-        own = note_with_picture(study, trial, curve, score_rule(study), epoch=epoch)
-        save_note(study, f"{words}\n\n{own}", trial=trial)
+    if trial is not None:
+        words = f"{_EXPORTED_WORDS} {bundle.name}.** {' '.join(export_words(study, kept))}"
+        begin_note(study, trial, words, mark=_EXPORTED_WORDS)
 
 
 def attached(study: optuna.Study) -> dict[str, str]:

@@ -95,9 +95,7 @@ def _mark_confirmed(study: optuna.Study, confirmation: Confirmation) -> None:
     for standing in confirmation.standings:
         trial = None if standing.candidate.trial is None else trials.get(standing.candidate.trial)
         if trial is not None:
-            before = optuna_dashboard.get_note(_NoteTarget(study, trial))
-            rest = before.partition("\n\n")[2] if before.startswith(CONFIRMED_WORDS) else before
-            save_note(study, f"{trial_words(standing, confirmation)}\n\n{rest}", trial=trial)
+            begin_note(study, trial, trial_words(standing, confirmation), mark=CONFIRMED_WORDS)
 
 
 def attach_to_trial(
@@ -121,6 +119,24 @@ def attach_to_trial(
     """
     words = note_with_picture(study, trial, curve, rule, epoch=epoch)
     save_note(study, words, trial=trial, is_first=is_first)
+
+
+def begin_note(study: optuna.Study, trial: FrozenTrial, words: str, *, mark: str) -> None:
+    """Put a paragraph before what a trial's note holds, its user's own words included.
+
+    Args:
+        study: The trial's study.
+        trial: A finished trial; without a note it gets the one with its learning curve too.
+        words: The paragraph.
+        mark: What it begins with: an earlier paragraph that begins in the same way is replaced.
+    """
+    before, curve = optuna_dashboard.get_note(_NoteTarget(study, trial)), learning_curve(trial)
+    if not before and curve is not None:
+        before = note_with_picture(
+            study, trial, curve, score_rule(study), epoch=trial.user_attrs.get("epoch")
+        )
+    rest = [part for part in before.split("\n\n") if not part.startswith(mark)]
+    save_note(study, "\n\n".join([words, *rest]), trial=trial)
 
 
 def note_with_picture(

@@ -145,9 +145,12 @@ def train_finals(
     n_retries = dict.fromkeys(curves, 0)
     n_done = len(jobs) - len(waiting)
     n_before = sum(job.epochs for job in jobs if job.trial not in curves)
-    while waiting or engine.running:
+    while True:
+        # Asked after the last training too: what follows reads the test set.
         if interrupted.is_set():
             raise InterruptedExportError(f"interrupted; {n_done} of {len(jobs)} trainings are kept")
+        if not waiting and not engine.running:
+            return
         while waiting and len(engine.running) < engine.n_workers:
             engine.submit(waiting.pop(0))
         for event in engine.events(_LONGEST_WAIT_S):

@@ -12,6 +12,7 @@ from pages import unpacked
 from wsgi import get
 
 from fmnist_sweep.reports import artifacts, dashboard, exported
+from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS
 from fmnist_sweep.reports.html import render_report
 
 
@@ -89,6 +90,19 @@ def test_the_winning_trial_gets_a_note(study: optuna.Study, bundle: Path, tmp_pa
     assert "**Exported as dense.**" in told[kept["trial"]]
     assert f"/learning-curves/{study._study_id}/{kept['trial']}.svg" in told[kept["trial"]]
     assert sum("Exported" in note for note in told.values()) == 1
+
+
+def test_an_export_leaves_the_rest_of_a_note(study: optuna.Study, bundle: Path, tmp_path: Path) -> None:
+    """What the user wrote, and what a confirmation says; exporting again replaces its own words alone."""
+    kept: Any = exported.exported(study)
+    trial = study.trials[kept["trial"]]
+    confirmed = f"{CONFIRMED_WORDS}: the winner**"
+    dashboard.save_note(study, f"{confirmed}\n\nMine.\n\nAnd mine.", trial=trial)
+    for _ in range(2):
+        artifacts.attach_export(study, bundle, tmp_path / "artifacts")
+    first, *rest = notes(study)[trial.number].split("\n\n")
+    assert first.startswith("**Exported as dense.** ")
+    assert rest == [confirmed, "Mine.", "And mine."]
 
 
 def test_a_dashboard_makes_no_folder_for_files(study: optuna.Study, tmp_path: Path) -> None:

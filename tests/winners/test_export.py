@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,11 @@ from made_exports import DATA, SOURCE, Exports, FinalTrainer, Reader
 from made_studies import StudyMaker, empty_study
 
 from fmnist_sweep.errors import StorageError, SweepError
+from fmnist_sweep.progress import FinalProgress
 from fmnist_sweep.reports.frames import readings_of
 from fmnist_sweep.winners.choice import chosen
 from fmnist_sweep.winners.export import is_sweep, run_plan
+from fmnist_sweep.winners.final import InterruptedExportError
 from fmnist_sweep.winners.readings import TestAlreadyReadError
 
 FILES = {
@@ -197,6 +200,21 @@ def test_a_training_that_fails_reads_nothing(exports: Exports) -> None:
     exports.trainer = FinalTrainer()
     exports.run()
     assert exports.trainer.trained == [10_001, 10_002]
+
+
+def test_an_export_that_is_interrupted_at_the_last_moment_reads_nothing(exports: Exports) -> None:
+    """Ctrl-C as the last training ends: all are kept, and the test set is as it was."""
+    interrupted = threading.Event()
+
+    def press(progress: FinalProgress) -> None:
+        if progress.n_done == progress.n_jobs:
+            interrupted.set()
+
+    with pytest.raises(InterruptedExportError, match="3 of 3 trainings are kept"):
+        run_plan(exports.plan(), DATA, exports.engine, interrupted=interrupted, observer=press)
+    assert (readings_of(exports.study), exports.reader.n_readings) == ((), 0)
+    assert exports.run()["n_test_readings"] == 1
+    assert exports.trainer.trained == [10_000, 10_001, 10_002]
 
 
 def test_a_reading_that_was_lost_is_told(exports: Exports) -> None:
