@@ -162,13 +162,12 @@ class Order:
                 f"now {data.digest[:12]}. Bring the old data back, or sweep again under another name."
             )
         links = {"kind": KIND, "confirms": self.swept.name}
-        linked = open_study(self.config, data, storage, attributes=links)
-        linked.set_user_attr("n_repeats", self.n_repeats)
-        linked.set_user_attr("candidates", [c.to_attribute() for c in self.candidates])
-        return linked
+        return open_study(self.config, data, storage, attributes=links)
 
     def plan(self, linked: optuna.Study) -> ConfirmPlan:
-        """Return what is left to train in the linked study."""
+        """Write into the linked study what it is to hold, and return what is left to train."""
+        linked.set_user_attr("n_repeats", self.n_repeats)
+        linked.set_user_attr("candidates", [c.to_attribute() for c in self.candidates])
         n_swept = len(self.swept.study.get_trials(deepcopy=False))
         return ConfirmPlan(self, linked, last_trial=n_swept - 1)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any, Final
 
 import optuna
@@ -14,11 +15,14 @@ from typing_extensions import override
 
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.observing import BoundedTPESampler
 from fmnist_sweep.records import Scalar
 from fmnist_sweep.space import Parameter, SearchSpace
+from fmnist_sweep.sweep_file import RandomSection
 
 N_DRAWS: Final = 200
-"""Draws of one trial. Where even the last is too large it is handed out: its build then ends the trial."""
+"""Draws of one trial from its sampler, and then again at random: the sampler may look for what is too large.
+Where even the last is too large it is handed out: its build then ends the trial."""
 
 
 def feasible_sampler(config: SweepConfig, *, trial: int) -> BaseSampler:
@@ -31,20 +35,29 @@ def feasible_sampler(config: SweepConfig, *, trial: int) -> BaseSampler:
     sampler = sampling.build_sampler(config.file.sampler, trial=trial)
     if config.file.max_model_size is None or config.model_space.n_parameters is None:
         return sampler
-    return _FeasibleSampler(sampler, config.sampled_space, config.is_too_large)
+    samplers = [sampler]
+    if config.file.sampler.name != "grid":
+        # A grid hands out what is left of it, to come to its end.
+        samplers.append(sampling.build_sampler(RandomSection(seed=config.file.sampler.seed), trial=trial))
+    return _FeasibleSampler(samplers, config.sampled_space, config.is_too_large)
 
 
 class _FeasibleSampler(BaseSampler):
     """Draws whole points from another sampler, as many as it takes, and hands out one.
 
-    The sampler's random numbers go on from draw to draw, so the same trial of the same study gets the same
-    point, also where its draw is taken up again.
+    Further samplers are drawn from where the first one gives none that is small enough. A sampler's random
+    numbers go on from draw to draw, so the same trial of the same study gets the same point, also where its
+    draw is taken up again.
     """
 
     def __init__(
-        self, sampler: BaseSampler, space: SearchSpace, is_too_large: Callable[[dict[str, Scalar]], bool]
+        self,
+        samplers: Sequence[BaseSampler],
+        space: SearchSpace,
+        is_too_large: Callable[[dict[str, Scalar]], bool],
     ) -> None:
-        self._sampler = sampler
+        self._sampler = samplers[0]
+        self._samplers = samplers
         self._space = space
         self._is_too_large = is_too_large
 
@@ -58,24 +71,26 @@ class _FeasibleSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        for _ in range(N_DRAWS):
-            point = self._point(study, trial)
+        for sampler, _ in product(self._samplers, range(N_DRAWS)):
+            drawn = copy.copy(trial)
+            drawn.params, drawn.distributions = {}, {}
+            point = self._point(sampler, study, drawn)
             if not self._is_too_large(point):
                 break
+            if isinstance(sampler, BoundedTPESampler):
+                sampler.avoid(drawn.params, drawn.distributions)
         return {name: value for name, value in point.items() if name in search_space}
 
-    def _point(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Scalar]:
-        so_far = copy.copy(trial)
-        so_far.params, so_far.distributions = {}, {}
-        modelled = self._sampler.infer_relative_search_space(study, so_far)
-        relative = self._sampler.sample_relative(study, so_far, modelled)
+    def _point(self, sampler: BaseSampler, study: optuna.Study, so_far: FrozenTrial) -> dict[str, Scalar]:
+        modelled = sampler.infer_relative_search_space(study, so_far)
+        relative = sampler.sample_relative(study, so_far, modelled)
 
         def suggest(name: str, parameter: Parameter) -> Scalar:
             distribution = sampling.distribution(parameter)
             value: Scalar = (
                 relative[name]
                 if name in relative
-                else self._sampler.sample_independent(study, so_far, name, distribution)
+                else sampler.sample_independent(study, so_far, name, distribution)
             )
             so_far.params[name], so_far.distributions[name] = value, distribution
             return value

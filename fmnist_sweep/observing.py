@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from typing_extensions import override
 
 N_BEST: Final = 25
@@ -33,6 +33,15 @@ class BoundedTPESampler(TPESampler):
         super().__init__(**settings)
         self._max_observations = max_observations
         self._view: _View | None = None
+
+    def avoid(self, params: dict[str, Any], distributions: dict[str, BaseDistribution]) -> None:
+        """Keep away from a point that was drawn and can't be used, as from one that another worker trains.
+
+        Without this TPE would draw the same again: where no trial can be, none speaks against it. Under
+        ``constant_liar`` alone, which is what looks at running trials.
+        """
+        if self._view is not None:
+            self._view.add(create_trial(state=TrialState.RUNNING, params=params, distributions=distributions))
 
     def _seen(self, study: optuna.Study) -> optuna.Study:
         if self._view is None:
@@ -71,6 +80,9 @@ class _View:
     def __init__(self, study: optuna.Study, max_observations: int) -> None:
         self._study = study
         self._trials = observed(study.get_trials(deepcopy=False), max_observations)
+
+    def add(self, trial: FrozenTrial) -> None:
+        self._trials = [*self._trials, trial]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)

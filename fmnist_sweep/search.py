@@ -214,8 +214,10 @@ class Search:
                 self._twins.setdefault(number, []).append(live)
                 return
         if self._checkpoints is not None and self._checkpoints.go_on(live.job):
-            # At most; the job's start tells how many.
+            # At most; the job's start tells how many. Written now: a run that is killed before it tells has
+            # moved the checkpoint already.
             live.n_reused = live.job.epochs
+            live.trial.set_user_attr("n_reused_epochs", live.n_reused)
         self._engine.submit(live.job)
 
     def _answer(self, live: LiveTrial, known: Known) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -96,9 +97,11 @@ def print_summary(
         console.print(f"Trial {best[0].number}: {_configuration(setting)}.", highlight=False, soft_wrap=True)
         _print_against_default(console, study, best[0])
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
+    typed = shlex.quote(name)
     console.print(
         f"Next: fmnist-sweep dashboard{where} (browse) | fmnist-sweep report{where} (a page) | "
-        f"fmnist-sweep export {name}{where} (the winner as a bundle)",
+        f"fmnist-sweep confirm {typed}{where} (the best on fresh seeds and splits) | "
+        f"fmnist-sweep export {typed}{where} (the winner as a bundle)",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -73,6 +73,7 @@ def test_run_fills_a_study_and_says_what_came_of_it(command: Command, sweep: Pat
     assert code == 0
     assert "the budget of trials is used up; 4 complete, 0 pruned, 0 failed" in out
     assert "Next: fmnist-sweep dashboard (browse)" in out
+    assert "fmnist-sweep confirm tiny (the best on fresh seeds and splits) | fmnist-sweep export tiny" in out
     assert err.startswith("Study 'tiny' in sqlite:///studies.db: 4 trials in all, ")
     assert err.count("[4/4] trial 3 complete score") == 1
 

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig, parse_config
 from fmnist_sweep.confirming import Order, order, repeat_seeds
-from fmnist_sweep.errors import ConfigError, StudyMismatchError, SweepError
+from fmnist_sweep.errors import ConfigError, StudyBusyError, StudyMismatchError, SweepError
 from fmnist_sweep.importing import check_source
 from fmnist_sweep.ownership import ownership
 from fmnist_sweep.progress import Progress, Stop
@@ -391,6 +391,19 @@ def test_a_sweep_that_was_made_anew_is_told_from_the_confirmed_one(
     _, anew = sweep(replace(config, file=changed), storage=swept._storage)
     with pytest.raises(StudyMismatchError, match=r"confirms an earlier study 'tiny', whose trial \d"):
         order(anew)
+
+
+def test_an_order_that_is_refused_changes_no_other(swept: optuna.Study, run: Run, data: DataRef) -> None:
+    """Whoever owns the linked study goes on with its own order."""
+    linked = run(order(swept, top=1, repeats=2))
+    elsewhere = {"host": "node-b", "boot": "b", "pid": 7, "started": 1.0, "run": "other"}
+    linked.set_user_attr("owner", elsewhere)
+    before = read_confirmation(swept)
+    larger = order(swept, top=2, repeats=3)
+    opened = larger.open(data, swept._storage)
+    with pytest.raises(StudyBusyError, match="belongs to process 7 on node-b"), ownership(opened):
+        larger.plan(opened)
+    assert read_confirmation(swept) == before
 
 
 def test_a_linked_study_is_not_imported(

@@ -16,8 +16,9 @@ from fmnist_sweep.catalog import dense_n_parameters
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.progress import MAX_FAILURES_IN_A_ROW, Stop
+from fmnist_sweep.records import LearningCurve, TrialJob
 from fmnist_sweep.study import open_study
-from fmnist_sweep.testing import ScriptedTrainer
+from fmnist_sweep.testing import ScriptedTrainer, scripted_curve
 
 MakeConfig = Callable[..., SweepConfig]
 Sweep = Callable[..., tuple[Stop, optuna.Study]]
@@ -46,6 +47,28 @@ def test_no_sampler_goes_beyond_the_limit(make_config: MakeConfig, sweep: Sweep,
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 15
     assert max(map(n_parameters, study.trials)) <= LIMIT
     assert all(config.sampled_space.contains(trial.user_attrs["hyperparameters"]) for trial in study.trials)
+
+
+@pytest.mark.parametrize("constant_liar", [True, False])
+def test_a_sampler_that_looks_for_large_models_keeps_to_the_limit(
+    make_config: MakeConfig, sweep: Sweep, constant_liar: bool
+) -> None:
+    """Where larger is better the best are at the limit, and beyond it no trial speaks against going on."""
+
+    def curve(job: TrialJob) -> LearningCurve:
+        n = dense_n_parameters(job.hyperparameters, (28, 28, 1), 10)
+        return scripted_curve(replace(job, hyperparameters={"accuracy_peak": 0.8 + n / 1e6}))
+
+    sampler = {"name": "tpe", "constant_liar": constant_liar}
+    sections: dict[str, Any] = {"space": SPACE, "sampler": sampler, "max_model_size": 30_000}
+    config = make_config(study="whole", budget={"trials": 30}, **sections)
+    _, whole = sweep(config, curve)
+    assert max(map(n_parameters, whole.trials)) <= 30_000
+    # The largest that is allowed: two layers, of 32 and 112 units.
+    assert max(map(n_parameters, whole.trials)) == 29_946
+    for n_trials in (20, 30):
+        _, parts = sweep(make_config(study="parts", budget={"trials": n_trials}, **sections), curve)
+    assert [trial.params for trial in parts.trials] == [trial.params for trial in whole.trials]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

@@ -17,6 +17,7 @@ from typing_extensions import override
 from fmnist_sweep import search
 from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.errors import TrialError
 from fmnist_sweep.plan import Drawn, SweepPlan
 from fmnist_sweep.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
@@ -794,6 +795,27 @@ def test_a_run_goes_on_from_what_an_earlier_one_finished(
     _, study = sweep(last_config(budget={"trials": 2}), trainer, checkpoints=folder, observer=seen.append)
     assert sorted(epoch for _, epoch in trainer.trained) == list(range(8))
     assert study.trials[1].user_attrs["n_reused_epochs"] == seen[-1].n_reused_epochs == 4
+
+
+def test_a_run_that_ends_before_its_job_starts_counts_what_is_spared(
+    last_config: MakeConfig, sweep: Sweep, data: Any, memory: optuna.storages.InMemoryStorage, tmp_path: Path
+) -> None:
+    """The shorter trial's checkpoint is the longer one's by then: the next run takes it for no one else's."""
+
+    class Dying(InlineEngine):
+        @override
+        def submit(self, job: TrialJob) -> None:
+            raise KeyboardInterrupt
+
+    folder, trainer = CheckpointFolder(tmp_path), Checkpointing()
+    script_last(open_study(last_config(), data, memory), 4)
+    _, study = sweep(last_config(budget={"trials": 1}), trainer, checkpoints=folder)
+    script_last(study, 8)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(last_config(budget={"trials": 2}), engine=Dying(trainer), checkpoints=folder)
+    _, study = sweep(last_config(budget={"trials": 2}), trainer, checkpoints=folder)
+    assert len(trainer.trained) == 8
+    assert study.trials[1].user_attrs["n_reused_epochs"] == 4
 
 
 def test_a_useless_checkpoint_of_a_shorter_run_saves_nothing(

@@ -311,12 +311,6 @@ def read_confirmation(study: optuna.Study) -> Confirmation | None:
     )
 
 
-def confirmed_winner(confirmation: Confirmation | None) -> Candidate | None:
-    """Return the candidate to take home, by `Confirmation.winner`; None without a finished confirmation."""
-    winner = None if confirmation is None else confirmation.winner
-    return None if winner is None else winner.candidate
-
-
 def linked_study(study: optuna.Study) -> optuna.Study | None:
     """Return the study that holds the repeats of another, or None where that was never confirmed."""
     try:

@@ -6,7 +6,7 @@ import optuna
 import pytest
 from made_studies import StudyMaker, add_confirmation, add_repeat
 
-from fmnist_sweep.winners.confirmations import Confirmation, confirmed_winner, read_confirmation
+from fmnist_sweep.winners.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.winners.verdicts import verdicts
 
 CURVE = ([0.85, 0.90], [0.84, 0.90])
@@ -32,9 +32,8 @@ def read(study: optuna.Study) -> Confirmation:
 
 
 def test_a_study_that_was_never_confirmed_has_none(swept: optuna.Study) -> None:
-    """Nor has it a winner, nor does a study that only has the name of a confirmation count."""
+    """Nor does a study that only has the name of a confirmation count."""
     assert read_confirmation(swept) is None
-    assert confirmed_winner(None) is None
     optuna.create_study(study_name="tiny-confirm", storage=swept._storage)
     assert read_confirmation(swept) is None
 
@@ -59,8 +58,8 @@ def test_the_best_wins_where_it_beats_the_others(swept: optuna.Study) -> None:
     scores = {"trial 1": BEST, "default": below(BEST, 0.01, 0.012)}
     add_confirmation(swept, scores, n_parameters={"trial 1": 9000})
     found = read(swept)
-    winner = confirmed_winner(found)
-    assert winner is not None
+    assert found.winner is not None
+    winner = found.winner.candidate
     assert (winner.label, winner.trial, winner.epochs) == ("trial 1", 1, 2)
     first, second = found.standings
     assert first.to_rival == first.to_default == found.difference("trial 1", "default")
@@ -99,7 +98,7 @@ def test_nothing_wins_before_all_is_there(swept: optuna.Study, missing: str) -> 
     add_confirmation(swept, scores)
     found = read(swept)
     assert not found.finished
-    assert confirmed_winner(found) is None
+    assert found.winner is None
     assert found.paired == (() if missing == "candidate" else (0, 1, 2))
     n, each = (15, 0) if missing == "candidate" else (10, 3)
     assert verdicts(found)[0] == f"Not finished: 8 of {n} repeats are there, {each} of each candidate."
