@@ -24,6 +24,7 @@ from fmnist_sweep.errors import StorageError, StudyBusyError
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _LOCK: Final = "lock"
 _HELD_BY_ANOTHER: Final = (errno.EAGAIN, errno.EACCES)
+_N_TRIES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +96,17 @@ def study_lock(folder: Path, study: str) -> Iterator[None]:
 
 def _locked(path: Path, study: str) -> int:
     """Return the descriptor of the lock file, locked and with this process's name in it."""
+    n_gone = 0
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Not inherited by other programs: the lock is this process's alone.
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except FileNotFoundError:
-            # The last holder has just removed the folder.
+            # The last holder has just removed the folder, or nothing can be made in this place.
+            n_gone += 1
+            if n_gone == _N_TRIES:
+                raise
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -203,6 +204,25 @@ def test_one_process_holds_the_lock(tmp_path: Path) -> None:
         caught.value
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_where_no_folder_can_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a folder that comes and goes the next try makes the lock; one that never comes ends the tries."""
+    gone = iter(range(3))
+    make = Path.mkdir
+
+    def mkdir(path: Path, **options: bool) -> None:
+        if next(gone, None) is not None:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+        make(path, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with study_lock(tmp_path / "tiny", "tiny"):
+        pass
+    gone = iter(range(1_000_000))
+    with pytest.raises(StorageError, match="can't be written: No such file"), study_lock(tmp_path / "b", "b"):
+        pass
+    assert next(gone) < 1_000
 
 
 def test_a_killed_process_gives_its_lock_back(tmp_path: Path) -> None:
