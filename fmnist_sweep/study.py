@@ -121,6 +121,13 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
             f"{safe_url(url)} holds tables of another Optuna version; keep a copy of it. {advice}"
         ) from None
     except optuna.exceptions.StorageInternalError as error:
+        told = getattr(error.__cause__, "orig", None)
+        if isinstance(told, sqlite3.Error) and told.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
+            # In write-ahead mode there are two files beside a database, also for those who only read it.
+            raise StorageError(
+                f"the folder of {path} is read-only, and SQLite has to write there even to read; "
+                "copy the file to another folder"
+            ) from None
         # Its own text guesses; the database's error is behind it.
         raise StorageError(
             f"{safe_url(url)} holds no studies: {first_line(error.__cause__ or error, url)}"

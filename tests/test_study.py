@@ -188,6 +188,20 @@ def test_a_file_without_write_permission_can_be_read(made: Path, storage_url: st
     assert "is read-only" in refused(storage_url, create=True)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only folders")
+def test_a_read_only_folder_is_told_to_those_who_read(tmp_path: Path) -> None:
+    """A storage that a sweep wrote can't be read there, and it is not said that it holds no studies."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    url = f"sqlite:///{folder}/studies.db"
+    open_storage(url, create=True).engine.dispose()
+    folder.chmod(0o500)
+    assert refused(url, create=False) == (
+        f"the folder of {folder}/studies.db is read-only, and SQLite has to write there even to read; "
+        "copy the file to another folder"
+    )
+
+
 def test_missing_permissions_are_told(
     tmp_path: Path, made: Path, storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
