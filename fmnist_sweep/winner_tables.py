@@ -43,10 +43,9 @@ def print_confirmation(console: Console, confirmation: Confirmation) -> None:
             _count(standing.n_parameters),
             f"{standing.seconds:.1f}",
         )
-    console.print(measured)
-    console.print()
-    console.print(against)
-    console.print()
+    for table in (measured, against) if standings else ():
+        console.print(table)
+        console.print()
     for sentence in verdicts(confirmation):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 

@@ -43,6 +43,15 @@ def test_a_confirmation_is_a_table_that_fits_a_narrow_terminal(confirmation: Con
     assert lines[-4].startswith("The confirmed winner is trial 1")
 
 
+def test_a_confirmation_that_has_just_begun_has_no_empty_tables(confirmed: optuna.Study) -> None:
+    """No candidate has a repeat that can be compared: how many are there is all that is told."""
+    add_confirmation(begun := confirmed_copy(confirmed), {"trial 1": [], "default": []}, n_repeats=2)
+    found = read_confirmation(begun)
+    assert found is not None
+    lines = printed(winner_tables.print_confirmation, found)
+    assert lines[2].startswith("Not finished: 0 of 4 repeats are there")
+
+
 def test_json_holds_every_repeat_and_no_nan(confirmed: optuna.Study, confirmation: Confirmation) -> None:
     """A script gets candidates, intervals, differences, repeats and verdicts; what is unknown is null."""
     facts = json.loads(json.dumps(winner_tables.facts(confirmation), allow_nan=False))
