@@ -277,7 +277,9 @@ def test_data_without_test_images_have_no_test_numbers(exports: Exports) -> None
     bundle = exports.folder / "exports" / "dense"
     assert "test" not in facts["model"]
     assert not readings_of(exports.study)
-    assert "no test images" in (bundle / "README.md").read_text()
+    text = (bundle / "README.md").read_text()
+    assert "no test images" in text
+    assert "    python train.py DATA.npz  " in text
     assert {path.name for path in bundle.iterdir()} == FILES - {"misclassified.png"}
 
 
