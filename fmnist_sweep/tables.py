@@ -98,10 +98,15 @@ def print_summary(
         _print_against_default(console, study, best[0])
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
     typed = shlex.quote(name)
+    steps = [f"fmnist-sweep dashboard{where} (browse)", f"fmnist-sweep report{where} (a page)"]
+    # Before a trial is complete these are refused.
+    if best:
+        steps += [
+            f"fmnist-sweep confirm {typed}{where} (the best on fresh seeds and splits)",
+            f"fmnist-sweep export {typed}{where} (the winner as a bundle)",
+        ]
     console.print(
-        f"Next: fmnist-sweep dashboard{where} (browse) | fmnist-sweep report{where} (a page) | "
-        f"fmnist-sweep confirm {typed}{where} (the best on fresh seeds and splits) | "
-        f"fmnist-sweep export {typed}{where} (the winner as a bundle)",
+        f"Next: {' | '.join(steps)}",
         highlight=False,
         markup=False,
         soft_wrap=True,

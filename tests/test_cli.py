@@ -21,6 +21,7 @@ from optuna.storages import RDBStorage
 from fmnist_sweep import cli, data, exporting, runner
 from fmnist_sweep.engines import local
 from fmnist_sweep.engines.inline import InlineEngine
+from fmnist_sweep.errors import TrialError
 from fmnist_sweep.records import DataRef, EpochScores, Started, TrialJob
 from fmnist_sweep.testing import ScriptedTrainer
 
@@ -76,6 +77,24 @@ def test_run_fills_a_study_and_says_what_came_of_it(command: Command, sweep: Pat
     assert "fmnist-sweep confirm tiny (the best on fresh seeds and splits) | fmnist-sweep export tiny" in out
     assert err.startswith("Study 'tiny' in sqlite:///studies.db: 4 trials in all, ")
     assert err.count("[4/4] trial 3 complete score") == 1
+
+
+def test_without_a_complete_trial_no_confirmation_or_export_is_advised(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To confirm or export it is no next step: both would be refused."""
+
+    class Failing:
+        def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+            yield Started(job.trial, n_parameters=1000)
+            raise TrialError("it fails")
+
+    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Failing()))
+    _, out, _ = command("run", str(sweep))
+    assert "0 complete" in out
+    assert "Next: fmnist-sweep dashboard (browse)" in out
+    assert "confirm" not in out
+    assert "export" not in out
 
 
 def test_trials_is_a_total(command: Command, sweep: Path) -> None:
