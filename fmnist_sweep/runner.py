@@ -160,7 +160,8 @@ def run(
         # Made last: a run that is refused leaves no empty database behind.
         study = undertaking.open(data_ref, open_storage(storage_url, create=True))
         where, total = safe_url(storage_url), config.file.budget.trials
-        say(f"Study {name!r} in {where}: {total} trials in all, {n_workers} side by side.")
+        trials = f"{total} {'trial' if total == 1 else 'trials'} in all"
+        say(f"Study {name!r} in {where}: {trials}, {n_workers} side by side.")
         checkpoints = CheckpointFolder(folder)
         in_accuracy = config.file.score.metric == "accuracy"
         take_over = take_over or (claim is not None and claim.owner_stays_away(study))

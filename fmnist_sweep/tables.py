@@ -94,7 +94,8 @@ def print_summary(
         console.print(table)
         searched = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
         setting = {k: v for k, v in hyperparameters(best[0]).items() if k in searched}
-        console.print(f"Trial {best[0].number}: {_configuration(setting)}.", highlight=False, soft_wrap=True)
+        told = _configuration(setting) or "nothing was searched"
+        console.print(f"Trial {best[0].number}: {told}.", highlight=False, soft_wrap=True)
         _print_against_default(console, study, best[0])
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
     typed = shlex.quote(name)

@@ -79,6 +79,15 @@ def test_run_fills_a_study_and_says_what_came_of_it(command: Command, sweep: Pat
     assert err.count("[4/4] trial 3 complete score") == 1
 
 
+def test_a_sweep_of_one_configuration_says_that_nothing_was_searched(command: Command, sweep: Path) -> None:
+    """As that of an exported bundle: there is no setting to tell of the best."""
+    fixed = ["space.learning_rate=0.001", "space.depth=1", "budget.trials=1", "sampler.name=random"]
+    code, out, err = command("run", str(sweep), *(part for one in fixed for part in ("--set", one)))
+    assert code == 0
+    assert ": 1 trial in all, " in err
+    assert "Trial 0: nothing was searched." in out
+
+
 def test_without_a_complete_trial_no_confirmation_or_export_is_advised(
     command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
