@@ -512,3 +512,14 @@ def test_light_commands_load_no_tensorflow(arguments: list[str], tmp_path: Path)
         cwd=Path(__file__).parent.parent,
     )
     assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+def test_a_table_is_not_broken_where_no_terminal_limits_it(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eighty columns are a terminal's; a pipe has none, and whoever wants them says so."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    command("run", str(sweep), "--study", "a-study-with-a-rather-long-name-for-a-table")
+    assert "a-study-with-a-rather-long-name-for-a-table" in command("status")[1]
+    monkeypatch.setenv("COLUMNS", "60")
+    assert "a-study-with-a-rather-long-name-for-a-table" not in command("status")[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from fmnist_sweep.progress import Progress, Stop
 
 STORAGE: Final = "sqlite:///studies.db"
+
+_WIDE: Final = 200
 
 Storage = Annotated[
     str,
@@ -96,6 +99,14 @@ def open_studies(storage_url: str, names: Iterable[str] | None = None) -> list[o
 
     storage = open_storage(storage_url, create=False)
     return [load_study(storage, name) for name in (names or study_names(storage))]
+
+
+def results_console() -> Console:
+    """Return the console for results; where no terminal limits them, tables are as wide as they are."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=_WIDE)
 
 
 def print_json(value: Any) -> None:

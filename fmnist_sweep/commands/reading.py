@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from fmnist_sweep.commands.options import STORAGE, AsJson, Storage, open_studies, print_json, uses_storage
+from fmnist_sweep.commands.options import (
+    STORAGE,
+    AsJson,
+    Storage,
+    open_studies,
+    print_json,
+    results_console,
+    uses_storage,
+)
 from fmnist_sweep.errors import SweepError
 
 
@@ -18,8 +26,6 @@ def status(storage: Storage = STORAGE, as_json: AsJson = False) -> None:
 
     Example: fmnist-sweep status --json
     """
-    from rich.console import Console
-
     from fmnist_sweep.overview import print_studies, read_overview
 
     rows = read_overview(storage)
@@ -31,7 +37,7 @@ def status(storage: Storage = STORAGE, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_studies(Console(), rows)
+        print_studies(results_console(), rows)
 
 
 @uses_storage
@@ -45,8 +51,6 @@ def trials(
 
     Example: fmnist-sweep trials dense --csv
     """
-    from rich.console import Console
-
     from fmnist_sweep import tables
     from fmnist_sweep.reports.frames import trials_frame
 
@@ -58,7 +62,7 @@ def trials(
     elif as_csv:
         sys.stdout.write(frame.to_csv(index=False))
     else:
-        tables.print_trials(Console(), frame)
+        tables.print_trials(results_console(), frame)
 
 
 @uses_storage

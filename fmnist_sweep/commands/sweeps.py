@@ -21,6 +21,7 @@ from fmnist_sweep.commands.options import (
     open_studies,
     print_json,
     quiet_optuna,
+    results_console,
     uses_storage,
 )
 from fmnist_sweep.errors import ConfigError, SweepError
@@ -90,7 +91,7 @@ def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> Non
     stop, progress = run_sweep(config, storage_url=storage, console=messages, **options)
     study = open_studies(storage, [config.file.study])[0]
     attach_figures(study)
-    tables.print_summary(Console(), study, stop, progress, storage=storage)
+    tables.print_summary(results_console(), study, stop, progress, storage=storage)
     if not progress.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
         more = f" --trials is a total: more than {progress.n_done} goes on." if stop is Stop.TRIALS else ""
         messages.print(f"The study was finished: nothing was trained.{more}", highlight=False, soft_wrap=True)
@@ -106,8 +107,6 @@ def validate(
 
     Example: fmnist-sweep validate sweeps/*.toml
     """
-    from rich.console import Console
-
     from fmnist_sweep.config import load_config
     from fmnist_sweep.outline import outline, print_config
 
@@ -121,7 +120,7 @@ def validate(
         print_json([{"file": str(file), **outline(config)} for file, config in configs])
     else:
         for file, config in configs:
-            print_config(Console(), str(file), config)
+            print_config(results_console(), str(file), config)
     if problems:
         raise SweepError("\n".join(problems))
 

@@ -20,6 +20,7 @@ from fmnist_sweep.commands.options import (
     open_studies,
     print_json,
     quiet_optuna,
+    results_console,
     uses_storage,
 )
 from fmnist_sweep.errors import SweepError
@@ -73,7 +74,7 @@ def confirm(
     if found is not None and as_json:
         print_json(winner_tables.facts(found))
     elif found is not None:
-        winner_tables.print_confirmation(Console(), found)
+        winner_tables.print_confirmation(results_console(), found)
     if done is None:
         messages.print("The confirmation was finished: nothing was trained. More --repeats add to it.")
     else:
@@ -91,8 +92,6 @@ def compare(
 
     Example: fmnist-sweep compare dense cnn
     """
-    from rich.console import Console
-
     from fmnist_sweep import winner_tables
     from fmnist_sweep.winners.comparing import compared
 
@@ -100,7 +99,7 @@ def compare(
     if as_json:
         print_json(winner_tables.comparison_facts(sides))
     else:
-        winner_tables.print_comparison(Console(), sides)
+        winner_tables.print_comparison(results_console(), sides)
 
 
 @uses_storage
