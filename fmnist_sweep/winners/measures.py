@@ -81,8 +81,14 @@ def model_scores(predictions: Predictions) -> dict[str, Any]:
     return {**scores, **gaps}
 
 
-def mean_interval(values: Sequence[float]) -> dict[str, Any]:
+def mean_interval(
+    values: Sequence[float], *, within: tuple[float, float] = (-math.inf, math.inf)
+) -> dict[str, Any]:
     """Return the mean of one number over trainings, with Student's 95 % interval.
+
+    Args:
+        values: The number after each training.
+        within: What it can be: of two or three trainings the interval may reach beyond, and is cut there.
 
     Returns:
         ``mean`` and ``interval_95``, None where there are fewer than two values.
@@ -96,7 +102,8 @@ def mean_interval(values: Sequence[float]) -> dict[str, Any]:
         return {"mean": _rounded(mean), "interval_95": None}
     error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
     margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
-    return {"mean": _rounded(mean), "interval_95": [_rounded(mean - margin), _rounded(mean + margin)]}
+    low, high = max(within[0], mean - margin), min(within[1], mean + margin)
+    return {"mean": _rounded(mean), "interval_95": [_rounded(low), _rounded(high)]}
 
 
 def over_repeats(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -109,7 +116,14 @@ def over_repeats(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for name in ("accuracy", "cross_entropy")
     }
     values |= {name: [score[name] for score in scores] for name in first if name.startswith("gap_")}
-    return {name: mean_interval(numbers) for name, numbers in values.items()}
+    return {name: mean_interval(numbers, within=_possible(name)) for name, numbers in values.items()}
+
+
+def _possible(name: str) -> tuple[float, float]:
+    if name.endswith("_accuracy"):
+        return 0.0, 1.0
+    # A gap is a difference of accuracies.
+    return (-1.0, 1.0) if name.startswith("gap_") else (0.0, math.inf)
 
 
 def confusion(probabilities: Array, labels: Array) -> npt.NDArray[np.int64]:

@@ -91,3 +91,15 @@ def test_the_table_has_every_class_and_its_support() -> None:
     assert table["class"].tolist() == ["a", "b", "macro avg", "weighted avg"]
     assert table["support"].tolist() == [3, 1, 4, 4]
     assert table["precision"].tolist()[:2] == [0.75, 0.0]
+
+
+def test_no_interval_reaches_beyond_what_can_be() -> None:
+    """Two trainings say little, but an accuracy is in [0, 1] and a cross-entropy not below 0."""
+    rows = [
+        {part: {"accuracy": a, "cross_entropy": c} for part in ("train", "val")} | {"gap_val": gap}
+        for a, c, gap in ((0.99, 0.01, 0.9), (0.91, 0.20, -0.2))
+    ]
+    found = measures.over_repeats(rows)
+    assert found["val_accuracy"]["interval_95"][1] == 1.0
+    assert found["train_cross_entropy"]["interval_95"][0] == 0.0
+    assert found["gap_val"]["interval_95"] == [-1.0, 1.0]
