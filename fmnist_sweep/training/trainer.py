@@ -6,6 +6,7 @@ import inspect
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -202,9 +203,6 @@ def _compiled_epoch(model: keras.Model, split: Split, batch_size: int) -> TrainE
     x, y = tf.constant(split.x_train), tf.constant(split.y_train)
     n_steps = -(-len(split.y_train) // batch_size)
     model.optimizer.build(model.trainable_variables)
-    if type(model).compute_metrics is keras.Model.compute_metrics:
-        # Nobody reads the running metrics, which cost time in every step.
-        model.compute_metrics = lambda *_, **__: {}
 
     # XLA would make small convolutions several times slower on a CPU, whatever the model was compiled with.
     @tf.function(jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
@@ -212,7 +210,8 @@ def _compiled_epoch(model: keras.Model, split: Split, batch_size: int) -> TrainE
         def step(i: tf.Tensor) -> tuple[tf.Tensor]:
             # A slice ends where the images do: the last batch may be smaller.
             batch = order[i * batch_size : (i + 1) * batch_size]
-            model.train_step((tf.gather(x, batch), tf.gather(y, batch)))
+            with _without_metrics(model):
+                model.train_step((tf.gather(x, batch), tf.gather(y, batch)))
             return (i + 1,)
 
         tf.while_loop(lambda i: i < n_steps, step, (tf.constant(0),), parallel_iterations=1)
@@ -222,6 +221,20 @@ def _compiled_epoch(model: keras.Model, split: Split, batch_size: int) -> TrainE
         train(tf.constant(order))
 
     return train_epoch
+
+
+@contextmanager
+def _without_metrics(model: keras.Model) -> Iterator[None]:
+    """Trace a step without the running metrics: nobody reads them, and they cost time in every step."""
+    if type(model).compute_metrics is not keras.Model.compute_metrics:
+        # What a user's own method does beside is not known.
+        yield
+        return
+    model.compute_metrics = lambda *_, **__: {}
+    try:
+        yield
+    finally:
+        del model.compute_metrics
 
 
 def _called_fit(

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,15 +31,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond a few bytes: a disk that is full as it is written to."""
+    """Let no file grow beyond a few bytes, as on a disk that is full; the log of the tests is one, too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_bundle_is_replaced_whole(old: Path) -> None:
@@ -68,11 +71,11 @@ def test_what_fails_while_it_is_written_leaves_the_old_one(old: Path) -> None:
     assert contents(old.parent) == before
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_disk_that_is_full_leaves_the_old_one(old: Path) -> None:
     """The message names the folder and what was wrong."""
     before = contents(old.parent)
-    with pytest.raises(StorageError, match="dense can't be written: File too large; choose another --output"):
+    told = "dense can't be written: File too large; choose another --output"
+    with pytest.raises(StorageError, match=told), small_files():
         write_bundle(old, {"key": "new"}, fill)
     assert contents(old.parent) == before
 
