@@ -92,6 +92,7 @@ def import_trials(source: optuna.Study, study: optuna.Study, config: SweepConfig
     came_of_it = Imported()
     states = (TrialState.COMPLETE, TrialState.PRUNED)
     here = {_point(trial, config) for trial in study.get_trials(deepcopy=False, states=states)}
+    default = _default(config)
     for trial in source.get_trials(deepcopy=False):
         try:
             _require_usable(trial, source, config)
@@ -104,9 +105,17 @@ def import_trials(source: optuna.Study, study: optuna.Study, config: SweepConfig
             continue
         made.set_user_attr("imported_from", {"study": source.study_name, "trial": trial.number})
         study.add_trial(made)
+        if made.user_attrs["hyperparameters"] == default:
+            # The one that waits to be run may never be: what is asked for may be here already.
+            study.set_user_attr("default_trial", len(study.get_trials(deepcopy=False)) - 1)
         here.add(_point(made, config))
         came_of_it.n_taken += 1
     return came_of_it
+
+
+def _default(config: SweepConfig) -> dict[str, Scalar] | None:
+    point = config.default_point
+    return None if point is None else {name: value for name, value in point.items() if name != "epochs"}
 
 
 def _point(trial: FrozenTrial, config: SweepConfig) -> tuple[str, int]:

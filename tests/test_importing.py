@@ -18,6 +18,7 @@ from fmnist_sweep.errors import StudyMismatchError, TrialError
 from fmnist_sweep.importing import Imported, check_source, import_trials
 from fmnist_sweep.progress import Stop
 from fmnist_sweep.records import DataRef, EpochScores, LearningCurve, Started, TrialJob
+from fmnist_sweep.reports.frames import default_trial
 from fmnist_sweep.study import load_study, open_study
 from fmnist_sweep.testing import FakeTrainer
 
@@ -58,6 +59,16 @@ def imported(
         return source, study, import_trials(source, study, config)
 
     return run
+
+
+def test_an_imported_default_is_the_default(imported: Any) -> None:
+    """The new study may hold all the trials that it was asked for before its own default is run."""
+    sampler = {"name": "random", "enqueue_default": True}
+    source, study, _ = imported({"sampler": sampler}, {"sampler": sampler, "score": {"penalty": 2.0}})
+    found = default_trial(study)
+    assert found is not None
+    assert found.user_attrs["imported_from"] == {"study": "old", "trial": 0}
+    assert found.user_attrs["hyperparameters"] == source.trials[0].user_attrs["hyperparameters"]
 
 
 def without_origin(trial: FrozenTrial) -> tuple[Any, ...]:
