@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import optuna
 
-from benchmarks.instrumented import LOG
+from benchmarks.instrumented import told_file
 from benchmarks.workload import Workload, draw
 from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.data import open_data
@@ -51,7 +49,6 @@ def measure(
             seen.setdefault(trial.number, time.time())
 
     with tempfile.TemporaryDirectory() as folder:
-        os.environ[LOG] = folder
         url = f"sqlite:///{folder}/studies.db"
         study = open_study(config, data, open_storage(url, create=True))
         for point in work.points:
@@ -67,7 +64,7 @@ def measure(
             )
             search.run()
         trials = study.get_trials(deepcopy=False)
-        told = [json.loads((Path(folder) / f"{t.number}.json").read_text("utf-8")) for t in trials]
+        told = [json.loads(told_file(checkpoints.path, t.number).read_text("utf-8")) for t in trials]
     split = [_split(inside, trial) for inside, trial in zip(told, trials, strict=True)]
     # The first trials wait for the fork server, which imports TensorFlow once for all.
     split = split[n_cores() :] or split

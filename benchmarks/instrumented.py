@@ -6,7 +6,6 @@ The parts are named where the trainer looks them up; a renamed one fails loudly.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +15,14 @@ from fmnist_sweep.records import CheckpointSkipped, EpochScores, Started, TrialJ
 from fmnist_sweep.training import trainer
 from fmnist_sweep.training.checkpoint import CheckpointFile
 
-LOG: Final = "FMNIST_SWEEP_STOPWATCH"
-"""Environment variable that names the folder for what was timed."""
-
 _TIMED: Final = {"load_split": "data", "build_model": "build", "_check_model": "first prediction"}
 _GIVING: Final = {"predictor": "measure", "_epoch_trainer": "train"}
 """Functions that make the function that is timed."""
+
+
+def told_file(checkpoints: Path, trial: int) -> Path:
+    """Return where a trial's seconds are written, given the folder of its checkpoint."""
+    return checkpoints / f"seconds-{trial}.json"
 
 
 class TimedTrainer:
@@ -40,7 +41,9 @@ class TimedTrainer:
         CheckpointFile.save = self._timed("checkpoint", CheckpointFile.save)  # type: ignore[method-assign]
         yield from trainer.KerasTrainer().fit(job)
         told = {"began": began, "ended": time.time(), "seconds": self._seconds}
-        path = Path(os.environ[LOG]) / f"{job.trial}.json"
+        # Beside its checkpoint: a child has the environment of the fork server, whoever started that.
+        path = told_file(Path(str(job.checkpoint)).parent, job.trial)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(told), encoding="utf-8")
 
     def _timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
