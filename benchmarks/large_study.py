@@ -18,7 +18,8 @@ import optuna
 
 from benchmarks.made_storage import make_storage
 from benchmarks.race import DATA
-from fmnist_sweep.config import SweepConfig, load_config
+from benchmarks.workload import fixed_config
+from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_storage, open_study
@@ -31,7 +32,7 @@ N_ASKS = 20
 
 def config(n_trials: int) -> SweepConfig:
     """Return the dense sweep with room for more trials than are stored."""
-    return load_config(ROOT / "sweeps" / "dense.toml", [f"budget.trials={n_trials + N_ASKS}"])
+    return fixed_config("dense", budget={"trials": n_trials + N_ASKS})
 
 
 def measure(url: str, n_trials: int) -> None:
