@@ -19,6 +19,7 @@ from made_exports import FinalTrainer, Reader
 from optuna.storages import RDBStorage
 
 from fmnist_sweep import cli, data, exporting, runner
+from fmnist_sweep.commands.options import STORAGE, command_line
 from fmnist_sweep.engines import local
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.errors import TrialError
@@ -523,3 +524,18 @@ def test_a_table_is_not_broken_where_no_terminal_limits_it(
     assert "a-study-with-a-rather-long-name-for-a-table" in command("status")[1]
     monkeypatch.setenv("COLUMNS", "60")
     assert "a-study-with-a-rather-long-name-for-a-table" not in command("status")[1]
+
+
+def test_what_goes_on_can_be_typed_as_it_stands() -> None:
+    """With all that decides where and what is run, quoted, and without a password."""
+    told = command_line(
+        "run",
+        "my sweep.toml",
+        storage="postgresql+psycopg://me:secret@db/s",
+        study="a b",
+        trials=None,
+        set=["a=1", "b=2"],
+    )
+    assert told.startswith("run 'my sweep.toml' --study 'a b' --set a=1 --set b=2 --storage ")
+    assert "secret" not in told
+    assert command_line("confirm", "dense", storage=STORAGE, top=3) == "confirm dense --top 3"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -77,6 +78,29 @@ def quiet_optuna() -> None:
 
     # Optuna logs every study that it creates; the display says it better.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def command_line(*words: str, storage: str, **options: Any) -> str:
+    """Return what a user can type again: words, options that have a value, a storage that is not the default.
+
+    Args:
+        words: The command and its arguments.
+        storage: The storage's address; a password in it is not shown.
+        options: By their names; a list is repeated, what is None or empty is left out.
+
+    Example:
+        >>> command_line("run", "my sweep.toml", storage=STORAGE, trials=50, set=["score.penalty=2"])
+        "run 'my sweep.toml' --trials 50 --set score.penalty=2"
+    """
+    from fmnist_sweep.address import safe_url
+
+    if storage != STORAGE:
+        options["storage"] = safe_url(storage)
+    typed = list(words)
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            typed += [] if one is None else [f"--{name}", str(one)]
+    return shlex.join(typed)
 
 
 def exit_unless_done(messages: Console, stop: Stop, progress: Progress, *, study: str, again: str) -> None:

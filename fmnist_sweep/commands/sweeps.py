@@ -17,6 +17,7 @@ from fmnist_sweep.commands.options import (
     Storage,
     TakeOver,
     Workers,
+    command_line,
     exit_unless_done,
     open_studies,
     print_json,
@@ -69,7 +70,7 @@ def run(
     config = load_config(file, [*(overrides or []), *given])
     _run(
         config,
-        str(file),
+        command_line("run", str(file), storage=storage, study=study, trials=trials, set=overrides),
         storage=storage,
         n_workers=workers,
         data_dir=data_dir,
@@ -78,7 +79,7 @@ def run(
     )
 
 
-def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> None:
+def _run(config: SweepConfig, again: str, *, storage: str, **options: Any) -> None:
     from rich.console import Console
 
     from fmnist_sweep import tables
@@ -95,7 +96,7 @@ def _run(config: SweepConfig, file: str, *, storage: str, **options: Any) -> Non
     if not progress.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
         more = f" --trials is a total: more than {progress.n_done} goes on." if stop is Stop.TRIALS else ""
         messages.print(f"The study was finished: nothing was trained.{more}", highlight=False, soft_wrap=True)
-    exit_unless_done(messages, stop, progress, study=config.file.study, again=f"run {file}")
+    exit_unless_done(messages, stop, progress, study=config.file.study, again=again)
 
 
 def validate(

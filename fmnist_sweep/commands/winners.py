@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from fmnist_sweep.commands.options import (
     Storage,
     TakeOver,
     Workers,
+    command_line,
     exit_unless_done,
     open_studies,
     print_json,
@@ -78,7 +78,7 @@ def confirm(
     if done is None:
         messages.print("The confirmation was finished: nothing was trained. More --repeats add to it.")
     else:
-        again = f"confirm {shlex.quote(study)} --top {top} --repeats {repeats}"
+        again = command_line("confirm", study, storage=storage, top=top, repeats=repeats)
         exit_unless_done(messages, *done, study=wanted.config.file.study, again=again)
 
 
