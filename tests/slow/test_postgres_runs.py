@@ -184,10 +184,8 @@ def test_a_live_run_that_loses_its_lock_gets_it_back(
     run = replace(here, sleep_s=1.0).start()
     wait_for(here.begun)
     assert postgres.drop_locks(database(here)) == 1
-    refused = there.finish(code=2)
-    run.send_signal(signal.SIGINT)
-    said = told(run, code=130)
-    assert f"study 'faulty' is being run by process {run.pid} on node-a" in refused
+    assert f"study 'faulty' is being run by process {run.pid} on node-a" in there.finish(code=2)
+    said = told(run, code=0)
     assert (said.count(LOST), said.count(BACK)) == (1, 1)
     equal(whole, here)
 
@@ -201,8 +199,10 @@ def test_a_server_that_is_restarted_costs_no_lock(here: Sweep, there: Sweep, pos
     time.sleep(0.5)
     postgres.stop()
     postgres.start()
-    assert f"study 'faulty' is being run by process {run.pid} on node-a" in there.finish(code=2)
-    said = told(run, code=0)
+    refused = there.finish(code=2)
+    run.send_signal(signal.SIGINT)
+    said = told(run, code=130)
+    assert f"study 'faulty' is being run by process {run.pid} on node-a" in refused
     assert (said.count(LOST), said.count(BACK)) == (1, 1)
 
 
