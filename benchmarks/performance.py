@@ -279,6 +279,7 @@ def _skipped(results: Mapping[str, Any]) -> list[str]:
 def write(results: Mapping[str, Any], folder: Path) -> Path:
     """Write the page and its plots into a folder, and return the page's path."""
     path = folder / "performance.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(results), encoding="utf-8")
     # It takes a second to load, and the page alone is rendered without it.
     from benchmarks.plots import draw
