@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from fmnist_sweep.config import SweepConfig, parse_config
 from fmnist_sweep.errors import ConfigError, StudyMismatchError, SweepError
-from fmnist_sweep.history import configuration_key
+from fmnist_sweep.history import configuration_key, without_epochs
 from fmnist_sweep.plan import Drawn
 from fmnist_sweep.records import DataRef, SplitSpec
 from fmnist_sweep.reports.frames import best_trials, default_trial
@@ -84,7 +84,7 @@ class Swept:
             # What is off by default, and the sweep does not name, its trials don't name either.
             unnamed = own.optional - set(self.config.space)
             hyperparameters = {
-                name: value for name, value in values.items() if name != "epochs" and name not in unnamed
+                name: value for name, value in without_epochs(values).items() if name not in unnamed
             }
             trial = next(
                 (t for t in self.distinct if t.user_attrs["hyperparameters"] == hyperparameters), None

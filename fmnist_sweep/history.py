@@ -33,6 +33,11 @@ class Known:
         return self.pruned or self.stopped_early or self.n_epochs >= epochs
 
 
+def without_epochs(point: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return the hyperparameters of a point of a space: how long they are trained is told apart."""
+    return {name: value for name, value in point.items() if name != "epochs"}
+
+
 def configuration_key(
     hyperparameters: Mapping[str, Scalar], seed: int | None, split_seed: int | None = None
 ) -> str:

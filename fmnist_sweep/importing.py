@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig, differences
 from fmnist_sweep.errors import StudyMismatchError
-from fmnist_sweep.history import configuration_key
+from fmnist_sweep.history import configuration_key, without_epochs
 from fmnist_sweep.records import DataRef, LearningCurve, Scalar
 from fmnist_sweep.space import FloatParameter, IntParameter
 
@@ -115,7 +115,7 @@ def import_trials(source: optuna.Study, study: optuna.Study, config: SweepConfig
 
 def _default(config: SweepConfig) -> dict[str, Scalar] | None:
     point = config.default_point
-    return None if point is None else {name: value for name, value in point.items() if name != "epochs"}
+    return None if point is None else without_epochs(point)
 
 
 def _point(trial: FrozenTrial, config: SweepConfig) -> tuple[str, int]:
@@ -169,7 +169,7 @@ def _translated(trial: FrozenTrial, config: SweepConfig) -> FrozenTrial:
         user_attrs={
             **scored,
             **{name: attrs[name] for name in _COPIED if name in attrs},
-            "hyperparameters": {name: value for name, value in point.items() if name != "epochs"},
+            "hyperparameters": without_epochs(point),
             "curve": curve.to_attribute(),
             "n_epochs": len(curve),
             # They cost this study nothing: its budget of epochs counts what was trained for it.

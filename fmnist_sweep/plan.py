@@ -12,6 +12,7 @@ from optuna.samplers import BaseSampler
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.feasible import feasible_sampler
+from fmnist_sweep.history import without_epochs
 from fmnist_sweep.records import Scalar, SplitSpec
 
 
@@ -85,7 +86,7 @@ class SweepPlan:
         """Return a point of the space."""
         point = sampling.draw(trial, self._config.sampled_space)
         return Drawn(
-            {name: value for name, value in point.items() if name != "epochs"},
+            without_epochs(point),
             # Under the rule "best" one run of the most epochs holds every shorter one.
             epochs=int(point.get("epochs", self._config.epochs[-1])),
             seed=self._config.file.training.seed,
