@@ -775,13 +775,25 @@ def test_three_lengths_of_a_run_cost_one_run_of_the_longest(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_goes_on_from_what_an_earlier_one_finished(
+FinishedShort = tuple[CheckpointFolder, Checkpointing, optuna.Study]
+
+
+@pytest.fixture
+def finished_short(
     last_config: MakeConfig, sweep: Sweep, data: Any, memory: optuna.storages.InMemoryStorage, tmp_path: Path
-) -> None:
-    """Also where it is interrupted on the way: what it was spared is counted once."""
+) -> FinishedShort:
+    """A study whose one trial trained four epochs, what trained it, and the folder with its checkpoint."""
     folder, trainer = CheckpointFolder(tmp_path), Checkpointing()
     script_last(open_study(last_config(), data, memory), 4)
     _, study = sweep(last_config(budget={"trials": 1}), trainer, checkpoints=folder)
+    return folder, trainer, study
+
+
+def test_a_run_goes_on_from_what_an_earlier_one_finished(
+    last_config: MakeConfig, sweep: Sweep, finished_short: FinishedShort
+) -> None:
+    """Also where it is interrupted on the way: what it was spared is counted once."""
+    folder, trainer, study = finished_short
     script_last(study, 8)
     pull = Pull(1, 6)
     sweep(
@@ -798,7 +810,7 @@ def test_a_run_goes_on_from_what_an_earlier_one_finished(
 
 
 def test_a_run_that_ends_before_its_job_starts_counts_what_is_spared(
-    last_config: MakeConfig, sweep: Sweep, data: Any, memory: optuna.storages.InMemoryStorage, tmp_path: Path
+    last_config: MakeConfig, sweep: Sweep, finished_short: FinishedShort
 ) -> None:
     """The shorter trial's checkpoint is the longer one's by then: the next run takes it for no one else's."""
 
@@ -807,9 +819,7 @@ def test_a_run_that_ends_before_its_job_starts_counts_what_is_spared(
         def submit(self, job: TrialJob) -> None:
             raise KeyboardInterrupt
 
-    folder, trainer = CheckpointFolder(tmp_path), Checkpointing()
-    script_last(open_study(last_config(), data, memory), 4)
-    _, study = sweep(last_config(budget={"trials": 1}), trainer, checkpoints=folder)
+    folder, trainer, study = finished_short
     script_last(study, 8)
     with pytest.raises(KeyboardInterrupt):
         sweep(last_config(budget={"trials": 2}), engine=Dying(trainer), checkpoints=folder)
@@ -819,12 +829,10 @@ def test_a_run_that_ends_before_its_job_starts_counts_what_is_spared(
 
 
 def test_a_useless_checkpoint_of_a_shorter_run_saves_nothing(
-    last_config: MakeConfig, sweep: Sweep, data: Any, memory: optuna.storages.InMemoryStorage, tmp_path: Path
+    last_config: MakeConfig, sweep: Sweep, finished_short: FinishedShort, tmp_path: Path
 ) -> None:
     """Where it is damaged, the longer one is trained whole, and the count says so."""
-    folder, trainer = CheckpointFolder(tmp_path), Checkpointing()
-    script_last(open_study(last_config(), data, memory), 4)
-    _, study = sweep(last_config(budget={"trials": 1}), trainer, checkpoints=folder)
+    folder, trainer, study = finished_short
     (kept,) = tmp_path.iterdir()
     kept.write_bytes(b"damaged")
     script_last(study, 6)
@@ -835,12 +843,10 @@ def test_a_useless_checkpoint_of_a_shorter_run_saves_nothing(
 
 
 def test_a_longer_run_that_fails_at_once_has_saved_nothing(
-    last_config: MakeConfig, sweep: Sweep, data: Any, memory: optuna.storages.InMemoryStorage, tmp_path: Path
+    last_config: MakeConfig, sweep: Sweep, finished_short: FinishedShort
 ) -> None:
     """The count of trained epochs, which a budget limits, never falls."""
-    folder, trainer = CheckpointFolder(tmp_path), Checkpointing()
-    script_last(open_study(last_config(), data, memory), 4)
-    _, study = sweep(last_config(budget={"trials": 1}), trainer, checkpoints=folder)
+    folder, _, study = finished_short
     script_last(study, 8)
     seen: list[Progress] = []
     broken = FakeTrainer(dict[int, LearningCurve]())
