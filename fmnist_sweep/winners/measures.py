@@ -14,14 +14,14 @@ from scipy import stats
 from sklearn import metrics
 
 from fmnist_sweep.records import SCORE_DECIMALS
+from fmnist_sweep.winners.statistics import LEVEL, interval
 
 Array: TypeAlias = npt.NDArray[Any]
 Predictions: TypeAlias = Mapping[str, tuple[Array, Array]]
 """Probabilities ``(n, n_classes)`` and labels ``(n,)`` by part: train, val and, once it was read, test."""
 
-CONFIDENCE: Final = 0.95
 _SMALLEST_PROBABILITY: Final = 1e-7
-_NORMAL_QUANTILE: Final = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+_NORMAL_QUANTILE: Final = float(stats.norm.ppf((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def part_scores(probabilities: Array, labels: Array) -> dict[str, Any]:
         1.0
     """
     hits = int(metrics.accuracy_score(labels, probabilities.argmax(axis=1), normalize=False))
-    interval = stats.binomtest(hits, len(labels)).proportion_ci(CONFIDENCE, method="wilson")
+    wilson = stats.binomtest(hits, len(labels)).proportion_ci(LEVEL, method="wilson")
     clipped = _clipped(probabilities)
     cross_entropy = float(metrics.log_loss(labels, clipped, labels=np.arange(probabilities.shape[1])))
     losses = -np.log(clipped[np.arange(len(labels)), labels])
@@ -63,7 +63,7 @@ def part_scores(probabilities: Array, labels: Array) -> dict[str, Any]:
     return {
         "n": len(labels),
         "accuracy": _rounded(hits / len(labels)),
-        "accuracy_95": [_rounded(interval.low), _rounded(interval.high)],
+        "accuracy_95": [_rounded(wilson.low), _rounded(wilson.high)],
         "cross_entropy": _rounded(cross_entropy),
         "cross_entropy_95": [_rounded(cross_entropy - margin), _rounded(cross_entropy + margin)],
     }
@@ -97,13 +97,12 @@ def mean_interval(
         >>> mean_interval([0.89, 0.90, 0.91])
         {'mean': 0.9, 'interval_95': [0.875159, 0.924841]}
     """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return {"mean": _rounded(mean), "interval_95": None}
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
-    low, high = max(within[0], mean - margin), min(within[1], mean + margin)
-    return {"mean": _rounded(mean), "interval_95": [_rounded(low), _rounded(high)]}
+    # On one and the same split there is nothing to correct for.
+    found = interval(values, n_val=0, n_train=1)
+    if found.n < 2:
+        return {"mean": _rounded(found.mean), "interval_95": None}
+    low, high = max(within[0], found.low), min(within[1], found.high)
+    return {"mean": _rounded(found.mean), "interval_95": [_rounded(low), _rounded(high)]}
 
 
 def over_repeats(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
