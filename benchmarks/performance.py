@@ -155,9 +155,9 @@ def _races(results: Mapping[str, Any]) -> list[str]:
             *_paragraph(
                 f"Seconds of virtual time until an epoch's score reaches {told['target']:.4f}, which one",
                 f"in ten random configurations reaches; {told['seeds']} seeds, a race ends after the time of",
-                f"{told['limit_trials']} trials. Curves come from a forest over {told['n_configurations']}",
-                f"recorded trainings of {told['epochs']} epochs (rank correlation with held-out trainings",
-                f"{fidelity['spearman']:.2f}, R2 {fidelity['r2']:.2f}).",
+                f"{told['limit_trials']} trials. Curves come from Gaussian processes over",
+                f"{told['n_configurations']} recorded trainings of {told['epochs']} epochs (scores of",
+                f"held-out trainings: rank correlation {fidelity['spearman']:.2f}, R2 {fidelity['r2']:.2f}).",
                 "No method is given the model's default configuration.",
             ),
             "",

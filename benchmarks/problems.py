@@ -2,10 +2,10 @@
 
 Why a model of the table and not the table itself: methods that propose points of a continuous space would
 have to be bent to its rows, each in its own way, and the nearest row in fourteen dimensions is decided by the
-parameters that don't matter. So curves come from a forest over the table, as in the surrogate benchmarks of
-the field (NAS-Bench-301, YAHPO Gym), whose splits find the parameters that matter. What it can't explain,
-seed noise included, is put back: a configuration keeps the out-of-bag residual curve of one of its
-neighbours, drawn by the race's seed. So the landscape is as rugged as the real one, and the same for all.
+parameters that don't matter. So curves come from Gaussian processes over the table, which find those that do;
+surrogate benchmarks of the field are made so (NAS-Bench-301, YAHPO Gym). What they can't explain, seed noise
+included, is put back: a configuration keeps the residual curve of one of its neighbours, drawn by the race's
+seed. So the landscape is as rugged as the real one, and the same for all.
 
 References:
     Zela et al. (2022), "Surrogate NAS Benchmarks"; Pfisterer et al. (2022), "YAHPO Gym".
@@ -22,10 +22,10 @@ from typing import Any, Final
 
 import numpy as np
 from scipy.stats import spearmanr
-from sklearn.ensemble import RandomForestRegressor
 
 from benchmarks.curves import Table, read_table
 from benchmarks.record import CURVES
+from benchmarks.surrogate import CurveSurrogate
 from benchmarks.workload import fixed_config
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.records import METRICS, FloatArray, LearningCurve, Scalar, TrialJob
@@ -35,7 +35,6 @@ from fmnist_sweep.space import FloatParameter, IntParameter, SearchSpace
 TARGET_QUANTILE: Final = 0.9
 _N_FOR_TARGET: Final = 1000
 _N_NEIGHBOURS: Final = 10
-_N_TREES: Final = 200
 _LOWEST_CROSS_ENTROPY: Final = 1e-4
 
 
@@ -44,7 +43,6 @@ class Problem:
 
     Args:
         table: What was recorded.
-        n_trees: Of the forest.
 
     Attributes:
         name: The model's.
@@ -54,7 +52,7 @@ class Problem:
         start_s: Seconds of a trial before its first epoch, the table's median.
     """
 
-    def __init__(self, table: Table, *, n_trees: int = _N_TREES) -> None:
+    def __init__(self, table: Table) -> None:
         self.table = table
         self.name = str(table.header["model"])
         self.space: SearchSpace = self.config().sampled_space
@@ -63,9 +61,8 @@ class Problem:
         self.start_s = float(np.median([row.start_s for row in table.rows]))
         self._features = np.array([self._encode(row.point) for row in table.rows])
         curves = np.array([_flat(row.curve) for row in table.rows])
-        self._forest = RandomForestRegressor(n_trees, oob_score=True, min_samples_leaf=2, random_state=0)
-        self._forest.fit(self._features, curves)
-        self._residuals = curves - self._forest.oob_prediction_
+        self._surrogate = CurveSurrogate(self._features, curves)
+        self._left_out = curves - self._surrogate.residuals
         self._cached: dict[tuple[str, int], LearningCurve] = {}
 
     @property
@@ -111,20 +108,33 @@ class Problem:
         return self.start_s + float(np.mean([row.curve.values("seconds").sum() for row in self.table.rows]))
 
     def fidelity(self) -> dict[str, float]:
-        """Return how well the forest ranks configurations that it was not shown: Spearman's rho, and R2."""
+        """Return how well configurations are scored that the surrogate was not shown: Spearman's rho, and R2.
+
+        A score is its mean over the residuals that may be put back: the best epoch of an expected curve,
+        without noise, is lower than the best of a real one.
+        """
         true = np.array([float(self.rule.scores(row.curve).max()) for row in self.table.rows])
-        seen = [self._to_curve(flat) for flat in self._forest.oob_prediction_]
-        told = np.array([float(self.rule.scores(curve).max()) for curve in seen])
+        near = self._surrogate.nearest(self._features, _N_NEIGHBOURS + 1)
+        told = np.array(
+            [
+                np.mean([self._best(flat + self._surrogate.residuals[j]) for j in row if j != i])
+                for i, (flat, row) in enumerate(zip(self._left_out, near, strict=True))
+            ]
+        )
         unexplained = float(((true - told) ** 2).sum() / ((true - true.mean()) ** 2).sum())
         return {"spearman": float(spearmanr(true, told).statistic), "r2": 1 - unexplained}
 
+    def _best(self, flat: FloatArray) -> float:
+        return float(self.rule.scores(self._to_curve(flat)).max())
+
     def _curves(self, points: Sequence[dict[str, Scalar]], seed: int) -> list[LearningCurve]:
         features = np.array([self._encode(point) for point in points])
-        flat = self._forest.predict(features)
-        for i, (point, place) in enumerate(zip(points, features, strict=True)):
-            near = np.argsort(((self._features - place) ** 2).sum(axis=1))[:_N_NEIGHBOURS]
+        flat = self._surrogate.predict(features)
+        near = self._surrogate.nearest(features, _N_NEIGHBOURS)
+        for i, point in enumerate(points):
             digest = hashlib.sha256(f"{seed} {json.dumps(point, sort_keys=True)}".encode()).digest()
-            flat[i] += self._residuals[near[int.from_bytes(digest[:8], "little") % len(near)]]
+            drawn = int.from_bytes(digest[:8], "little") % near.shape[1]
+            flat[i] += self._surrogate.residuals[near[i, drawn]]
         return [self._to_curve(row) for row in flat]
 
     def _to_curve(self, flat: FloatArray) -> LearningCurve:

@@ -15,7 +15,7 @@ from benchmarks.curves import Row, Table
 from benchmarks.workload import draw, fixed_config
 from fmnist_sweep.records import EpochScores, LearningCurve, Scalar
 
-pytest.importorskip("sklearn", reason="the forest needs the extra bench")
+pytest.importorskip("sklearn", reason="the surrogate needs the extra bench")
 from benchmarks import methods, race, score_race
 from benchmarks.instrumented import _GIVING, _TIMED
 from benchmarks.problems import Problem
@@ -41,14 +41,14 @@ def made_table(model: str, n: int = 60) -> Table:
 @pytest.fixture(scope="module")
 def problem() -> Problem:
     """The dense problem of a made table."""
-    return Problem(made_table("dense"), n_trees=60)
+    return Problem(made_table("dense"))
 
 
 def test_a_configuration_has_one_curve_for_a_seed(problem: Problem) -> None:
     """Equal arguments, equal curves; another seed moves it by no more than the table is rugged."""
     point = problem.space.sample(np.random.default_rng(1))
     first = problem.curve(point, 0)
-    again = Problem(made_table("dense"), n_trees=60).curve(point, 0)
+    again = Problem(made_table("dense")).curve(point, 0)
     assert first == again
     other = problem.curve(point, 1)
     assert other != first
@@ -56,7 +56,7 @@ def test_a_configuration_has_one_curve_for_a_seed(problem: Problem) -> None:
     assert all(scores.seconds == pytest.approx(1.0, rel=0.01) for scores in first.epochs)
 
 
-def test_the_forest_ranks_configurations_that_it_was_not_shown(problem: Problem) -> None:
+def test_the_surrogate_ranks_configurations_that_it_was_not_shown(problem: Problem) -> None:
     """Else races on it would say nothing of real searches."""
     assert problem.fidelity()["spearman"] > 0.9
 
@@ -193,7 +193,7 @@ def test_ours_races_with_the_settings_of_the_sweep_file(
 @pytest.mark.parametrize("model", ["dense", "cnn"])
 def test_the_reports_own_runs_are_points_of_the_model(model: str) -> None:
     """Each number of epochs is a run of its own, up to those of the table."""
-    problem = Problem(made_table(model, 30), n_trees=40)
+    problem = Problem(made_table(model, 30))
     runs = methods.hand_runs(problem)
     assert len(runs) == (16 if model == "dense" else 8)
     assert {run.epochs for run in runs} <= {5, EPOCHS}
