@@ -43,6 +43,7 @@ class Problem:
 
     Args:
         table: What was recorded.
+        quantile: The score to reach is that of random configurations' scores.
 
     Attributes:
         name: The model's.
@@ -52,8 +53,9 @@ class Problem:
         start_s: Seconds of a trial before its first epoch, the table's median.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, quantile: float = TARGET_QUANTILE) -> None:
         self.table = table
+        self.quantile = quantile
         self.name = str(table.header["model"])
         self.space: SearchSpace = self.config().sampled_space
         self.defaults = self.config().model_space.defaults
@@ -97,10 +99,10 @@ class Problem:
 
     @cached_property
     def target(self) -> float:
-        """The score that one in ten random configurations reaches."""
+        """The score that a share of ``1 - quantile`` of all random configurations reaches."""
         rng = np.random.default_rng(12_345)
         scores = self.best_scores([self.space.sample(rng) for _ in range(_N_FOR_TARGET)], 12_345)
-        return float(np.quantile(scores, TARGET_QUANTILE))
+        return float(np.quantile(scores, self.quantile))
 
     @cached_property
     def trial_seconds(self) -> float:
@@ -175,10 +177,10 @@ def _point(job: TrialJob) -> dict[str, Scalar]:
     return dict(job.hyperparameters)
 
 
-def load_problem(model: str, *, folder: Path = CURVES) -> Problem:
+def load_problem(model: str, *, folder: Path = CURVES, quantile: float = TARGET_QUANTILE) -> Problem:
     """Return the problem of a model's recorded table.
 
     Raises:
         FileNotFoundError: It was not recorded.
     """
-    return Problem(read_table(folder / f"{model}.jsonl"))
+    return Problem(read_table(folder / f"{model}.jsonl"), quantile=quantile)

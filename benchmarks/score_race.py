@@ -127,6 +127,7 @@ def measure(
     seeds: Sequence[int],
     *,
     slowness: Mapping[str, float],
+    without: Mapping[str, str] | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Race all methods, once with equal epochs and once with each peer's own speed.
@@ -135,17 +136,19 @@ def measure(
         problem: The problem.
         seeds: At least ten make a bar.
         slowness: As for `entries`; empty where the throughput was not measured.
+        without: Methods to leave out, each with its reason.
         say: Told how far it is.
     """
     found, skipped = entries()
-    races = run_races(problem, found, seeds, say=say)
+    skipped |= dict(without or {})
+    races = run_races(problem, {n: e for n, e in found.items() if n not in skipped}, seeds, say=say)
     told: dict[str, Any] = {
         "model": problem.name,
         "problem": problem.digest,
         "n_configurations": len(problem.table.rows),
         "epochs": problem.epochs,
         "target": problem.target,
-        "quantile": TARGET_QUANTILE,
+        "quantile": problem.quantile,
         "limit_trials": LIMIT_TRIALS,
         "trial_seconds": problem.trial_seconds,
         "fidelity": problem.fidelity(),
@@ -203,11 +206,14 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=["dense", "cnn"])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--alternatives", action="store_true")
+    parser.add_argument(
+        "--quantile", type=float, default=TARGET_QUANTILE, help="of random scores: the target"
+    )
     parser.add_argument("--curves", type=Path, default=CURVES, help="folder of the tables")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for model in options.models:
-        problem = load_problem(model, folder=options.curves)
+        problem = load_problem(model, folder=options.curves, quantile=options.quantile)
         print(f"{model}: target {problem.target:.4f}, {problem.fidelity()}", flush=True)
         found = methods.alternatives() if options.alternatives else entries()[0]
         races = run_races(problem, found, range(options.seeds), say=lambda line: print(line, flush=True))

@@ -40,8 +40,9 @@ RESULTS: dict[str, Any] = {
     "breakdown": [{"model": "dense", "epochs": 3, "trial_s": 8.0, "parts": {"start": 2.0, "train": 6.0}}],
     "races": [
         {
-            "model": "dense", "n_configurations": 240, "epochs": 20, "target": 0.8912, "limit_trials": 100,
-            "seeds": 2, "fidelity": {"spearman": 0.9, "r2": 0.95}, "slowness": {"optuna": 1.6},
+            "model": "dense", "n_configurations": 240, "epochs": 20, "target": 0.8912, "quantile": 0.9,
+            "limit_trials": 100, "seeds": 2,
+            "fidelity": {"spearman": 0.9, "r2": 0.95}, "slowness": {"optuna": 1.6},
             "rows": [
                 {"name": "ours", **RACE, "median_s": 10.0, "ratio": 1.0, "at_least": False},
                 {"name": "hand grid", **RACE, "median_s": None, "ratio": 7.0, "at_least": True},
@@ -51,9 +52,16 @@ RESULTS: dict[str, Any] = {
             ],
         }
     ],
+    "harder_races": [
+        {
+            "model": "dense", "target": 0.9, "quantile": 0.99, "seeds": 2,
+            "skipped": {"slow one": "too slow"},
+            "rows": [{"name": "random", **RACE, "median_s": 50.0, "ratio": 5.0, "at_least": False}],
+        }
+    ],
     "alternatives": [
         {
-            "model": "dense",
+            "model": "dense", "target": 0.9, "quantile": 0.99,
             "rows": [{"name": "qmc / none", **RACE, "median_s": 20.0, "ratio": 2.0, "at_least": False}],
         }
     ],
@@ -78,6 +86,12 @@ def test_the_page_tells_what_lies_behind_the_bars() -> None:
     page = render(RESULTS)
     assert "| the script | 120 | 3.2 | 3.25 (3.10 to 3.40) | 3.25 (3.10 to 3.40) | 0.0020 (-0.0010) |" in page
     assert "| hand grid | never | 10 to never | 1 of 2 | 3 | 40 | at least 7.0 |" in page
+    assert "reaches 0.8912, which one in 10 random" in page.replace("\n", " ")
+    assert (
+        "to 0.9000, which one in 100 random configurations reaches; 2 seeds. Left out: slow one, too slow."
+        in (page.replace("\n", " "))
+    )
+    assert "| random | 50 | 10 to never | 1 of 2 | 3 | 40 | 5.0 |" in page
     assert "| train | 6.00 (75.0%) |" in page
     assert "62 epochs asked for, 17 trained, 45 saved by reuse" in page.replace("\n", " ")
     assert "    net  size" in page
