@@ -15,8 +15,10 @@ COMMANDS: Final = """\
     make bench QUICK=1                           # ten minutes: fewer images, blocks and seeds
     python -m benchmarks.throughput              # one comparison by itself
     python -m benchmarks.breakdown
+    python -m benchmarks.steps                   # other ways to take a training step, and what they cost
     python -m benchmarks.score_race --seeds 20
-    python -m benchmarks.score_race --alternatives
+    python -m benchmarks.score_race --alternatives --quantile 0.99
+    python -m benchmarks.whole_sweeps
     python -m benchmarks.free_epochs
     python -m benchmarks.scaling
     python -m benchmarks.interactive
@@ -60,6 +62,7 @@ def render(results: Mapping[str, Any]) -> str:
         _races,
         _harder_races,
         _alternatives,
+        _whole_sweeps,
         _free_epochs,
         _scaling,
         _scripts,
@@ -234,6 +237,32 @@ def _alternatives(results: Mapping[str, Any]) -> list[str]:
             ),
             "",
             *_table(_RACE_HEAD, [_race_row(row) for row in told["rows"]]),
+            "",
+        ]
+    return lines
+
+
+def _whole_sweeps(results: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for told in results.get("whole_sweeps", []):
+        rows = [
+            (
+                row["name"],
+                f"{row['score']:.4f} ± {row['score_error']:.4f}",
+                f"{row['seconds']:.0f}",
+                f"{row['epochs']:.0f}",
+            )
+            for row in told["rows"]
+        ]
+        lines += [
+            f"## What thirty trials give: {told['model']}",
+            "",
+            *_paragraph(
+                "Whole sweeps of the sweep file under each pruner, two workers, in virtual time: means over",
+                f"{told['rows'][0]['n']} seeds, and the standard error of the mean.",
+            ),
+            "",
+            *_table(("pruner", "best score", "seconds", "epochs"), rows),
             "",
         ]
     return lines

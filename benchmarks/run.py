@@ -1,7 +1,7 @@
 """Every comparison in one go: ``make bench``, or ``python -m benchmarks.run [--quick] [--only AREA ...]``.
 
 Prints a table with each bar and whether it is met, and writes ``benchmarks/results.json`` and
-``docs/performance.md`` with its plots.
+``docs/performance.md`` with its plots. With ``--only`` the other areas keep what the file says of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +37,7 @@ _PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner", "optun
 _SCRIPTS: Final = {
     "Asking on a large study": ["benchmarks.large_study", "1000"],
     "Memory over many trials": ["benchmarks.memory", "40"],
+    "Faster steps that were tried": ["benchmarks.steps", "20000"],
     "What a checkpoint takes": ["benchmarks.checkpoint"],
 }
 
@@ -144,6 +145,19 @@ def run_alternatives(results: dict[str, Any], *, quick: bool) -> list[Bar]:
     return []
 
 
+def run_whole_sweeps(results: dict[str, Any], *, quick: bool) -> list[Bar]:
+    """Sweep thirty trials under each pruner; left out of the quick form."""
+    from benchmarks import whole_sweeps
+    from benchmarks.problems import load_problem
+
+    results["whole_sweeps"] = [
+        {"model": model, "rows": whole_sweeps.measure(load_problem(model), range(24), say=_say)}
+        for model in MODELS
+        if not quick and (CURVES / f"{model}.jsonl").exists()
+    ]
+    return []
+
+
 def run_free_epochs(results: dict[str, Any], *, quick: bool) -> list[Bar]:  # noqa: ARG001 - it is quick as it is
     """Count epochs."""
     results["free_epochs"] = free_epochs.measure()
@@ -182,8 +196,36 @@ AREAS: Final[dict[str, Callable[..., list[Bar]]]] = {
     "breakdown": run_breakdown,
     "races": run_races,
     "alternatives": run_alternatives,
+    "whole_sweeps": run_whole_sweeps,
     "scripts": run_scripts,
 }
+
+
+def begin(path: Path, *, quick: bool, areas: Sequence[str]) -> dict[str, Any]:
+    """Return the results that a run adds to: those of the file, where only some areas are measured anew.
+
+    Raises:
+        ValueError: The file is of another machine, of other versions or of the other form.
+    """
+    fresh: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "quick": quick,
+        "machine": machine(),
+        "versions": versions(),
+        "skipped": {},
+        "seconds": {},
+        "bars": [],
+    }
+    if set(areas) == set(AREAS) or not path.exists():
+        return fresh
+    before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    differ = [key for key in ("quick", "machine", "versions") if before[key] != fresh[key]]
+    if differ:
+        raise ValueError(
+            f"{path} was measured otherwise ({', '.join(differ)} differ): name another file with --output, "
+            "or measure all areas"
+        )
+    return {**before, "date": fresh["date"]}
 
 
 def main() -> None:
@@ -195,22 +237,21 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the page and its plots")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    results: dict[str, Any] = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "quick": options.quick,
-        "machine": machine(),
-        "versions": versions(),
-        "skipped": {},
-        "seconds": {},
-    }
+    try:
+        results = begin(options.output, quick=options.quick, areas=options.only)
+    except ValueError as error:
+        parser.error(str(error))
     found: list[Bar] = []
+    kept = performance.bars_of(results)
     for area, run in AREAS.items():
         if area in options.only:
             _say(f"--- {area}")
             began = time.monotonic()
             found += run(results, quick=options.quick)
             results["seconds"][area] = round(time.monotonic() - began, 1)
-            results["bars"] = [bar.to_dict() for bar in found]
+            measured = {bar.area for bar in found}
+            bars = [*found, *(bar for bar in kept if bar.area not in measured)]
+            results["bars"] = [bar.to_dict() for bar in bars]
             # After each area: hours of measuring are not lost to the last one's failure.
             options.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     _say("\n" + table(found))

@@ -23,7 +23,7 @@ from benchmarks.throughput import Plan, run_contestant
 from benchmarks.virtual import VirtualEngine
 from benchmarks.workload import Workload, blocks, draw, fixed_config
 from fmnist_sweep.ownership import ownership
-from fmnist_sweep.records import METRICS, LearningCurve, TrialJob
+from fmnist_sweep.records import METRICS, LearningCurve, Scalar, TrialJob
 from fmnist_sweep.runner import n_cores
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_storage, open_study
@@ -39,32 +39,43 @@ EPOCH_S: Final = 2.5
 def measure_workers(plan: Plan, *, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Train the same dense trials with one worker and with all cores, block by block.
 
+    The trials differ in their learning rate alone, so that no worker waits for another's longer trial.
+
     Returns:
-        ``speedup`` (by block), ``overhead_s`` (a trial's seconds less its epochs', by trial, all workers
-        busy) and ``overhead_share`` (of the trials' seconds).
+        ``speedup`` (by block), ``epoch_slowdown`` (by block: median epoch beside others over one alone),
+        ``overhead_s`` (a trial's seconds less its epochs', by trial, all workers busy) and
+        ``overhead_share`` (of the trials' seconds).
     """
-    speedups, overheads, seconds = [], [], 0.0
-    for i, points in enumerate(blocks(draw("dense", plan.n_points["dense"]), plan.n_blocks)):
-        train_s = {}
+    speedups, slowdowns, overheads, seconds = [], [], [], 0.0
+    for i, points in enumerate(blocks(_equal_trials(plan.n_points["dense"]), plan.n_blocks)):
+        train_s, epoch_s = {}, {}
         for kind in rotated(["one", "all"], i):
             n = 1 if kind == "one" else n_cores()
             work = Workload("dense", points, plan.epochs, train_size=plan.train_size, n_workers=n)
             told = run_contestant("ours", work)
             train_s[kind] = told["train_s"]
+            epoch_s[kind] = statistics.median(s for epochs in told["epoch_seconds"] for s in epochs[1:])
             if kind == "all":
                 pairs = zip(told["trial_seconds"], told["epoch_seconds"], strict=True)
                 overheads += [whole - sum(epochs) for whole, epochs in pairs]
                 seconds += sum(told["trial_seconds"])
         speedups.append(train_s["one"] / train_s["all"])
+        slowdowns.append(epoch_s["all"] / epoch_s["one"])
         say(f"scaling block {i + 1}/{plan.n_blocks}: {n_cores()} workers are {speedups[-1]:.2f} x one")
     return {
         "n_workers": n_cores(),
         "speedup": speedups,
+        "epoch_slowdown": slowdowns,
         "overhead_s": overheads,
         "overhead_share": sum(overheads) / seconds,
         "epochs": plan.epochs,
         "train_size": plan.train_size,
     }
+
+
+def _equal_trials(n: int) -> list[dict[str, Scalar]]:
+    base = draw("dense", 1)[0]
+    return [{**base, "batch_size": 32, "learning_rate": float(rate)} for rate in np.geomspace(1e-4, 1e-3, n)]
 
 
 def simulate(n_workers: int, *, sqlite: bool, n_trials: int) -> dict[str, float]:
@@ -129,7 +140,8 @@ def measure_parent(
 def bars(workers: dict[str, Any], parent: Sequence[dict[str, float]]) -> list[Bar]:
     """Return the bars on speedup and overhead."""
     speedup, overhead = Spread.of(workers["speedup"]), Spread.of(workers["overhead_s"])
-    few = "" if workers["train_size"] is None else f"on {workers['train_size']} images"
+    slowdown = statistics.median(workers["epoch_slowdown"])
+    few = "" if workers["train_size"] is None else f"; {workers['train_size']} images"
     worst = max(parent, key=lambda row: row["ms_an_event"])
     note = (
         f"at {worst['n_workers']} workers an event costs {worst['ms_an_event']:.1f} ms, "
@@ -143,7 +155,7 @@ def bars(workers: dict[str, Any], parent: Sequence[dict[str, float]]) -> list[Ba
             MIN_SPEEDUP,
             ">=",
             spread=_range(speedup),
-            note=few,
+            note=f"an epoch beside others takes {slowdown:.2f} x one alone{few}",
         ),
         Bar(
             "scaling",
@@ -153,7 +165,7 @@ def bars(workers: dict[str, Any], parent: Sequence[dict[str, float]]) -> list[Ba
             "<=",
             unit="s",
             spread=_range(overhead),
-            note=few,
+            note=few.removeprefix("; "),
         ),
         Bar(
             "scaling",
@@ -162,7 +174,7 @@ def bars(workers: dict[str, Any], parent: Sequence[dict[str, float]]) -> list[Ba
             MAX_OVERHEAD_SHARE,
             "<=",
             unit="",
-            note=few,
+            note=few.removeprefix("; "),
         ),
         Bar(
             "scaling",
@@ -180,7 +192,7 @@ def _range(spread: Spread) -> str:
     return f"{spread.low:.2f} to {spread.high:.2f}, n = {spread.n}"
 
 
-FULL: Final = Plan({"dense": 8}, n_blocks=2, epochs=10)
+FULL: Final = Plan({"dense": 8}, n_blocks=2, epochs=20)
 QUICK: Final = Plan({"dense": 4}, n_blocks=1, epochs=2, train_size=20_000)
 
 

@@ -18,12 +18,14 @@ from typing import Any, Final
 
 import numpy as np
 import optuna
+from joblib import Parallel, delayed
 
 from benchmarks import methods
 from benchmarks.problems import TARGET_QUANTILE, Problem, load_problem
 from benchmarks.race import LIMIT_TRIALS, Entry, Race, require_same_problem
 from benchmarks.record import CURVES
 from benchmarks.stats import Bar, median_with_missing
+from fmnist_sweep.runner import n_cores
 
 OURS: Final = "ours"
 PEERS: Final = {
@@ -79,20 +81,26 @@ def entries(slowness: Mapping[str, float] | None = None) -> tuple[dict[str, Entr
 def run_races(
     problem: Problem, found: Mapping[str, Entry], seeds: Sequence[int], *, say: Callable[[str], None] = print
 ) -> dict[str, list[Race]]:
-    """Race every method on every seed."""
+    """Race every method on every seed, as many at a time as there are cores: the clock is a virtual one."""
     races: dict[str, list[Race]] = {}
-    for name, entry in found.items():
-        with warnings.catch_warnings():
-            # Optuna and KerasTuner warn of their own experiments and deprecations.
-            warnings.simplefilter("ignore")
-            races[name] = [entry(problem, seed) for seed in seeds]
-        times = [race.reached_s for race in races[name]]
-        median = median_with_missing(times)
-        n = sum(time is not None for time in times)
-        shown = "not reached" if median is None else f"{median:.0f} s"
-        say(f"{problem.name}: {name}: median {shown}, reached {n} of {len(times)}")
+    with Parallel(n_jobs=n_cores()) as side_by_side:
+        for name, entry in found.items():
+            races[name] = side_by_side(delayed(_race)(entry, problem, seed) for seed in seeds)
+            times = [race.reached_s for race in races[name]]
+            median = median_with_missing(times)
+            n = sum(time is not None for time in times)
+            shown = "not reached" if median is None else f"{median:.0f} s"
+            say(f"{problem.name}: {name}: median {shown}, reached {n} of {len(times)}")
     require_same_problem(races)
     return races
+
+
+def _race(entry: Entry, problem: Problem, seed: int) -> Race:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        # Optuna and KerasTuner warn of their own experiments and deprecations.
+        warnings.simplefilter("ignore")
+        return entry(problem, seed)
 
 
 def row(name: str, races: Sequence[Race], ours: Sequence[Race]) -> dict[str, Any]:

@@ -65,6 +65,17 @@ RESULTS: dict[str, Any] = {
             "rows": [{"name": "qmc / none", **RACE, "median_s": 20.0, "ratio": 2.0, "at_least": False}],
         }
     ],
+    "whole_sweeps": [
+        {
+            "model": "dense",
+            "rows": [
+                {
+                    "name": "none", "score": 0.9, "score_error": 0.001,
+                    "seconds": 90.2, "epochs": 400.0, "n": 24,
+                },
+            ],
+        }
+    ],
     "free_epochs": {"grid": [13, 15, 17], "asked": 62, "trained": 17, "saved": 45, "equal": True},
     "parent": [{"n_workers": 4, "ms_an_event": 3.0, "ms_in_storage": 2.5, "saturates_at": 800.0}],
     "scripts": {"What a checkpoint takes": "net  size\n"},
@@ -92,6 +103,7 @@ def test_the_page_tells_what_lies_behind_the_bars() -> None:
         in (page.replace("\n", " "))
     )
     assert "| random | 50 | 10 to never | 1 of 2 | 3 | 40 | 5.0 |" in page
+    assert "| none | 0.9000 ± 0.0010 | 90 | 400 |" in page
     assert "| train | 6.00 (75.0%) |" in page
     assert "62 epochs asked for, 17 trained, 45 saved by reuse" in page.replace("\n", " ")
     assert "    net  size" in page

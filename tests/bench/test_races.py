@@ -16,7 +16,7 @@ from benchmarks.workload import draw, fixed_config
 from fmnist_sweep.records import EpochScores, LearningCurve, Scalar
 
 pytest.importorskip("sklearn", reason="the surrogate needs the extra bench")
-from benchmarks import methods, race, score_race
+from benchmarks import methods, race, score_race, whole_sweeps
 from benchmarks.instrumented import _GIVING, _TIMED
 from benchmarks.problems import Problem
 from benchmarks.race import Proposal, Race, race_peer, require_same_problem
@@ -257,3 +257,12 @@ def test_the_stopwatch_knows_the_trainers_parts() -> None:
         elif isinstance(node, ast.ImportFrom):
             known |= {alias.name for alias in node.names}
     assert {*_TIMED, *_GIVING, "CheckpointFile"} <= known
+
+
+def test_a_whole_sweep_ends_with_its_trials(problem: Problem) -> None:
+    """Its pruner saves epochs, and its time is that of two workers."""
+    whole = whole_sweeps.sweep(problem, {"name": "none"}, 0)
+    pruned = whole_sweeps.sweep(problem, methods.PRUNERS["successive halving"], 0)
+    assert pruned[2] < whole[2] <= whole_sweeps.N_TRIALS * EPOCHS
+    assert whole[2] / 2 < whole[1] < whole[2] / 2 + whole_sweeps.N_TRIALS
+    assert whole[0] >= pruned[0] > 0

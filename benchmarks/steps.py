@@ -1,0 +1,145 @@
+"""Other ways to take a training step, one core each: ``python -m benchmarks.steps [IMAGES]``.
+
+Seconds an epoch of the default nets, ways alternating, median of three after one that compiles. All but the
+step as it is change the last bits of the weights against Keras's ``fit``, which an exported ``train.py``
+calls; that, and what they cost elsewhere, is why none of them is in.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fmnist_sweep.data import Split, load_split, open_data
+from fmnist_sweep.models import ConvModel, DenseModel
+from fmnist_sweep.models.hyperparameters import filled
+from fmnist_sweep.records import Scalar, SplitSpec
+from fmnist_sweep.training.runtime import set_up_tensorflow
+from fmnist_sweep.training.trainer import _compiled_epoch
+
+Epoch = Callable[[Any], object]
+
+N_TIMES: Final = 3
+NETS: Final[dict[str, tuple[type[DenseModel | ConvModel], dict[str, Scalar]]]] = {
+    "dense, batch 32": (DenseModel, {"batch_size": 32}),
+    "dense, batch 128": (DenseModel, {"batch_size": 128}),
+    "dense, batch 128, dropout": (DenseModel, {"batch_size": 128, "dropout": 0.2}),
+    "cnn, batch 32": (ConvModel, {"batch_size": 32}),
+}
+
+
+def as_it_is(model: keras.Model, split: Split, batch_size: int) -> Epoch:
+    """Return what the trainer runs."""
+    return _compiled_epoch(model, split, batch_size)
+
+
+def keras_fit(model: keras.Model, split: Split, batch_size: int) -> Epoch:
+    """Return Keras's own loop."""
+    return lambda order: model.fit(split.x_train[order], split.y_train[order], batch_size, verbose=0)
+
+
+def xla_optimizer(model: keras.Model, split: Split, batch_size: int) -> Epoch:
+    """Return a loop whose update is one XLA kernel."""
+    update = tf.function(lambda *g: _apply(model, g), jit_compile=True, autograph=False)
+    return _loop(model, split, batch_size, lambda x, y: update(*_gradients(model, x, y)))
+
+
+def xla_step(model: keras.Model, split: Split, batch_size: int) -> Epoch:
+    """Return a loop whose whole step is compiled by XLA."""
+    step = tf.function(lambda x, y: _apply(model, _gradients(model, x, y)), jit_compile=True, autograph=False)
+    return _loop(model, split, batch_size, step)
+
+
+def fused_adam(model: keras.Model, split: Split, batch_size: int) -> Epoch:
+    """Return a loop with TensorFlow's fused Adam kernel in place of Keras's seven operations."""
+    weights = [weight.value for weight in model.trainable_weights]
+    means, squares = ([tf.Variable(tf.zeros(weight.shape)) for weight in weights] for _ in range(2))
+    powers = [tf.Variable(1.0), tf.Variable(1.0)]
+    adam = model.optimizer
+    rest = {"beta1": adam.beta_1, "beta2": adam.beta_2, "epsilon": adam.epsilon}
+
+    def step(x: tf.Tensor, y: tf.Tensor) -> None:
+        gradients = _gradients(model, x, y)
+        powers[0].assign(powers[0] * adam.beta_1)
+        powers[1].assign(powers[1] * adam.beta_2)
+        for weight, mean, square, gradient in zip(weights, means, squares, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle, m=mean.handle, v=square.handle, grad=gradient, lr=adam.learning_rate.value,
+                beta1_power=powers[0], beta2_power=powers[1], **rest,
+            )  # fmt: skip
+
+    return _loop(model, split, batch_size, step)
+
+
+WAYS: Final = {
+    "as it is": as_it_is,
+    "keras fit": keras_fit,
+    "fused Adam": fused_adam,
+    "XLA optimizer": xla_optimizer,
+    "XLA step": xla_step,
+}
+
+
+def _gradients(model: keras.Model, x: tf.Tensor, y: tf.Tensor) -> list[tf.Tensor]:
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(x=None, y=y, y_pred=model(x, training=True), training=True)
+    return list(tape.gradient(loss, model.trainable_weights))
+
+
+def _apply(model: keras.Model, gradients: Any) -> None:
+    model.optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))
+
+
+def _loop(model: keras.Model, split: Split, batch_size: int, step: Callable[..., object]) -> Epoch:
+    x, y = tf.constant(split.x_train), tf.constant(split.y_train)
+    # Whole batches alone: XLA would compile the smaller last one anew.
+    n_steps = len(split.y_train) // batch_size
+    model.optimizer.build(model.trainable_variables)
+
+    @tf.function(jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
+    def train(order: tf.Tensor) -> None:
+        def body(i: tf.Tensor) -> tuple[tf.Tensor]:
+            batch = tf.reshape(order[i * batch_size : (i + 1) * batch_size], [batch_size])
+            step(tf.gather(x, batch), tf.gather(y, batch))
+            return (i + 1,)
+
+        tf.while_loop(lambda i: i < n_steps, body, (tf.constant(0),), parallel_iterations=1)
+
+    return lambda order: train(tf.constant(order))
+
+
+def main() -> None:
+    """Print a line for each net."""
+    n = int(sys.argv[1]) if len(sys.argv) == 2 else None
+    set_up_tensorflow()
+    split = load_split(open_data(), SplitSpec(train_size=n))
+    order = np.random.default_rng(0).permutation(len(split.y_train)).astype(np.int32)
+    print(f"{f'seconds an epoch of {len(order):,} images':<38}" + "".join(f"{way:>15}" for way in WAYS))
+    for name, (kind, values) in NETS.items():
+        epochs = {}
+        for way, make in WAYS.items():
+            keras.utils.set_random_seed(0)
+            model = kind().build(filled(values))
+            epochs[way] = make(model, split, int(values["batch_size"]))
+            epochs[way](order)
+        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+        for _ in range(N_TIMES):
+            for way, epoch in epochs.items():
+                began = time.perf_counter()
+                epoch(order)
+                seconds[way].append(time.perf_counter() - began)
+        print(f"{name:<38}" + "".join(f"{statistics.median(s):>15.2f}" for s in seconds.values()))
+
+
+if __name__ == "__main__":
+    main()

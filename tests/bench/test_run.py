@@ -1,0 +1,30 @@
+"""One area measured by itself, beside what the file holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("psutil", reason="the benchmarks need the extra bench")
+from benchmarks.run import AREAS, begin
+
+
+def test_areas_that_are_not_measured_keep_what_was_measured(tmp_path: Path) -> None:
+    """Of the same machine, versions and form."""
+    path = tmp_path / "results.json"
+    fresh = begin(path, quick=False, areas=["races"])
+    path.write_text(json.dumps({**fresh, "scaling": [1], "date": "2020-01-01"}), "utf-8")
+    assert begin(path, quick=False, areas=["races"])["scaling"] == [1]
+    assert begin(path, quick=False, areas=["races"])["date"] == fresh["date"]
+    assert "scaling" not in begin(path, quick=False, areas=list(AREAS))
+
+
+def test_areas_of_two_machines_are_not_mixed(tmp_path: Path) -> None:
+    """Nor those of the quick form with those of the full one."""
+    path = tmp_path / "results.json"
+    fresh = begin(path, quick=False, areas=["races"])
+    path.write_text(json.dumps({**fresh, "machine": {"cpu": "another"}}), "utf-8")
+    with pytest.raises(ValueError, match=r"quick, machine differ.*--output"):
+        begin(path, quick=True, areas=["races"])
