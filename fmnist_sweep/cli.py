@@ -27,7 +27,8 @@ for _command in COMMANDS:
 def main() -> None:
     """Run the command line.
 
-    Exit codes: 0 done, 1 a bug, 2 a mistake that the user can mend, 130 interrupted.
+    Exit codes: 0 done, 1 a bug or no trial that could be trained, 2 a mistake that the user can mend,
+    130 interrupted.
     """
     try:
         app()

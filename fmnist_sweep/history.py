@@ -64,6 +64,7 @@ class History:
         n_epochs: Epochs trained.
         n_reused_epochs: Epochs that were not trained because a stored curve held them.
         best: The best complete trial; None until there is one.
+        first_failure: Why the first trial that failed did so; None until one does.
         waiting: Numbers of the trials that are stored and not finished; whoever takes one up removes it.
         tried: Distinct points that finished, as pairs of configuration key and number of epochs.
     """
@@ -73,6 +74,7 @@ class History:
         self.n_epochs = 0
         self.n_reused_epochs = 0
         self.best: BestTrial | None = None
+        self.first_failure: str | None = None
         self.waiting: set[int] = set()
         self.tried: set[tuple[str, int]] = set()
         self._study = study
@@ -86,7 +88,7 @@ class History:
                 self.add(trial.number, trial.state, trial.value, trial.user_attrs, epochs=epochs)
             else:
                 # Ended by another tool.
-                self.counts[trial.state] += 1
+                self._count(trial.state, trial.user_attrs)
 
     @property
     def n_finished(self) -> int:
@@ -115,7 +117,7 @@ class History:
             attrs: Its user attributes.
             epochs: Number of epochs that it was asked to train.
         """
-        self.counts[state] += 1
+        self._count(state, attrs)
         reused = attrs.get("n_reused_epochs", 0)
         self.n_epochs += attrs.get("n_epochs", 0) - reused
         self.n_reused_epochs += reused
@@ -140,3 +142,8 @@ class History:
             and (self.best is None or value > self.best.score)
         ):
             self.best = BestTrial(number, value, attrs["val_accuracy"], attrs["gap"], attrs["epoch"] + 1)
+
+    def _count(self, state: TrialState, attrs: Mapping[str, Any]) -> None:
+        self.counts[state] += 1
+        if state is TrialState.FAIL and self.first_failure is None:
+            self.first_failure = attrs.get("fail_reason", "no reason was stored")

@@ -80,6 +80,7 @@ class Progress:
         ended: The trial that ended last in this run.
         retried: The trial whose process died last in this run and was started again.
         skipped: The last checkpoint of this run that could not be written.
+        first_failure: Why the study's first failed trial failed; None where none did.
     """
 
     n_trials: int
@@ -94,11 +95,17 @@ class Progress:
     ended: EndedTrial | None
     retried: RetriedTrial | None = None
     skipped: CheckpointSkipped | None = None
+    first_failure: str | None = None
 
     @property
     def n_done(self) -> int:
         """Finished trials of the study."""
         return self.n_complete + self.n_pruned + self.n_failed
+
+    @property
+    def nothing_trains(self) -> bool:
+        """Whether trials of the study ended and every one of them failed."""
+        return 0 < self.n_failed == self.n_done
 
 
 @dataclass(frozen=True, slots=True)

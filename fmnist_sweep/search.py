@@ -136,6 +136,7 @@ class Search:
             ended=self._ended,
             retried=self._retried,
             skipped=self._skipped,
+            first_failure=history.first_failure,
         )
 
     def _running(self, live: LiveTrial) -> RunningTrial:

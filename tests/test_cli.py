@@ -391,7 +391,41 @@ def test_mistakes_change_nothing_stored(
 def test_a_model_that_never_builds_ends_the_sweep(
     command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five failures in a row end the sweep with the reason of the last one."""
+    """Five failures in a row end the sweep; with nothing ever trained the first one's reason is told."""
+
+    class Failing:
+        def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+            raise ValueError(f"no such layer in trial {job.trial}")
+
+    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Failing()))
+    code, _, err = command("run", str(sweep), "--trials", "20")
+    assert code == 1
+    told = "each of the 5 trials failed, so there is no result; the first one: ValueError: no such layer"
+    assert err.endswith(f"study 'tiny': {told} in trial 0\n")
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_run_whose_every_trial_failed_is_no_success(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    """However few they are: the first one's reason and exit code 1, also when the study is run again."""
+
+    class Failing:
+        def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+            raise ValueError(f"no [such] layer in trial {job.trial}")
+
+    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Failing()))
+    for _ in range(2):
+        code, out, err = command("run", str(sweep), "--trials", str(n))
+        assert (code, f"0 complete, 0 pruned, {n} failed" in out) == (1, True)
+        assert err.endswith("the first one: ValueError: no [such] layer in trial 0\n")
+
+
+def test_five_failures_after_a_success_end_the_sweep(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason of the last one."""
+    command("run", str(sweep), "--trials", "1")
 
     class Failing:
         def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
@@ -400,7 +434,7 @@ def test_a_model_that_never_builds_ends_the_sweep(
     monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Failing()))
     code, _, err = command("run", str(sweep), "--trials", "20")
     assert code == 2
-    assert "the last 5 trials all failed; the last one: ValueError: no such layer in trial 4" in err
+    assert "the last 5 trials all failed; the last one: ValueError: no such layer in trial 5" in err
 
 
 def test_a_storage_that_is_lost_in_a_sweep_is_told(

@@ -112,6 +112,12 @@ def exit_unless_done(messages: Console, stop: Stop, progress: Progress, *, study
             f"Everything is kept. Go on with: fmnist-sweep {again}", highlight=False, soft_wrap=True
         )
         raise typer.Exit(130)
+    if progress.nothing_trains:
+        n = progress.n_failed
+        trials = "the only trial" if n == 1 else f"each of the {n} trials"
+        line = f"study {study!r}: {trials} failed, so there is no result; the first one: "
+        messages.print(f"{line}{progress.first_failure}", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(1)
     if stop is Stop.FAILURES:
         reason = progress.ended.reason if progress.ended is not None else ""
         raise SweepError(f"study {study!r}: {stop.value}; the last one: {reason}")
