@@ -20,7 +20,7 @@ from fmnist_sweep.errors import ConfigError, StudyMismatchError, SweepError
 from fmnist_sweep.history import configuration_key, without_epochs
 from fmnist_sweep.plan import Drawn
 from fmnist_sweep.records import DataRef, SplitSpec
-from fmnist_sweep.reports.frames import best_trials, default_trial
+from fmnist_sweep.reports.frames import best_trials, default_trial, measured_trials
 from fmnist_sweep.study import open_study
 from fmnist_sweep.sweep_file import BudgetSection, NonePrunerSection, RandomSection
 from fmnist_sweep.winners.confirmations import (
@@ -65,9 +65,7 @@ class Swept:
         found: dict[tuple[str, int], FrozenTrial] = {}
         for trial in best_trials(self.study):
             attrs = trial.user_attrs
-            # A trial that another tool has ended names neither.
-            if "hyperparameters" in attrs and "epoch" in attrs:
-                found.setdefault((configuration_key(attrs["hyperparameters"], None), attrs["epoch"]), trial)
+            found.setdefault((configuration_key(attrs["hyperparameters"], None), attrs["epoch"]), trial)
         return list(found.values())
 
     @cached_property
@@ -278,7 +276,8 @@ class ConfirmPlan:
         numbers = {c.label: number for number, c in self._candidates.items()}
         points = [{"candidate": numbers[label], "repeat": repeat} for label, repeat in order.pairs]
         stored = linked.get_trials(deepcopy=False)
-        complete = [t.params for t in stored if t.state is TrialState.COMPLETE]
+        # One that another tool told was not measured, and is trained after all.
+        complete = [t.params for t in measured_trials(linked)]
         self._left = [point for point in points if point not in complete]
         self._n_trials = sum(t.state.is_finished() for t in stored) + len(self._left)
         self._taken: dict[int, Mapping[str, int]] = {}

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from fmnist_sweep.address import sqlite_path
 from fmnist_sweep.cells import difference, fraction, new_table, shown
+from fmnist_sweep.measured import ATTRIBUTES, unmeasured_note
 
 _SCHEMA: Final = (12, "v3.2.0.a")
 """The tables of Optuna 5: its own schema number, and the last migration."""
@@ -72,11 +73,15 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
     counts = dict(
         database.execute("SELECT state, count(*) FROM trials WHERE study_id = ? GROUP BY state", (study,))
     )
+    is_sweep = database.execute(of_study, (study, "config_digest")).fetchone() is not None
     complete = database.execute(
         "SELECT t.number, t.trial_id, v.value FROM trials t "
         "JOIN trial_values v ON v.trial_id = t.trial_id AND v.value_type = 'FINITE' "
-        "WHERE t.study_id = ? AND t.state = 'COMPLETE'",
-        (study,),
+        "WHERE t.study_id = ? AND t.state = 'COMPLETE' "
+        # Not what another tool told in a sweep's study.
+        "AND (NOT ? OR (SELECT count(*) FROM trial_user_attributes a "
+        "WHERE a.trial_id = t.trial_id AND a.key IN (?, ?, ?)) = 3)",
+        (study, is_sweep, *ATTRIBUTES),
     ).fetchall()
     (last,) = database.execute(
         "SELECT max(max(coalesce(datetime_start, ''), coalesce(datetime_complete, ''))) "
@@ -90,6 +95,7 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         "model": config.get("model"),
         "n_trials": sum(counts.values()),
         **{word: counts.get(state, 0) for word, state in _STATES.items()},
+        "unmeasured": counts.get("COMPLETE", 0) - len(complete),
         "best_trial": best,
         "score": score,
         **{key: attrs.get(key) for key in _OF_BEST},
@@ -167,3 +173,7 @@ def print_studies(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
             difference(row["difference"]),
         )
     console.print(table)
+    for row in rows:
+        if row["unmeasured"]:
+            note = f"{row['name']}: {unmeasured_note(row['unmeasured'])}"
+            console.print(note, highlight=False, markup=False, soft_wrap=True)

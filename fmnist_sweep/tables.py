@@ -16,8 +16,15 @@ from rich.markup import escape
 from fmnist_sweep.address import safe_url
 from fmnist_sweep.cells import difference, fraction, new_table, shown
 from fmnist_sweep.display import points
+from fmnist_sweep.measured import unmeasured_note
 from fmnist_sweep.progress import Progress, Stop
-from fmnist_sweep.reports.frames import best_trials, default_trial, hyperparameters
+from fmnist_sweep.reports.frames import (
+    best_trials,
+    default_trial,
+    hyperparameters,
+    n_unmeasured,
+    trials_frame,
+)
 from fmnist_sweep.study import DEFAULT_STORAGE
 
 _N_BEST = 5
@@ -38,8 +45,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def print_trials(console: Console, frame: pd.DataFrame) -> None:
+def print_trials(console: Console, study: optuna.Study) -> None:
     """Print one row for each trial, with the parameters that vary."""
+    frame = trials_frame(study)
     settings = [column for column in frame.columns if column.startswith("params_")]
     varying = [column for column in settings if len(set(frame[column].dropna().map(str))) > 1]
     table = new_table("trial", "state", "score", "val acc", "gap", "epoch", "configuration")
@@ -57,6 +65,7 @@ def print_trials(console: Console, frame: pd.DataFrame) -> None:
             _configuration({name: value for name, value in told.items() if value is not None}),
         )
     console.print(table)
+    _print_unmeasured(console, study)
 
 
 def _configuration(values: Mapping[str, Any]) -> str:
@@ -97,6 +106,7 @@ def print_summary(
         told = _configuration(setting) or "nothing was searched"
         console.print(f"Trial {best[0].number}: {told}.", highlight=False, soft_wrap=True)
         _print_against_default(console, study, best[0])
+    _print_unmeasured(console, study)
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
     typed = shlex.quote(name)
     steps = [f"fmnist-sweep dashboard{where} (browse)", f"fmnist-sweep report{where} (a page)"]
@@ -112,6 +122,12 @@ def print_summary(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _print_unmeasured(console: Console, study: optuna.Study) -> None:
+    n = n_unmeasured(study)
+    if n:
+        console.print(unmeasured_note(n), highlight=False, soft_wrap=True)
 
 
 def _print_against_default(console: Console, study: optuna.Study, best: optuna.trial.FrozenTrial) -> None:

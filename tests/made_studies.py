@@ -181,6 +181,14 @@ def add_trial(
     study.add_trial(trial)
 
 
+def tell_from_elsewhere(study: optuna.Study, value: float, *, number: int | None = None) -> int:
+    """Let another tool, which knows Optuna alone, tell a trial's score; return the trial's number."""
+    if number is None:
+        number = study.ask({"learning_rate": DISTRIBUTIONS["learning_rate"]}).number
+    study.tell(number, value)
+    return number
+
+
 def fill_study(study: optuna.Study, n: int = 24) -> None:
     """Add complete, pruned, failed, running and waiting trials; trial 0 is the default configuration."""
     for i in range(n):
@@ -256,9 +264,14 @@ def add_confirmation(
 
 def add_repeat(linked: optuna.Study, params: dict[str, int], score: float | None, **attrs: Any) -> None:
     """Add one repeat of a candidate to a linked study; without a score it failed."""
-    told = {} if score is None else {"val_accuracy": score, "train_accuracy": score, "gap": 0.0}
+    told: dict[str, Any] = (
+        {} if score is None else {"val_accuracy": score, "train_accuracy": score, "gap": 0.0}
+    )
     ce = {} if score is None else {"val_cross_entropy": 1 - score, "train_cross_entropy": 1 - score}
     why = {"fail_reason": "out of memory"} if score is None else {}
+    if score is not None:
+        curve = LearningCurve.from_scores(train=[score], val=[score])
+        told |= {"hyperparameters": {}, "epoch": 0, "curve": curve.to_attribute()}
     trial = optuna.create_trial(
         state=TrialState.FAIL if score is None else TrialState.COMPLETE,
         params=params,

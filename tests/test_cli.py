@@ -16,6 +16,7 @@ import optuna
 import pytest
 import sqlalchemy.exc
 from made_exports import FinalTrainer, Reader
+from made_studies import tell_from_elsewhere
 from optuna.storages import RDBStorage
 
 from fmnist_sweep import cli, data, exporting, runner
@@ -247,6 +248,28 @@ def test_trials_as_a_table_shows_what_varies(command: Command, sweep: Path) -> N
     _, out, _ = command("trials", "tiny")
     assert "learning_rate" in out
     assert "optimizer" not in out
+
+
+@pytest.mark.usefixtures("finals")
+@pytest.mark.parametrize("default", [True, False])
+def test_what_another_tool_told_breaks_no_command(command: Command, sweep: Path, default: bool) -> None:
+    """It is listed, never a winner, and each command that ranks says how many were left out and why."""
+    command("run", str(sweep))
+    command("run", str(sweep), "--study", "other")
+    study = optuna.load_study(study_name="tiny", storage="sqlite:///studies.db")
+    if default:
+        study.set_user_attr("default_trial", tell_from_elsewhere(study, 0.999))
+    tell_from_elsewhere(study, 0.998)
+    n = "2 complete trials were" if default else "1 complete trial was"
+    note = f"{n} told by another tool, without a learning curve: listed, but in no ranking."
+    commands = [["status"], ["trials", "tiny"], ["compare", "tiny", "other"], ["run", str(sweep)]]
+    for arguments in [*commands, ["export", "tiny", "--repeats", "1"]]:
+        code, out, err = command(*arguments)
+        assert (code, (out + err).count(note)) == (0, 1), arguments
+    assert command("confirm", "tiny", "--top", "1", "--repeats", "2")[0] == 0
+    assert command("report")[0] == 0
+    assert note in Path("report/index.html").read_text()
+    assert len(json.loads(command("trials", "tiny", "--json")[1])) == 4 + 1 + default
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__",),
     ("errors",),
     ("records",),
-    ("score", "data", "space", "testing", "address"),
+    ("score", "data", "space", "testing", "address", "measured"),
     ("catalog", "server_lock"),
     ("sweep_file",),
     ("config_errors",),

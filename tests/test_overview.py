@@ -5,7 +5,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from made_studies import add_trial, empty_study, fill_study, params_of, scripted_curve
+from made_studies import add_trial, empty_study, fill_study, params_of, scripted_curve, tell_from_elsewhere
 
 from fmnist_sweep.overview import read_overview
 from fmnist_sweep.reports.frames import studies_frame
@@ -21,18 +21,21 @@ def by_optuna(url: str) -> list[dict[str, object]]:
 def test_the_overview_is_what_optuna_reads(storage_url: str) -> None:
     """Counts, best trials, baselines, sums and times agree with the frame, for studies of every kind."""
     open_storage(storage_url, create=True)
-    fill_study(empty_study(storage_url))
+    fill_study(full := empty_study(storage_url))
+    tell_from_elsewhere(full, 0.999)
     empty_study(storage_url, "empty")
     strict = empty_study(storage_url, "strict", penalty=3.0)
     add_trial(strict, params_of(0), None, state=optuna.trial.TrialState.FAIL)
     # Equal scores: the smaller gap wins, then fewer weights, then the earlier trial.
     for i, n_parameters in enumerate((500, 300, 300)):
         add_trial(strict, params_of(i), scripted_curve(0.88, 0.02), n_parameters=n_parameters)
-    optuna.create_study(storage=storage_url, study_name="of another tool")
+    other = optuna.create_study(storage=storage_url, study_name="of another tool")
+    tell_from_elsewhere(other, 0.5)
     found = read_overview(storage_url)
     assert found is not None
     assert [row["name"] for row in found] == ["dense", "empty", "strict", "of another tool"]
-    assert found[2]["best_trial"] == 2
+    assert [row["unmeasured"] for row in found] == [1, 0, 0, 0]
+    assert [row["best_trial"] for row in found[2:]] == [2, 0]
     for got, want in zip(found, by_optuna(storage_url), strict=True):
         assert got == {**want, "seconds": pytest.approx(want["seconds"])}
 

@@ -56,13 +56,13 @@ def trials(
 
     if as_json and as_csv:
         raise SweepError("--json and --csv exclude each other; choose one")
-    frame = trials_frame(open_studies(storage, [study])[0])
+    found = open_studies(storage, [study])[0]
     if as_json:
-        print_json(tables.records(frame))
+        print_json(tables.records(trials_frame(found)))
     elif as_csv:
-        sys.stdout.write(frame.to_csv(index=False))
+        sys.stdout.write(trials_frame(found).to_csv(index=False))
     else:
-        tables.print_trials(results_console(), frame)
+        tables.print_trials(results_console(), found)
 
 
 @uses_storage

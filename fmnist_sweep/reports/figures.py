@@ -16,7 +16,13 @@ from optuna.trial import FrozenTrial, TrialState
 from plotly.subplots import make_subplots
 
 from fmnist_sweep.records import FloatArray, LearningCurve
-from fmnist_sweep.reports.frames import best_trials, default_trial, learning_curve, score_rule
+from fmnist_sweep.reports.frames import (
+    best_trials,
+    default_trial,
+    learning_curve,
+    measured_trials,
+    score_rule,
+)
 from fmnist_sweep.reports.style import (
     BLUE,
     GREEN,
@@ -167,8 +173,9 @@ def accuracy_against_gap(study: optuna.Study) -> go.Figure:
     unit = UNITS[rule.metric]
     title = f"Validation {unit.name} against the gap"
     key = f"val_{rule.metric}"
+    measured = {t.number for t in measured_trials(study)}
     trials = [t for t in study.get_trials(deepcopy=False) if {key, "gap"} <= t.user_attrs.keys()]
-    complete = [t for t in trials if t.state == TrialState.COMPLETE]
+    complete = [t for t in trials if t.number in measured]
     pruned = [t for t in trials if t.state == TrialState.PRUNED]
     if not trials:
         return placeholder("No trial has been scored yet.", title=title)
@@ -199,7 +206,7 @@ def accuracy_against_gap(study: optuna.Study) -> go.Figure:
                 hoverinfo="skip",
             )
         )
-        best = best_trials(study, 1)[0]
+        best = next(t for t in best_trials(study) if t in complete)
         _add_equal_score(figure, best, trials, rule, unit)
     if pruned:
         ring = {"symbol": "circle-open", "size": 8, "color": GREY, "line": {"width": 1.5}}

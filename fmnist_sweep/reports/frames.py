@@ -11,6 +11,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from fmnist_sweep.measured import ATTRIBUTES
 from fmnist_sweep.records import METRICS, LearningCurve
 from fmnist_sweep.score import ScoreRule
 
@@ -79,8 +80,25 @@ def hyperparameters(trial: FrozenTrial) -> dict[str, Any]:
     return dict(trial.user_attrs.get("hyperparameters", trial.params))
 
 
+def is_measured(trial: FrozenTrial) -> bool:
+    """Return whether a complete trial holds what a sweep stores, and was not told by another tool."""
+    return trial.user_attrs.keys() >= {*ATTRIBUTES}
+
+
+def measured_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the COMPLETE trials that can be ranked, by number: in a sweep's study those that it measured."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [t for t in complete if is_measured(t)] if "config_digest" in study.user_attrs else complete
+
+
+def n_unmeasured(study: optuna.Study) -> int:
+    """Return how many COMPLETE trials of a sweep's study another tool has told."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return len(complete) - len(measured_trials(study))
+
+
 def best_trials(study: optuna.Study, n: int | None = None) -> list[FrozenTrial]:
-    """Return the best COMPLETE trials, best first.
+    """Return the best of the `measured_trials`, best first.
 
     Args:
         study: The study.
@@ -96,24 +114,23 @@ def best_trials(study: optuna.Study, n: int | None = None) -> list[FrozenTrial]:
         gap, size = attrs.get("gap", np.inf), attrs.get("n_parameters", np.inf)
         return (-value, float(gap), float(size), trial.number)
 
-    return sorted(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), key=key)[:n]
+    return sorted(measured_trials(study), key=key)[:n]
 
 
 def default_trial(study: optuna.Study) -> FrozenTrial | None:
-    """Return the COMPLETE trial of the model's default configuration, the baseline, or None."""
+    """Return the trial of the model's default configuration, the baseline, or None before it is measured."""
     number = study.user_attrs.get("default_trial")
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return next((t for t in complete if t.number == number), None)
+    return next((t for t in measured_trials(study) if t.number == number), None)
 
 
 def studies_frame(studies: Iterable[optuna.Study]) -> pd.DataFrame:
     """Return one row for each study.
 
     Returns:
-        Columns ``name, model, n_trials, complete, pruned, failed, running, waiting``; of the best COMPLETE
-        trial ``best_trial, score, val_accuracy, train_accuracy, gap, epoch`` (from 0) ``, n_parameters``;
-        ``default_score`` and ``difference`` (best minus default score); over all trials ``seconds,
-        epochs, last_activity``. Unknown numbers are NaN.
+        Columns ``name, model, n_trials, complete, pruned, failed, running, waiting, unmeasured`` (see
+        `n_unmeasured`); of the best COMPLETE trial ``best_trial, score, val_accuracy, train_accuracy, gap,
+        epoch`` (from 0) ``, n_parameters``; ``default_score`` and ``difference`` (best minus default score);
+        over all trials ``seconds, epochs, last_activity``. Unknown numbers are NaN.
     """
     frame = pd.DataFrame([_study_row(study) for study in studies])
     return _whole_numbers(frame, ("best_trial", "epoch", "n_parameters"))
@@ -135,6 +152,7 @@ def _study_row(study: optuna.Study) -> dict[str, Any]:
         "failed": states.count(TrialState.FAIL),
         "running": states.count(TrialState.RUNNING),
         "waiting": states.count(TrialState.WAITING),
+        "unmeasured": n_unmeasured(study),
         "best_trial": np.nan if best is None else best.number,
         "score": score,
     }

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.records import Scalar
-from fmnist_sweep.reports.frames import best_trials, default_trial, score_rule
+from fmnist_sweep.reports.frames import best_trials, default_trial, measured_trials, score_rule
 from fmnist_sweep.reports.style import (
     ABSENT,
     BLUE,
@@ -39,7 +39,7 @@ def score_history(study: optuna.Study) -> go.Figure:
     """Return the scores in the order of the trials, with the best so far."""
     unit = UNITS[score_rule(study).metric]
     title = "Score by trial"
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = measured_trials(study)
     if not trials:
         return placeholder("No trial is complete yet.", title=title)
     values = np.array([t.value for t in trials], dtype=np.float64)
@@ -233,9 +233,10 @@ def bare_study(study: optuna.Study) -> optuna.Study:
             copy = optuna.create_study(study_name=study.study_name, direction=study.direction)
         finally:
             optuna.logging.set_verbosity(verbosity)
+        measured = {trial.number for trial in measured_trials(study)}
         for trial in study.get_trials(deepcopy=False):
-            # A stand-in for each unfinished trial keeps the numbers as they are.
-            done = trial.state == TrialState.COMPLETE
+            # A stand-in for each other trial keeps the numbers as they are.
+            done = trial.number in measured
             copy.add_trial(
                 optuna.create_trial(
                     state=TrialState.COMPLETE if done else TrialState.FAIL,

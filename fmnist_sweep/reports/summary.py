@@ -5,7 +5,8 @@ from __future__ import annotations
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.reports.frames import best_trials, default_trial, score_rule
+from fmnist_sweep.measured import unmeasured_note
+from fmnist_sweep.reports.frames import best_trials, default_trial, n_unmeasured, score_rule
 from fmnist_sweep.reports.style import UNITS, Unit, show_score
 
 
@@ -67,4 +68,6 @@ def _others(study: optuna.Study) -> list[str]:
     }
     counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
     noun = "trial" if len(states) == 1 else "trials"
-    return [f"{len(states)} {noun}: {', '.join(counts)}."] if states else []
+    told = [f"{len(states)} {noun}: {', '.join(counts)}."] if states else []
+    n = n_unmeasured(study)
+    return [*told, unmeasured_note(n)] if n else told

@@ -13,8 +13,16 @@ import tomli_w
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.errors import SweepError
+from fmnist_sweep.measured import unmeasured_note
 from fmnist_sweep.records import Hyperparameters
-from fmnist_sweep.reports.frames import best_trials, hyperparameters, score_rule
+from fmnist_sweep.reports.frames import (
+    best_trials,
+    hyperparameters,
+    is_measured,
+    measured_trials,
+    n_unmeasured,
+    score_rule,
+)
 from fmnist_sweep.reports.style import UNITS
 from fmnist_sweep.winners.confirmations import read_confirmation
 from fmnist_sweep.winners.verdicts import verdicts
@@ -57,7 +65,7 @@ def chosen(study: optuna.Study, trial: int | None = None) -> Chosen:
         return Chosen(candidate.hyperparameters, candidate.epochs, candidate.trial, True, words)
     picked = _complete_trial(study, trial)
     how = "the best of" if trial is None else "asked for by its number among"
-    n = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    n = len(measured_trials(study))
     words = (
         f"Trial {picked.number} of study {json.dumps(study.study_name)}, {how} {n} complete trials: "
         f"{_scores(study, picked)}. Unconfirmed: it was picked by these same validation images, so its score "
@@ -114,7 +122,9 @@ def safe_name(name: str) -> str:
 def _complete_trial(study: optuna.Study, number: int | None) -> FrozenTrial:
     complete = best_trials(study)
     if not complete:
-        raise SweepError(f"study {study.study_name!r} has no complete trial yet; run it first")
+        n = n_unmeasured(study)
+        why = f" ({unmeasured_note(n)[:-1]})" if n else ""
+        raise SweepError(f"study {study.study_name!r} has no complete trial yet; run it first{why}")
     if number is None:
         return complete[0]
     trials = study.get_trials(deepcopy=False)
@@ -127,6 +137,11 @@ def _complete_trial(study: optuna.Study, number: int | None) -> FrozenTrial:
         raise SweepError(
             f"trial {number} of study {study.study_name!r} is {found.state.name.lower()}, not complete; "
             f"the best complete one is trial {complete[0].number}"
+        )
+    if not is_measured(found):
+        raise SweepError(
+            f"trial {number} of study {study.study_name!r} was told by another tool: what it trained is "
+            f"not known; the best that was measured is trial {complete[0].number}"
         )
     return found
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import optuna
 
 from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.measured import unmeasured_note
 from fmnist_sweep.records import Scalar
-from fmnist_sweep.reports.frames import best_trials, score_rule
+from fmnist_sweep.reports.frames import best_trials, n_unmeasured, score_rule
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.winners.confirmations import is_confirmation, read_confirmation
 from fmnist_sweep.winners.statistics import Interval
@@ -36,6 +37,7 @@ class Side:
         n_parameters: Number of weights; None where it was not told.
         seconds: Wall-clock time of a training; of an unconfirmed winner that of the sweep's trial, which may
             have trained on after the scored epoch.
+        n_unmeasured: Complete trials that another tool told: none of them can win.
     """
 
     study: str
@@ -50,6 +52,7 @@ class Side:
     gap: Interval
     n_parameters: int | None
     seconds: float
+    n_unmeasured: int = 0
 
 
 def compared(studies: Sequence[optuna.Study]) -> list[Side]:
@@ -105,6 +108,7 @@ def side(study: optuna.Study) -> Side:
         gap=told["gap"],
         n_parameters=n_parameters,
         seconds=seconds,
+        n_unmeasured=n_unmeasured(study),
     )
 
 
@@ -124,6 +128,7 @@ def caveats(sides: Sequence[Side]) -> list[str]:
         for s in sides
         if not s.confirmed
     ]
+    lines += [f"{s.study}: {unmeasured_note(s.n_unmeasured)}" for s in sides if s.n_unmeasured]
     if len({(s.rule.metric, s.rule.penalty, s.rule.tolerance, s.rule.min_val_accuracy) for s in sides}) > 1:
         lines.append("The studies have different score rules: compare accuracies and gaps, not scores.")
     if len({s.data for s in sides}) > 1:

@@ -16,7 +16,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.records import FloatArray, Scalar
-from fmnist_sweep.reports.frames import score_rule
+from fmnist_sweep.reports.frames import measured_trials, score_rule
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.winners.statistics import Interval, interval, paired_difference
 
@@ -286,7 +286,8 @@ def read_confirmation(study: optuna.Study) -> Confirmation | None:
         for t in linked.get_trials(deepcopy=False)
         if t.user_attrs.get("candidate") in labels and "repeat" in t.user_attrs
     ]
-    rows = {_pair(t): _repeat(t) for t in known if t.state is TrialState.COMPLETE}
+    measured = {t.number for t in measured_trials(linked)}
+    rows = {_pair(t): _repeat(t) for t in known if t.number in measured}
     # The last word counts: a repeat that failed may be trained again.
     failed = {pair: t for pair, t in {_pair(t): t for t in known}.items() if t.state is TrialState.FAIL}
     order = [

@@ -3,7 +3,7 @@ from pathlib import Path
 import optuna
 import pandas as pd
 import pytest
-from made_studies import StudyMaker
+from made_studies import StudyMaker, tell_from_elsewhere
 
 from fmnist_sweep.reports import frames
 from fmnist_sweep.score import ScoreRule
@@ -125,3 +125,24 @@ def test_frames_read_what_sqlite_stores(sqlite_study: optuna.Study, tmp_path: Pa
     again = optuna.load_study(study_name=sqlite_study.study_name, storage=url)
     pd.testing.assert_frame_equal(frames.trials_frame(again), frames.trials_frame(sqlite_study))
     pd.testing.assert_frame_equal(frames.curves_frame(again), frames.curves_frame(sqlite_study))
+
+
+def test_what_another_tool_told_is_listed_and_not_ranked(study: optuna.Study) -> None:
+    """It has a row and a score, is counted apart, and is neither the best nor the baseline."""
+    before = frames.studies_frame([study]).iloc[0]
+    number = tell_from_elsewhere(study, 0.999)
+    row = frames.studies_frame([study]).iloc[0]
+    assert (row["complete"], row["unmeasured"]) == (before["complete"] + 1, 1)
+    assert (row["best_trial"], row["score"]) == (before["best_trial"], before["score"])
+    assert frames.trials_frame(study).set_index("number").loc[number, "score"] == 0.999
+    study.set_user_attr("default_trial", number)
+    assert frames.default_trial(study) is None
+
+
+def test_a_study_of_another_tool_is_ranked_as_it_is() -> None:
+    """Nothing was measured there, so nothing is left out."""
+    other = optuna.create_study(direction="maximize")
+    for value in (0.1, 0.3, 0.2):
+        tell_from_elsewhere(other, value)
+    assert [t.number for t in frames.best_trials(other)] == [1, 2, 0]
+    assert frames.n_unmeasured(other) == 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from made_studies import StudyMaker
+from made_studies import StudyMaker, tell_from_elsewhere
 from optuna.trial import TrialState
 
 from fmnist_sweep.config import load_config
@@ -81,3 +81,15 @@ def test_unknown_and_unfinished_trials_are_errors(study: optuna.Study) -> None:
         number = study.get_trials(states=(state,))[0].number
         with pytest.raises(SweepError, match=f"trial {number} .* is {state.name.lower()}, not complete"):
             chosen(study, number)
+
+
+def test_what_another_tool_told_is_never_chosen(study: optuna.Study, tiny_study: StudyMaker) -> None:
+    """Neither as the best nor by its number: nobody knows what it trained."""
+    before = chosen(study)
+    number = tell_from_elsewhere(study, 0.999)
+    assert chosen(study) == before
+    with pytest.raises(SweepError, match=f"trial {number} .* told by another tool.* is trial {before.trial}"):
+        chosen(study, number)
+    tell_from_elsewhere(alone := tiny_study(), 0.999)
+    with pytest.raises(SweepError, match=r"no complete trial yet; run it first \(1 complete trial was told"):
+        chosen(alone)
