@@ -94,8 +94,13 @@ class SweepConfig:
 
     def is_too_large(self, point: Hyperparameters) -> bool:
         """Return whether a point has more weights than the sweep's limit, as far as the catalog can count."""
-        count, limit = self.model_space.n_parameters, self.file.max_model_size
-        return limit is not None and count is not None and count(point, *_images(self.data)) > limit
+        n, limit = self.n_parameters(point), self.file.max_model_size
+        return limit is not None and n is not None and n > limit
+
+    def n_parameters(self, point: Hyperparameters) -> int | None:
+        """Return the number of weights at a point; None where only a build can count them."""
+        count = self.model_space.n_parameters
+        return None if count is None else count(point, *_images(self.data))
 
     def n_parameters_range(self) -> tuple[int, int] | None:
         """Return the fewest and most weights over the corners of the space.

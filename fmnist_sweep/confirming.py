@@ -20,7 +20,13 @@ from fmnist_sweep.errors import ConfigError, StudyMismatchError, SweepError
 from fmnist_sweep.history import configuration_key, without_epochs
 from fmnist_sweep.plan import Drawn
 from fmnist_sweep.records import DataRef, SplitSpec
-from fmnist_sweep.reports.frames import best_trials, default_trial, measured_trials
+from fmnist_sweep.reports.frames import (
+    candidates,
+    default_trial,
+    exceeds_limit,
+    left_out_notes,
+    measured_trials,
+)
 from fmnist_sweep.study import open_study
 from fmnist_sweep.sweep_file import BudgetSection, NonePrunerSection, RandomSection
 from fmnist_sweep.winners.confirmations import (
@@ -61,9 +67,9 @@ class Swept:
 
     @cached_property
     def distinct(self) -> list[FrozenTrial]:
-        """The COMPLETE trials that are to be confirmed, best first; of equal configurations the first."""
+        """The COMPLETE trials that may be confirmed, best first; of equal configurations the first."""
         found: dict[tuple[str, int], FrozenTrial] = {}
-        for trial in best_trials(self.study):
+        for trial in candidates(self.study):
             attrs = trial.user_attrs
             found.setdefault((configuration_key(attrs["hyperparameters"], None), attrs["epoch"]), trial)
         return list(found.values())
@@ -90,8 +96,10 @@ class Swept:
             if trial is None and self.config.is_too_large(hyperparameters):
                 return None
             if trial is None:
-                return Candidate(DEFAULT, None, hyperparameters, int(epochs), None)
-        return _candidate(DEFAULT, trial)
+                size = self.config.n_parameters(hyperparameters)
+                return Candidate(DEFAULT, None, hyperparameters, int(epochs), None, size)
+        candidate = _candidate(DEFAULT, trial)
+        return None if exceeds_limit(self.study, candidate.n_parameters) else candidate
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ class Order:
     Attributes:
         swept: The confirmed study.
         candidates: Those that were taken up before stand first.
+        too_large: Candidates that were taken up before the sweep's ``max_model_size`` ruled them out.
         n_repeats: Repeats of each candidate.
         max_retries: How often a trial whose process died is started again; None leaves it to the sweep's
             own budget.
@@ -110,6 +119,7 @@ class Order:
     candidates: tuple[Candidate, ...]
     n_repeats: int
     max_retries: int | None = None
+    too_large: tuple[Candidate, ...] = ()
 
     @property
     def pairs(self) -> list[tuple[str, int]]:
@@ -165,7 +175,7 @@ class Order:
     def plan(self, linked: optuna.Study) -> ConfirmPlan:
         """Write into the linked study what it is to hold, and return what is left to train."""
         linked.set_user_attr("n_repeats", self.n_repeats)
-        linked.set_user_attr("candidates", [c.to_attribute() for c in self.candidates])
+        linked.set_user_attr("candidates", [c.to_attribute() for c in (*self.candidates, *self.too_large)])
         n_swept = len(self.swept.study.get_trials(deepcopy=False))
         return ConfirmPlan(self, linked, last_trial=n_swept - 1)
 
@@ -195,28 +205,31 @@ def order(study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: i
     n = len(swept.distinct)
     problems = []
     if not n:
-        problems.append("no trial is complete yet; run the sweep first")
+        problems += ["no trial is complete yet; run the sweep first", *left_out_notes(study)]
     elif not 1 <= top <= n:
         problems.append(f"--top: {top} can't be taken; distinct complete configurations: {n}")
     if repeats < MIN_REPEATS:
         problems.append(f"--repeats: {repeats} shows no spread; take at least {MIN_REPEATS}, better 5")
     if problems:
         raise ConfigError(f"study {name!r}", problems)
-    kept = _taken_up(swept)
+    before = _taken_up(swept)
+    kept = [c for c in before if not exceeds_limit(study, c.n_parameters)]
     # One configuration is one candidate: the default is not taken a second time for being among the best.
     default = next((c for c in kept if c.label == DEFAULT), None) or swept.default
     baseline = [] if default is None else [default]
     taken = {c.trial for c in baseline}
     best = [_candidate(f"trial {t.number}", t) for t in swept.distinct[:top] if t.number not in taken]
-    candidates = {c.label: c for c in (*kept, *best, *baseline)}
+    wanted = {c.label: c for c in (*kept, *best, *baseline)}
     known = read_confirmation(study)
     n_repeats = repeats if known is None else max(repeats, len(known.paired))
-    return Order(swept, tuple(candidates.values()), n_repeats, max_retries)
+    too_large = tuple(c for c in before if c not in kept)
+    return Order(swept, tuple(wanted.values()), n_repeats, max_retries, too_large)
 
 
 def _candidate(label: str, trial: FrozenTrial) -> Candidate:
     attrs = trial.user_attrs
-    return Candidate(label, trial.number, attrs["hyperparameters"], attrs["epoch"] + 1, trial.value)
+    hyperparameters, epochs = attrs["hyperparameters"], attrs["epoch"] + 1
+    return Candidate(label, trial.number, hyperparameters, epochs, trial.value, attrs.get("n_parameters"))
 
 
 def _taken_up(swept: Swept) -> list[Candidate]:
@@ -233,8 +246,9 @@ def _taken_up(swept: Swept) -> list[Candidate]:
     kept = [
         c for stored in linked.user_attrs.get("candidates", ()) if _number(c := Candidate(**stored)) in begun
     ]
-    trials = {t.number: _candidate("", t) for t in swept.distinct}
-    for candidate in kept:
+    # Too large ones as well: a limit that was lowered makes no other study of it.
+    trials = {t.number: _candidate("", t) for t in measured_trials(swept.study)}
+    for i, candidate in enumerate(kept):
         if candidate.trial is None:
             continue
         now = trials.get(candidate.trial)
@@ -243,6 +257,7 @@ def _taken_up(swept: Swept) -> list[Candidate]:
                 f"study {linked.study_name!r} confirms an earlier study {swept.name!r}, whose trial "
                 f"{candidate.trial} was another configuration; delete it in the dashboard, and confirm anew"
             )
+        kept[i] = replace(now, label=candidate.label)
     return kept
 
 
@@ -270,7 +285,8 @@ class ConfirmPlan:
 
     def __init__(self, order: Order, linked: optuna.Study, *, last_trial: int) -> None:
         self._config = order.config
-        self._candidates = {_number(c): c for c in order.candidates}
+        # A repeat of one that has become too large may have been put back: it ends as infeasible.
+        self._candidates = {_number(c): c for c in (*order.candidates, *order.too_large)}
         self._last_trial = last_trial
         self._n_repeats = order.n_repeats
         numbers = {c.label: number for number, c in self._candidates.items()}

@@ -1,4 +1,4 @@
-"""Which complete trials of a sweep were measured by it: another tool may have told one a score of its own."""
+"""What is said of complete trials that are left out: they were told by another tool, or are too large now."""
 
 from __future__ import annotations
 
@@ -17,3 +17,14 @@ def unmeasured_note(n: int) -> str:
     """
     were = "trial was" if n == 1 else "trials were"
     return f"{n} complete {were} told by another tool, without a learning curve: listed, but in no ranking."
+
+
+def too_large_note(n: int, limit: int) -> str:
+    """Return what is said of so many complete trials that a lowered ``max_model_size`` rules out.
+
+    Example:
+        >>> too_large_note(2, 120_000)
+        '2 complete trials have more weights than max_model_size = 120,000: never confirmed or exported.'
+    """
+    have = "trial has" if n == 1 else "trials have"
+    return f"{n} complete {have} more weights than max_model_size = {limit:,}: never confirmed or exported."

@@ -16,13 +16,12 @@ from rich.markup import escape
 from fmnist_sweep.address import safe_url
 from fmnist_sweep.cells import difference, fraction, new_table, shown
 from fmnist_sweep.display import points
-from fmnist_sweep.measured import unmeasured_note
 from fmnist_sweep.progress import Progress, Stop
 from fmnist_sweep.reports.frames import (
     best_trials,
     default_trial,
     hyperparameters,
-    n_unmeasured,
+    left_out_notes,
     trials_frame,
 )
 from fmnist_sweep.study import DEFAULT_STORAGE
@@ -65,7 +64,7 @@ def print_trials(console: Console, study: optuna.Study) -> None:
             _configuration({name: value for name, value in told.items() if value is not None}),
         )
     console.print(table)
-    _print_unmeasured(console, study)
+    _print_left_out(console, study)
 
 
 def _configuration(values: Mapping[str, Any]) -> str:
@@ -106,7 +105,7 @@ def print_summary(
         told = _configuration(setting) or "nothing was searched"
         console.print(f"Trial {best[0].number}: {told}.", highlight=False, soft_wrap=True)
         _print_against_default(console, study, best[0])
-    _print_unmeasured(console, study)
+    _print_left_out(console, study)
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
     typed = shlex.quote(name)
     steps = [f"fmnist-sweep dashboard{where} (browse)", f"fmnist-sweep report{where} (a page)"]
@@ -124,10 +123,9 @@ def print_summary(
     )
 
 
-def _print_unmeasured(console: Console, study: optuna.Study) -> None:
-    n = n_unmeasured(study)
-    if n:
-        console.print(unmeasured_note(n), highlight=False, soft_wrap=True)
+def _print_left_out(console: Console, study: optuna.Study) -> None:
+    for note in left_out_notes(study):
+        console.print(note, highlight=False, soft_wrap=True)
 
 
 def _print_against_default(console: Console, study: optuna.Study, best: optuna.trial.FrozenTrial) -> None:

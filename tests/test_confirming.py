@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
+from fmnist_sweep.catalog import dense_n_parameters
 from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig, parse_config
 from fmnist_sweep.confirming import Order, order, repeat_seeds
@@ -21,10 +22,13 @@ from fmnist_sweep.errors import ConfigError, StudyBusyError, StudyMismatchError,
 from fmnist_sweep.importing import check_source
 from fmnist_sweep.ownership import ownership
 from fmnist_sweep.progress import Progress, Stop
-from fmnist_sweep.records import DataRef, TrialJob
+from fmnist_sweep.records import DataRef, Started, TrialJob
+from fmnist_sweep.reports.frames import best_trials, candidates
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import load_study, open_study
 from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer, scripted_curve
+from fmnist_sweep.winners.choice import chosen
+from fmnist_sweep.winners.comparing import side
 from fmnist_sweep.winners.confirmations import read_confirmation
 
 Sweep = Callable[..., tuple[Stop, optuna.Study]]
@@ -331,6 +335,78 @@ def test_a_default_of_too_many_weights_is_no_candidate(
     assert found is not None
     assert (found.finished, found.failures) == (True, ())
     assert [s.to_default for s in found.standings] == [None]
+
+
+class Counting:
+    """Trains from the script, and tells as many weights as the model of a job has."""
+
+    def fit(self, job: TrialJob) -> Any:
+        """Yield the scripted curve behind the true number of weights."""
+        _, *scores = ScriptedTrainer().fit(job)
+        yield Started(job.trial, dense_n_parameters(job.hyperparameters, (28, 28, 1), 10))
+        yield from scores
+
+
+def test_a_lowered_limit_takes_larger_trials_from_the_candidates(
+    sweep: Sweep, run: Run, make_config: Callable[..., SweepConfig]
+) -> None:
+    """Also those that were confirmed under the higher one, the default with them; with it they are back."""
+    settings = {"budget": {"trials": 8}, "training": {"n_val": 20}}
+    _, study = sweep(make_config(**settings), Counting())
+    linked = run(order(study, top=2, repeats=2), Counting())
+    free = read_confirmation(study)
+    low = 240_000
+    sweep(make_config(**settings, max_model_size=low), Counting())
+    small = {t.number for t in best_trials(study) if t.user_attrs["n_parameters"] <= low}
+    assert 0 < len(small) < 8
+    assert {t.number for t in candidates(study)} == small
+    assert chosen(study).trial in small
+    assert side(study).label in {f"trial {number}" for number in small}
+    large = next(t.number for t in best_trials(study) if t.number not in small)
+    with pytest.raises(SweepError, match=f"trial {large} .* more than max_model_size = 240,000"):
+        chosen(study, large)
+    wanted = order(study, top=1, repeats=3)
+    assert {c.trial for c in wanted.candidates} <= small
+    run(wanted, Counting())
+    found = read_confirmation(study)
+    assert found is not None
+    assert (found.finished, found.failures) == (True, ())
+    assert {c.trial for c in found.candidates} <= small
+    assert found.winner is not None
+    assert chosen(study).confirmed
+    sweep(make_config(**settings), Counting())
+    again = read_confirmation(study)
+    assert free is not None
+    assert again is not None
+    assert {c.label for c in again.candidates} >= {c.label for c in free.candidates}
+    assert len(linked.trials) == len(again.repeats)
+
+
+def test_a_repeat_that_has_become_too_large_ends_as_infeasible(
+    sweep: Sweep,
+    run: Run,
+    make_config: Callable[..., SweepConfig],
+    sqlite_storage: optuna.storages.RDBStorage,
+) -> None:
+    """Where it was put back and has to be taken up: it is neither trained nor counted."""
+    settings = {"budget": {"trials": 8}, "training": {"n_val": 20}}
+    _, study = sweep(make_config(**settings), Counting(), storage=sqlite_storage)
+    stopped = threading.Event()
+
+    def stop(progress: Progress) -> None:
+        if progress.running and progress.n_done_now >= 2:
+            stopped.set()
+
+    run(order(study, top=8, repeats=2), Counting(), interrupted=stopped, observer=stop)
+    smallest = min(t.user_attrs["n_parameters"] for t in best_trials(study))
+    sweep(make_config(**settings, max_model_size=smallest), Counting(), storage=sqlite_storage)
+    linked = run(order(study, top=1, repeats=2), Counting())
+    failed = [t for t in linked.trials if t.state is TrialState.FAIL]
+    assert failed
+    assert all(t.user_attrs["fail_reason"].startswith("infeasible: ") for t in failed)
+    found = read_confirmation(study)
+    assert found is not None
+    assert (found.finished, found.failures) == (True, ())
 
 
 # --- what is refused ---------------------------------------------------------------------------------------

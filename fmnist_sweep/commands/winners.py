@@ -51,6 +51,7 @@ def confirm(
     from fmnist_sweep import winner_tables
     from fmnist_sweep.confirming import order
     from fmnist_sweep.reports.dashboard import attach_figures
+    from fmnist_sweep.reports.frames import left_out_notes
     from fmnist_sweep.runner import run as run_order
     from fmnist_sweep.winners.confirmations import linked_study, read_confirmation
 
@@ -58,6 +59,8 @@ def confirm(
     messages = Console(stderr=True)
     swept = open_studies(storage, [study])[0]
     wanted = order(swept, top=top, repeats=repeats, max_retries=max_retries)
+    for note in left_out_notes(swept):
+        messages.print(note, highlight=False, soft_wrap=True)
     done = None
     if not wanted.fulfilled():
         done = run_order(

@@ -9,7 +9,7 @@ from typing import Any, Final
 import optuna
 import plotly.graph_objects as go
 
-from fmnist_sweep.reports.frames import best_trials
+from fmnist_sweep.reports.frames import candidates
 from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import (
     ABSENT,
@@ -201,7 +201,7 @@ def confirmed_figure(confirmation: Confirmation) -> go.Figure:
 def compared_sides(studies: Sequence[optuna.Study]) -> list[Side]:
     """Return the winners of the studies that have one, if there are at least two to compare."""
     known = [s for s in studies if "config_digest" in s.user_attrs and not is_confirmation(s)]
-    sides = [side(s) for s in known if best_trials(s, 1)]
+    sides = [side(s) for s in known if candidates(s, 1)]
     return sides if len(sides) > 1 else []
 
 

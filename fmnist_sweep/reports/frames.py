@@ -11,7 +11,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.measured import ATTRIBUTES
+from fmnist_sweep.measured import ATTRIBUTES, too_large_note, unmeasured_note
 from fmnist_sweep.records import METRICS, LearningCurve
 from fmnist_sweep.score import ScoreRule
 
@@ -115,6 +115,31 @@ def best_trials(study: optuna.Study, n: int | None = None) -> list[FrozenTrial]:
         return (-value, float(gap), float(size), trial.number)
 
     return sorted(measured_trials(study), key=key)[:n]
+
+
+def exceeds_limit(study: optuna.Study, n_parameters: int | None) -> bool:
+    """Return whether so many weights are more than the ``max_model_size`` of the study's last run."""
+    limit = study.user_attrs.get("config", {}).get("max_model_size")
+    return None not in (limit, n_parameters) and n_parameters > limit
+
+
+def candidates(study: optuna.Study, n: int | None = None) -> list[FrozenTrial]:
+    """Return the `best_trials` that may be confirmed and handed out: none is larger than the sweep allows.
+
+    Args:
+        study: The study.
+        n: At most so many; None returns all.
+    """
+    return [t for t in best_trials(study) if not exceeds_limit(study, t.user_attrs.get("n_parameters"))][:n]
+
+
+def left_out_notes(study: optuna.Study) -> list[str]:
+    """Return how many complete trials are no `candidates`, a sentence for each reason."""
+    foreign, too_large = n_unmeasured(study), len(best_trials(study)) - len(candidates(study))
+    notes = [unmeasured_note(foreign)] if foreign else []
+    if too_large:
+        notes.append(too_large_note(too_large, study.user_attrs["config"]["max_model_size"]))
+    return notes
 
 
 def default_trial(study: optuna.Study) -> FrozenTrial | None:

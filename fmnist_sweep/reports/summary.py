@@ -5,8 +5,7 @@ from __future__ import annotations
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.measured import unmeasured_note
-from fmnist_sweep.reports.frames import best_trials, default_trial, n_unmeasured, score_rule
+from fmnist_sweep.reports.frames import best_trials, default_trial, left_out_notes, score_rule
 from fmnist_sweep.reports.style import UNITS, Unit, show_score
 
 
@@ -69,5 +68,4 @@ def _others(study: optuna.Study) -> list[str]:
     counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
     noun = "trial" if len(states) == 1 else "trials"
     told = [f"{len(states)} {noun}: {', '.join(counts)}."] if states else []
-    n = n_unmeasured(study)
-    return [*told, unmeasured_note(n)] if n else told
+    return [*told, *left_out_notes(study)]

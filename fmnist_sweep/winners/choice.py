@@ -13,14 +13,13 @@ import tomli_w
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.errors import SweepError
-from fmnist_sweep.measured import unmeasured_note
 from fmnist_sweep.records import Hyperparameters
 from fmnist_sweep.reports.frames import (
-    best_trials,
+    candidates,
+    exceeds_limit,
     hyperparameters,
     is_measured,
-    measured_trials,
-    n_unmeasured,
+    left_out_notes,
     score_rule,
 )
 from fmnist_sweep.reports.style import UNITS
@@ -65,7 +64,7 @@ def chosen(study: optuna.Study, trial: int | None = None) -> Chosen:
         return Chosen(candidate.hyperparameters, candidate.epochs, candidate.trial, True, words)
     picked = _complete_trial(study, trial)
     how = "the best of" if trial is None else "asked for by its number among"
-    n = len(measured_trials(study))
+    n = len(candidates(study))
     words = (
         f"Trial {picked.number} of study {json.dumps(study.study_name)}, {how} {n} complete trials: "
         f"{_scores(study, picked)}. Unconfirmed: it was picked by these same validation images, so its score "
@@ -120,11 +119,10 @@ def safe_name(name: str) -> str:
 
 
 def _complete_trial(study: optuna.Study, number: int | None) -> FrozenTrial:
-    complete = best_trials(study)
+    complete = candidates(study)
     if not complete:
-        n = n_unmeasured(study)
-        why = f" ({unmeasured_note(n)[:-1]})" if n else ""
-        raise SweepError(f"study {study.study_name!r} has no complete trial yet; run it first{why}")
+        told = [f"study {study.study_name!r} has no complete trial yet; run it first", *left_out_notes(study)]
+        raise SweepError(". ".join(told))
     if number is None:
         return complete[0]
     trials = study.get_trials(deepcopy=False)
@@ -142,6 +140,14 @@ def _complete_trial(study: optuna.Study, number: int | None) -> FrozenTrial:
         raise SweepError(
             f"trial {number} of study {study.study_name!r} was told by another tool: what it trained is "
             f"not known; the best that was measured is trial {complete[0].number}"
+        )
+    size = found.user_attrs.get("n_parameters")
+    if exceeds_limit(study, size):
+        limit = study.user_attrs["config"]["max_model_size"]
+        raise SweepError(
+            f"trial {number} of study {study.study_name!r} has {size:,} weights, more than max_model_size = "
+            f"{limit:,} of its last run; run it with a higher one, or take trial {complete[0].number}, the "
+            "best of the others"
         )
     return found
 

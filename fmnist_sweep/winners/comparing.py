@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import optuna
 
 from fmnist_sweep.errors import ConfigError
-from fmnist_sweep.measured import unmeasured_note
 from fmnist_sweep.records import Scalar
-from fmnist_sweep.reports.frames import best_trials, n_unmeasured, score_rule
+from fmnist_sweep.reports.frames import candidates, left_out_notes, score_rule
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.winners.confirmations import is_confirmation, read_confirmation
 from fmnist_sweep.winners.statistics import Interval
@@ -37,7 +36,7 @@ class Side:
         n_parameters: Number of weights; None where it was not told.
         seconds: Wall-clock time of a training; of an unconfirmed winner that of the sweep's trial, which may
             have trained on after the scored epoch.
-        n_unmeasured: Complete trials that another tool told: none of them can win.
+        left_out: How many complete trials can't win and why, a sentence for each reason.
     """
 
     study: str
@@ -52,7 +51,7 @@ class Side:
     gap: Interval
     n_parameters: int | None
     seconds: float
-    n_unmeasured: int = 0
+    left_out: Sequence[str] = ()
 
 
 def compared(studies: Sequence[optuna.Study]) -> list[Side]:
@@ -76,11 +75,13 @@ def _problem(study: optuna.Study) -> str | None:
         return f"a confirmation; give the study that it confirms, {study.user_attrs['confirms']}"
     if "config_digest" not in study.user_attrs:
         return "not made by fmnist-sweep"
-    return None if best_trials(study, 1) else "no trial is complete yet; run the sweep first"
+    if candidates(study, 1):
+        return None
+    return " ".join(["no trial is complete yet; run the sweep first", *left_out_notes(study)])
 
 
 def side(study: optuna.Study) -> Side:
-    """Return a study's winner; the study has a COMPLETE trial."""
+    """Return a study's winner; the study has one of `fmnist_sweep.reports.frames.candidates`."""
     attrs = study.user_attrs
     confirmation = read_confirmation(study)
     winner = None if confirmation is None else confirmation.winner
@@ -89,7 +90,7 @@ def side(study: optuna.Study) -> Side:
         label, n_parameters, seconds = winner.label, winner.n_parameters, winner.seconds
         hyperparameters, epochs = winner.candidate.hyperparameters, winner.candidate.epochs
     else:
-        best = best_trials(study, 1)[0]
+        best = candidates(study, 1)[0]
         values = best.user_attrs
         one = {"score": best.value, "val_accuracy": values["val_accuracy"], "gap": values["gap"]}
         told = {name: Interval(float(value or 0.0), math.nan, math.nan, 1) for name, value in one.items()}
@@ -108,7 +109,7 @@ def side(study: optuna.Study) -> Side:
         gap=told["gap"],
         n_parameters=n_parameters,
         seconds=seconds,
-        n_unmeasured=n_unmeasured(study),
+        left_out=left_out_notes(study),
     )
 
 
@@ -128,7 +129,7 @@ def caveats(sides: Sequence[Side]) -> list[str]:
         for s in sides
         if not s.confirmed
     ]
-    lines += [f"{s.study}: {unmeasured_note(s.n_unmeasured)}" for s in sides if s.n_unmeasured]
+    lines += [f"{s.study}: {note}" for s in sides for note in s.left_out]
     if len({(s.rule.metric, s.rule.penalty, s.rule.tolerance, s.rule.min_val_accuracy) for s in sides}) > 1:
         lines.append("The studies have different score rules: compare accuracies and gaps, not scores.")
     if len({s.data for s in sides}) > 1:

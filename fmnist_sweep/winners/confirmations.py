@@ -7,7 +7,7 @@ its trials is one repeat of one candidate.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.records import FloatArray, Scalar
-from fmnist_sweep.reports.frames import measured_trials, score_rule
+from fmnist_sweep.reports.frames import exceeds_limit, measured_trials, score_rule
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.winners.statistics import Interval, interval, paired_difference
 
@@ -58,6 +58,7 @@ class Candidate:
         hyperparameters: The complete set, without the number of epochs.
         epochs: Number of epochs that each repeat trains: up to the epoch that the sweep scored.
         sweep_score: Its score in the confirmed study, which picked it; None where it has none.
+        n_parameters: Number of weights, as far as it is known before a repeat; no part of what it is.
     """
 
     label: str
@@ -65,6 +66,7 @@ class Candidate:
     hyperparameters: Mapping[str, Scalar]
     epochs: int
     sweep_score: float | None
+    n_parameters: int | None = field(default=None, compare=False)
 
     def to_attribute(self) -> dict[str, Any]:
         """Return the form that is stored with the study; ``Candidate(**stored)`` reads it back."""
@@ -273,13 +275,16 @@ def read_confirmation(study: optuna.Study) -> Confirmation | None:
         study: The confirmed study, or the linked one itself.
 
     Returns:
-        None where the study was never confirmed.
+        None where the study was never confirmed. Candidates that are larger than the sweep now allows are
+        left out with their repeats.
     """
     linked = study if is_confirmation(study) else linked_study(study)
     if linked is None or "candidates" not in linked.user_attrs:
         return None
     attrs = linked.user_attrs
-    training, labels = attrs["config"]["training"], [c["label"] for c in attrs["candidates"]]
+    training, told = attrs["config"]["training"], (Candidate(**c) for c in attrs["candidates"])
+    candidates = tuple(c for c in told if not exceeds_limit(study, c.n_parameters))
+    labels = [c.label for c in candidates]
     # A trial is told its candidate first and its repeat then: in between it counts for neither.
     known = [
         t
@@ -299,7 +304,7 @@ def read_confirmation(study: optuna.Study) -> Confirmation | None:
     return Confirmation(
         study=attrs["confirms"],
         rule=score_rule(linked),
-        candidates=tuple(Candidate(**c) for c in attrs["candidates"]),
+        candidates=candidates,
         n_repeats=attrs["n_repeats"],
         repeats=tuple(rows[pair] for pair in order if pair in rows),
         failures=tuple(

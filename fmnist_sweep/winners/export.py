@@ -18,11 +18,10 @@ import pandas as pd
 from fmnist_sweep.data.test_set import has_test
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.errors import SweepError
-from fmnist_sweep.measured import unmeasured_note
 from fmnist_sweep.progress import FinalProgress
 from fmnist_sweep.records import DataRef, LearningCurve
 from fmnist_sweep.reports.exported import ATTRIBUTE
-from fmnist_sweep.reports.frames import n_unmeasured, readings_of, trials_frame
+from fmnist_sweep.reports.frames import left_out_notes, readings_of, trials_frame
 from fmnist_sweep.reports.summary import scoring
 from fmnist_sweep.study import versions
 from fmnist_sweep.winners import measures, pictures
@@ -77,8 +76,7 @@ class ExportPlan:
     def outlook(self) -> list[str]:
         """Return what the export is about to do, a line each."""
         final, folder = self.final, self.folder
-        n = n_unmeasured(self.study)
-        lines = [self.choice.words, *([unmeasured_note(n)] if n else [])]
+        lines = [self.choice.words, *left_out_notes(self.study)]
         if self.is_tested:
             return [*lines, f"Writing {folder} from the trainings and the reading that are kept."]
         kept = sum(delivery.is_trained for delivery in final.deliveries)

@@ -91,5 +91,5 @@ def test_what_another_tool_told_is_never_chosen(study: optuna.Study, tiny_study:
     with pytest.raises(SweepError, match=f"trial {number} .* told by another tool.* is trial {before.trial}"):
         chosen(study, number)
     tell_from_elsewhere(alone := tiny_study(), 0.999)
-    with pytest.raises(SweepError, match=r"no complete trial yet; run it first \(1 complete trial was told"):
+    with pytest.raises(SweepError, match=r"no complete trial yet; run it first. 1 complete trial was told"):
         chosen(alone)
