@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from fmnist_sweep.cells import new_table
 from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.data import data_notes
 from fmnist_sweep.space import Parameter
 
 
@@ -23,6 +24,7 @@ def outline(config: SweepConfig) -> dict[str, Any]:
         "size": None if math.isinf(size) else size,
         "n_parameters": None if counts is None else list(counts),
         "digest": config.digest,
+        "notes": data_notes(config.data, config.split, n_probe=config.file.training.n_probe),
     }
 
 
@@ -56,6 +58,8 @@ def print_config(console: Console, file: str, config: SweepConfig) -> None:
         highlight=False,
         markup=False,
     )
+    for note in facts["notes"]:
+        console.print(f"Note: {note}.", highlight=False, markup=False, soft_wrap=True)
 
 
 def _values(parameter: Parameter) -> str:

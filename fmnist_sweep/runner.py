@@ -157,6 +157,9 @@ def run(
         problems = data.check_split(data_ref, undertaking.split)
         if problems:
             raise ConfigError(name, [f"training: {problem}" for problem in problems])
+        n_probe = config.file.training.n_probe
+        for note in data.data_notes(data_ref, undertaking.split, n_probe=n_probe):
+            say(f"Note: {note}.")
         # Made last: a run that is refused leaves no empty database behind.
         study = undertaking.open(data_ref, open_storage(storage_url, create=True))
         where, total = safe_url(storage_url), config.file.budget.trials

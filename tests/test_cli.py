@@ -346,6 +346,16 @@ def test_validate_tells_what_a_file_asks_for(command: Command, sweep: Path) -> N
     assert told["n_parameters"][0] < told["n_parameters"][1]
 
 
+def test_what_is_worth_knowing_of_the_data_is_told_before_a_run(command: Command, sweep: Path) -> None:
+    """By ``run`` and by ``validate``, in the same line; to a script as well."""
+    note = "training.n_probe is 60,000; all 55,000 training images measure the train scores"
+    probe = ("--set", "training.n_probe=60000")
+    assert command("run", str(sweep), *probe)[2].startswith(f"Note: {note}.\nStudy 'tiny' in ")
+    assert f"\nNote: {note}.\n" in command("validate", str(sweep), *probe)[1]
+    (told,) = json.loads(command("validate", str(sweep), *probe, "--json")[1])
+    assert told["notes"] == [note]
+
+
 def test_validate_reports_every_file(command: Command, sweep: Path) -> None:
     """A wrong file does not keep the right ones from being printed; the exit code tells."""
     code, out, err = command("validate", "missing.toml", str(sweep))

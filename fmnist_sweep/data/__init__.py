@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fmnist_sweep.data.fashion_mnist import NAME, find_fashion_mnist
+from fmnist_sweep.data.notes import data_notes
 from fmnist_sweep.data.own import IMPORT_PATH, prepare_import, prepare_npz
 from fmnist_sweep.data.split import Split, check_split, load_split, probe_indices
 from fmnist_sweep.errors import DataError
@@ -21,6 +22,7 @@ __all__ = [
     "Split",
     "check_source",
     "check_split",
+    "data_notes",
     "find_fashion_mnist",
     "load_split",
     "open_data",

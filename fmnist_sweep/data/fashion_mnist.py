@@ -31,6 +31,7 @@ CLASS_NAMES: Final = (
     "Bag",
     "Ankle boot",
 )
+N_TRAIN: Final = 60_000
 TRAIN_IMAGES: Final = "train-images-idx3-ubyte"
 TRAIN_LABELS: Final = "train-labels-idx1-ubyte"
 TEST_IMAGES: Final = "t10k-images-idx3-ubyte"
@@ -38,12 +39,12 @@ TEST_LABELS: Final = "t10k-labels-idx1-ubyte"
 FILES: Final = (
     IdxFile(
         TRAIN_IMAGES,
-        (60_000, 28, 28),
+        (N_TRAIN, 28, 28),
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     ),
     IdxFile(
         TRAIN_LABELS,
-        (60_000,),
+        (N_TRAIN,),
         "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
     ),
     IdxFile(

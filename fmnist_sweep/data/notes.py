@@ -1,0 +1,42 @@
+"""What a user should know of the data before a sweep, though nothing is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from fmnist_sweep.data.fashion_mnist import N_TRAIN, NAME
+from fmnist_sweep.records import DataRef, SplitSpec
+
+_LARGEST_SCALED: Final = 10
+"""Floats that someone scaled or standardised are hardly ever larger; unscaled bytes are."""
+
+
+def data_notes(data: DataRef | None, split: SplitSpec, *, n_probe: int) -> list[str]:
+    """Return what is worth a line of its own before a sweep; nothing is changed by it.
+
+    Args:
+        data: The data set; None stands for Fashion-MNIST, not opened.
+        split: A split that can be made of it.
+        n_probe: Number of training images that are to measure the train scores.
+    """
+    notes = []
+    if data is not None and data.name != NAME:
+        # Kept arrays are bytes, which are scaled as they are loaded, or floats.
+        images = np.load(Path(data.directory) / "x_train.npy", mmap_mode="r", allow_pickle=False)
+        low, high = (0, 0) if images.dtype == np.uint8 else (float(images.min()), float(images.max()))
+        if max(-low, high) > _LARGEST_SCALED:
+            notes.append(
+                f"data {data.name}: float images with values from {low:g} to {high:g} are taken as they are; "
+                "hand over uint8, which is scaled to 0..1, or divide by 255"
+            )
+    n = (N_TRAIN if data is None else data.n_train) - split.n_val
+    n_train = n if split.train_size is None else split.train_size
+    # Of a split that can't be made the run says more.
+    if 0 < n_train < n_probe:
+        notes.append(
+            f"training.n_probe is {n_probe:,}; all {n_train:,} training images measure the train scores"
+        )
+    return notes

@@ -1,0 +1,58 @@
+"""What is said of data with which nothing is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fmnist_sweep.data.notes import data_notes
+from fmnist_sweep.data.own import prepare_npz
+from fmnist_sweep.records import DataRef, SplitSpec
+
+BYTES = np.random.default_rng(0).integers(0, 256, (12, 5, 4), dtype=np.uint8)
+SPLIT = SplitSpec(n_val=3)
+
+
+def kept(tmp_path: Path, images: npt.NDArray[Any]) -> DataRef:
+    np.savez(tmp_path / "mine.npz", allow_pickle=False, x_train=images, y_train=np.arange(12) % 3)
+    return prepare_npz(tmp_path / "mine.npz", name="mine.npz")
+
+
+def test_floats_of_the_size_of_bytes_are_told(tmp_path: Path) -> None:
+    """They are taken as they are, where bytes are scaled: the line says from where to where they go."""
+    images = BYTES.astype(np.float64)
+    images[0, 0, 0], images[1, 1, 1] = 0, 255
+    (note,) = data_notes(kept(tmp_path, images), SPLIT, n_probe=9)
+    assert note == (
+        "data mine.npz: float images with values from 0 to 255 are taken as they are; "
+        "hand over uint8, which is scaled to 0..1, or divide by 255"
+    )
+
+
+@pytest.mark.parametrize("images", [BYTES, BYTES / 255, (BYTES - 127.0) / 64], ids=["uint8", "0..1", "std"])
+def test_bytes_and_scaled_floats_are_no_news(images: npt.NDArray[Any], tmp_path: Path) -> None:
+    """Nor are floats that somebody standardised."""
+    assert data_notes(kept(tmp_path, images), SPLIT, n_probe=9) == []
+
+
+@pytest.mark.parametrize(("train_size", "n_probe", "n_train"), [(None, 10, 9), (6, 7, 6)])
+def test_a_probe_of_more_images_than_train_is_told(
+    train_size: int | None, n_probe: int, n_train: int, tmp_path: Path
+) -> None:
+    """All of them measure then; a probe of just as many is no news."""
+    split = SplitSpec(n_val=3, train_size=train_size)
+    data = kept(tmp_path, BYTES)
+    told = f"training.n_probe is {n_probe}; all {n_train} training images measure the train scores"
+    assert data_notes(data, split, n_probe=n_probe) == [told]
+    assert data_notes(data, split, n_probe=n_train) == []
+
+
+def test_fashion_mnist_is_told_of_without_being_opened() -> None:
+    """Its number of images is known."""
+    (note,) = data_notes(None, SplitSpec(), n_probe=60_000)
+    assert note == "training.n_probe is 60,000; all 55,000 training images measure the train scores"
+    assert data_notes(None, SplitSpec(), n_probe=55_000) == []
