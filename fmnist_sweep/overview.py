@@ -22,7 +22,7 @@ from fmnist_sweep.measured import ATTRIBUTES, unmeasured_note
 _SCHEMA: Final = (12, "v3.2.0.a")
 """The tables of Optuna 5: its own schema number, and the last migration."""
 
-_OF_BEST: Final = ("val_accuracy", "train_accuracy", "gap", "epoch", "n_parameters")
+_OF_BEST: Final = ("val_accuracy", "train_accuracy", "gap", "n_parameters")
 _STATES: Final = {
     "complete": "COMPLETE",
     "pruned": "PRUNED",
@@ -99,6 +99,7 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         "best_trial": best,
         "score": score,
         **{key: attrs.get(key) for key in _OF_BEST},
+        "epoch": attrs["epoch"] + 1 if "epoch" in attrs else None,
         "default_score": default_score,
         "difference": None if score is None or default_score is None else score - default_score,
         "seconds": sum(json.loads(stored) for stored in _attributes(database, study, "seconds")),

@@ -52,7 +52,6 @@ def print_trials(console: Console, study: optuna.Study) -> None:
     table = new_table("trial", "state", "score", "val acc", "gap", "epoch", "configuration")
     table.columns[-1].justify = "left"
     for row in records(frame):
-        epoch = row["epoch"]
         told = {column.removeprefix("params_"): row[column] for column in varying}
         table.add_row(
             shown(row["number"]),
@@ -60,7 +59,7 @@ def print_trials(console: Console, study: optuna.Study) -> None:
             fraction(row["score"]),
             fraction(row["val_accuracy"]),
             difference(row["gap"]),
-            "-" if epoch is None else str(int(epoch) + 1),
+            shown(row["epoch"]),
             _configuration({name: value for name, value in told.items() if value is not None}),
         )
     console.print(table)

@@ -242,6 +242,17 @@ def test_trials_as_csv_and_json_agree(command: Command, sweep: Path) -> None:
     assert [float(row["score"]) for row in rows] == pytest.approx([value["score"] for value in values])
 
 
+def test_epochs_count_from_1_wherever_they_are_read(command: Command, sweep: Path) -> None:
+    """In the tables, as CSV and as JSON: the best of three epochs, the last one, is 3 in all of them."""
+    command("run", str(sweep), "--set", "score.penalty=0")
+    (row, *_) = csv.DictReader(io.StringIO(command("trials", "tiny", "--csv")[1]))
+    told = [row["epoch"], json.loads(command("trials", "tiny", "--json")[1])[0]["epoch"]]
+    told.append(json.loads(command("status", "--json")[1])[0]["epoch"])
+    table = command("trials", "tiny")[1].splitlines()
+    told.append(table[1].split()[table[0].split().index("epoch") - 1])
+    assert told == ["3", 3, 3, "3"]
+
+
 def test_trials_as_a_table_shows_what_varies(command: Command, sweep: Path) -> None:
     """Parameters that vary have a column; fixed ones have none."""
     command("run", str(sweep))

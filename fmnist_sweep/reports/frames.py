@@ -1,4 +1,8 @@
-"""Studies as pandas DataFrames: one row a study, one a trial, one an epoch. Nothing here is rounded."""
+"""Studies as pandas DataFrames: one row a study, one a trial, one an epoch.
+
+Nothing here is rounded. Epochs count from 1, as everywhere that people or scripts read them; the stored
+attributes and what Optuna calls a step count from 0.
+"""
 
 from __future__ import annotations
 
@@ -154,7 +158,7 @@ def studies_frame(studies: Iterable[optuna.Study]) -> pd.DataFrame:
     Returns:
         Columns ``name, model, n_trials, complete, pruned, failed, running, waiting, unmeasured`` (see
         `n_unmeasured`); of the best COMPLETE trial ``best_trial, score, val_accuracy, train_accuracy, gap,
-        epoch`` (from 0) ``, n_parameters``; ``default_score`` and ``difference`` (best minus default score);
+        epoch`` (from 1) ``, n_parameters``; ``default_score`` and ``difference`` (best minus default score);
         over all trials ``seconds, epochs, last_activity``. Unknown numbers are NaN.
     """
     frame = pd.DataFrame([_study_row(study) for study in studies])
@@ -182,7 +186,7 @@ def _study_row(study: optuna.Study) -> dict[str, Any]:
         "score": score,
     }
     for name in ("val_accuracy", "train_accuracy", "gap", "epoch", "n_parameters"):
-        row[name] = np.nan if best is None else best.user_attrs.get(name, np.nan)
+        row[name] = np.nan if best is None else _number(best.user_attrs, name)
     row["default_score"] = _value(default)
     row["difference"] = score - row["default_score"]
     row["seconds"] = sum(float(t.user_attrs.get("seconds", 0.0)) for t in trials)
@@ -197,7 +201,7 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     Returns:
         Columns ``number, state, score`` (NaN unless COMPLETE) ``, pruned_score`` (the last report of a
         PRUNED trial: never to be ranked with scores) ``, val_accuracy, train_accuracy, gap,
-        val_cross_entropy, train_cross_entropy, epoch`` (from 0) ``, n_epochs, n_parameters, seconds,
+        val_cross_entropy, train_cross_entropy, epoch`` (from 1) ``, n_epochs, n_parameters, seconds,
         peak_memory_mb, seed, stopped_early, fail_reason, datetime_start, datetime_complete`` and, as in
         Optuna's ``trials_dataframe``, ``params_NAME`` for each hyperparameter, fixed ones too.
     """
@@ -211,7 +215,7 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
             "state": trial.state.name,
             "score": _value(trial if trial.state == TrialState.COMPLETE else None),
             "pruned_score": _value(trial if trial.state == TrialState.PRUNED else None),
-            **{name: attrs.get(name, np.nan) for name in NUMBERS},
+            **{name: _number(attrs, name) for name in NUMBERS},
             "stopped_early": bool(attrs.get("stopped_early", False)),
             "fail_reason": attrs.get("fail_reason"),
             "datetime_start": trial.datetime_start,
@@ -227,7 +231,7 @@ def curves_frame(study: optuna.Study) -> pd.DataFrame:
     """Return one row for each trained epoch of each trial that has a curve.
 
     Returns:
-        Columns ``number, state, epoch`` (from 0) ``, train_accuracy, train_cross_entropy, val_accuracy,
+        Columns ``number, state, epoch`` (from 1) ``, train_accuracy, train_cross_entropy, val_accuracy,
         val_cross_entropy, seconds, gap, score`` (by the study's rule) ``, scored`` (true at the epoch whose
         scores stand for the trial).
     """
@@ -239,9 +243,9 @@ def curves_frame(study: optuna.Study) -> pd.DataFrame:
             continue
         part = pd.DataFrame({name: curve.values(name) for name in (*METRICS, "seconds")})
         part["number"], part["state"] = trial.number, trial.state.name
-        part["epoch"] = np.arange(len(curve))
+        part["epoch"] = np.arange(1, len(curve) + 1)
         part["gap"], part["score"] = rule.gaps(curve), rule.scores(curve)
-        part["scored"] = part["epoch"] == trial.user_attrs.get("epoch", -1)
+        part["scored"] = part["epoch"] == _number(trial.user_attrs, "epoch")
         parts.append(part)
     columns = ["number", "state", "epoch", *METRICS, "seconds", "gap", "score", "scored"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
@@ -254,7 +258,7 @@ class Rescored:
     Attributes:
         rule: The other rule.
         trials: The COMPLETE trials that have a curve, best first by ``rule``: ``number, score, epoch``
-            (from 0) ``, val_accuracy, train_accuracy, gap, n_parameters, own_score, own_epoch``.
+            (from 1) ``, val_accuracy, train_accuracy, gap, n_parameters, own_score, own_epoch``.
         picked: Number of the trial that ``rule`` picks; None without a trial to pick.
         own_pick: Number of the study's own best trial.
         note: One sentence on what this does and does not answer.
@@ -302,19 +306,25 @@ def _rescored_row(
     return {
         "number": trial.number,
         "score": float(rule.scores(curve)[epoch]),
-        "epoch": epoch,
+        "epoch": epoch + 1,
         "val_accuracy": curve.epochs[epoch].val_accuracy,
         "train_accuracy": curve.epochs[epoch].train_accuracy,
         "gap": float(rule.gaps(curve)[epoch]),
         "n_parameters": trial.user_attrs.get("n_parameters", np.nan),
         "own_score": _value(trial),
-        "own_epoch": trial.user_attrs.get("epoch", np.nan),
+        "own_epoch": _number(trial.user_attrs, "epoch"),
     }
 
 
 def _whole_numbers(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     # Plain int64 has no missing value, so one gap would turn 300 units into 300.0.
     return frame.astype({name: "Int64" for name in columns if name in frame})
+
+
+def _number(attrs: Mapping[str, Any], name: str) -> Any:
+    """Return a number of a trial, its epoch counted from 1; NaN where it has none."""
+    value = attrs.get(name, np.nan)
+    return value + 1 if name == "epoch" else value
 
 
 def _value(trial: FrozenTrial | None) -> float:

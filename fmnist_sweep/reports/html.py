@@ -247,7 +247,7 @@ def _comparison(studies: Sequence[optuna.Study]) -> dict[str, Any]:
             _number(row["val_accuracy"], accuracy.show(row["val_accuracy"])),
             _number(row["train_accuracy"], accuracy.show(row["train_accuracy"])),
             _number(row["gap"], unit.show(row["gap"], gap=True)),
-            _number(row["epoch"], "" if pd.isna(row["epoch"]) else str(row["epoch"] + 1)),
+            _number(row["epoch"], "" if pd.isna(row["epoch"]) else str(row["epoch"])),
             _number(row["n_parameters"], "" if pd.isna(row["n_parameters"]) else f"{row['n_parameters']:,}"),
             _number(row["difference"], unit.show(row["difference"], signed=True)),
             *(_number(row[name], str(row[name])) for name in ("n_trials", "pruned", "failed")),

@@ -83,7 +83,7 @@ def test_curves_frame_has_a_row_for_each_epoch_and_one_scored(tiny_study: StudyM
     """The long form repeats the stored curve and marks the scored epoch."""
     frame = frames.curves_frame(tiny_study(MODEST, OVERFIT))
     assert len(frame) == 4
-    assert frame.loc[frame["scored"], "epoch"].tolist() == [1, 0]
+    assert frame.loc[frame["scored"], "epoch"].tolist() == [2, 1]
     assert frame.loc[frame["number"] == 1, "gap"].tolist() == pytest.approx([0.005, 0.09])
 
 
@@ -92,7 +92,7 @@ def test_rescored_answers_what_another_rule_would_have_picked(tiny_study: StudyM
     found = frames.rescored(tiny_study(MODEST, BALANCED, OVERFIT), ScoreRule(penalty=0))
     assert (found.picked, found.own_pick) == (2, 1)
     assert found.trials["score"].tolist() == pytest.approx([0.90, 0.88, 0.86])
-    assert found.trials["epoch"].tolist() == [1, 1, 1]
+    assert found.trials["epoch"].tolist() == [2, 2, 2]
     assert "3 complete trials" in found.note
 
 
@@ -108,7 +108,7 @@ def test_rescored_takes_only_epochs_that_the_space_allows(tiny_study: StudyMaker
     """An epoch outside the space is never picked, however good."""
     study = tiny_study(([0.90, 0.90, 0.95], [0.90, 0.80, 0.81]))
     study.set_user_attr("allowed_epochs", [1, 2])
-    assert frames.rescored(study, ScoreRule(penalty=0)).trials["epoch"].tolist() == [2]
+    assert frames.rescored(study, ScoreRule(penalty=0)).trials["epoch"].tolist() == [3]
 
 
 def test_rescored_without_trials_picks_none(tiny_study: StudyMaker) -> None:
