@@ -272,19 +272,21 @@ def test_another_data_set_is_refused(exports: Exports) -> None:
 
 
 def test_data_without_test_images_have_no_test_numbers(exports: Exports) -> None:
-    """The bundle says so, and no reading is recorded."""
+    """The bundle says so, no reading is recorded, and nothing is said of other data's validation images."""
     facts = exports.run(data=replace(DATA, name="mine.npz", directory=str(exports.folder)))
     bundle = exports.folder / "exports" / "dense"
     assert "test" not in facts["model"]
     assert not readings_of(exports.study)
     text = (bundle / "README.md").read_text()
     assert "no test images" in text
+    assert "points higher" not in text
     assert "    python train.py DATA.npz  " in text
     assert {path.name for path in bundle.iterdir()} == FILES - {"misclassified.png"}
 
 
 def test_a_users_own_model_has_no_script(exports: Exports) -> None:
-    """The card says why, and what trains it instead."""
+    """The card says why, and what trains it instead; what was measured with other models it does not say."""
+    exports.study.set_user_attr("model_path", "mine:M")
     exports.trainer = FinalTrainer(
         source={**SOURCE, "model": None, "why_not": "the model is the code of mine:M"}
     )
@@ -294,6 +296,7 @@ def test_a_users_own_model_has_no_script(exports: Exports) -> None:
     text = (bundle / "README.md").read_text()
     assert "There is no `train.py`: the model is the code of mine:M." in text
     assert "python train.py" not in text
+    assert "points higher" not in text
 
 
 def confirming() -> optuna.Study:
