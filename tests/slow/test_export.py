@@ -27,6 +27,7 @@ tune_new_entries = false
 dropout = 0.1
 batch_norm = true
 l2 = 1e-4
+flip = true
 epochs = 2
 [training]
 train_size = 400
@@ -48,7 +49,8 @@ sys.meta_path.insert(0, Blocker())
 
 LOAD = """
 import keras, numpy, sys
-model = keras.models.load_model("model.keras")
+model = keras.models.load_model(sys.argv[3])
+assert not model.compiled
 stored = numpy.load(sys.argv[1])
 images = numpy.frombuffer(open(sys.argv[2], "rb").read()[16:], numpy.uint8).reshape(-1, 28, 28, 1)
 found = model.predict(images[:5000].astype("float32") / numpy.float32(255), verbose=0)
@@ -75,11 +77,35 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder / told.strip()
 
 
+def predicted_otherwise(bundle: Path, model: str) -> float:
+    """Return how far a saved model's probabilities are from those that the export kept."""
+    (kept,) = bundle.parent.parent.glob("studies.db.exports/tiny/*/seed-10000/predictions.npz")
+    images = str(Path(open_data().directory) / "train-images-idx3-ubyte")
+    return float(run(bundle, "-I", "-c", BLOCKED + LOAD, str(kept), images, model))
+
+
+def test_a_place_that_the_script_cannot_save_to_is_told_at_once(bundle: Path) -> None:
+    """Before it trains for minutes: another ending, or a folder that is not there."""
+    for path in ("again.h5", "nowhere/again.keras"):
+        done = subprocess.run(
+            [sys.executable, "train.py", "--save", path],
+            cwd=bundle,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, f"--save {path}: has to end in .keras" in done.stderr) == (2, True)
+
+
 def test_the_script_gives_the_bundles_numbers(bundle: Path) -> None:
-    """With tensorflow and numpy alone it trains the model again, to the sixth decimal."""
-    program = BLOCKED + f"sys.argv = ['train.py', {open_data().directory!r}]\n"
+    """With tensorflow and numpy alone it trains the model again, to the sixth decimal, and saves it."""
+    arguments = ["train.py", open_data().directory, "--save", "again.keras"]
+    program = BLOCKED + f"sys.argv = {arguments!r}\n"
     program += f"runpy.run_path({str(bundle / 'train.py')!r}, run_name='__main__')"
     lines = run(bundle, "-I", "-c", program).splitlines()
+    assert lines.pop() == "saved: again.keras"
+    assert predicted_otherwise(bundle, "again.keras") < 1e-5
+    (bundle / "again.keras").unlink()
     assert float(lines[-1].removeprefix("largest difference: ")) < 2e-6
     facts = json.loads((bundle / "metrics.json").read_text())
     accuracy = next(line.split()[2] for line in lines if line.split()[:2] == ["test", "accuracy"])
@@ -88,10 +114,7 @@ def test_the_script_gives_the_bundles_numbers(bundle: Path) -> None:
 
 def test_the_model_loads_without_this_project_and_predicts_the_same(bundle: Path) -> None:
     """Keras's own loading, in safe mode, is enough."""
-    (kept,) = bundle.parent.parent.glob("studies.db.exports/tiny/*/seed-10000/predictions.npz")
-    images = str(Path(open_data().directory) / "train-images-idx3-ubyte")
-    difference = run(bundle, "-I", "-c", BLOCKED + LOAD, str(kept), images)
-    assert float(difference) < 1e-5
+    assert predicted_otherwise(bundle, "model.keras") < 1e-5
 
 
 def test_predictions_of_the_test_images_are_there_whole_or_not_at_all(
