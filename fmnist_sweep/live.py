@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import optuna
@@ -43,7 +44,7 @@ class LiveTrial:
         """What it has come to."""
         return LearningCurve(tuple(self.epochs))
 
-    @property
+    @cached_property
     def point(self) -> tuple[str, int]:
         """What equal trials have in common, and the number of epochs: as in `History.tried`."""
         job = self.job

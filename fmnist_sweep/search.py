@@ -166,17 +166,20 @@ class Search:
             return Stop.EPOCHS
         if self._n_failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
             return Stop.FAILURES
-        seen = history.tried | {live.point for live in self._live.values()}
-        if not history.waiting and len(seen) >= self._plan.size:
-            return Stop.SPACE
+        # First roughly: at every event, putting the points together would take longer than the event.
+        left = self._plan.size - len(history.tried) - len(self._live)
+        if left <= 0 and not history.waiting:
+            seen = history.tried | {live.point for live in self._live.values()}
+            if len(seen) >= self._plan.size:
+                return Stop.SPACE
         return None
 
     def _ask(self) -> LiveTrial:
-        stored = self._study.get_trials(deepcopy=False)
-        # A trial that was put back in the middle of its draw is drawn to its end as it would have been.
-        number = next((t.number for t in stored if t.state is TrialState.WAITING), len(stored))
-        self._study.sampler = self._plan.sampler(number)
+        # This alone reads the study, with all its running trials: a trial that waits comes first.
         trial = self._study.ask()
+        # Its sampler follows from its number, also where it was put back in the middle of its draw. Whatever
+        # sampler was asked before could do nothing: Optuna's begin with the first parameter.
+        self._study.sampler = self._plan.sampler(trial.number)
         trial.set_user_attr("run", self._run)
         self._history.waiting.discard(trial.number)
         drawn = self._plan.draw(trial)
@@ -197,7 +200,7 @@ class Search:
             checkpoint=None if self._checkpoints is None else str(self._checkpoints.file(trial.number)),
         )
         # A trial that was put back has reported some epochs already; equal jobs give equal scores.
-        before = self._study.get_trials(deepcopy=False)[trial.number]
+        before = self._study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - all others are read as well
         reported = -1 if before.last_step is None else before.last_step
         n_retries, n_reused = (before.user_attrs.get(name, 0) for name in ("n_retries", "n_reused_epochs"))
         return LiveTrial(trial, job, reported, n_retries, n_reused)
