@@ -12,10 +12,13 @@ from fmnist_sweep.records import LearningCurve
 from fmnist_sweep.reports.figures import curve_figure
 from fmnist_sweep.reports.frames import readings_of, score_rule
 from fmnist_sweep.reports.page_table import text_table
-from fmnist_sweep.reports.style import TEMPLATE, UNITS, show_interval
+from fmnist_sweep.reports.style import ABSENT, TEMPLATE, UNITS, show_interval
 
 ATTRIBUTE: Final = "export"
 """User attribute of a study: what its last bundle says; see `fmnist_sweep.winners.export`."""
+
+BUNDLES: Final = "bundles"
+"""User attribute of a study: a few numbers of each of its bundles, in the order of their making."""
 
 _PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
 _CELL_PX: Final = 44
@@ -50,6 +53,7 @@ def exported_section(study: optuna.Study, key: str, figures: dict[str, go.Figure
     ]
     return {
         "words": export_words(study, kept),
+        "bundles": text_table(_BUNDLE_COLUMNS, bundle_rows(study, kept)),
         "table": text_table(titles, export_table(kept)),
         "curve_title": curve.layout.title.text,
         "matrices": matrices,
@@ -58,6 +62,56 @@ def exported_section(study: optuna.Study, key: str, figures: dict[str, go.Figure
             for reading in readings_of(study)
         ],
     }
+
+
+_BUNDLE_COLUMNS: Final = (
+    "bundle",
+    "configuration",
+    "epochs",
+    "validation accuracy",
+    "test accuracy",
+    "gap to test",
+    "written (UTC)",
+)
+
+
+def bundle_entry(folder: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a study keeps of each of its bundles.
+
+    Args:
+        folder: The bundle, as its path was given.
+        facts: What its ``metrics.json`` holds.
+    """
+    return {
+        "folder": folder,
+        **{name: facts[name] for name in ("trial", "confirmed", "epochs", "mean", "written")},
+    }
+
+
+def with_bundle(study: optuna.Study, entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the entries of a study's bundles with another one, which replaces that of its folder."""
+    others = [one for one in study.user_attrs.get(BUNDLES) or () if one["folder"] != entry["folder"]]
+    return [*others, entry]
+
+
+def bundle_rows(study: optuna.Study, kept: Mapping[str, Any]) -> list[list[str]]:
+    """Return a row for each bundle of a study, the last one first; accuracies are means over the seeds."""
+    # Of a bundle of an earlier version no more is kept than of the last one.
+    entries = study.user_attrs.get(BUNDLES) or [{"folder": kept["name"], **kept}]
+    rows = []
+    for entry in reversed(entries):
+        which = "the default" if entry["trial"] is None else f"trial {entry['trial']}"
+        named = ("val_accuracy", "test_accuracy", "gap_to_test")
+        numbers = [
+            show_interval(entry["mean"][name], UNITS["accuracy"], gap=name.startswith("gap"))
+            if name in entry["mean"]
+            else ABSENT
+            for name in named
+        ]
+        how = "confirmed" if entry["confirmed"] else "unconfirmed"
+        written = entry["written"][:16].replace("T", " ")
+        rows.append([entry["folder"], f"{which}, {how}", str(entry["epochs"]), *numbers, written])
+    return rows
 
 
 def export_words(study: optuna.Study, kept: Mapping[str, Any]) -> list[str]:

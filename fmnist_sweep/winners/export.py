@@ -20,7 +20,7 @@ from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.errors import SweepError
 from fmnist_sweep.progress import FinalProgress
 from fmnist_sweep.records import DataRef, LearningCurve
-from fmnist_sweep.reports.exported import ATTRIBUTE
+from fmnist_sweep.reports.exported import ATTRIBUTE, BUNDLES, bundle_entry, with_bundle
 from fmnist_sweep.reports.frames import left_out_notes, readings_of, trials_frame
 from fmnist_sweep.reports.summary import scoring
 from fmnist_sweep.study import versions
@@ -184,6 +184,7 @@ def run_plan(
     facts = _facts(plan, data, deliveries)
     write_bundle(plan.folder, facts, lambda folder: _fill(folder, plan, data, deliveries, facts))
     study.set_user_attr(ATTRIBUTE, _summary(facts, deliveries[0]))
+    study.set_user_attr(BUNDLES, with_bundle(study, bundle_entry(str(plan.folder), facts)))
     _forget_other_choices(final)
     return facts
 

@@ -46,6 +46,28 @@ def test_the_report_shows_an_export(study: optuna.Study, bundle: Path) -> None:
     assert drawn == {"study-0-export-curve", *(f"study-0-confusion{part}" for part in parts)}
 
 
+def test_the_report_lists_every_bundle(study: optuna.Study, bundle: Path, tmp_path: Path) -> None:
+    """The last one first, each once however often it was written; one alone needs no list."""
+    when = datetime(2026, 11, 22, tzinfo=UTC)
+    assert "All bundles" not in render_report([study], storage="studies.db", when=when)
+    Exports(study, tmp_path).run(trial=0, again=True)
+    Exports(study, tmp_path).run(trial=0, again=True)
+    kept: Any = exported.exported(study)
+    rows = exported.bundle_rows(study, kept)
+    assert [row[0] for row in rows] == [f"{bundle}-trial-0", str(bundle)]
+    assert rows[0][1] == "trial 0, unconfirmed"
+    page = render_report([study], storage="studies.db", when=when)
+    assert "All bundles" in page
+    assert all(f">{cell}</td>" in page for row in rows for cell in row)
+
+
+def test_a_bundle_of_an_earlier_version_is_listed_alone(study: optuna.Study, bundle: Path) -> None:
+    """Of those before it nothing was kept."""
+    study.set_user_attr(exported.BUNDLES, None)
+    kept: Any = exported.exported(study)
+    assert [row[0] for row in exported.bundle_rows(study, kept)] == [bundle.name]
+
+
 def test_a_study_that_was_not_exported_has_no_such_section(study: optuna.Study) -> None:
     """There is nothing to show."""
     page = render_report([study], storage="studies.db", when=datetime(2026, 11, 22, tzinfo=UTC))
