@@ -14,10 +14,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from rich.console import Console
+from rich.table import Table
 
 from fmnist_sweep.address import sqlite_path
 from fmnist_sweep.cells import difference, fraction, new_table, shown
 from fmnist_sweep.measured import ATTRIBUTES, unmeasured_note
+from fmnist_sweep.owner import was_killed
 
 _SCHEMA: Final = (12, "v3.2.0.a")
 """The tables of Optuna 5: its own schema number, and the last migration."""
@@ -27,7 +29,6 @@ _STATES: Final = {
     "complete": "COMPLETE",
     "pruned": "PRUNED",
     "failed": "FAIL",
-    "running": "RUNNING",
     "waiting": "WAITING",
 }
 
@@ -69,6 +70,7 @@ def _schema(database: sqlite3.Connection) -> tuple[int, str]:
 def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
     of_study = "SELECT value_json FROM study_user_attributes WHERE study_id = ? AND key = ?"
     config = _json(database.execute(of_study, (study, "config")).fetchone(), {})
+    killed = was_killed(_json(database.execute(of_study, (study, "owner")).fetchone(), None))
     default = _json(database.execute(of_study, (study, "default_trial")).fetchone(), None)
     counts = dict(
         database.execute("SELECT state, count(*) FROM trials WHERE study_id = ? GROUP BY state", (study,))
@@ -95,6 +97,8 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         "model": config.get("model"),
         "n_trials": sum(counts.values()),
         **{word: counts.get(state, 0) for word, state in _STATES.items()},
+        "running": 0 if killed else counts.get("RUNNING", 0),
+        "interrupted": counts.get("RUNNING", 0) if killed else 0,
         "unmeasured": counts.get("COMPLETE", 0) - len(complete),
         "best_trial": best,
         "score": score,
@@ -152,29 +156,43 @@ def _json(found: tuple[str] | None, otherwise: Any) -> Any:
     return otherwise if found is None else json.loads(found[0])
 
 
+_COUNTS: Final = ("done", "pruned", "failed", "running", "interrupted", "waiting")
+_NO_LIMIT: Final = 10_000
+_RESULTS: Final = ("best trial", "score", "val acc", "gap", "vs default")
+
+
 def print_studies(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print one line for each study, given as `read_overview` gives it."""
+    """Print one line for each study, given as `read_overview` gives it; two where the console is narrow."""
     if not rows:
         console.print("There are no studies yet.")
         return
-    table = new_table(
-        "study", "done", "pruned", "failed", "running", "best trial", "score", "val acc", "gap", "vs default"
-    )
-    for row in rows:
-        table.add_row(
-            shown(row["name"]),
-            shown(row["complete"] + row["pruned"] + row["failed"]),
-            shown(row["pruned"]),
-            shown(row["failed"]),
-            shown(row["running"]),
-            shown(row["best_trial"]),
-            fraction(row["score"]),
-            fraction(row["val_accuracy"]),
-            difference(row["gap"]),
-            difference(row["difference"]),
-        )
-    console.print(table)
+    # Few studies were ever killed.
+    counts = [word for word in _COUNTS if word != "interrupted" or any(row[word] for row in rows)]
+    whole = _studies_table(rows, [*counts, *_RESULTS])
+    wide = console.options.update(max_width=_NO_LIMIT)
+    if console.measure(whole, options=wide).maximum <= console.width:
+        console.print(whole)
+    else:
+        console.print(_studies_table(rows, counts))
+        console.print()
+        console.print(_studies_table(rows, _RESULTS))
     for row in rows:
         if row["unmeasured"]:
             note = f"{row['name']}: {unmeasured_note(row['unmeasured'])}"
             console.print(note, highlight=False, markup=False, soft_wrap=True)
+
+
+def _studies_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+    table = new_table("study", *columns)
+    for row in rows:
+        cells = {
+            **{word: shown(row[word]) for word in ("pruned", "failed", "running", "interrupted", "waiting")},
+            "done": shown(row["complete"] + row["pruned"] + row["failed"]),
+            "best trial": shown(row["best_trial"]),
+            "score": fraction(row["score"]),
+            "val acc": fraction(row["val_accuracy"]),
+            "gap": difference(row["gap"]),
+            "vs default": difference(row["difference"]),
+        }
+        table.add_row(shown(row["name"]), *(cells[name] for name in columns))
+    return table

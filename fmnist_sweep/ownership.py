@@ -6,63 +6,21 @@ import errno
 import fcntl
 import json
 import os
-import socket
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from enum import Enum
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import optuna
-import psutil
 from optuna.trial import TrialState
 
 from fmnist_sweep.errors import StorageError, StudyBusyError
+from fmnist_sweep.owner import Owner, OwnerState, owner_state
 
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _LOCK: Final = "lock"
 _HELD_BY_ANOTHER: Final = (errno.EAGAIN, errno.EACCES)
 _N_TRIES: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """A process that runs a study.
-
-    Attributes:
-        host: Name of its machine.
-        boot: Identifies the machine since it was started; empty where the system has no such thing.
-        pid: Process number.
-        started: When the process started: clock ticks since the machine did, which no clock that is set
-            can change. Seconds since 1970 where the system has no such count.
-        run: Identifies this run of the study, and is named by each trial that it runs.
-    """
-
-    host: str
-    boot: str
-    pid: int
-    started: float
-    run: str
-
-    @classmethod
-    def this_process(cls) -> Self:
-        """Return this process as the owner of a new run."""
-        started = _started(os.getpid())
-        return cls(
-            socket.gethostname(),
-            _boot_id(),
-            os.getpid(),
-            -1 if started is None else started,
-            uuid.uuid4().hex,
-        )
-
-
-class _State(Enum):
-    ALIVE = "alive"
-    GONE = "gone"
-    ELSEWHERE = "elsewhere"
 
 
 @contextmanager
@@ -159,10 +117,10 @@ def ownership(study: optuna.Study, *, take_over: bool = False) -> Iterator[Owner
             where nothing can be seen of it; the message names it.
     """
     before = owner_of(study)
-    state = _state(before) if before else _State.GONE
-    if state is _State.ALIVE:
+    state = owner_state(before) if before else OwnerState.GONE
+    if state is OwnerState.ALIVE:
         raise StudyBusyError(busy(study.study_name, before))
-    if state is _State.ELSEWHERE and not take_over:
+    if state is OwnerState.ELSEWHERE and not take_over:
         raise StudyBusyError(
             f"study {study.study_name!r} belongs to {shown(before)}, which can't be seen from here; "
             "if it is gone, take the study over with --take-over."
@@ -185,45 +143,12 @@ def owner_of(study: optuna.Study) -> Mapping[str, Any]:
 
 def is_elsewhere(owner: Mapping[str, Any]) -> bool:
     """Return whether an owner is on another machine, where nothing can be seen of its process."""
-    return bool(owner) and _state(owner) is _State.ELSEWHERE
-
-
-def _state(owner: Mapping[str, Any]) -> _State:
-    boot = _boot_id()
-    if not owner.get("boot") or owner["boot"] != boot:
-        if owner["host"] != socket.gethostname():
-            return _State.ELSEWHERE
-        if boot:
-            # The machine was started again since.
-            return _State.GONE
-    started = _started(owner["pid"])
-    # A number is used again sooner or later; together with its start it names one process.
-    return _State.ALIVE if started is not None and abs(started - owner["started"]) < 1 else _State.GONE
+    return bool(owner) and owner_state(owner) is OwnerState.ELSEWHERE
 
 
 def _is_this_process(owner: Mapping[str, Any]) -> bool:
     me = asdict(Owner.this_process())
     return all(owner[name] == me[name] for name in ("boot", "pid", "started"))
-
-
-def _boot_id() -> str:
-    return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
-
-
-def _started(pid: int) -> float | None:
-    """Return when a process started, as `Owner.started` counts; None where it is gone.
-
-    A process that was killed and that nobody collects, as in some containers, is gone.
-    """
-    try:
-        if _boot_id():
-            # The name, in parentheses, may hold anything; then come the state and, 19 fields on, the start.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            return None if fields[0] in "ZX" else float(fields[19])
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except (OSError, psutil.Error):
-        return None
 
 
 def put_back(study: optuna.Study) -> int:

@@ -21,6 +21,7 @@ from fmnist_sweep.reports.frames import (
     best_trials,
     default_trial,
     hyperparameters,
+    is_interrupted,
     left_out_notes,
     trials_frame,
 )
@@ -46,7 +47,7 @@ def _plain(value: Any) -> Any:
 
 def print_trials(console: Console, study: optuna.Study) -> None:
     """Print one row for each trial, with the parameters that vary."""
-    frame = trials_frame(study)
+    frame, killed = trials_frame(study), is_interrupted(study)
     settings = [column for column in frame.columns if column.startswith("params_")]
     varying = [column for column in settings if len(set(frame[column].dropna().map(str))) > 1]
     table = new_table("trial", "state", "score", "val acc", "gap", "epoch", "configuration")
@@ -55,7 +56,7 @@ def print_trials(console: Console, study: optuna.Study) -> None:
         told = {column.removeprefix("params_"): row[column] for column in varying}
         table.add_row(
             shown(row["number"]),
-            shown(row["state"]).lower(),
+            "interrupted" if killed and row["state"] == "RUNNING" else shown(row["state"]).lower(),
             fraction(row["score"]),
             fraction(row["val_accuracy"]),
             difference(row["gap"]),

@@ -31,7 +31,7 @@ import optuna
 import psutil
 import sqlalchemy
 
-from fmnist_sweep import claim, cli, data, ownership, runner
+from fmnist_sweep import claim, cli, data, owner, runner
 from fmnist_sweep.data.cache import new_file
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.records import CheckpointSkipped, DataRef, EpochScores, Started, TrialJob
@@ -364,7 +364,7 @@ def main() -> None:
         )
         if machine := os.environ["FAULT_MACHINE"]:
             socket.gethostname = lambda: machine
-            ownership._boot_id = lambda: machine
+            owner.boot_id = lambda: machine
         claim.GRACE_S = GRACE_S  # type: ignore[misc]
         cli.main()
     parser = argparse.ArgumentParser(description=__doc__)

@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__",),
     ("errors",),
     ("records",),
-    ("score", "data", "space", "testing", "address", "measured"),
+    ("score", "data", "space", "testing", "address", "measured", "owner"),
     ("catalog", "server_lock"),
     ("sweep_file",),
     ("config_errors",),

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import io
 import sqlite3
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import optuna
 import pytest
 from made_studies import add_trial, empty_study, fill_study, params_of, scripted_curve, tell_from_elsewhere
+from rich.console import Console
 
-from fmnist_sweep.overview import read_overview
+from fmnist_sweep.overview import print_studies, read_overview
+from fmnist_sweep.owner import Owner
 from fmnist_sweep.reports.frames import studies_frame
 from fmnist_sweep.study import load_study, open_storage, study_names
 from fmnist_sweep.tables import records
@@ -29,15 +33,38 @@ def test_the_overview_is_what_optuna_reads(storage_url: str) -> None:
     # Equal scores: the smaller gap wins, then fewer weights, then the earlier trial.
     for i, n_parameters in enumerate((500, 300, 300)):
         add_trial(strict, params_of(i), scripted_curve(0.88, 0.02), n_parameters=n_parameters)
+    killed = empty_study(storage_url, "killed")
+    killed.set_user_attr("owner", asdict(replace(Owner.this_process(), started=-100)))
+    killed.ask()
     other = optuna.create_study(storage=storage_url, study_name="of another tool")
     tell_from_elsewhere(other, 0.5)
     found = read_overview(storage_url)
     assert found is not None
-    assert [row["name"] for row in found] == ["dense", "empty", "strict", "of another tool"]
-    assert [row["unmeasured"] for row in found] == [1, 0, 0, 0]
-    assert [row["best_trial"] for row in found[2:]] == [2, 0]
+    assert [row["name"] for row in found] == ["dense", "empty", "strict", "killed", "of another tool"]
+    assert [row["unmeasured"] for row in found] == [1, 0, 0, 0, 0]
+    assert [row["best_trial"] for row in found[2:]] == [2, None, 0]
+    assert [(row["running"], row["interrupted"]) for row in found] == [(1, 0), (0, 0), (0, 0), (0, 1), (0, 0)]
     for got, want in zip(found, by_optuna(storage_url), strict=True):
         assert got == {**want, "seconds": pytest.approx(want["seconds"])}
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_table_of_studies_folds_no_word(storage_url: str, width: int) -> None:
+    """Eighty columns hold it too, in two tables; what waits and what was interrupted has its column."""
+    study = empty_study(storage_url, "dense-regularised")
+    fill_study(study, 6)
+    study.set_user_attr("owner", asdict(replace(Owner.this_process(), started=-100)))
+    rows, told = read_overview(storage_url), io.StringIO()
+    assert rows is not None
+    print_studies(Console(file=told, width=width), rows)
+    lines = [line for line in told.getvalue().splitlines() if line.strip()]
+    assert len(lines) == (4 if width == 80 else 2)
+    titles = lines[0].split()
+    assert titles[:7] == ["study", "done", "pruned", "failed", "running", "interrupted", "waiting"]
+    cells = lines[1].split()
+    assert cells[0] == "dense-regularised"
+    assert cells[4:7] == ["0", "1", "1"]
+    assert "vs default" in told.getvalue()
 
 
 def test_the_overview_leaves_to_optuna_what_it_does_not_know(storage_url: str, tmp_path: Path) -> None:

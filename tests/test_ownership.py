@@ -20,10 +20,10 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from fmnist_sweep import ownership as module
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.errors import StorageError, StudyBusyError
-from fmnist_sweep.ownership import Owner, ownership, put_back, study_lock
+from fmnist_sweep.owner import Owner, process_start
+from fmnist_sweep.ownership import ownership, put_back, study_lock
 from fmnist_sweep.records import DataRef
 from fmnist_sweep.study import open_study
 
@@ -60,7 +60,7 @@ def other() -> Iterator[subprocess.Popen[bytes]]:
 
 def owner(process: subprocess.Popen[bytes], **other: Any) -> Mapping[str, Any]:
     """Return what a process leaves in a study that it runs."""
-    started = module._started(process.pid)
+    started = process_start(process.pid)
     return {**asdict(Owner.this_process()), "pid": process.pid, "started": started, "run": "abc", **other}
 
 
@@ -71,7 +71,7 @@ def test_the_owner_is_named_while_a_study_is_held(study: optuna.Study) -> None:
         assert held == asdict(me)
         assert held["host"] == socket.gethostname()
         assert held["pid"] == os.getpid()
-        assert held["started"] == module._started(os.getpid())
+        assert held["started"] == process_start(os.getpid())
     assert study.user_attrs["owner"] is None
 
 

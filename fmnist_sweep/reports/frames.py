@@ -16,6 +16,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.measured import ATTRIBUTES, too_large_note, unmeasured_note
+from fmnist_sweep.owner import was_killed
 from fmnist_sweep.records import METRICS, LearningCurve
 from fmnist_sweep.score import ScoreRule
 
@@ -82,6 +83,11 @@ def learning_curve(trial: FrozenTrial) -> LearningCurve | None:
 def hyperparameters(trial: FrozenTrial) -> dict[str, Any]:
     """Return a trial's whole configuration, fixed values too; of one that never ran, what was drawn."""
     return dict(trial.user_attrs.get("hyperparameters", trial.params))
+
+
+def is_interrupted(study: optuna.Study) -> bool:
+    """Return whether a study's run was killed: its RUNNING trials wait for the next one to take them up."""
+    return was_killed(study.user_attrs.get("owner"))
 
 
 def is_measured(trial: FrozenTrial) -> bool:
@@ -156,10 +162,11 @@ def studies_frame(studies: Iterable[optuna.Study]) -> pd.DataFrame:
     """Return one row for each study.
 
     Returns:
-        Columns ``name, model, n_trials, complete, pruned, failed, running, waiting, unmeasured`` (see
-        `n_unmeasured`); of the best COMPLETE trial ``best_trial, score, val_accuracy, train_accuracy, gap,
-        epoch`` (from 1) ``, n_parameters``; ``default_score`` and ``difference`` (best minus default score);
-        over all trials ``seconds, epochs, last_activity``. Unknown numbers are NaN.
+        Columns ``name, model, n_trials, complete, pruned, failed, running, interrupted`` (see
+        `is_interrupted`) ``, waiting, unmeasured`` (see `n_unmeasured`); of the best COMPLETE trial
+        ``best_trial, score, val_accuracy, train_accuracy, gap, epoch`` (from 1) ``, n_parameters``;
+        ``default_score`` and ``difference`` (best minus default score); over all trials ``seconds, epochs,
+        last_activity``. Unknown numbers are NaN.
     """
     frame = pd.DataFrame([_study_row(study) for study in studies])
     return _whole_numbers(frame, ("best_trial", "epoch", "n_parameters"))
@@ -172,6 +179,7 @@ def _study_row(study: optuna.Study) -> dict[str, Any]:
     score = _value(best)
     activity = [time for t in trials for time in (t.datetime_start, t.datetime_complete) if time is not None]
     states = [t.state for t in trials]
+    n_running, interrupted = states.count(TrialState.RUNNING), is_interrupted(study)
     row: dict[str, Any] = {
         "name": study.study_name,
         "model": study.user_attrs.get("config", {}).get("model"),
@@ -179,7 +187,8 @@ def _study_row(study: optuna.Study) -> dict[str, Any]:
         "complete": states.count(TrialState.COMPLETE),
         "pruned": states.count(TrialState.PRUNED),
         "failed": states.count(TrialState.FAIL),
-        "running": states.count(TrialState.RUNNING),
+        "running": 0 if interrupted else n_running,
+        "interrupted": n_running if interrupted else 0,
         "waiting": states.count(TrialState.WAITING),
         "unmeasured": n_unmeasured(study),
         "best_trial": np.nan if best is None else best.number,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.reports.frames import best_trials, default_trial, left_out_notes, score_rule
+from fmnist_sweep.reports.frames import best_trials, default_trial, is_interrupted, left_out_notes, score_rule
 from fmnist_sweep.reports.style import UNITS, Unit, show_score
 
 
@@ -62,7 +62,7 @@ def _others(study: optuna.Study) -> list[str]:
         TrialState.COMPLETE: "complete",
         TrialState.PRUNED: "pruned",
         TrialState.FAIL: "failed",
-        TrialState.RUNNING: "running",
+        TrialState.RUNNING: "interrupted" if is_interrupted(study) else "running",
         TrialState.WAITING: "waiting",
     }
     counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
