@@ -8,7 +8,6 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, time
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +15,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from fmnist_sweep import catalog
-from fmnist_sweep.config_errors import describe
+from fmnist_sweep.config_errors import describe, sound_part
 from fmnist_sweep.data import check_source, open_data
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
-from fmnist_sweep.errors import ConfigError, did_you_mean
+from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.limits import name_problems, value_problems
+from fmnist_sweep.overrides import apply_override
 from fmnist_sweep.records import DataRef, Hyperparameters, Scalar, SplitSpec
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.space import FixedParameter, Parameter, SearchSpace
@@ -149,7 +150,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> SweepConfig:
         raise ConfigError(str(path), [f"can't be read as text: {error}"]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), [f"not TOML: {error}"]) from None
-    problems = [p for override in overrides for p in _override(settings, override)]
+    problems = [p for override in overrides for p in apply_override(settings, override)]
     if problems:
         raise ConfigError(str(path), problems)
     return parse_config(settings, where=str(path))
@@ -163,39 +164,86 @@ def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
     """
     model = settings.get("model")
     own = catalog.MODELS.get(model) if isinstance(model, str) else None
-    # Discovering a user's model takes seconds: every problem that needs no discovery is reported first.
-    file, problems = _validate(settings, own)
+    file, config, problems = _first_look(settings, own)
+    if problems or file is None:
+        raise ConfigError(where, problems)
+    if config is not None and file.data == FASHION_MNIST:
+        return config
+    # A user's own images decide what can be built.
+    data = None if file.data == FASHION_MNIST else open_data(file.data)
+    if own is None:
+        shape, n_classes = _images(data)
+        own = catalog.model_space(file.model, input_shape=shape, n_classes=n_classes)
+        file, _, problems = _validate(settings, own)
+        problems += name_problems(settings.get("space"), own)
+        if problems or file is None:
+            raise ConfigError(where, problems)
+    config, problems = _whole_problems(file, own, data, given=settings)
+    if config is None or problems:
+        raise ConfigError(where, problems)
+    return config
+
+
+def _first_look(
+    settings: Mapping[str, Any], own: catalog.ModelSpace | None
+) -> tuple[SweepFile | None, SweepConfig | None, list[str]]:
+    """Return what can be made of the settings, and all that is wrong, before anything is opened or built.
+
+    Discovering a user's model takes seconds: what needs no discovery comes first.
+    """
+    model = settings.get("model")
+    file, sound, problems = _validate(settings, own)
     if isinstance(model, str):
         problems += [f"model: {problem}" for problem in catalog.name_problems(model)]
     if isinstance(settings.get("data"), str):
         problems += [f"data: {problem}" for problem in check_source(settings["data"])]
     problems += _sampler_problems(settings)
     if own is not None:
-        problems += _space_name_problems(settings, own)
-    if problems or file is None:
-        raise ConfigError(where, problems)
-    # So does opening a user's own data, whose images decide what can be built.
-    data = None if file.data == FASHION_MNIST else open_data(file.data)
-    if own is None:
-        shape, n_classes = _images(data)
-        own = catalog.model_space(file.model, input_shape=shape, n_classes=n_classes)
-        file, problems = _validate(settings, own)
-        problems += _space_name_problems(settings, own)
-        if problems or file is None:
-            raise ConfigError(where, problems)
+        problems += name_problems(settings.get("space"), own)
+    config = None
+    if own is not None and sound is not None:
+        # What of the file is right is looked at all the same: one message tells all that is wrong.
+        config, more = _whole_problems(sound, own, None, given=settings)
+        problems += more
+    elif sound is not None:
+        problems += _n_epochs_problems(sound)
+    return file, config, problems
+
+
+def _whole_problems(
+    file: SweepFile, own: catalog.ModelSpace, data: DataRef | None, *, given: Mapping[str, Any]
+) -> tuple[SweepConfig | None, list[str]]:
+    """Return the settings joined with the model's own space, and what is wrong with them as a whole.
+
+    Args:
+        file: Sound sections.
+        own: The model's own space.
+        data: A user's own data; None before they are opened, and for Fashion-MNIST.
+        given: The settings as they were given.
+    """
     space, problems = _resolve_space(file, own)
-    if space is None or problems:
-        raise ConfigError(where, problems)
+    told = given.get("space")
+    # What is left out for being wrong is not missing, and may well have been finite.
+    wrong = set(told) - set(file.space) if isinstance(told, Mapping) else set()
+    if "epochs" in wrong:
+        problems = [p for p in problems if not p.startswith("space.epochs: missing")]
+    entries = {} if own.n_parameters is None else file.space
+    unusable = [f"space.{problem}" for n, entry in entries.items() for problem in value_problems(n, entry)]
+    epochs = _n_epochs_problems(file)
+    problems += [*epochs, *unusable]
+    if space is None or "epochs" not in space:
+        return None, problems
     config = SweepConfig(file, own, space, data)
-    problems = [*_epochs_problems(config), *_fit_problems(config), *_size_problems(config)]
-    if file.sampler.name == "grid" and config.sampled_space.size == float("inf"):
-        endless = [n for n in config.sampled_space if config.sampled_space[n].values() is None]
-        problems.append(
-            f"sampler.name: grid needs a finite space; give {', '.join(endless)} a step or choices"
-        )
-    if problems:
-        raise ConfigError(where, problems)
-    return config
+    if not epochs:
+        problems += _epochs_problems(config)
+    if not unusable and (data is not None or file.data == FASHION_MNIST):
+        problems += [*_fit_problems(config), *_size_problems(config)]
+    sampled = config.sampled_space
+    endless = [n for n in sampled if sampled[n].values() is None and n not in wrong]
+    if file.sampler.name == "grid" and endless:
+        mend = f"grid needs a finite space; give {', '.join(endless)} a step or choices"
+        problems.append(f"sampler.name: {mend}")
+    return config, problems
 
 
 def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -216,32 +264,15 @@ def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, value
 
 
-def _override(settings: dict[str, Any], override: str) -> list[str]:
-    key, sign, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not sign or not all(parts):
-        return [f"--set {override}: write it as section.key=value, such as score.penalty=2"]
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    if isinstance(value, date | time):
-        # No setting is a date, but a study's name can look like one.
-        value = text.strip()
-    table = settings
-    for part in parts[:-1]:
-        inner = table.setdefault(part, {})
-        if not isinstance(inner, dict):
-            return [f"--set {override}: {part} is a value, not a section"]
-        table = inner
-    table[parts[-1]] = value
-    return []
-
-
 def _validate(
     settings: Mapping[str, Any], own: catalog.ModelSpace | None
-) -> tuple[SweepFile | None, list[str]]:
-    """Check the settings; space entries without a type narrow the model's own, once that is known."""
+) -> tuple[SweepFile | None, SweepFile | None, list[str]]:
+    """Check the settings; space entries without a type narrow the model's own, once that is known.
+
+    Returns:
+        The file, or None where something is wrong; what is right of it, as far as that makes a file; what is
+        wrong.
+    """
     given = dict(settings)
     if isinstance(given.get("space"), dict):
         entries = {name: _narrowed(name, entry, own) for name, entry in given["space"].items()}
@@ -250,9 +281,14 @@ def _validate(
         if isinstance(given.get(section), dict):
             given[section] = {"name": default, **given[section]}
     try:
-        return SweepFile.model_validate(given), []
+        file = SweepFile.model_validate(given)
     except ValidationError as error:
-        return None, describe(error, SweepFile)
+        try:
+            sound = SweepFile.model_validate(sound_part(given, error))
+        except ValidationError:
+            sound = None
+        return None, sound, describe(error, SweepFile)
+    return file, file, []
 
 
 def _narrows(entry: Any) -> bool:
@@ -285,20 +321,6 @@ def _resolve_space(file: SweepFile, own: catalog.ModelSpace) -> tuple[SearchSpac
         return None, [*problems, *(f"space.{line}" for line in str(error).splitlines())]
 
 
-def _space_name_problems(settings: Mapping[str, Any], own: catalog.ModelSpace) -> list[str]:
-    space = settings.get("space")
-    known = {*own.space, "epochs", "batch_size"}
-    problems = []
-    for name in space if isinstance(space, Mapping) else ():
-        near = did_you_mean(name, known)
-        # A discovery may miss what a user's model asks for in rare branches or in its fit: only a name that
-        # looks misspelt is refused there.
-        if name not in known and (own.n_parameters is not None or near):
-            has = ", ".join(sorted(known))
-            problems.append(f"space.{name}: the model has no such hyperparameter{near} (it has {has})")
-    return problems
-
-
 def _reachable(parameters: Mapping[str, Parameter], inherited: set[str]) -> dict[str, Parameter]:
     """Drop what a narrowed parent rules out from the conditions that the model itself declares."""
     kept = dict(parameters)
@@ -327,11 +349,15 @@ def _sampler_problems(settings: Mapping[str, Any]) -> list[str]:
     return [f"sampler.name: {name} needs {', '.join(missing)}, not installed here; {how}, or use tpe"]
 
 
+def _n_epochs_problems(file: SweepFile) -> list[str]:
+    values = file.space["epochs"].values() if "epochs" in file.space else ()
+    if values is not None and all(type(v) is int and v >= 1 for v in values):
+        return []
+    return ["space.epochs: must be whole numbers from 1 up, as int, choice or a bare number"]
+
+
 def _epochs_problems(config: SweepConfig) -> list[str]:
     epochs = config.space["epochs"]
-    values = epochs.values()
-    if values is None or not all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values):
-        return ["space.epochs: must be whole numbers from 1 up, as int, choice or a bare number"]
     if epochs.when and config.file.score.epoch_rule == "best":
         return ['space.epochs: can have no condition under score.epoch_rule = "best"']
     if config.file.training.patience is not None and config.file.score.epoch_rule == "last":

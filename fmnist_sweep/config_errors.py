@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -37,6 +38,28 @@ def describe(error: ValidationError, schema: type[BaseModel]) -> list[str]:
     """
     lines = [_line(details, schema) for details in error.errors(include_url=False)]
     return list(dict.fromkeys(lines))
+
+
+def sound_part(settings: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
+    """Return settings of which those that pydantic found wrong take their defaults, so that it tells no more.
+
+    Args:
+        settings: What it was checking, laid out like a sweep file; not changed.
+        error: What it found.
+    """
+    kept = copy.deepcopy(dict(settings))
+    for details in error.errors(include_url=False):
+        section, *inner = map(str, details["loc"])
+        values = kept.get(section)
+        # Of a sampler or pruner the settings depend on its name: it is left out whole.
+        if inner and isinstance(values, dict) and section not in ("sampler", "pruner"):
+            values.pop(inner[0], None)
+        else:
+            kept.pop(section, None)
+    if "tune_new_entries" in settings and "tune_new_entries" not in kept:
+        # What nobody asked to be searched is no problem of theirs.
+        kept["tune_new_entries"] = False
+    return {"study": "unnamed", **kept}
 
 
 def _line(details: Any, schema: type[BaseModel]) -> str:

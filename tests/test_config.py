@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fmnist_sweep import catalog
+from fmnist_sweep import catalog, limits
 from fmnist_sweep.catalog import DENSE_DEFAULTS, DENSE_SPACE, ModelSpace
 from fmnist_sweep.config import _WITHOUT_WEIGHTS, SweepConfig, differences, load_config, parse_config
 from fmnist_sweep.errors import ConfigError
@@ -29,6 +29,9 @@ DENSE_NAMES = (
     "activation, batch_norm, batch_size, depth, dropout, epochs, flip, l2, label_smoothing, learning_rate, "
     "optimizer, schedule, schedule_epochs, shift, units_1, units_2, units_3, units_4, units_5, weight_decay"
 )
+
+ACTIVATIONS = ", ".join(sorted((*catalog.ACTIVATIONS, *limits.MORE_ACTIVATIONS)))
+OPTIMIZERS = ", ".join(sorted((*catalog.OPTIMIZERS, *limits.MORE_OPTIMIZERS)))
 
 BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown key": (
@@ -194,6 +197,42 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
             )
         ],
     ),
+    "names that Keras does not know": (
+        {"space": {"epochs": 3, "activation": "rellu", "optimizer": {"choices": ["adam", "Adamm"]}}},
+        [
+            f"space.activation: unknown 'rellu'; did you mean 'relu'? (allowed: {ACTIVATIONS})",
+            f"space.optimizer: unknown 'Adamm'; did you mean 'adam'? (allowed: {OPTIMIZERS})",
+        ],
+    ),
+    "numbers that no model can have": (
+        {
+            "space": {
+                "epochs": 3,
+                "depth": {"low": 0, "high": 9},
+                "units_1": 0,
+                "dropout": 1.5,
+                "batch_norm": 1,
+                "learning_rate": {"type": "float", "low": -0.1, "high": 0.1},
+                "batch_size": 32.0,
+            }
+        },
+        [
+            "space.depth: must be a whole number from 1 to 5, got 0",
+            "space.depth: must be a whole number from 1 to 5, got 9",
+            "space.units_1: must be a whole number from 1 up, got 0",
+            "space.dropout: must be a number from 0 to 1, got 1.5",
+            "space.batch_norm: must be true or false, got 1",
+            "space.learning_rate: must be a number above 0, got -0.1",
+            "space.batch_size: must be a whole number from 1 up, got 32.0",
+        ],
+    ),
+    "zero epochs of a model that is not there": (
+        {"model": "mine", "space": {"epochs": 0}},
+        [
+            "model: unknown model 'mine' (allowed: dense, cnn, or package.module:HyperModelClass)",
+            "space.epochs: must be whole numbers from 1 up, as int, choice or a bare number",
+        ],
+    ),
     "a study name that is no name": (
         {"study": "a/b"},
         ["study: 'a/b' can't be used; letters, digits, spaces and . _ + - are allowed, at most 100"],
@@ -233,6 +272,40 @@ def test_all_problems_are_told_at_once(settings: MakeSettings) -> None:
         "space.depht",
         "space.learning_rate",
     ]
+
+
+def test_a_wrong_value_hides_no_other(settings: MakeSettings) -> None:
+    """What the schema can't see, a value of the model or a condition, is told with what it can."""
+    given_settings = settings(
+        prunner={},
+        sampler={"name": "grid"},
+        tune_new_entries="no",
+        space={
+            "epochs": {"low": 0, "high": 3},
+            "activation": "rellu",
+            "learning_rate": {"low": 1.0, "high": 0.1},
+            "l2": {},
+            "dropout": {"when": {"batch_norm": ["yes"]}},
+        },
+        max_model_size=100,
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse_config(given_settings, where="a.toml")
+    told = {problem.split(":")[0] for problem in caught.value.problems}
+    assert told >= {"prunner", "space.dropout.when", "space.epochs", "space.activation"}
+    del given_settings["space"]["dropout"]
+    with pytest.raises(ConfigError) as caught:
+        parse_config(given_settings, where="a.toml")
+    told = [problem.split(":")[0] for problem in caught.value.problems]
+    assert sorted(told) == [
+        "prunner",
+        "sampler.name",
+        "space.activation",
+        "space.epochs",
+        "space.learning_rate",
+        "tune_new_entries",
+    ]
+    assert any("give l2 a step or choices" in problem for problem in caught.value.problems)
 
 
 def test_missing_settings_are_told() -> None:

@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("records",),
     ("score", "data", "space", "testing", "address", "measured", "owner"),
     ("catalog", "server_lock"),
-    ("sweep_file",),
+    ("sweep_file", "limits", "overrides"),
     ("config_errors",),
     ("config",),
     ("models",),

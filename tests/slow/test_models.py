@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fmnist_sweep import catalog
+from fmnist_sweep import catalog, limits
 from fmnist_sweep.data import load_split, open_data
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.records import Scalar, SplitSpec
@@ -82,6 +82,16 @@ def test_the_default_nets_are_the_report_s() -> None:
     shapes = [tuple(layer.output.shape[1:]) for layer in cnn.layers if "activation" not in layer.name]
     assert shapes == [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16), (1, 1, 120), (120,), (84,), (10,)]
     assert [type(layer).__name__ for layer in cnn.layers].count("AveragePooling2D") == 2
+
+
+def test_keras_knows_every_name_that_a_sweep_file_may_use() -> None:
+    """Also those that the models don't search by themselves; what Keras adds has to be added here."""
+    import keras
+
+    for name in (*catalog.ACTIVATIONS, *limits.MORE_ACTIVATIONS):
+        assert callable(keras.activations.get(name))
+    for name in (*catalog.OPTIMIZERS, *limits.MORE_OPTIMIZERS):
+        keras.optimizers.get(name)
 
 
 @both
