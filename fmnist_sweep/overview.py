@@ -25,6 +25,9 @@ _SCHEMA: Final = (12, "v3.2.0.a")
 """The tables of Optuna 5: its own schema number, and the last migration."""
 
 _OF_BEST: Final = ("val_accuracy", "train_accuracy", "gap", "n_parameters")
+_COUNTS: Final = ("done", "pruned", "failed", "running", "interrupted", "waiting")
+_RESULTS: Final = ("best trial", "score", "val acc", "gap", "vs default")
+_NO_LIMIT: Final = 10_000
 _STATES: Final = {
     "complete": "COMPLETE",
     "pruned": "PRUNED",
@@ -154,11 +157,6 @@ def _n_epochs(database: sqlite3.Connection, study: int) -> int:
 
 def _json(found: tuple[str] | None, otherwise: Any) -> Any:
     return otherwise if found is None else json.loads(found[0])
-
-
-_COUNTS: Final = ("done", "pruned", "failed", "running", "interrupted", "waiting")
-_NO_LIMIT: Final = 10_000
-_RESULTS: Final = ("best trial", "score", "val acc", "gap", "vs default")
 
 
 def print_studies(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
