@@ -296,8 +296,8 @@ def test_a_wrong_value_hides_no_other(settings: MakeSettings) -> None:
     del given_settings["space"]["dropout"]
     with pytest.raises(ConfigError) as caught:
         parse_config(given_settings, where="a.toml")
-    told = [problem.split(":")[0] for problem in caught.value.problems]
-    assert sorted(told) == [
+    paths = [problem.split(":")[0] for problem in caught.value.problems]
+    assert sorted(paths) == [
         "prunner",
         "sampler.name",
         "space.activation",
