@@ -112,6 +112,9 @@ class SweepConfig:
         """Return the settings as plain JSON values, laid out like a sweep file, the space resolved."""
         settings = self.file.model_dump(mode="json")
         settings["space"] = {name: self.space[name].model_dump(mode="json") for name in self.space}
+        if not self.file.training.running_metrics:
+            # Left out where it is off: the study's digest stays what it was before there was such a setting.
+            del settings["training"]["running_metrics"]
         return settings
 
     @property

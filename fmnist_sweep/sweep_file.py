@@ -41,6 +41,8 @@ class TrainingSection(_Section):
         train_size: Number of training images to keep; left out, all of them.
         n_probe: Number of training images that measure the train scores.
         patience: Epochs without a better score after which a trial stops early; left out, never.
+        running_metrics: Also keep Keras's running mean of the training accuracy. No score uses it: it is for
+            comparing with what others report, and costs some time in every step.
     """
 
     seed: Count = 0
@@ -50,6 +52,7 @@ class TrainingSection(_Section):
     train_size: PositiveInt | None = None
     n_probe: PositiveInt = 10_000
     patience: PositiveInt | None = None
+    running_metrics: StrictBool = False
 
 
 class _Sampler(_Section):
