@@ -20,6 +20,7 @@ from fmnist_sweep.config_errors import describe
 from fmnist_sweep.data import check_source, open_data
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
 from fmnist_sweep.errors import ConfigError, did_you_mean
+from fmnist_sweep.points import all_points, n_points, points_problems
 from fmnist_sweep.records import DataRef, Hyperparameters, Scalar, SplitSpec
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.space import FixedParameter, Parameter, SearchSpace
@@ -81,6 +82,16 @@ class SweepConfig:
     def sampled_space(self) -> SearchSpace:
         """What the sampler draws. Under the rule ``"best"`` one run holds every number of epochs."""
         return self.space.without("epochs") if self.file.score.epoch_rule == "best" else self.space
+
+    @property
+    def points(self) -> list[dict[str, Scalar]]:
+        """What the sampler tries, in order, where that is a finite number of points."""
+        return all_points(self.sampled_space, self.file.sampler)
+
+    @property
+    def n_points(self) -> float:
+        """Number of distinct points that there are to try; ``inf`` where a parameter is continuous."""
+        return n_points(self.sampled_space, self.file.sampler)
 
     @property
     def default_point(self) -> dict[str, Scalar] | None:
@@ -191,6 +202,7 @@ def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
         problems.append(
             f"sampler.name: grid needs a finite space; give {', '.join(endless)} a step or choices"
         )
+    problems += points_problems(config.sampled_space, file.sampler)
     if problems:
         raise ConfigError(where, problems)
     return config

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
 from fmnist_sweep.score import EpochRule, Metric
-from fmnist_sweep.space import FiniteFloat, ParameterField
+from fmnist_sweep.space import FiniteFloat, ParameterField, StrictScalar
 
 PositiveInt: TypeAlias = Annotated[StrictInt, Field(ge=1)]
 Count: TypeAlias = Annotated[StrictInt, Field(ge=0)]
@@ -111,8 +111,20 @@ class GridSection(_Sampler):
     name: Literal["grid"] = "grid"
 
 
+class PointsSection(_Sampler):
+    """Points of the space that the file lists, in their order: a comparison rather than a search.
+
+    Attributes:
+        points: Of each the value of every parameter that the space leaves open.
+    """
+
+    name: Literal["points"] = "points"
+    enqueue_default: StrictBool = False
+    points: Annotated[tuple[dict[str, StrictScalar], ...], Field(min_length=1)]
+
+
 SamplerSection: TypeAlias = Annotated[
-    TPESection | RandomSection | GPSection | CmaEsSection | QMCSection | GridSection,
+    TPESection | RandomSection | GPSection | CmaEsSection | QMCSection | GridSection | PointsSection,
     Field(discriminator="name"),
 ]
 

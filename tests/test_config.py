@@ -101,7 +101,12 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "unknown sampler": (
         {"sampler": {"name": "tpee"}},
-        ["sampler.name: unknown 'tpee'; did you mean 'tpe'? (allowed: tpe, random, gp, cmaes, qmc, grid)"],
+        [
+            (
+                "sampler.name: unknown 'tpee'; did you mean 'tpe'? "
+                "(allowed: tpe, random, gp, cmaes, qmc, grid, points)"
+            )
+        ],
     ),
     "unknown pruner": (
         {"pruner": {"name": "medain"}},
@@ -177,6 +182,32 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "grid of a continuous space": (
         {"sampler": {"name": "grid"}, "space": {"epochs": 3, "learning_rate": {}, "depth": {}}},
         ["sampler.name: grid needs a finite space; give learning_rate a step or choices"],
+    ),
+    "points that are none of the space": (
+        {
+            "space": {
+                "epochs": 3,
+                "activation": {"choices": ["relu", "tanh"]},
+                "depth": {"low": 1, "high": 2},
+                "units_2": {},
+            },
+            "sampler": {
+                "name": "points",
+                "points": [
+                    {"activation": "relu"},
+                    {"activation": "elu", "depth": 1},
+                    {"activation": "tanh", "depth": 1, "units_2": 30},
+                    {"activation": "tanh", "depth": 2, "units_2": 30},
+                    {"units_2": 30, "activation": "tanh", "depth": 2},
+                ],
+            },
+        },
+        [
+            "sampler.points[0]: depth is missing; a point names all that the space leaves open",
+            "sampler.points[1]: activation can't be 'elu' in the space",
+            "sampler.points[2]: units_2 is no parameter of this point; drop it",
+            "sampler.points[4]: is the same as sampler.points[3]; name each one once",
+        ],
     ),
     "patience under the rule last": (
         {"score": {"epoch_rule": "last"}, "training": {"patience": 3}},

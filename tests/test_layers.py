@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("score", "data", "space", "testing", "address"),
     ("catalog", "server_lock"),
     ("sweep_file",),
-    ("config_errors",),
+    ("config_errors", "points"),
     ("config",),
     ("models",),
     ("training",),
