@@ -46,6 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("display", "cells"),
     ("tables", "outline", "overview", "runner", "winner_tables"),
     ("exporting",),
+    ("paper",),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -69,7 +70,7 @@ MAY_IMPORT_OPTUNA = frozenset(
     }
     | {"search", "confirming", "runner"}
     | {"reports.frames", "reports", "winners.confirmations", "winners.comparing", "winners"}
-    | {"tables", "commands"}
+    | {"paper", "tables", "commands"}
 )
 
 
