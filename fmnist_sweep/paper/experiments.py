@@ -1,0 +1,302 @@
+"""The paper's experiments: sweep files whose every point is trained with many seeds, in a study for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+from optuna.distributions import IntDistribution
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+from typing_extensions import override
+
+from fmnist_sweep import sampling
+from fmnist_sweep.config import SweepConfig, load_config
+from fmnist_sweep.confirming import repeat_seeds
+from fmnist_sweep.errors import StudyMismatchError
+from fmnist_sweep.history import configuration_key, without_epochs
+from fmnist_sweep.importing import check_source, translated
+from fmnist_sweep.plan import Drawn, GivenPlan
+from fmnist_sweep.records import DataRef, Scalar, SplitSpec
+from fmnist_sweep.study import load_study, open_study, study_names
+from fmnist_sweep.sweep_file import BudgetSection, RandomSection
+
+KIND: Final = "paper"
+SWEEPS: Final = Path("sweeps/paper")
+
+NAMES: Final = (
+    "dense-rate-and-l2",
+    "dense-depth",
+    "dense-width",
+    "dense-activation",
+    "dense-three-layers",
+    "dense-final",
+    "cnn-kernels",
+    "cnn-filters",
+    "cnn-padding",
+    "cnn-pooling",
+    "cnn-l2",
+    "cnn-final",
+)
+"""In the order in which they run: what others share is trained by the one with the most epochs."""
+
+FINALS: Final = ("dense-final", "cnn-final")
+"""The report's final models, which also meet the test set."""
+
+ON_OWN_SPLIT: Final = ("dense-three-layers", *FINALS)
+"""Those of which the report states accuracies: seeds vary on its own split, the first images validating. In
+all others each seed comes with a reshuffled split, as in a confirmation."""
+
+REPEAT: Final = "repeat"
+"""Parameter of a trial beside those of its point: the number of its seed, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large the paper is.
+
+    Attributes:
+        prefix: What the names of its studies begin with.
+        n_repeats: Seeds of each point.
+        most_images: Training images at the most; None leaves it to the sweep files. An experiment on fewer
+            images than there are gets the same share of its own.
+        overrides: Settings that replace those of all sweep files, as for `load_config`.
+    """
+
+    prefix: str
+    n_repeats: int
+    most_images: int | None = None
+    overrides: tuple[str, ...] = ()
+
+
+FULL: Final = Scale("paper-", 10)
+QUICK: Final = Scale("paper-quick-", 3, most_images=10_000)
+_ALL_IMAGES: Final = 50_000
+"""As many as there are for training, nearly: what an experiment's smaller number is a share of."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One sweep file with its seeds. Make them with `experiments`.
+
+    Attributes:
+        name: Name of the file.
+        swept: The file's settings, those of the scale in place.
+        scale: How many seeds, and how the study is called.
+    """
+
+    name: str
+    swept: SweepConfig
+    scale: Scale
+
+    @property
+    def study_name(self) -> str:
+        """Name of its study."""
+        return f"{self.scale.prefix}{self.name}"
+
+    @property
+    def reshuffled(self) -> bool:
+        """Whether each seed comes with another split."""
+        return self.name not in ON_OWN_SPLIT
+
+    @cached_property
+    def points(self) -> list[dict[str, Scalar]]:
+        """The parameters of each point that the space leaves open."""
+        searched = self.swept.sampled_space.searched
+        return [{n: v for n, v in point.items() if n in searched} for point in self.swept.points]
+
+    @cached_property
+    def wanted(self) -> list[dict[str, Scalar]]:
+        """The parameters of all trials, seed by seed: cut short anywhere, the points stay paired."""
+        return [{REPEAT: r, **point} for r in range(self.scale.n_repeats) for point in self.points]
+
+    @cached_property
+    def config(self) -> SweepConfig:
+        """The study's settings: the file's, with as many trials as are wanted."""
+        file = self.swept.file
+        settings = {
+            "study": self.study_name,
+            "sampler": RandomSection(enqueue_default=False),
+            "budget": BudgetSection(trials=len(self.wanted), max_retries=file.budget.max_retries),
+        }
+        return replace(self.swept, file=file.model_copy(update=settings))
+
+    def seeds(self, repeat: int) -> tuple[int, SplitSpec]:
+        """Return the seed and the split of a repeat, the same in every experiment of its kind."""
+        seed, split_seed = repeat_seeds(self.swept, repeat)
+        return seed, replace(self.swept.split, seed=split_seed) if self.reshuffled else self.swept.split
+
+    @property
+    def split(self) -> SplitSpec:
+        """The split of the first repeat."""
+        return self.seeds(0)[1]
+
+    def open(self, data: DataRef, storage: BaseStorage) -> optuna.Study:
+        """Make the study, or go on with it."""
+        study = open_study(self.config, data, storage, attributes={"kind": KIND})
+        self._bring_over(study, data, storage)
+        return study
+
+    def plan(self, study: optuna.Study) -> PaperPlan:
+        """Return what is left to train."""
+        study.set_user_attr("n_repeats", self.scale.n_repeats)
+        return PaperPlan(self, study)
+
+    def left(self, study: optuna.Study | None) -> list[dict[str, Scalar]]:
+        """Return the parameters of the trials that a study does not hold yet."""
+        done = [] if study is None else study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        params = [trial.params for trial in done]
+        return [point for point in self.wanted if point not in params]
+
+    def identity(self, wanted: Mapping[str, Scalar]) -> tuple[str, int | None]:
+        """Return what a wanted trial has in common with every equal one of another experiment."""
+        point = self.swept.sampled_space.fill(lambda name, _: wanted[name])
+        seed, split = self.seeds(int(wanted[REPEAT]))
+        return configuration_key(without_epochs(point), seed, split.seed), split.train_size
+
+    def _bring_over(self, study: optuna.Study, data: DataRef, storage: BaseStorage) -> None:
+        """Take from the other experiments' studies what this one would train again."""
+        left = {self.identity(wanted)[0]: wanted for wanted in self.left(study)}
+        others = {f"{self.scale.prefix}{name}" for name in NAMES} - {self.study_name}
+        for name in sorted(others & set(study_names(storage))):
+            for trial, made in self._shared(load_study(storage, name), data):
+                attrs = trial.user_attrs
+                key = configuration_key(
+                    attrs["hyperparameters"], attrs["seed"], attrs.get("split_seed", self.swept.split.seed)
+                )
+                if key in left:
+                    study.add_trial(self._repeat_of(made, trial, left.pop(key)))
+
+    def _shared(self, other: optuna.Study, data: DataRef) -> Iterator[tuple[FrozenTrial, FrozenTrial]]:
+        """Yield the trials of another study that this one could hold, and what they are here."""
+        try:
+            check_source(other, self.config, data)
+        except StudyMismatchError:
+            # Another model, or on other images.
+            return
+        for trial in other.get_trials(deepcopy=False):
+            made = translated(trial, other, self.config)
+            if made is not None and made.state is TrialState.COMPLETE:
+                yield trial, made
+
+    def _repeat_of(self, made: FrozenTrial, trial: FrozenTrial, wanted: Mapping[str, Scalar]) -> FrozenTrial:
+        repeat = int(wanted[REPEAT])
+        made.params = {REPEAT: repeat, **made.params}
+        made.distributions = {REPEAT: _repeats(self.scale.n_repeats), **made.distributions}
+        kept = {name: trial.user_attrs[name] for name in ("split_seed",) if name in trial.user_attrs}
+        for name, value in {**kept, REPEAT: repeat}.items():
+            made.set_user_attr(name, value)
+        return made
+
+
+class PaperPlan(GivenPlan):
+    """Every point of an experiment with every seed, as far as its study does not hold them yet.
+
+    Args:
+        experiment: The experiment.
+        study: Its study, held with `ownership.ownership`.
+    """
+
+    def __init__(self, experiment: Experiment, study: optuna.Study) -> None:
+        self._experiment = experiment
+        super().__init__(study, experiment.wanted)
+
+    @override
+    def completed(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        drawn = {name: value for name, value in params.items() if name != REPEAT}
+        point = next(p for p in self._experiment.points if drawn.items() <= p.items())
+        return {REPEAT: self._experiment.scale.n_repeats, **point, **params}
+
+    def draw(self, trial: optuna.Trial) -> Drawn:
+        """Return a point with the seed and the split of a repeat."""
+        experiment, before = self._experiment, trial.params.get(REPEAT)
+        # A trial that was put back has its repeat; in the meantime there may be fewer.
+        most = max(experiment.scale.n_repeats, int(self._taken[trial.number][REPEAT]) + 1)
+        repeat = trial.suggest_int(REPEAT, 0, most - 1) if before is None else int(before)
+        point = sampling.draw(trial, experiment.swept.sampled_space)
+        seed, split = experiment.seeds(repeat)
+        epochs = int(point["epochs"])
+        return Drawn(without_epochs(point), epochs, seed, split, attributes={REPEAT: repeat})
+
+
+def _repeats(n: int) -> IntDistribution:
+    return IntDistribution(0, n - 1)
+
+
+def experiments(scale: Scale, *, folder: Path = SWEEPS) -> list[Experiment]:
+    """Return all experiments, in the order in which they run.
+
+    Args:
+        scale: How large the paper is.
+        folder: Where the sweep files are.
+
+    Raises:
+        ConfigError: One is missing or has problems.
+    """
+    found = []
+    for name in NAMES:
+        path = folder / f"{name}.toml"
+        config = load_config(path, scale.overrides)
+        own = config.file.training.train_size
+        if scale.most_images is not None:
+            n = scale.most_images if own is None else own * scale.most_images // _ALL_IMAGES
+            config = load_config(path, [f"training.train_size={n}", *scale.overrides])
+        found.append(Experiment(name, config, scale))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is left of an experiment.
+
+    Attributes:
+        experiment: Name of the experiment.
+        n_points: Its configurations.
+        n_trainings: Trainings, those aside that are done or that an earlier experiment shares.
+        n_epochs: Their epochs together.
+        n_shared: Trials that are answered from an earlier experiment's.
+        train_size: Training images; None for all.
+    """
+
+    experiment: str
+    n_points: int
+    n_trainings: int
+    n_epochs: int
+    n_shared: int
+    train_size: int | None
+
+
+def workload(wanted: Sequence[Experiment], studies: Mapping[str, optuna.Study]) -> list[Workload]:
+    """Return what is left to train of each experiment, as they run one after another.
+
+    Args:
+        wanted: The experiments.
+        studies: The studies that there are, by name.
+    """
+    longest: dict[tuple[str, str, int | None], int] = {}
+    rows = []
+    for experiment in wanted:
+        study = studies.get(experiment.study_name)
+        epochs = experiment.swept.epochs[-1]
+        model = experiment.swept.model_space.path
+        left, new = experiment.left(study), 0
+        for trial in experiment.wanted:
+            key = (model, *experiment.identity(trial))
+            if trial in left and longest.get(key, 0) < epochs:
+                new += 1
+            longest[key] = max(longest.get(key, 0), epochs)
+        rows.append(
+            Workload(
+                experiment.name,
+                len(experiment.points),
+                new,
+                new * epochs,
+                len(left) - new,
+                experiment.split.train_size,
+            )
+        )
+    return rows
