@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +20,10 @@ from fmnist_sweep.confirming import repeat_seeds
 from fmnist_sweep.errors import StudyMismatchError
 from fmnist_sweep.history import configuration_key, without_epochs
 from fmnist_sweep.importing import check_source, translated
+from fmnist_sweep.paper.machine import machine
 from fmnist_sweep.plan import Drawn, GivenPlan
 from fmnist_sweep.records import DataRef, Scalar, SplitSpec
-from fmnist_sweep.study import load_study, open_study, study_names
+from fmnist_sweep.study import MACHINE, load_study, open_study, study_names
 from fmnist_sweep.sweep_file import BudgetSection, RandomSection
 
 KIND: Final = "paper"
@@ -79,7 +80,7 @@ _ALL_IMAGES: Final = 50_000
 """As many as there are for training, nearly: what an experiment's smaller number is a share of."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Experiment:
     """One sweep file with its seeds. Make them with `experiments`.
 
@@ -92,6 +93,7 @@ class Experiment:
     name: str
     swept: SweepConfig
     scale: Scale
+    _data: DataRef | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def study_name(self) -> str:
@@ -137,13 +139,15 @@ class Experiment:
 
     def open(self, data: DataRef, storage: BaseStorage) -> optuna.Study:
         """Make the study, or go on with it."""
-        study = open_study(self.config, data, storage, attributes={"kind": KIND})
-        self._bring_over(study, data, storage)
-        return study
+        self._data = data
+        return open_study(self.config, data, storage, attributes={"kind": KIND})
 
     def plan(self, study: optuna.Study) -> PaperPlan:
-        """Return what is left to train."""
+        """Bring over what other experiments' studies hold, and return what is left to train."""
+        if self._data is not None:
+            self._bring_over(study, self._data)
         study.set_user_attr("n_repeats", self.scale.n_repeats)
+        study.set_user_attr(MACHINE, machine())
         return PaperPlan(self, study)
 
     def left(self, study: optuna.Study | None) -> list[dict[str, Scalar]]:
@@ -158,8 +162,9 @@ class Experiment:
         seed, split = self.seeds(int(wanted[REPEAT]))
         return configuration_key(without_epochs(point), seed, split.seed), split.train_size
 
-    def _bring_over(self, study: optuna.Study, data: DataRef, storage: BaseStorage) -> None:
+    def _bring_over(self, study: optuna.Study, data: DataRef) -> None:
         """Take from the other experiments' studies what this one would train again."""
+        storage = study._storage  # noqa: SLF001 - a study does not tell its storage otherwise
         left = {self.identity(wanted)[0]: wanted for wanted in self.left(study)}
         others = {f"{self.scale.prefix}{name}" for name in NAMES} - {self.study_name}
         for name in sorted(others & set(study_names(storage))):
@@ -247,56 +252,3 @@ def experiments(scale: Scale, *, folder: Path = SWEEPS) -> list[Experiment]:
             config = load_config(path, [f"training.train_size={n}", *scale.overrides])
         found.append(Experiment(name, config, scale))
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What is left of an experiment.
-
-    Attributes:
-        experiment: Name of the experiment.
-        n_points: Its configurations.
-        n_trainings: Trainings, those aside that are done or that an earlier experiment shares.
-        n_epochs: Their epochs together.
-        n_shared: Trials that are answered from an earlier experiment's.
-        train_size: Training images; None for all.
-    """
-
-    experiment: str
-    n_points: int
-    n_trainings: int
-    n_epochs: int
-    n_shared: int
-    train_size: int | None
-
-
-def workload(wanted: Sequence[Experiment], studies: Mapping[str, optuna.Study]) -> list[Workload]:
-    """Return what is left to train of each experiment, as they run one after another.
-
-    Args:
-        wanted: The experiments.
-        studies: The studies that there are, by name.
-    """
-    longest: dict[tuple[str, str, int | None], int] = {}
-    rows = []
-    for experiment in wanted:
-        study = studies.get(experiment.study_name)
-        epochs = experiment.swept.epochs[-1]
-        model = experiment.swept.model_space.path
-        left, new = experiment.left(study), 0
-        for trial in experiment.wanted:
-            key = (model, *experiment.identity(trial))
-            if trial in left and longest.get(key, 0) < epochs:
-                new += 1
-            longest[key] = max(longest.get(key, 0), epochs)
-        rows.append(
-            Workload(
-                experiment.name,
-                len(experiment.points),
-                new,
-                new * epochs,
-                len(left) - new,
-                experiment.split.train_size,
-            )
-        )
-    return rows

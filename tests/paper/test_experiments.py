@@ -24,9 +24,9 @@ from fmnist_sweep.paper.experiments import (
     Experiment,
     Scale,
     experiments,
-    workload,
 )
 from fmnist_sweep.paper.results import Best, Run
+from fmnist_sweep.paper.workload import workload
 from fmnist_sweep.records import DataRef, TrialJob
 
 Runner = Callable[..., optuna.Study]
