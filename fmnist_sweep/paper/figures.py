@@ -27,6 +27,10 @@ _TITLES: Final = {
     "val_cross_entropy": "validation cross-entropy (nats)",
 }
 _VERDICT_COLORS: Final = {Verdict.HOLDS: GREEN, Verdict.FAILS: VERMILION, Verdict.UNDECIDED: GREY}
+_PANEL: Final = 3.3
+_EFFECTS: Final = 4.2
+"""Widths in inches of a panel by epoch, and of the effects."""
+
 _WRAP: Final = 46
 _N_PAIRS: Final = 6
 
@@ -35,9 +39,10 @@ def claim_figure(judged: Judged, results: Results, class_names: Sequence[str]) -
     """Return the figure of a claim: its configurations by epoch, and its effects with their limits."""
     n_parts, shown = len(judged.parts), judged.claim.shown
     n_left = max(1, len(shown))
+    width = _PANEL * n_left if shown else 1.6 * _PANEL
     with mpl.rc_context(STYLE):
-        figure = blank_figure(3.3 * n_left + 4.2, max(2.9, 0.6 + 0.95 * n_parts))
-        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[3.3 * n_left, 4.2])[0]
+        figure = blank_figure(width + _EFFECTS, max(2.9, 0.6 + 0.95 * n_parts))
+        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[width, _EFFECTS])[0]
         panels = left.subplots(1, n_left, squeeze=False)[0]
         for axes, what in zip(panels, shown, strict=False):
             _draw_runs(axes, what, results)
@@ -142,7 +147,7 @@ def _draw_pairs(axes: Axes, tested: Sequence[Any], class_names: Sequence[str]) -
     axes.set_yticks(range(len(order)), names, fontsize=7)
     axes.grid(visible=False, axis="y")
     axes.axvline(126, color=GREY, lw=0.9, ls="--")
-    axes.annotate("the report's 126", (126, len(order) - 0.4), fontsize=7, color=GREY, ha="center")
+    axes.annotate("the report's 126", (126, -0.4), xytext=(4, 0), textcoords="offset points", fontsize=7)
 
 
 def report_curves(curve: LearningCurve, *, title: str) -> Figure:

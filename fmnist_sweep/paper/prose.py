@@ -30,6 +30,11 @@ def rule() -> list[Block]:
                 seeds would tell.""",
             )
         ),
+        Text(
+            """In the figures a thin line is a seed and a thick one the mean. Beside them stand the effects with
+            their intervals: blue as measured here, orange with Keras's running mean. Where the blue or orange
+            interval lies within the green, the part holds; the rule above decides the cases on its edge."""
+        ),
         Table(("measured", "smallest effect that matters", "because"), REASONS),
     ]
 

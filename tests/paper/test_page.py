@@ -56,6 +56,14 @@ def places(tmp_path: Path) -> Places:
     return Places(tmp_path / "html", tmp_path / "docs" / "paper.md")
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made and not turned into pixels, which takes most of the time."""
+    save = "fmnist_sweep.paper.writing.save"
+    monkeypatch.setattr(save, lambda _, *paths: [path.write_bytes(b"png") for path in paths])
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_every_claim_has_its_verdict_numbers_and_picture(paper: Paper, places: Places) -> None:
     """In Markdown and in HTML, in order, and every picture that is named is there."""
     html, markdown = (path.read_text("utf-8") for path in write_paper(paper, places))
@@ -76,8 +84,11 @@ def test_every_claim_has_its_verdict_numbers_and_picture(paper: Paper, places: P
     ]
 
 
-def test_equal_studies_give_equal_pages(paper: Paper, places: Places) -> None:
+def test_equal_studies_give_equal_pages(
+    paper: Paper, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing of the time of writing is in a file, pictures and tables included."""
+    monkeypatch.setattr("fmnist_sweep.paper.page.CLAIMS", [CLAIMS[2], CLAIMS[7]])
     write_paper(paper, places)
     files = [path for path in places.folder.parent.rglob("*") if path.is_file()]
     before = {path: path.read_bytes() for path in files}
@@ -100,6 +111,7 @@ def test_the_page_says_on_how_much_it_rests(paper: Paper) -> None:
     assert "optuna" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_unfinished_paper_is_a_page_all_the_same(results: Results, places: Places) -> None:
     """What was not run is undecided, and the test set was not read."""
     some = Results({"dense-depth": results.studies["dense-depth"]})
