@@ -97,8 +97,7 @@ CNN_CLAIMS: Final = (
         12,
         "cnn",
         "Pools of size 1 take much longer and do not help.",
-        "LeNet-5 with pools of 2 and of 1 on fewer training images, 5 epochs: without pooling an epoch on "
-        "all of them takes minutes.",
+        "LeNet-5 with pools of 2 and of 1, which is no pooling, 5 epochs.",
         (
             Part(
                 f"an epoch takes at least {TIMES:g} times as long",

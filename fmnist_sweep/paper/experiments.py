@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig, load_config
-from fmnist_sweep.confirming import repeat_seeds
+from fmnist_sweep.confirming import MIN_REPEATS, repeat_seeds
 from fmnist_sweep.errors import StudyMismatchError
 from fmnist_sweep.history import configuration_key, without_epochs
 from fmnist_sweep.importing import check_source, translated
@@ -52,6 +52,9 @@ ON_OWN_SPLIT: Final = ("dense-three-layers", *FINALS)
 """Those of which the report states accuracies: seeds vary on its own split, the first images validating. In
 all others each seed comes with a reshuffled split, as in a confirmation."""
 
+SLOW: Final = ("cnn-pooling",)
+"""Those of which an epoch costs thirty of the others': they get half the seeds."""
+
 REPEAT: Final = "repeat"
 """Parameter of a trial beside those of its point: the number of its seed, from 0."""
 
@@ -62,9 +65,8 @@ class Scale:
 
     Attributes:
         prefix: What the names of its studies begin with.
-        n_repeats: Seeds of each point.
-        most_images: Training images at the most; None leaves it to the sweep files. An experiment on fewer
-            images than there are gets the same share of its own.
+        n_repeats: Seeds of each point; those of `SLOW` get half as many.
+        most_images: Training images of each split; None takes all that do not validate.
         overrides: Settings that replace those of all sweep files, as for `load_config`.
     """
 
@@ -76,8 +78,6 @@ class Scale:
 
 FULL: Final = Scale("paper-", 10)
 QUICK: Final = Scale("paper-quick-", 3, most_images=10_000)
-_ALL_IMAGES: Final = 50_000
-"""As many as there are for training, nearly: what an experiment's smaller number is a share of."""
 
 
 @dataclass
@@ -101,6 +101,12 @@ class Experiment:
         return f"{self.scale.prefix}{self.name}"
 
     @property
+    def n_repeats(self) -> int:
+        """Seeds of each point."""
+        n = self.scale.n_repeats
+        return max(MIN_REPEATS, n // 2) if self.name in SLOW else n
+
+    @property
     def reshuffled(self) -> bool:
         """Whether each seed comes with another split."""
         return self.name not in ON_OWN_SPLIT
@@ -114,7 +120,7 @@ class Experiment:
     @cached_property
     def wanted(self) -> list[dict[str, Scalar]]:
         """The parameters of all trials, seed by seed: cut short anywhere, the points stay paired."""
-        return [{REPEAT: r, **point} for r in range(self.scale.n_repeats) for point in self.points]
+        return [{REPEAT: r, **point} for r in range(self.n_repeats) for point in self.points]
 
     @cached_property
     def config(self) -> SweepConfig:
@@ -146,7 +152,7 @@ class Experiment:
         """Bring over what other experiments' studies hold, and return what is left to train."""
         if self._data is not None:
             self._bring_over(study, self._data)
-        study.set_user_attr("n_repeats", self.scale.n_repeats)
+        study.set_user_attr("n_repeats", self.n_repeats)
         study.set_user_attr(MACHINE, machine())
         return PaperPlan(self, study)
 
@@ -191,7 +197,7 @@ class Experiment:
     def _repeat_of(self, made: FrozenTrial, trial: FrozenTrial, wanted: Mapping[str, Scalar]) -> FrozenTrial:
         repeat = int(wanted[REPEAT])
         made.params = {REPEAT: repeat, **made.params}
-        made.distributions = {REPEAT: _repeats(self.scale.n_repeats), **made.distributions}
+        made.distributions = {REPEAT: _repeats(self.n_repeats), **made.distributions}
         kept = {name: trial.user_attrs[name] for name in ("split_seed",) if name in trial.user_attrs}
         for name, value in {**kept, REPEAT: repeat}.items():
             made.set_user_attr(name, value)
@@ -214,13 +220,13 @@ class PaperPlan(GivenPlan):
     def completed(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         drawn = {name: value for name, value in params.items() if name != REPEAT}
         point = next(p for p in self._experiment.points if drawn.items() <= p.items())
-        return {REPEAT: self._experiment.scale.n_repeats, **point, **params}
+        return {REPEAT: self._experiment.n_repeats, **point, **params}
 
     def draw(self, trial: optuna.Trial) -> Drawn:
         """Return a point with the seed and the split of a repeat."""
         experiment, before = self._experiment, trial.params.get(REPEAT)
         # A trial that was put back has its repeat; in the meantime there may be fewer.
-        most = max(experiment.scale.n_repeats, int(self._taken[trial.number][REPEAT]) + 1)
+        most = max(experiment.n_repeats, int(self._taken[trial.number][REPEAT]) + 1)
         repeat = trial.suggest_int(REPEAT, 0, most - 1) if before is None else int(before)
         point = sampling.draw(trial, experiment.swept.sampled_space)
         seed, split = experiment.seeds(repeat)
@@ -242,13 +248,6 @@ def experiments(scale: Scale, *, folder: Path = SWEEPS) -> list[Experiment]:
     Raises:
         ConfigError: One is missing or has problems.
     """
-    found = []
-    for name in NAMES:
-        path = folder / f"{name}.toml"
-        config = load_config(path, scale.overrides)
-        own = config.file.training.train_size
-        if scale.most_images is not None:
-            n = scale.most_images if own is None else own * scale.most_images // _ALL_IMAGES
-            config = load_config(path, [f"training.train_size={n}", *scale.overrides])
-        found.append(Experiment(name, config, scale))
-    return found
+    images = () if scale.most_images is None else (f"training.train_size={scale.most_images}",)
+    overrides = [*images, *scale.overrides]
+    return [Experiment(name, load_config(folder / f"{name}.toml", overrides), scale) for name in NAMES]

@@ -31,9 +31,9 @@ def rule() -> list[Block]:
             )
         ),
         Text(
-            """In the figures a thin line is a seed and a thick one the mean. Beside them stand the effects with
-            their intervals: blue as measured here, orange with Keras's running mean. Where the blue or orange
-            interval lies within the green, the part holds; the rule above decides the cases on its edge."""
+            """In the figures a thin line is a seed and a thick one the mean. Beside them are the effects with
+            their intervals: blue as measured here, orange with Keras's running mean. Green is what matters:
+            an effect whose interval lies within it holds, and the rule decides what lies across its edge."""
         ),
         Table(("measured", "smallest effect that matters", "because"), REASONS),
     ]

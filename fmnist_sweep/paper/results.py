@@ -156,9 +156,8 @@ class Results:
 
     @property
     def n_failed(self) -> int:
-        """Trials that failed, in all experiments."""
-        failed = (s.get_trials(deepcopy=False, states=(TrialState.FAIL,)) for s in self.studies.values())
-        return sum(map(len, failed))
+        """Trainings that failed and were not made up for, in all experiments."""
+        return sum(map(_n_failed, self.studies.values()))
 
 
 def read_results(studies: Mapping[str, optuna.Study], *, prefix: str) -> Results:
@@ -169,6 +168,12 @@ def read_results(studies: Mapping[str, optuna.Study], *, prefix: str) -> Results
         prefix: What the names of the experiments' studies begin with.
     """
     return Results({name: studies[prefix + name] for name in NAMES if prefix + name in studies})
+
+
+def _n_failed(study: optuna.Study) -> int:
+    trials = study.get_trials(deepcopy=False)
+    done = [t.params for t in trials if t.state is TrialState.COMPLETE]
+    return sum(t.state is TrialState.FAIL and t.params not in done for t in trials)
 
 
 def _is_at(values: Mapping[str, Scalar], at: Mapping[str, Scalar]) -> bool:

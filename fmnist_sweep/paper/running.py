@@ -15,6 +15,7 @@ from fmnist_sweep.exporting import run_export
 from fmnist_sweep.paper.experiments import FINALS, Experiment
 from fmnist_sweep.paper.results import TESTED
 from fmnist_sweep.progress import Progress, Stop
+from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.runner import run, sayer
 from fmnist_sweep.study import check_storage, load_study, open_storage, side_folder, study_names
 from fmnist_sweep.winners.delivered import Delivery
@@ -62,6 +63,9 @@ def run_experiments(
             continue
         say(f"Experiment {i} of {len(wanted)}: {experiment.name}")
         stop, progress = run(experiment, storage_url=storage_url, console=console, **options)
+        study = _stored(storage_url, experiment)
+        if study is not None:
+            attach_figures(study)
         if stop in (Stop.INTERRUPTED, Stop.FAILURES):
             return Stopped(name, stop, progress)
     return None
@@ -90,7 +94,7 @@ def read_test_set(
             study,
             output=output,
             root=side_folder(storage_url, study.study_name, kind="exports"),
-            n_repeats=experiment.scale.n_repeats,
+            n_repeats=experiment.n_repeats,
         )
         if not plan.is_there:
             run_export(plan, storage_url=storage_url, console=console, **options)

@@ -80,7 +80,7 @@ def print_workload(
     for experiment in wanted:
         study = studies.get(experiment.study_name)
         if experiment.name in FINALS and (study is None or TESTED not in study.user_attrs):
-            n, epochs = experiment.scale.n_repeats, experiment.swept.epochs[-1]
+            n, epochs = experiment.n_repeats, experiment.swept.epochs[-1]
             table.add_row(f"export of {experiment.name}", "1", str(n), str(n * epochs), "0", "")
             n_trainings, n_epochs = n_trainings + n, n_epochs + n * epochs
     console.print(table)
