@@ -13,7 +13,12 @@ from fmnist_sweep.errors import SweepError
 
 @uses_storage
 def dump(
-    studies: Annotated[list[str], typer.Argument(help="Studies to write, each with its confirmation.")],
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Studies to write, each with its confirmation; by default all but reference ones."
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder that each study's file goes into.")
     ] = Path("reference"),
@@ -25,11 +30,15 @@ def dump(
     """
     from fmnist_sweep.paper.machine import machine
     from fmnist_sweep.reference import dump as write
-    from fmnist_sweep.study import MACHINE
+    from fmnist_sweep.study import MACHINE, READ_ONLY
     from fmnist_sweep.winners.choice import safe_name
-    from fmnist_sweep.winners.confirmations import linked_study
+    from fmnist_sweep.winners.confirmations import is_confirmation, linked_study
 
-    found = open_studies(storage, studies)
+    found = [
+        study
+        for study in open_studies(storage, studies)
+        if studies or not (is_confirmation(study) or study.user_attrs.get(READ_ONLY) is not None)
+    ]
     for study in [s for one in found for s in (one, linked_study(one)) if s is not None]:
         path = output / f"{safe_name(study.study_name)}.jsonl"
         n = write(study, path, attributes={MACHINE: machine()})

@@ -45,7 +45,7 @@ def again() -> list[Block]:
         Heading(2, "Run it again"),
         Code(
             (
-                "make paper                        # about an hour on two cores; goes on where it was",
+                "make paper                        # under 90 minutes on two cores; goes on",
                 "make paper QUICK=1                # ten minutes: fewer seeds, fewer images",
                 "fmnist-sweep paper --dry-run      # what is left to train",
                 "fmnist-sweep paper --seeds 20     # adds to the seeds that are there",

@@ -126,7 +126,7 @@ def test_the_paper_comes_back_from_its_text(paper: Paper, trained: list[TrialJob
     paper("paper", "--seeds", "2")
     n = len(trained)
     first = (tmp_path / "docs" / "paper.md").read_text("utf-8")
-    code, out, _ = paper("dump", *(f"paper-{name}" for name in FEW))
+    code, out, _ = paper("dump")
     assert code == 0
     assert len(out.splitlines()) == len(FEW)
     new = ("--storage", "sqlite:///new.db")
@@ -139,6 +139,7 @@ def test_the_paper_comes_back_from_its_text(paper: Paper, trained: list[TrialJob
     ]
     assert len(trained) == n
     assert "is there already" in paper("load", *new)[1]
+    assert paper("dump", *new)[1] == ""
 
 
 def test_nothing_to_load_is_said(paper: Paper) -> None:
