@@ -27,11 +27,11 @@ RUN_OPTIONS = --storage "$(STORAGE)" $(if $(TRIALS),--trials $(TRIALS)) $(if $(T
 CONFIRM_OPTIONS = --storage "$(STORAGE)" $(if $(TOP),--top $(TOP)) $(if $(REPEATS),--repeats $(REPEATS)) \
 	$(if $(WORKERS),--workers $(WORKERS))
 
-.PHONY: help sweep-dense sweep-cnn confirm-dense confirm-cnn dashboard report export data test test-fast \
-	test-faults bench check audit format clean
+.PHONY: help sweep-dense sweep-cnn confirm-dense confirm-cnn dashboard report export paper studies.db data test \
+	test-fast test-faults bench check audit format clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  settings: TRIALS=8 TIMEOUT=600 WORKERS=2 TOP=3 REPEATS=5 STUDY=name STORAGE=sqlite:///studies.db"
 
 sweep-dense: $(INSTALLED) ## search for dense nets on Fashion-MNIST
@@ -54,6 +54,12 @@ report: $(INSTALLED) ## write a static page on all studies to report/
 
 export: $(INSTALLED) ## train the winners anew, test them once, write them to exports/
 	@$(SWEEP) export $(if $(STUDY),"$(STUDY)") --storage "$(STORAGE)" $(if $(WORKERS),--workers $(WORKERS))
+
+paper: $(INSTALLED) ## run the report's experiments again, a verdict for each claim; QUICK=1 takes ten minutes
+	@$(SWEEP) paper --storage "$(STORAGE)" $(if $(QUICK),--quick) $(if $(WORKERS),--workers $(WORKERS))
+
+studies.db: $(INSTALLED) ## bring the reference studies into the storage, read-only, beside what is there
+	@$(SWEEP) load --storage "$(STORAGE)"
 
 data: $(INSTALLED) ## find Fashion-MNIST, or fetch it, and verify it
 	@$(SWEEP) data

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-import platform
 import subprocess
 import sys
 import time
@@ -19,13 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import optuna
-import psutil
 
 from benchmarks import breakdown, free_epochs, interactive, performance, scaling, throughput
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.record import CURVES
 from benchmarks.stats import Bar, table
 from benchmarks.workload import ROOT
+from fmnist_sweep.paper.machine import machine
 from fmnist_sweep.runner import n_cores
 
 RESULTS: Final = ROOT / "benchmarks" / "results.json"
@@ -44,24 +43,6 @@ _SCRIPTS: Final = {
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def machine() -> dict[str, Any]:
-    """Return what the numbers were measured on."""
-    told = platform.processor() or platform.machine()
-    for line in (
-        Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else ()
-    ):
-        if line.startswith("model name"):
-            told = line.partition(":")[2].strip()
-            break
-    return {
-        "cpu": told,
-        "n_cores": n_cores(),
-        "memory_gb": psutil.virtual_memory().total / 2**30,
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-    }
 
 
 def versions() -> dict[str, str]:

@@ -165,6 +165,7 @@ _CONV_OPTIONAL: Final[dict[str, Parameter]] = {
     "convs_per_block": IntParameter(low=1, high=2),
     "conv_dropout": FloatParameter(low=0.0, high=0.5),
     "global_pooling": ChoiceParameter(choices=(False, True)),
+    "pool_padding": ChoiceParameter(choices=("same", "valid")),
 }
 
 CONV_SPACE: Final = SearchSpace(
@@ -215,6 +216,7 @@ CONV_DEFAULTS: Final[Mapping[str, Scalar]] = MappingProxyType(
         "convs_per_block": 1,
         "conv_dropout": 0.0,
         "global_pooling": False,
+        "pool_padding": "same",
     }
 )
 
@@ -231,12 +233,13 @@ class ConvBlock:
     padding: str
     pool_size: int
     n_convs: int = 1
+    pool_padding: str = "same"
 
     def map_size(self, side: int) -> int:
         """Return the side of the map behind this block; below 1 it can't be built."""
         convolved = side - self.kernel_size + 1 if self.padding == "valid" else side
-        # Pools are padded: a last row that does not fill a pool is pooled, not dropped.
-        return math.ceil(convolved / self.pool_size)
+        # A last row that does not fill a pool is pooled where pools are padded, and dropped elsewhere.
+        return (math.ceil if self.pool_padding == "same" else math.floor)(convolved / self.pool_size)
 
 
 def conv_blocks(values: Hyperparameters) -> list[ConvBlock]:
@@ -244,7 +247,7 @@ def conv_blocks(values: Hyperparameters) -> list[ConvBlock]:
 
     Example:
         >>> conv_blocks({"conv_blocks": 1})
-        [ConvBlock(filters=6, kernel_size=5, padding='same', pool_size=2, n_convs=1)]
+        [ConvBlock(filters=6, kernel_size=5, padding='same', pool_size=2, n_convs=1, pool_padding='same')]
     """
     values = CONV_SPACE.complete(values, CONV_DEFAULTS)
     return [
@@ -255,6 +258,7 @@ def conv_blocks(values: Hyperparameters) -> list[ConvBlock]:
             padding=str(values.get(f"padding_{i}", "same")),
             pool_size=int(values["pool_size"]) if i < MAX_BLOCKS else 1,
             n_convs=int(values["convs_per_block"]),
+            pool_padding=str(values["pool_padding"]),
         )
         for i in range(1, int(values["conv_blocks"]) + 1)
     ]

@@ -7,6 +7,8 @@ import sys
 
 import typer
 
+from fmnist_sweep.commands.kept import dump, load
+from fmnist_sweep.commands.paper import paper
 from fmnist_sweep.commands.reading import backup, dashboard, report, status, trials
 from fmnist_sweep.commands.sweeps import data, run, validate
 from fmnist_sweep.commands.winners import compare, confirm, export
@@ -19,7 +21,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-COMMANDS = (run, confirm, compare, status, trials, validate, data, dashboard, report, export, backup)
+COMMANDS = (
+    run,
+    confirm,
+    compare,
+    status,
+    trials,
+    validate,
+    data,
+    dashboard,
+    report,
+    export,
+    backup,
+    dump,
+    load,
+    paper,
+)
 for _command in COMMANDS:
     app.command()(_command)
 

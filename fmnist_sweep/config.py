@@ -21,6 +21,7 @@ from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.limits import name_problems, value_problems
 from fmnist_sweep.overrides import apply_override
+from fmnist_sweep.points import all_points, n_points, points_problems
 from fmnist_sweep.records import DataRef, Hyperparameters, Scalar, SplitSpec
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.space import FixedParameter, Parameter, SearchSpace
@@ -84,6 +85,16 @@ class SweepConfig:
         return self.space.without("epochs") if self.file.score.epoch_rule == "best" else self.space
 
     @property
+    def points(self) -> list[dict[str, Scalar]]:
+        """What the sampler tries, in order, where that is a finite number of points."""
+        return all_points(self.sampled_space, self.file.sampler)
+
+    @property
+    def n_points(self) -> float:
+        """Number of distinct points that there are to try; ``inf`` where a parameter is continuous."""
+        return n_points(self.sampled_space, self.file.sampler)
+
+    @property
     def default_point(self) -> dict[str, Scalar] | None:
         """The model's default configuration as a point of the sampled space; None where it lies outside."""
         defaults = self.model_space.defaults
@@ -118,6 +129,9 @@ class SweepConfig:
         """Return the settings as plain JSON values, laid out like a sweep file, the space resolved."""
         settings = self.file.model_dump(mode="json")
         settings["space"] = {name: self.space[name].model_dump(mode="json") for name in self.space}
+        if not self.file.training.running_metrics:
+            # Left out where it is off: the study's digest stays what it was before there was such a setting.
+            del settings["training"]["running_metrics"]
         return settings
 
     @property
@@ -243,6 +257,8 @@ def _whole_problems(
     if file.sampler.name == "grid" and endless:
         mend = f"grid needs a finite space; give {', '.join(endless)} a step or choices"
         problems.append(f"sampler.name: {mend}")
+    if not unusable and not epochs:
+        problems += points_problems(sampled, file.sampler)
     return config, problems
 
 

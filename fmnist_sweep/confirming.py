@@ -9,16 +9,14 @@ from typing import Any, Final
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from fmnist_sweep.config import SweepConfig, parse_config
 from fmnist_sweep.errors import ConfigError, StudyMismatchError, SweepError
 from fmnist_sweep.history import configuration_key, without_epochs
-from fmnist_sweep.plan import Drawn
+from fmnist_sweep.plan import Drawn, GivenPlan
 from fmnist_sweep.records import DataRef, SplitSpec
 from fmnist_sweep.reports.frames import (
     candidates,
@@ -272,10 +270,8 @@ def repeat_seeds(config: SweepConfig, repeat: int) -> tuple[int, int]:
     return next(fresh), next(fresh)
 
 
-class ConfirmPlan:
+class ConfirmPlan(GivenPlan):
     """The plan of a confirmation: every repeat of every candidate that the linked study does not hold yet.
-
-    Repeats that failed in an earlier run are trained again; those that fail now are not.
 
     Args:
         order: What is to be trained.
@@ -291,48 +287,18 @@ class ConfirmPlan:
         self._n_repeats = order.n_repeats
         numbers = {c.label: number for number, c in self._candidates.items()}
         points = [{"candidate": numbers[label], "repeat": repeat} for label, repeat in order.pairs]
-        stored = linked.get_trials(deepcopy=False)
-        # One that another tool told was not measured, and is trained after all.
-        complete = [t.params for t in measured_trials(linked)]
-        self._left = [point for point in points if point not in complete]
-        self._n_trials = sum(t.state.is_finished() for t in stored) + len(self._left)
-        self._taken: dict[int, Mapping[str, int]] = {}
-        for trial in stored:
-            if trial.state is TrialState.WAITING and trial.params:
-                self._take_up(trial)
+        super().__init__(linked, points)
 
-    def _take_up(self, trial: FrozenTrial) -> None:
-        """Let a trial that was put back keep what it was drawn for, even if only half of that was stored."""
-        begun = [point for point in self._left if trial.params.items() <= point.items()]
-        if begun:
-            self._left.remove(begun[0])
-            self._taken[trial.number] = begun[0]
-        else:
-            # Of an order for more repeats; it is trained to its end all the same.
-            self._taken[trial.number] = {"repeat": self._n_repeats, **trial.params}
-            self._n_trials += 1
+    @override
+    def completed(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"repeat": self._n_repeats, **params}
 
     @property
-    def n_trials(self) -> int:
-        """Trials that are finished and those that are left."""
-        return self._n_trials
-
-    @property
-    def size(self) -> float:
-        """The number of trials alone ends a confirmation."""
-        return float("inf")
-
-    @property
+    @override
     def goes_on(self) -> bool:
         """Only candidates of equal hyperparameters train for longer what another one has trained."""
         configurations = {configuration_key(c.hyperparameters, None) for c in self._candidates.values()}
         return len(configurations) < len(self._candidates)
-
-    def sampler(self, trial: int) -> BaseSampler:
-        """Return a sampler that draws what is next."""
-        if trial not in self._taken:
-            self._taken[trial] = self._left.pop(0)
-        return _Given(self._taken[trial])
 
     def draw(self, trial: optuna.Trial) -> Drawn:
         """Return a candidate with the seed and the split of a repeat."""
@@ -359,17 +325,3 @@ def _suggest(trial: optuna.Trial, name: str, low: int, high: int) -> int:
 
 def _number(candidate: Candidate) -> int:
     return _NOT_IN_THE_SWEEP if candidate.trial is None else candidate.trial
-
-
-class _Given(RandomSampler):
-    """Draws what was decided before."""
-
-    def __init__(self, params: Mapping[str, int]) -> None:
-        super().__init__()
-        self._params = params
-
-    @override
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self._params[param_name]

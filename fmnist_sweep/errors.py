@@ -58,6 +58,10 @@ class StudyMismatchError(SweepError):
     """A study of that name exists, but another configuration or data set made it."""
 
 
+class StudyReadOnlyError(SweepError):
+    """The study came with the repository: no command changes it."""
+
+
 class StudyBusyError(SweepError):
     """Another process runs the study, or may do so."""
 

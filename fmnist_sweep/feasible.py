@@ -36,8 +36,8 @@ def feasible_sampler(config: SweepConfig, *, trial: int) -> BaseSampler:
     if config.file.max_model_size is None or config.model_space.n_parameters is None:
         return sampler
     samplers = [sampler]
-    if config.file.sampler.name != "grid":
-        # A grid hands out what is left of it, to come to its end.
+    if config.file.sampler.name not in ("grid", "points"):
+        # These hand out what is left of them, to come to their end.
         samplers.append(sampling.build_sampler(RandomSection(seed=config.file.sampler.seed), trial=trial))
     return _FeasibleSampler(samplers, config.sampled_space, config.is_too_large)
 

@@ -95,15 +95,13 @@ def import_trials(source: optuna.Study, study: optuna.Study, config: SweepConfig
     default = _default(config)
     for trial in source.get_trials(deepcopy=False):
         try:
-            _require_usable(trial, source, config)
-            made = _translated(trial, config)
+            made = _taken(trial, source, config)
         except _LeftOutError as reason:
             came_of_it.left_out[str(reason)] += 1
             continue
         if _point(made, config) in here:
             came_of_it.left_out["equal to one that is here"] += 1
             continue
-        made.set_user_attr("imported_from", {"study": source.study_name, "trial": trial.number})
         study.add_trial(made)
         if made.user_attrs["hyperparameters"] == default:
             # The one that waits to be run may never be: what is asked for may be here already.
@@ -137,6 +135,27 @@ def _require_usable(trial: FrozenTrial, source: optuna.Study, config: SweepConfi
     limit = config.file.max_model_size
     if limit is not None and attrs.get("n_parameters", 0) > limit:
         raise _LeftOutError("larger than max_model_size")
+
+
+def translated(trial: FrozenTrial, source: optuna.Study, config: SweepConfig) -> FrozenTrial | None:
+    """Return a trial of another study as one of these settings would have it; None where it can't be taken.
+
+    Args:
+        trial: The trial.
+        source: Its study; `check_source` must have accepted it.
+        config: The settings. Seed and split are the trial's own: whether they fit, the caller knows.
+    """
+    try:
+        return _taken(trial, source, config)
+    except _LeftOutError:
+        return None
+
+
+def _taken(trial: FrozenTrial, source: optuna.Study, config: SweepConfig) -> FrozenTrial:
+    _require_usable(trial, source, config)
+    made = _translated(trial, config)
+    made.set_user_attr("imported_from", {"study": source.study_name, "trial": trial.number})
+    return made
 
 
 def _translated(trial: FrozenTrial, config: SweepConfig) -> FrozenTrial:

@@ -16,7 +16,7 @@ from fmnist_sweep.space import Parameter
 
 def outline(config: SweepConfig) -> dict[str, Any]:
     """Return what ``validate`` tells of a sweep: its size is None where the space is continuous."""
-    size = config.sampled_space.size
+    size = config.n_points
     counts = config.n_parameters_range()
     return {
         **config.to_dict(),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import optuna
 from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.feasible import feasible_sampler
 from fmnist_sweep.history import without_epochs
+from fmnist_sweep.measured import ATTRIBUTES
 from fmnist_sweep.records import Scalar, SplitSpec
 
 
@@ -70,8 +73,8 @@ class SweepPlan:
 
     @property
     def size(self) -> float:
-        """Number of points of the sampled space."""
-        return self._config.sampled_space.size
+        """Number of points of the sampled space, or of those that the file lists."""
+        return self._config.n_points
 
     @property
     def goes_on(self) -> bool:
@@ -92,3 +95,62 @@ class SweepPlan:
             seed=self._config.file.training.seed,
             split=self._config.split,
         )
+
+
+class GivenPlan(ABC):
+    """The plan of a study whose trials are decided beforehand: those that it does not hold yet, in order.
+
+    What failed in an earlier run is trained again; what fails now is not.
+
+    Args:
+        study: The study, held with `ownership.ownership`.
+        points: The parameters of each trial that the study is to hold.
+    """
+
+    def __init__(self, study: optuna.Study, points: Sequence[Mapping[str, Any]]) -> None:
+        stored = study.get_trials(deepcopy=False)
+        # What another tool told was not measured, and is trained after all.
+        measured = [t for t in stored if t.user_attrs.keys() >= {*ATTRIBUTES}]
+        complete = [t.params for t in measured if t.state is TrialState.COMPLETE]
+        self._left = [point for point in points if point not in complete]
+        self._n_trials = sum(t.state.is_finished() for t in stored) + len(self._left)
+        self._taken: dict[int, Mapping[str, Any]] = {}
+        for trial in stored:
+            if trial.state is TrialState.WAITING and trial.params:
+                self._take_up(trial)
+
+    def _take_up(self, trial: FrozenTrial) -> None:
+        """Let a trial that was put back keep what it was drawn for, even if only half of that was stored."""
+        begun = [point for point in self._left if trial.params.items() <= point.items()]
+        if begun:
+            self._left.remove(begun[0])
+            self._taken[trial.number] = begun[0]
+        else:
+            # Of an order for more; it is trained to its end all the same.
+            self._taken[trial.number] = self.completed(trial.params)
+            self._n_trials += 1
+
+    @abstractmethod
+    def completed(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters of a trial of which these are stored, and which nobody asked for any more."""
+
+    @property
+    def n_trials(self) -> int:
+        """Trials that are finished and those that are left."""
+        return self._n_trials
+
+    @property
+    def size(self) -> float:
+        """The number of trials alone ends it."""
+        return float("inf")
+
+    @property
+    def goes_on(self) -> bool:
+        """Nothing trains for longer what another trial has trained."""
+        return False
+
+    def sampler(self, trial: int) -> BaseSampler:
+        """Return a sampler that draws what is next."""
+        if trial not in self._taken:
+            self._taken[trial] = self._left.pop(0)
+        return sampling.GivenSampler(self._taken[trial])

@@ -32,6 +32,9 @@ class EpochScores:
         val_accuracy: Fraction in [0, 1] on the validation images.
         val_cross_entropy: As ``train_cross_entropy``, on the validation images.
         seconds: Wall-clock time of the epoch's training and measuring.
+        running_accuracy: What Keras's ``fit`` logs as ``accuracy``: the mean over the epoch's batches, each
+            seen by the model as it was before it learned from that batch, dropout on. None unless the job
+            asked for it.
     """
 
     epoch: int
@@ -40,6 +43,7 @@ class EpochScores:
     val_accuracy: float
     val_cross_entropy: float
     seconds: float = 0.0
+    running_accuracy: float | None = None
 
     def require_finite(self) -> None:
         """Raise `TrialError` when a score is NaN or infinite: Optuna would store either without a reason."""
@@ -49,7 +53,8 @@ class EpochScores:
                 raise TrialError(f"{name} is {value} after epoch {self.epoch + 1}: the training diverged")
 
 
-METRICS: Final = tuple(f.name for f in fields(EpochScores) if f.name not in ("epoch", "seconds"))
+RUNNING: Final = "running_accuracy"
+METRICS: Final = tuple(f.name for f in fields(EpochScores) if f.name not in ("epoch", "seconds", RUNNING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ class LearningCurve:
         """Return one recorded quantity for each epoch.
 
         Args:
-            metric: A name of `METRICS`, or ``"seconds"``.
+            metric: A name of `METRICS`, ``"seconds"``, or `RUNNING` where it was asked for.
 
         Returns:
             Shape ``(n_epochs,)``, float64.
@@ -102,20 +107,26 @@ class LearningCurve:
         Raises:
             MetricNotRecordedError: No such quantity is recorded.
         """
-        if metric not in (*METRICS, "seconds"):
-            raise MetricNotRecordedError(
-                f"{metric!r} is not recorded; recorded are {', '.join(METRICS)}, seconds"
-            )
+        recorded = (*METRICS, *self._others)
+        if metric not in recorded:
+            raise MetricNotRecordedError(f"{metric!r} is not recorded; recorded are {', '.join(recorded)}")
         return np.array([getattr(scores, metric) for scores in self.epochs], dtype=np.float64)
 
     def to_attribute(self) -> dict[str, list[float]]:
         """Return the compact form that is stored with a trial; `from_attribute` reads it back."""
-        return {name: [getattr(s, name) for s in self.epochs] for name in (*METRICS, "seconds")}
+        return {name: [getattr(s, name) for s in self.epochs] for name in (*METRICS, *self._others)}
+
+    @property
+    def _others(self) -> tuple[str, ...]:
+        """What is recorded beside the four scores; running means only where every epoch has one."""
+        runs = bool(self.epochs) and all(s.running_accuracy is not None for s in self.epochs)
+        return ("seconds", RUNNING) if runs else ("seconds",)
 
     @classmethod
     def from_attribute(cls, stored: Mapping[str, Sequence[float]]) -> LearningCurve:
         """Rebuild a curve from what `to_attribute` gave."""
-        rows = zip(*(stored[name] for name in (*METRICS, "seconds")), strict=True)
+        names = (*METRICS, "seconds", *((RUNNING,) if RUNNING in stored else ()))
+        rows = zip(*(stored[name] for name in names), strict=True)
         return cls(tuple(EpochScores(epoch, *row) for epoch, row in enumerate(rows)))
 
 
@@ -182,6 +193,7 @@ class TrialJob:
             not decide the result.
         save_to: Folder that gets what the job trained: the model, its predictions and its source; None keeps
             nothing. Does not decide the result.
+        running_metrics: Whether each epoch also tells Keras's running mean of the training accuracy.
     """
 
     trial: int
@@ -195,6 +207,7 @@ class TrialJob:
     batch_size: int = 32
     checkpoint: str | None = None
     save_to: str | None = None
+    running_metrics: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -32,6 +32,7 @@ from optuna.samplers import (
     QMCSampler,
     RandomSampler,
 )
+from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from fmnist_sweep.observing import BoundedTPESampler
@@ -107,6 +108,20 @@ class _GridSampler(BruteForceSampler):
         pass
 
 
+class GivenSampler(RandomSampler):
+    """Draws what was decided before, by name."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._params = params
+
+    @override
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._params[param_name]
+
+
 def build_sampler(section: SamplerSection, *, trial: int) -> BaseSampler:
     """Return the sampler that draws one trial.
 
@@ -141,6 +156,8 @@ def build_sampler(section: SamplerSection, *, trial: int) -> BaseSampler:
                 )
             case "grid":
                 return _GridSampler(seed=seed)
+            case "points":
+                return GivenSampler(section.points[trial % len(section.points)])
 
 
 def build_pruner(section: PrunerSection, *, max_epochs: int) -> BasePruner:

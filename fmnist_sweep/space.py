@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -314,18 +315,25 @@ class SearchSpace:
 
     def corners(self, *, limit: int = 20_000) -> Iterator[dict[str, Scalar]]:
         """Yield the points whose every value bounds its parameter, at most ``limit`` of them."""
+        yield from islice(self._walk(lambda parameter: parameter.ends()), limit)
+
+    def points(self) -> Iterator[dict[str, Scalar]]:
+        """Yield every point of a space whose `size` is finite."""
+        yield from self._walk(lambda parameter: tuple(parameter.values() or ())[::-1])
+
+    def _walk(self, options: Callable[[Parameter], Sequence[Scalar]]) -> Iterator[dict[str, Scalar]]:
+        """Yield the points whose every value is among a parameter's options, the last options first."""
         pending: list[tuple[dict[str, Scalar], int]] = [({}, 0)]
         names = tuple(self.parameters)
-        while pending and limit > 0:
+        while pending:
             values, i = pending.pop()
             while i < len(names) and not self.active(names[i], values):
                 i += 1
             if i == len(names):
-                limit -= 1
                 yield values
                 continue
-            options = dict.fromkeys(self.parameters[names[i]].ends())
-            pending.extend(({**values, names[i]: option}, i + 1) for option in options)
+            found = dict.fromkeys(options(self.parameters[names[i]]))
+            pending.extend(({**values, names[i]: option}, i + 1) for option in found)
 
 
 def condition_problems(parameters: Mapping[str, Parameter]) -> list[str]:

@@ -25,12 +25,24 @@ from fmnist_sweep import sampling
 from fmnist_sweep.address import check_server_url, first_line, safe_url, server_options, sqlite_path
 from fmnist_sweep.config import SweepConfig, differences
 from fmnist_sweep.data.cache import cache_folder
-from fmnist_sweep.errors import StorageError, StudyMismatchError, StudyNotFoundError, did_you_mean
+from fmnist_sweep.errors import (
+    StorageError,
+    StudyMismatchError,
+    StudyNotFoundError,
+    StudyReadOnlyError,
+    did_you_mean,
+)
 from fmnist_sweep.records import DataRef
 from fmnist_sweep.server_lock import tables_lock
 
 DEFAULT_STORAGE: Final = "sqlite:///studies.db"
 BUSY_TIMEOUT_S: Final = 60
+
+READ_ONLY: Final = "read_only"
+"""User attribute of a study that came with the repository: in words, where from."""
+
+MACHINE: Final = "machine"
+"""User attribute of a study that tells what it ran on; see `fmnist_sweep.paper.machine`."""
 
 _NOT_ALLOWED: Final = "42501"
 """What PostgreSQL calls a user without the right to a table."""
@@ -278,12 +290,14 @@ def open_study(
         attributes: User attributes that tell what kind of study it is; a sweep has none.
 
     Raises:
+        StudyReadOnlyError: A study of that name came with the repository.
         StudyMismatchError: A study of that name exists and its model, data, space, score, training or kind
             differ; the message lists how. Nothing is changed.
     """
     name, kind = config.file.study, {} if attributes is None else attributes
     if name in study_names(storage):
         study = load_study(storage, name)
+        require_writable(study)
     else:
         study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
     if _DIGEST not in study.user_attrs and _is_untouched(study):
@@ -292,6 +306,14 @@ def open_study(
     study.set_user_attr("config", config.to_dict())
     study.pruner = sampling.build_pruner(config.file.pruner, max_epochs=config.epochs[-1])
     return study
+
+
+def require_writable(study: optuna.Study) -> None:
+    """Raise `StudyReadOnlyError` for a study that no command changes."""
+    why = study.user_attrs.get(READ_ONLY)
+    if why is not None:
+        mend = "choose another name with --study, or run a sweep of your own"
+        raise StudyReadOnlyError(f"study {study.study_name!r} is read-only ({why}); {mend}")
 
 
 def _is_untouched(study: optuna.Study) -> bool:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
 from fmnist_sweep.score import EpochRule, Metric
-from fmnist_sweep.space import FiniteFloat, ParameterField
+from fmnist_sweep.space import FiniteFloat, ParameterField, StrictScalar
 
 PositiveInt: TypeAlias = Annotated[StrictInt, Field(ge=1)]
 Count: TypeAlias = Annotated[StrictInt, Field(ge=0)]
@@ -41,6 +41,8 @@ class TrainingSection(_Section):
         train_size: Number of training images to keep; left out, all of them.
         n_probe: Number of training images that measure the train scores.
         patience: Epochs without a better score after which a trial stops early; left out, never.
+        running_metrics: Also keep Keras's running mean of the training accuracy. No score uses it: it is for
+            comparing with what others report, and costs some time in every step.
     """
 
     seed: Count = 0
@@ -50,6 +52,7 @@ class TrainingSection(_Section):
     train_size: PositiveInt | None = None
     n_probe: PositiveInt = 10_000
     patience: PositiveInt | None = None
+    running_metrics: StrictBool = False
 
 
 class _Sampler(_Section):
@@ -108,8 +111,20 @@ class GridSection(_Sampler):
     name: Literal["grid"] = "grid"
 
 
+class PointsSection(_Sampler):
+    """Points of the space that the file lists, in their order: a comparison rather than a search.
+
+    Attributes:
+        points: Of each the value of every parameter that the space leaves open.
+    """
+
+    name: Literal["points"] = "points"
+    enqueue_default: StrictBool = False
+    points: Annotated[tuple[dict[str, StrictScalar], ...], Field(min_length=1)]
+
+
 SamplerSection: TypeAlias = Annotated[
-    TPESection | RandomSection | GPSection | CmaEsSection | QMCSection | GridSection,
+    TPESection | RandomSection | GPSection | CmaEsSection | QMCSection | GridSection | PointsSection,
     Field(discriminator="name"),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from postgres import Server
 from typing_extensions import override
 
+from fmnist_sweep import cli
 from fmnist_sweep.config import SweepConfig, parse_config
 from fmnist_sweep.engines.base import ClosedByWith, require_free, run_job
 from fmnist_sweep.engines.inline import InlineEngine
@@ -22,6 +24,8 @@ from fmnist_sweep.records import DataRef, Event, Failed, Finished, LearningCurve
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_storage, open_study
 from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer
+
+Command = Callable[..., tuple[int, str, str]]
 
 SPACE: Mapping[str, Any] = {
     "learning_rate": {"low": 1e-4, "high": 1e-2},
@@ -219,5 +223,21 @@ def sweep(data: DataRef, memory: optuna.storages.InMemoryStorage) -> Callable[..
         with ownership(study):
             engine = InlineEngine(trainer) if engine is None else engine
             return Search(config, data, study, engine, **options).run(interrupted), study
+
+    return run
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    """Run a command in an empty folder; returns its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fmnist-sweep", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
 
     return run

@@ -104,7 +104,12 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "unknown sampler": (
         {"sampler": {"name": "tpee"}},
-        ["sampler.name: unknown 'tpee'; did you mean 'tpe'? (allowed: tpe, random, gp, cmaes, qmc, grid)"],
+        [
+            (
+                "sampler.name: unknown 'tpee'; did you mean 'tpe'? "
+                "(allowed: tpe, random, gp, cmaes, qmc, grid, points)"
+            )
+        ],
     ),
     "unknown pruner": (
         {"pruner": {"name": "medain"}},
@@ -180,6 +185,32 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "grid of a continuous space": (
         {"sampler": {"name": "grid"}, "space": {"epochs": 3, "learning_rate": {}, "depth": {}}},
         ["sampler.name: grid needs a finite space; give learning_rate a step or choices"],
+    ),
+    "points that are none of the space": (
+        {
+            "space": {
+                "epochs": 3,
+                "activation": {"choices": ["relu", "tanh"]},
+                "depth": {"low": 1, "high": 2},
+                "units_2": {},
+            },
+            "sampler": {
+                "name": "points",
+                "points": [
+                    {"activation": "relu"},
+                    {"activation": "elu", "depth": 1},
+                    {"activation": "tanh", "depth": 1, "units_2": 30},
+                    {"activation": "tanh", "depth": 2, "units_2": 30},
+                    {"units_2": 30, "activation": "tanh", "depth": 2},
+                ],
+            },
+        },
+        [
+            "sampler.points[0]: depth is missing; a point names all that the space leaves open",
+            "sampler.points[1]: activation can't be 'elu' in the space",
+            "sampler.points[2]: units_2 is no parameter of this point; drop it",
+            "sampler.points[4]: is the same as sampler.points[3]; name each one once",
+        ],
     ),
     "patience under the rule last": (
         {"score": {"epoch_rule": "last"}, "training": {"patience": 3}},
@@ -722,3 +753,14 @@ def test_a_users_data_set_decides_what_can_be_built(make_config: MakeConfig, own
     space = {"conv_blocks": 1, "padding_1": "valid", "kernel_size_1": 5, "epochs": 1}
     with pytest.raises(ConfigError, match="kernel_size_1=5 with padding valid does not fit a 2x2 map"):
         make_config(model="cnn", space=space, data="mine:load")
+
+
+def test_a_setting_that_is_off_leaves_no_trace(make_config: Callable[..., SweepConfig]) -> None:
+    """Studies from before there were running means have the same digest now; those with them have another."""
+    plain, off, on = (
+        make_config(training=training)
+        for training in ({}, {"running_metrics": False}, {"running_metrics": True})
+    )
+    assert "running_metrics" not in off.to_dict()["training"]
+    assert plain.digest == off.digest != on.digest
+    assert parse_config(on.to_dict(), where="again").file.training.running_metrics

@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("score", "data", "space", "testing", "address", "measured", "owner"),
     ("catalog", "server_lock"),
     ("sweep_file", "limits", "overrides"),
-    ("config_errors",),
+    ("config_errors", "points"),
     ("config",),
     ("models",),
     ("training",),
@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observing",),
     ("sampling",),
     ("study",),
-    ("ownership", "checkpoints", "backup", "importing", "feasible"),
+    ("ownership", "checkpoints", "backup", "importing", "feasible", "reference"),
     ("plan", "claim", "live"),
     ("search",),
     ("reports.frames",),
@@ -46,6 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("display", "cells"),
     ("tables", "outline", "overview", "runner", "winner_tables"),
     ("exporting",),
+    ("paper",),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -63,13 +64,14 @@ MAY_IMPORT_OPTUNA = frozenset(
         "claim",
         "importing",
         "feasible",
+        "reference",
         "history",
         "plan",
         "live",
     }
     | {"search", "confirming", "runner"}
     | {"reports.frames", "reports", "winners.confirmations", "winners.comparing", "winners"}
-    | {"tables", "commands"}
+    | {"paper", "tables", "commands"}
 )
 
 

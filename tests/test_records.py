@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +61,17 @@ def test_a_stored_curve_is_five_lists_of_plain_floats(curve: Callable[..., Learn
         "seconds": [0.0, 0.0],
     }
     assert {type(v) for values in stored.values() for v in values} == {float}
+
+
+def test_running_means_are_kept_where_there_are_some(curve: Callable[..., LearningCurve]) -> None:
+    """They are stored and read back beside the scores; where an epoch has none, none is recorded."""
+    plain = curve(0.5, 0.75)
+    ran = LearningCurve(tuple(replace(s, running_accuracy=0.4 + s.epoch / 10) for s in plain.epochs))
+    assert LearningCurve.from_attribute(json.loads(json.dumps(ran.to_attribute()))) == ran
+    assert ran.values("running_accuracy").tolist() == [0.4, 0.5]
+    assert "running_accuracy" not in LearningCurve((*ran.epochs[:1], *plain.epochs[1:])).to_attribute()
+    with pytest.raises(MetricNotRecordedError, match="running_accuracy"):
+        plain.values("running_accuracy")
 
 
 def test_a_stored_curve_with_lists_of_unequal_length_is_refused(curve: Callable[..., LearningCurve]) -> None:

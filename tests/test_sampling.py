@@ -153,6 +153,32 @@ def test_grid_visits_each_point_once(make_config: MakeConfig, sweep: Sweep) -> N
     assert len(points) == len(set(points)) == config.sampled_space.size == 12
 
 
+def test_listed_points_are_tried_in_their_order(make_config: MakeConfig, sweep: Sweep) -> None:
+    """A sweep of listed points trains these and no others, each once, and goes on where it stopped."""
+    points = [{"activation": "tanh", "depth": 1}, {"activation": "relu", "depth": 2, "units_2": 30}]
+    space = {"activation": {"choices": ["relu", "tanh"]}, "depth": {"low": 1, "high": 2}}
+    config = make_config(
+        space={**space, "units_2": {}, "epochs": 3},
+        sampler={"name": "points", "points": points},
+        budget={"trials": 100},
+    )
+    stop, study = sweep(config)
+    assert stop is Stop.SPACE
+    assert [t.params for t in study.trials] == points
+    assert [
+        {name: point[name] for name in given} for given, point in zip(points, config.points, strict=True)
+    ] == points
+    assert "default_trial" not in study.user_attrs
+
+
+def test_the_points_of_a_finite_space_are_all_of_it(make_config: MakeConfig) -> None:
+    """As many as its size, no two alike, each of them in the space."""
+    space = make_config(space=FINITE).sampled_space
+    points = list(space.points())
+    assert len({tuple(sorted(p.items(), key=str)) for p in points}) == len(points) == space.size
+    assert all(space.contains(point) for point in points)
+
+
 def test_grid_counts_epochs_under_the_rule_last(make_config: MakeConfig, sweep: Sweep) -> None:
     """Where the number of epochs is sampled, it is a dimension of the grid."""
     config = make_config(

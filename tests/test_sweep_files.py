@@ -45,11 +45,16 @@ def test_every_sweep_file_validates(path: Path) -> None:
     """Each shipped sweep is read without a problem, searches something, and can be stored and read back."""
     config = load_config(path)
     assert config.file.study == path.stem
-    assert config.sampled_space.searched
     again = parse_config(config.to_dict(), where=path.name)
     assert again.digest == config.digest
     counts = config.n_parameters_range()
     assert counts is not None
+    if path.parent.name == "paper":
+        # Comparisons of a few points, if not of a single one with its seeds.
+        assert config.n_points == config.file.budget.trials
+        assert config.file.score.epoch_rule == "last"
+        return
+    assert config.sampled_space.searched
     assert 0 < counts[0] < counts[1] < math.inf
 
 

@@ -140,7 +140,7 @@ def export(
     from fmnist_sweep.exporting import run_export
     from fmnist_sweep.runner import check_workers
     from fmnist_sweep.study import side_folder
-    from fmnist_sweep.winners.export import is_sweep, plan_export
+    from fmnist_sweep.winners.export import is_users_sweep, plan_export
     from fmnist_sweep.winners.final import InterruptedExportError
 
     if trial is not None and len(studies or []) != 1:
@@ -149,7 +149,7 @@ def export(
         raise SweepError("\n".join(problems))
     messages, refused = Console(stderr=True), []
     found = open_studies(storage, studies)
-    for study in found if studies else filter(is_sweep, found):
+    for study in found if studies else filter(is_users_sweep, found):
         try:
             plan = plan_export(
                 study,

@@ -22,9 +22,10 @@ class ConvModel(BuiltInModel):
     """One to three convolutions with pooling, then a dense layer; LeNet-5 by default: 61,706 weights.
 
     Each block is ``convs_per_block`` convolutions, with batch normalisation where ``batch_norm`` and the
-    activation behind each, a padded pooling behind the first two blocks, and dropout where ``conv_dropout``
-    is above 0. Two convolutions to a block and ``global_pooling`` in place of Flatten make a small VGG. The
-    L2 penalty and ``dropout`` are on the dense layers alone. The space is `fmnist_sweep.catalog.CONV_SPACE`.
+    activation behind each, a pooling behind the first two blocks, padded unless ``pool_padding`` is
+    ``"valid"``, and dropout where ``conv_dropout`` is above 0. Two convolutions to a block and
+    ``global_pooling`` in place of Flatten make a small VGG. The L2 penalty and ``dropout`` are on the dense
+    layers alone. The space is `fmnist_sweep.catalog.CONV_SPACE`.
 
     Args:
         input_shape: Height, width and channels of one image. Images of one channel may come without that
@@ -59,7 +60,7 @@ def _block_layers(block: ConvBlock, values: Hyperparameters) -> list[keras.layer
         padding = block.padding if i == 0 else "same"
         layers += [keras.layers.Conv2D(block.filters, block.kernel_size, padding=padding), *activated(values)]
     if block.pool_size > 1:
-        layers.append(_POOLING[str(values["pooling"])](block.pool_size, padding="same"))
+        layers.append(_POOLING[str(values["pooling"])](block.pool_size, padding=block.pool_padding))
     if values["conv_dropout"]:
         layers.append(keras.layers.Dropout(values["conv_dropout"]))
     return layers

@@ -50,6 +50,7 @@ from fmnist_sweep.reports.style import (
     show_value,
 )
 from fmnist_sweep.reports.summary import scoring, summary
+from fmnist_sweep.study import MACHINE, READ_ONLY
 from fmnist_sweep.winners.confirmations import read_confirmation
 
 N_BEST: Final = 5
@@ -348,12 +349,15 @@ def _provenance(study: optuna.Study) -> list[tuple[str, str]]:
     attrs = study.user_attrs
     data: Mapping[str, Any] = attrs.get("data", {})
     versions: Mapping[str, str] = attrs.get("versions", {})
+    machine: Mapping[str, Any] = attrs.get(MACHINE, {})
     rows = [
         ("model", attrs.get("model_path")),
         ("data", f"{data['name']}, {data.get('n_train')} training images" if "name" in data else None),
         ("data digest", attrs.get("data_digest")),
         ("configuration digest", attrs.get("config_digest")),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ("machine", f"{machine['cpu']}, {machine['n_cores']} cores" if machine else None),
+        ("read-only", attrs.get(READ_ONLY)),
     ]
     return [(name, str(value)) for name, value in rows if value]
 

@@ -6,7 +6,7 @@ import inspect
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -22,7 +22,7 @@ from fmnist_sweep.errors import TrialError
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.hyperparameters import filled
 from fmnist_sweep.models.load import build_model, load_model
-from fmnist_sweep.records import CheckpointSkipped, EpochScores, Started, TrialJob
+from fmnist_sweep.records import SCORE_DECIMALS, CheckpointSkipped, EpochScores, Started, TrialJob
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
 from fmnist_sweep.training.delivery import deliver, learning_rate
 from fmnist_sweep.training.measure import accuracy_and_cross_entropy, are_probabilities
@@ -94,7 +94,9 @@ class KerasTrainer:
                 outputs = predict()
             train = accuracy_and_cross_entropy(outputs[: len(probe)], y_probe, from_logits=from_logits)
             val = accuracy_and_cross_entropy(outputs[len(probe) :], y_val, from_logits=from_logits)
-            scores = EpochScores(epoch, *train, *val, seconds=round(time.perf_counter() - began, 3))
+            running = _running_accuracy(model) if job.running_metrics else None
+            seconds = round(time.perf_counter() - began, 3)
+            scores = EpochScores(epoch, *train, *val, seconds=seconds, running_accuracy=running)
             scores.require_finite()
             done.append(scores)
             if file is not None:
@@ -191,18 +193,23 @@ def _epoch_trainer(
     if own_fit or type(model).fit is not keras.Model.fit or model.run_eagerly:
         options: dict[str, Any] = {} if own_fit else {"batch_size": batch_size}
         return _called_fit(hypermodel, hyperparameters, model, split, options)
-    return _compiled_epoch(model, split, batch_size)
+    return _compiled_epoch(model, split, batch_size, running_metrics=job.running_metrics)
 
 
-def _compiled_epoch(model: keras.Model, split: Split, batch_size: int) -> TrainEpoch:
+def _compiled_epoch(
+    model: keras.Model, split: Split, batch_size: int, *, running_metrics: bool = False
+) -> TrainEpoch:
     """Run the model's ``train_step`` over a whole epoch inside one TensorFlow function.
 
     Keras's ``fit`` takes the same steps, but hands over every batch from Python or from an iterator, and
-    keeps up running metrics, which this function leaves out.
+    keeps up running metrics, which this function leaves out unless they are asked for.
     """
     x, y = tf.constant(split.x_train), tf.constant(split.y_train)
     n_steps = -(-len(split.y_train) // batch_size)
     model.optimizer.build(model.trainable_variables)
+    if running_metrics:
+        # Makes their variables, which a traced step could not; each epoch begins by resetting them.
+        model.compute_metrics(x[:1], y[:1], model(x[:1], training=False))
 
     # XLA would make small convolutions several times slower on a CPU, whatever the model was compiled with.
     @tf.function(jit_compile=False, autograph=False)  # type: ignore[untyped-decorator]
@@ -210,7 +217,7 @@ def _compiled_epoch(model: keras.Model, split: Split, batch_size: int) -> TrainE
         def step(i: tf.Tensor) -> tuple[tf.Tensor]:
             # A slice ends where the images do: the last batch may be smaller.
             batch = order[i * batch_size : (i + 1) * batch_size]
-            with _without_metrics(model):
+            with nullcontext() if running_metrics else _without_metrics(model):
                 model.train_step((tf.gather(x, batch), tf.gather(y, batch)))
             return (i + 1,)
 
@@ -235,6 +242,20 @@ def _without_metrics(model: keras.Model) -> Iterator[None]:
         yield
     finally:
         del model.compute_metrics
+
+
+def _running_accuracy(model: keras.Model) -> float:
+    """Return the mean accuracy that the model's own metric has run up over the epoch.
+
+    Raises:
+        TrialError: The model keeps none.
+    """
+    found = model.get_metrics_result().get("accuracy")
+    if found is None:
+        raise TrialError(
+            'training.running_metrics needs a model that keeps one: compile it with metrics=["accuracy"]'
+        )
+    return round(float(found), SCORE_DECIMALS)
 
 
 def _called_fit(

@@ -23,7 +23,7 @@ from fmnist_sweep.records import DataRef, LearningCurve
 from fmnist_sweep.reports.exported import ATTRIBUTE, BUNDLES, bundle_entry, with_bundle
 from fmnist_sweep.reports.frames import left_out_notes, readings_of, trials_frame
 from fmnist_sweep.reports.summary import scoring
-from fmnist_sweep.study import versions
+from fmnist_sweep.study import READ_ONLY, require_writable, versions
 from fmnist_sweep.winners import measures, pictures
 from fmnist_sweep.winners.bundle import bundle_facts, check_place, write_bundle
 from fmnist_sweep.winners.card import model_card
@@ -90,6 +90,11 @@ def is_sweep(study: optuna.Study) -> bool:
     return "config" in study.user_attrs and not is_confirmation(study)
 
 
+def is_users_sweep(study: optuna.Study) -> bool:
+    """Return whether a study is a sweep of the user's own: none of the paper, none that is read-only."""
+    return is_sweep(study) and "kind" not in study.user_attrs and study.user_attrs.get(READ_ONLY) is None
+
+
 def plan_export(
     study: optuna.Study,
     *,
@@ -121,6 +126,7 @@ def plan_export(
         raise SweepError(f"study {name!r} holds repeats that confirm another; export {confirmed!r}")
     if not is_sweep(study):
         raise SweepError(f"study {name!r} was not made by fmnist-sweep: there is nothing to train from")
+    require_writable(study)
     choice = chosen(study, trial)
     folder = output / (safe_name(name) if trial is None else f"{safe_name(name)}-trial-{trial}")
     final = FinalPlan(study, choice, n_repeats, root)

@@ -21,7 +21,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 PART_NAMES: Final[Mapping[str, str]] = {"train": "training", "val": "validation", "test": "test"}
 
-_STYLE: Final[Any] = {
+STYLE: Final[Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
@@ -43,7 +43,7 @@ _FEW_CLASSES: Final = 12
 
 def save(figure: Figure, *paths: Path) -> None:
     """Write a figure to files; their endings name the formats."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         for path in paths:
             # No time of writing in the file: equal figures give equal files.
             stamp = {"CreationDate": None} if path.suffix == ".pdf" else {}
@@ -57,8 +57,8 @@ def learning_curve(curves: Sequence[LearningCurve], *, title: str) -> Figure:
         curves: Of the model that is handed out, then of its repeats, which are drawn thinly.
         title: Above all.
     """
-    with mpl.rc_context(_STYLE):
-        figure = _figure(8.6, 3.6)
+    with mpl.rc_context(STYLE):
+        figure = blank_figure(8.6, 3.6)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         for axes, metric, unit, factor in zip(
             figure.subplots(1, 2), ("accuracy", "cross_entropy"), ("%", "nats"), (100.0, 1.0), strict=True
@@ -89,10 +89,10 @@ def confusion_matrices(counts: Mapping[str, Array], class_names: Sequence[str], 
 
     A cell holds its count and its share of the row, and is coloured by that share.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         n = len(class_names)
         side = 1.6 + 0.46 * min(n, 2 * _FEW_CLASSES)
-        figure = _figure(side * len(counts) + 0.6, side + 0.4)
+        figure = blank_figure(side * len(counts) + 0.6, side + 0.4)
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
         panels = figure.subplots(1, len(counts), squeeze=False)[0]
         for i, (axes, (part, matrix)) in enumerate(zip(panels, counts.items(), strict=True)):
@@ -146,10 +146,10 @@ def misclassified(
         confidence: Probabilities given to the predicted classes.
         title: Above all.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         n_columns = 8
         n_rows = max(1, -(-len(images) // n_columns))
-        figure = _figure(1.35 * n_columns, 1.75 * n_rows + 0.5)
+        figure = blank_figure(1.35 * n_columns, 1.75 * n_rows + 0.5)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         for axes in figure.subplots(n_rows, n_columns, squeeze=False).flat:
             axes.axis("off")
@@ -161,7 +161,8 @@ def misclassified(
         return figure
 
 
-def _figure(width: float, height: float) -> Figure:
+def blank_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches, to be drawn and saved under `STYLE`."""
     # Without pyplot: it would keep every figure, and ask the machine for a screen.
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)

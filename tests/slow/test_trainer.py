@@ -166,6 +166,36 @@ def test_an_epoch_trains_exactly_as_keras_does(users_models: Any, batch_size: in
         np.testing.assert_array_equal(ours, kerass)
 
 
+def test_running_accuracy_is_what_keras_logs() -> None:
+    """The compiled epoch runs up the very number of ``fit``'s history, and trains as without it."""
+    import keras
+
+    from fmnist_sweep.models.hyperparameters import filled
+    from fmnist_sweep.models.load import build_model, load_model
+    from fmnist_sweep.training.runtime import set_up_tensorflow
+
+    wanted = job("fmnist_sweep.models:DenseModel", units_1=20, depth=1, dropout=0.2)
+    kept = curve(replace(wanted, running_metrics=True))
+    assert [replace(scores, running_accuracy=None) for scores in kept] == curve(wanted)
+    split = load_split(wanted.data, wanted.split)
+    set_up_tensorflow()
+    keras.utils.set_random_seed(wanted.seed)
+    hypermodel = load_model(wanted.model, input_shape=(28, 28, 1), n_classes=10)
+    model = build_model(hypermodel, filled(wanted.hyperparameters))
+    logged = []
+    for epoch in range(2):
+        order = np.random.default_rng((wanted.seed, epoch)).permutation(410)
+        x, y = split.x_train[order], split.y_train[order]
+        logged += model.fit(x, y, batch_size=32, epochs=1, shuffle=False, verbose=0).history["accuracy"]
+    assert [scores.running_accuracy for scores in kept] == pytest.approx(logged, abs=1e-6)
+
+
+def test_running_accuracy_needs_a_model_that_keeps_it() -> None:
+    """A model without the metric fails with the way out."""
+    with pytest.raises(TrialError, match="metrics="):
+        curve(replace(job("Plain"), running_metrics=True))
+
+
 def test_both_ways_through_fit_give_the_same_curve() -> None:
     """A HyperModel whose own ``fit`` does what Keras would do gets the curve of one that has none."""
     assert curve(job("ForwardingFit")) == curve(job("Plain"))

@@ -1,0 +1,76 @@
+"""Commands that keep studies as text, and bring them back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fmnist_sweep.commands.options import STORAGE, Storage, open_studies, quiet_optuna, uses_storage
+from fmnist_sweep.errors import SweepError
+
+
+@uses_storage
+def dump(
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Studies to write, each with its confirmation; by default all but reference ones."
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder that each study's file goes into.")
+    ] = Path("reference"),
+    storage: Storage = STORAGE,
+) -> None:
+    """Write studies as text that can be committed and compared: a file of JSON lines for each.
+
+    Example: fmnist-sweep dump dense cnn
+    """
+    from fmnist_sweep.paper.machine import machine
+    from fmnist_sweep.reference import dump as write
+    from fmnist_sweep.study import MACHINE, READ_ONLY
+    from fmnist_sweep.winners.choice import safe_name
+    from fmnist_sweep.winners.confirmations import is_confirmation, linked_study
+
+    found = [
+        study
+        for study in open_studies(storage, studies)
+        if studies or not (is_confirmation(study) or study.user_attrs.get(READ_ONLY) is not None)
+    ]
+    for study in [s for one in found for s in (one, linked_study(one)) if s is not None]:
+        path = output / f"{safe_name(study.study_name)}.jsonl"
+        n = write(study, path, attributes={MACHINE: machine()})
+        typer.echo(f"{path}: {n} trials")
+
+
+@uses_storage
+def load(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files to bring back; by default all of reference/.")
+    ] = None,
+    storage: Storage = STORAGE,
+) -> None:
+    """Bring studies back that were kept as text: read-only, named reference-NAME.
+
+    Example: fmnist-sweep load reference/dense.jsonl
+    """
+    from fmnist_sweep.reference import load as bring
+    from fmnist_sweep.reports.dashboard import attach_figures
+    from fmnist_sweep.study import open_storage
+
+    quiet_optuna()
+    paths = sorted(Path("reference").glob("*.jsonl")) if files is None else files
+    if not paths:
+        raise SweepError(
+            "reference/ holds no studies (*.jsonl); keep some there with: fmnist-sweep dump NAME"
+        )
+    made = open_storage(storage, create=True)
+    for path in paths:
+        study = bring(path, made)
+        if study is None:
+            typer.echo(f"{path}: is there already")
+            continue
+        attach_figures(study)
+        typer.echo(f"{path}: {study.study_name}, {len(study.get_trials(deepcopy=False))} trials")

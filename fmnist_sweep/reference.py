@@ -1,0 +1,139 @@
+"""Studies as text: a file of JSON lines that can be committed, compared and brought back.
+
+The first line is the study, each further one a finished trial. What comes back is called ``reference-NAME``
+and is read-only: no command adds a trial to it or reads the test set for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from fmnist_sweep.data.cache import new_file
+from fmnist_sweep.errors import StorageError
+from fmnist_sweep.study import READ_ONLY, study_names
+
+PREFIX: Final = "reference-"
+FORMAT: Final = "fmnist-sweep study 1"
+
+_LOADING: Final = "loading"
+_OF_ONE_RUN: Final = ("owner", "run", READ_ONLY, _LOADING)
+"""User attributes of studies and trials that mean nothing elsewhere."""
+
+
+def dump(study: optuna.Study, path: Path, *, attributes: Mapping[str, Any]) -> int:
+    """Write a study to a file, whole or not at all.
+
+    Args:
+        study: The study; trials that are not finished are left out.
+        path: The file; its folder is made where it is missing.
+        attributes: User attributes that are added to the study's own.
+
+    Returns:
+        Number of trials.
+
+    Raises:
+        StorageError: The file can't be written.
+    """
+    own = {k: v for k, v in study.user_attrs.items() if k not in _OF_ONE_RUN}
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    kinds = sorted({distribution_to_json(d) for t in trials for d in t.distributions.values()})
+    head = {
+        "format": FORMAT,
+        "name": study.study_name,
+        "direction": study.direction.name.lower(),
+        "distributions": kinds,
+        "user_attrs": {**attributes, **own},
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with new_file(path) as file:
+            for line in (head, *(_told(trial, kinds) for trial in trials)):
+                file.write(json.dumps(line, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+    except OSError as error:
+        raise StorageError(f"{path} can't be written: {error.strerror or error}") from None
+    return len(trials)
+
+
+def _told(trial: FrozenTrial, kinds: Sequence[str]) -> dict[str, Any]:
+    return {
+        "state": trial.state.name,
+        "value": trial.value,
+        # Each with the place of its distribution among the study's.
+        "params": {
+            name: [value, kinds.index(distribution_to_json(trial.distributions[name]))]
+            for name, value in trial.params.items()
+        },
+        "reports": [[step, value] for step, value in sorted(trial.intermediate_values.items())],
+        "user_attrs": {k: v for k, v in trial.user_attrs.items() if k not in _OF_ONE_RUN},
+        "times": [
+            None if t is None else t.isoformat() for t in (trial.datetime_start, trial.datetime_complete)
+        ],
+    }
+
+
+def load(path: Path, storage: BaseStorage) -> optuna.Study | None:
+    """Bring a study back under its name with `PREFIX`.
+
+    Args:
+        path: A file that `dump` wrote.
+        storage: Where the study is made.
+
+    Returns:
+        The study; None where it is there already.
+
+    Raises:
+        StorageError: The file can't be read, or is none of these.
+    """
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if not lines or lines[0].get("format") != FORMAT:
+            raise StorageError(f"{path} holds no study: its first line is not of the format {FORMAT!r}")
+        head = lines[0]
+        trials = list(_trials(lines[1:], [json_to_distribution(kind) for kind in head["distributions"]]))
+        name = PREFIX + head["name"]
+    except OSError as error:
+        raise StorageError(f"{path} can't be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StorageError(f"{path} is damaged: {error}") from None
+    if name in study_names(storage):
+        before = optuna.load_study(study_name=name, storage=storage)
+        if before.user_attrs.get(_LOADING) is None:
+            return None
+        # A process was killed in the middle of it.
+        optuna.delete_study(study_name=name, storage=storage)
+    study = optuna.create_study(study_name=name, storage=storage, direction=head["direction"])
+    study.set_user_attr(_LOADING, True)
+    attrs = {**head["user_attrs"], READ_ONLY: f"brought from {path.name}"}
+    if "confirms" in attrs:
+        attrs["confirms"] = PREFIX + attrs["confirms"]
+    for key, value in attrs.items():
+        study.set_user_attr(key, value)
+    study.add_trials(trials)
+    # Optuna deletes no attribute.
+    study.set_user_attr(_LOADING, None)
+    return study
+
+
+def _trials(lines: Sequence[Mapping[str, Any]], kinds: Sequence[BaseDistribution]) -> Iterator[FrozenTrial]:
+    for line in lines:
+        trial = optuna.trial.create_trial(
+            state=TrialState[line["state"]],
+            value=line["value"],
+            params={name: value for name, (value, _) in line["params"].items()},
+            distributions={name: kinds[kind] for name, (_, kind) in line["params"].items()},
+            intermediate_values=dict(line["reports"]),
+            user_attrs=line["user_attrs"],
+        )
+        trial.datetime_start, trial.datetime_complete = (
+            None if time is None else datetime.fromisoformat(time) for time in line["times"]
+        )
+        yield trial

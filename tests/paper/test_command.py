@@ -1,0 +1,161 @@
+"""``fmnist-sweep paper`` from end to end, on scripted trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_exports import FinalTrainer, Reader
+from made_paper import SWEEPS, made_curve
+
+from fmnist_sweep import data as package_data
+from fmnist_sweep import exporting, runner
+from fmnist_sweep.data.fashion_mnist import CLASS_NAMES
+from fmnist_sweep.engines.inline import InlineEngine
+from fmnist_sweep.paper.experiments import FINALS, NAMES
+from fmnist_sweep.records import DataRef, LearningCurve, TrialJob
+from fmnist_sweep.testing import FakeTrainer
+
+Paper = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def trained(data: DataRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrialJob]:
+    """Every job that was trained, final trainings aside, in an empty folder that has the sweep files."""
+    jobs: list[TrialJob] = []
+    found = replace(data, class_names=CLASS_NAMES)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "paper").symlink_to(SWEEPS)
+    monkeypatch.setattr(package_data, "open_data", lambda *_args, **_kwargs: found)
+    monkeypatch.setattr(package_data, "check_split", lambda *_args: [])
+
+    def curve(job: TrialJob) -> LearningCurve:
+        jobs.append(job)
+        return made_curve(job)
+
+    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(FakeTrainer(curve)))
+    return jobs
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
+    """What reads the test set after the final trainings, and no picture is drawn."""
+    made, finals = Reader(), FinalTrainer()
+    monkeypatch.setattr(
+        exporting, "LocalEngine", lambda _n, *, trainer=None: InlineEngine(made if trainer else finals)
+    )
+    for module in ("winners.pictures", "paper.writing"):
+        monkeypatch.setattr(
+            f"fmnist_sweep.{module}.save", lambda _, *paths: [path.write_bytes(b"drawn") for path in paths]
+        )
+    return made
+
+
+@pytest.fixture
+def paper(
+    command: Paper,
+    trained: list[TrialJob],  # noqa: ARG001 - nothing trains in earnest
+    reader: Reader,  # noqa: ARG001 - nor reads
+) -> Paper:
+    """Run a command; returns exit code, stdout and stderr."""
+    return command
+
+
+FEW = ("dense-rate-and-l2", "dense-activation", *FINALS)
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of the experiments, where one is as good as another."""
+    for module in ("experiments", "results"):
+        monkeypatch.setattr(f"fmnist_sweep.paper.{module}.NAMES", FEW)
+
+
+def test_the_paper_is_written_and_goes_on_with_more_seeds(
+    paper: Paper, trained: list[TrialJob], reader: Reader, tmp_path: Path
+) -> None:
+    """All of it at first, nothing the second time, the new seeds alone the third; the test set once."""
+    code, out, err = paper("paper", "--seeds", "2")
+    assert (code, out.split()) == (0, ["report/paper/index.html", "docs/paper.md"]), err
+    assert reader.n_readings == len(FINALS)
+    markdown = (tmp_path / "docs" / "paper.md").read_text("utf-8")
+    assert "2 seeds for each configuration" in markdown
+    assert "quick form" not in markdown
+    assert "Of 1,000 images each, on average over 2 seeds" in markdown
+    n = len(trained)
+    assert paper("paper", "--seeds", "2")[0] == 0
+    assert (len(trained), reader.n_readings) == (n, len(FINALS))
+    assert paper("paper", "--seeds", "3")[0] == 0
+    assert (n < len(trained) < 2 * n, reader.n_readings) == (True, len(FINALS))
+
+
+def test_the_quick_form_keeps_off_the_committed_page(
+    paper: Paper, trained: list[TrialJob], tmp_path: Path
+) -> None:
+    """It has studies and a folder of its own, and fewer images in each training."""
+    code, out, _ = paper("paper", "--quick", "--seeds", "2")
+    assert (code, out.split()) == (0, ["report/paper-quick/index.html", "report/paper-quick/paper.md"])
+    assert not (tmp_path / "docs").exists()
+    assert {job.split.train_size for job in trained} == {10_000}
+    assert "quick form" in (tmp_path / "report/paper-quick/index.html").read_text("utf-8")
+
+
+def test_a_dry_run_counts_and_trains_nothing(paper: Paper, trained: list[TrialJob], tmp_path: Path) -> None:
+    """It prints each experiment and the total, and makes no database."""
+    code, out, _ = paper("paper", "--dry-run")
+    assert code == 0
+    assert all(name in out for name in NAMES)
+    assert "epochs are left." in out
+    assert not trained
+    assert not (tmp_path / "studies.db").exists()
+
+
+def test_a_page_needs_studies(paper: Paper) -> None:
+    """Without any, the command says what to do."""
+    code, _, err = paper("paper", "--page-only")
+    assert code == 2
+    assert "fmnist-sweep paper" in err
+
+
+@pytest.mark.usefixtures("few")
+def test_the_paper_comes_back_from_its_text(paper: Paper, trained: list[TrialJob], tmp_path: Path) -> None:
+    """Dumped, and loaded into an empty storage, its studies give the same verdicts and numbers."""
+    paper("paper", "--seeds", "2")
+    n = len(trained)
+    first = (tmp_path / "docs" / "paper.md").read_text("utf-8")
+    code, out, _ = paper("dump")
+    assert code == 0
+    assert len(out.splitlines()) == len(FEW)
+    new = ("--storage", "sqlite:///new.db")
+    assert paper("load", *new)[0] == 0
+    code, _, err = paper("paper", "--reference", "--seeds", "2", *new)
+    assert code == 0, err
+    again = (tmp_path / "docs" / "paper.md").read_text("utf-8")
+    assert [line for line in again.splitlines() if line.startswith("|")] == [
+        line for line in first.splitlines() if line.startswith("|")
+    ]
+    assert len(trained) == n
+    assert "is there already" in paper("load", *new)[1]
+    assert paper("dump", *new)[1] == ""
+
+
+def test_nothing_to_load_is_said(paper: Paper) -> None:
+    """A clone without reference studies gets no traceback."""
+    code, _, err = paper("load")
+    assert code == 2
+    assert "fmnist-sweep dump" in err
+
+
+@pytest.mark.usefixtures("few")
+def test_export_leaves_the_paper_and_its_references_alone(paper: Paper, reader: Reader) -> None:
+    """Exporting everything exports the sweeps of one's own."""
+    paper("paper", "--seeds", "2")
+    paper("dump", "paper-dense-final")
+    paper("load")
+    before = reader.n_readings
+    assert paper("export")[0] == 0
+    assert reader.n_readings == before
+    assert "read-only" in paper("export", "reference-paper-dense-final")[2]

@@ -1,0 +1,43 @@
+"""The paper on real models, as small as it gets."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+TINY = ("space.epochs=1", "training.train_size=200", "training.n_probe=200", "training.n_val=500")
+
+
+def paper(folder: Path, *arguments: str) -> str:
+    """Run the whole paper in a folder, and return what it said."""
+    settings = [word for setting in TINY for word in ("--set", setting)]
+    sweeps = ["--sweeps", str(ROOT / "sweeps" / "paper"), "--seeds", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "fmnist_sweep", "paper", *sweeps, *settings, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_the_whole_paper_runs(tmp_path: Path) -> None:
+    """Every configuration builds and trains, the test set is read, and again there is nothing to do."""
+    assert "failed" not in paper(tmp_path)
+    page = (tmp_path / "report" / "paper-quick" / "paper.md").read_text("utf-8")
+    assert "quick form" in page
+    assert "trainings failed" not in page
+    assert "Of 1,000 images each, on average over 2 seeds" in page
+    assert len(re.findall(r"^### \d+\. ", page, re.MULTILINE)) == 15
+    assert "Experiment" not in paper(tmp_path)

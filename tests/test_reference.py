@@ -1,0 +1,133 @@
+"""Studies as text: what is written comes back, and stays as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from made_studies import add_confirmation, empty_study, fill_study
+
+from fmnist_sweep.errors import StorageError, StudyReadOnlyError
+from fmnist_sweep.reference import dump, load
+from fmnist_sweep.study import MACHINE, READ_ONLY, require_writable
+from fmnist_sweep.winners.confirmations import read_confirmation
+from fmnist_sweep.winners.export import is_users_sweep, plan_export
+
+ON = {MACHINE: {"cpu": "a CPU", "n_cores": 2}}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A full study, written as text."""
+    made = empty_study(None)
+    made.set_user_attr("owner", {"pid": 1})
+    fill_study(made)
+    path = tmp_path / "kept" / "dense.jsonl"
+    assert dump(made, path, attributes=ON) == sum(t.state.is_finished() for t in made.trials)
+    return path
+
+
+def told(trial: optuna.trial.FrozenTrial) -> tuple[Any, ...]:
+    times = (trial.datetime_start, trial.datetime_complete)
+    return trial.state, trial.values, trial.params, trial.user_attrs, trial.intermediate_values, times
+
+
+def test_what_was_written_comes_back(file: Path, sqlite_storage: optuna.storages.RDBStorage) -> None:
+    """Every finished trial with its parameters, curve and times, under a name that says what it is."""
+    made = empty_study(None)
+    fill_study(made)
+    before = [t for t in made.trials if t.state.is_finished()]
+    dump(made, file, attributes=ON)
+    study = load(file, sqlite_storage)
+    assert study is not None
+    assert study.study_name == "reference-dense"
+    assert [told(t) for t in study.trials] == [told(t) for t in before]
+    assert [t.distributions for t in study.trials] == [t.distributions for t in before]
+    assert study.direction == made.direction
+    assert made.user_attrs.items() <= study.user_attrs.items()
+    assert study.user_attrs[MACHINE] == ON[MACHINE]
+    assert study.user_attrs[READ_ONLY] == "brought from dense.jsonl"
+
+
+def test_equal_studies_give_equal_files(file: Path, sqlite_storage: optuna.storages.RDBStorage) -> None:
+    """A file that went through a storage is the same line by line but for the study's own name."""
+    study = load(file, sqlite_storage)
+    assert study is not None
+    again = file.with_name("again.jsonl")
+    dump(study, again, attributes={})
+    first, *trials = file.read_text("utf-8").splitlines()
+    first_again, *trials_again = again.read_text("utf-8").splitlines()
+    assert trials == trials_again
+    assert json.loads(first) | {"name": "reference-dense"} == json.loads(first_again)
+    assert "owner" not in json.loads(first)["user_attrs"]
+
+
+def test_loading_twice_adds_nothing(file: Path, sqlite_storage: optuna.storages.RDBStorage) -> None:
+    """What is there is left alone."""
+    first = load(file, sqlite_storage)
+    assert first is not None
+    n = len(first.trials)
+    assert load(file, sqlite_storage) is None
+    assert optuna.get_all_study_names(sqlite_storage) == ["reference-dense"]
+    assert len(first.trials) == n
+
+
+def test_a_load_that_was_killed_is_done_again(file: Path, sqlite_storage: optuna.storages.RDBStorage) -> None:
+    """Half a study is replaced by a whole one."""
+    half = optuna.create_study(study_name="reference-dense", storage=sqlite_storage, direction="maximize")
+    half.set_user_attr("loading", True)
+    study = load(file, sqlite_storage)
+    assert study is not None
+    assert len(study.trials) > 0
+
+
+def test_a_confirmation_comes_back_with_its_study(
+    tmp_path: Path, sqlite_storage: optuna.storages.RDBStorage
+) -> None:
+    """The two find each other under their new names."""
+    made = empty_study("sqlite://", "dense")
+    fill_study(made)
+    linked = add_confirmation(made, {"trial 1": [0.91, 0.92], "default": [0.89, 0.90]})
+    for study in (made, linked):
+        dump(study, tmp_path / f"{study.study_name}.jsonl", attributes={})
+    brought = [load(path, sqlite_storage) for path in sorted(tmp_path.glob("*.jsonl"))]
+    swept = next(s for s in brought if s is not None and s.study_name == "reference-dense")
+    confirmation = read_confirmation(swept)
+    assert confirmation is not None
+    assert [c.label for c in confirmation.candidates] == ["trial 1", "default"]
+
+
+def test_no_command_changes_a_reference_study(
+    file: Path, tmp_path: Path, sqlite_storage: optuna.storages.RDBStorage
+) -> None:
+    """It is neither run nor exported, and not among what is exported by default."""
+    study = load(file, sqlite_storage)
+    assert study is not None
+    with pytest.raises(StudyReadOnlyError, match="'reference-dense' is read-only"):
+        require_writable(study)
+    with pytest.raises(StudyReadOnlyError):
+        plan_export(study, output=tmp_path, root=tmp_path)
+    assert not is_users_sweep(study)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no study"),
+        ('{"format": "another"}\n', "holds no study"),
+        ("{", "is damaged"),
+        ('{"format": "fmnist-sweep study 1"}\n', "is damaged"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(
+    tmp_path: Path, sqlite_storage: optuna.storages.RDBStorage, text: str, said: str
+) -> None:
+    """With its name, and without a study that is half made."""
+    path = tmp_path / "x.jsonl"
+    path.write_text(text)
+    with pytest.raises(StorageError, match=said):
+        load(path, sqlite_storage)
+    assert optuna.get_all_study_names(sqlite_storage) == []
