@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,14 @@ def test_the_committed_page_is_that_of_the_committed_results() -> None:
     assert results.exists() == page.exists()
     if page.exists():
         assert page.read_text("utf-8") == render(json.loads(results.read_text("utf-8")))
+
+
+@pytest.mark.parametrize(("model", "noun"), [("dense", "dense nets an hour"), ("cnn", "as many CNNs")])
+def test_the_readmes_ratios_are_those_of_the_committed_results(model: str, noun: str) -> None:
+    """From the slowest to the fastest of those that we are compared with."""
+    stored = json.loads((ROOT / "benchmarks" / "results.json").read_text("utf-8"))
+    (told,) = [told for told in stored["throughput"] if told["model"] == model]
+    ratios = [row["ratio"]["median"] for row in told["rows"] if "ratio" in row]
+    words = (ROOT / "README.md").read_text("utf-8").replace("\n ", "").split(noun)[0]
+    low, high = re.findall(r"([\d.]+) to ([\d.]+) times", words)[-1]
+    assert (low, high) == (f"{min(ratios):.1f}", f"{max(ratios):.1f}")
