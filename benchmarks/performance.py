@@ -26,6 +26,37 @@ COMMANDS: Final = """\
 """
 
 
+WHY_MISSED: Final = {
+    ("scaling", "workers over one"): (
+        "Two cores share a cache and the memory's bandwidth: an epoch takes longer beside another. The rest "
+        "is what a worker waits between two trials."
+    ),
+    ("scaling", "overhead"): (
+        "Building a net and its first prediction take half a second in a fresh process (see the parts of a "
+        "trial), and after each epoch the checkpoint waits for the disk, so that a crash repeats one epoch "
+        "at most."
+    ),
+    ("scaling", "simulated"): (
+        "Each epoch is a transaction in SQLite, and with every running trial the reads grow; the table on "
+        "scaling has both."
+    ),
+    ("throughput", "cnn"): (
+        "A CNN's seconds are small convolutions, which all contestants take alike. What is left to gain is "
+        "the other core, and five trials to a block leave it idle during the last one."
+    ),
+    ("time to score", "hand grid"): (
+        "The grid has no luck to wait for: on dense nets its fourth run is good enough. On CNNs it ends "
+        "without ever arriving, and only its whole length counts."
+    ),
+    ("time to score", "cnn"): (
+        "One random configuration in ten reaches this score, in the median the seventh: no search has "
+        "learned anything by then, and what a peer loses are its epochs' seconds alone. The score that is hard to "
+        "reach tells searches apart."
+    ),
+}
+"""What stands behind a missed bar: by its area and a part of what it says, the first that fits."""
+
+
 def bars_of(results: Mapping[str, Any]) -> list[Bar]:
     """Return the bars that a results file holds."""
     return [Bar(**{name: stored[name] for name in BARS_FIELDS}) for stored in results["bars"]]
@@ -55,6 +86,7 @@ def render(results: Mapping[str, Any]) -> str:
         "",
         *_bars_table(bars_of(results)),
         "",
+        *_missed(bars_of(results)),
     ]
     for section in (
         _throughput,
@@ -95,6 +127,20 @@ def _bars_table(bars: Sequence[Bar]) -> list[str]:
         for bar in bars
     ]
     return _table(("", "comparison", "measured", "bar", "", ""), rows)
+
+
+def _missed(bars: Sequence[Bar]) -> list[str]:
+    reasons: dict[str, list[str]] = {}
+    for bar in bars:
+        if bar.met is False:
+            fits = (why for (area, part), why in WHY_MISSED.items() if area == bar.area and part in bar.what)
+            reasons.setdefault(next(fits, "Not looked into."), []).append(bar.what)
+    if not reasons:
+        return []
+    lines = [
+        line for why, missed in reasons.items() for line in [*_paragraph(f"*{'; '.join(missed)}*: {why}"), ""]
+    ]
+    return ["## What is missed, and why", "", *lines]
 
 
 def _ratio(spread: Mapping[str, float]) -> str:

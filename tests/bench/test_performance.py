@@ -93,6 +93,22 @@ def test_the_page_tells_every_bar_and_its_outcome() -> None:
     assert "- time to score, cnn: no table is recorded" in page
 
 
+def test_the_page_tells_why_a_bar_is_missed() -> None:
+    """Bars with one reason stand together; one that nobody has looked into says so."""
+    missed = [
+        Bar("scaling", "2 workers over one", 1.5, 1.9, ">="),
+        Bar("scaling", "simulated workers", 100, 256, ">="),
+        Bar("interactive", "--help", 1.0, 0.3, "<="),
+        Bar("throughput", "cnn, trials an hour over a script", 2.0, 2.5, ">="),
+        Bar("throughput", "cnn, trials an hour over Ray", 1.0, 1.3, ">="),
+    ]
+    page = render({**RESULTS, "bars": [bar.to_dict() for bar in missed]}).replace("\n", " ")
+    assert "*2 workers over one*: Two cores share a cache" in page
+    assert "*--help*: Not looked into." in page
+    assert "*cnn, trials an hour over a script; cnn, trials an hour over Ray*: A CNN's seconds" in page
+    assert "What is missed" not in render({**RESULTS, "bars": [BARS[0].to_dict()]})
+
+
 def test_the_page_tells_what_lies_behind_the_bars() -> None:
     """Ratios with their range, races with their censored ends, parts of a trial with their shares."""
     page = render(RESULTS)
