@@ -50,8 +50,8 @@ WHY_MISSED: Final = {
     ),
     ("time to score", "cnn"): (
         "One random configuration in ten reaches this score, in the median the seventh: no search has "
-        "learned anything by then, and what a peer loses are its epochs' seconds alone. The score that is hard to "
-        "reach tells searches apart."
+        "learned anything by then, and what a peer loses are its epochs' seconds alone. The score that is "
+        "hard to reach tells searches apart."
     ),
 }
 """What stands behind a missed bar: by its area and a part of what it says, the first that fits."""
