@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from fmnist_sweep.owner import Owner, OwnerState, owner_state
 _LOCK: Final = "lock"
 _HELD_BY_ANOTHER: Final = (errno.EAGAIN, errno.EACCES)
 _N_TRIES: Final = 100
+_NAMED_WITHIN_S: Final = 1.0
 
 
 @contextmanager
@@ -69,11 +71,12 @@ def _locked(path: Path, study: str) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.read(descriptor, 4096)
+            held = error.errno in _HELD_BY_ANOTHER
+            holder = _holder(descriptor) if held else {}
             os.close(descriptor)
-            if error.errno not in _HELD_BY_ANOTHER:
+            if not held:
                 raise
-            raise StudyBusyError(busy(study, _parsed(holder))) from None
+            raise StudyBusyError(busy(study, holder)) from None
         if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, json.dumps(asdict(Owner.this_process())).encode())
@@ -81,13 +84,19 @@ def _locked(path: Path, study: str) -> int:
         os.close(descriptor)
 
 
-def _parsed(holder: bytes) -> Mapping[str, Any]:
-    try:
-        parsed: Mapping[str, Any] = json.loads(holder)
-    except ValueError:
-        # It has the lock and has not yet written its name.
-        return {}
-    return parsed
+def _holder(descriptor: int) -> Mapping[str, Any]:
+    """Return who holds a lock file; empty where it does not say so within `_NAMED_WITHIN_S`."""
+    deadline = time.monotonic() + _NAMED_WITHIN_S
+    while True:
+        try:
+            parsed: Mapping[str, Any] = json.loads(os.pread(descriptor, 4096, 0))
+        except ValueError:
+            # It has the lock and has not yet written its name.
+            if time.monotonic() > deadline:
+                return {}
+            time.sleep(0.01)
+        else:
+            return parsed
 
 
 def shown(owner: Mapping[str, Any]) -> str:

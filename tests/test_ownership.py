@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -289,3 +291,27 @@ def test_trials_of_a_study_that_was_taken_over_are_left_alone(
         study.set_user_attr("owner", owner(other))
         assert put_back(study) == 0
     assert [t.state for t in study.trials] == [TrialState.RUNNING]
+
+
+def test_a_holder_that_has_not_yet_written_its_name_is_waited_for(tmp_path: Path) -> None:
+    """Of two runs that start at once the loser can be quicker than the winner's pen."""
+    lock = tmp_path / "lock"
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        name = json.dumps(asdict(Owner.this_process()))
+        pen = threading.Timer(0.1, lambda: lock.write_text(name))
+        pen.start()
+        with (
+            pytest.raises(StudyBusyError, match=f"is being run by process {os.getpid()} on "),
+            study_lock(tmp_path, "demo"),
+        ):
+            pass
+        pen.join()
+
+
+def test_a_holder_that_never_tells_its_name_is_another_process(tmp_path: Path) -> None:
+    """The study is busy all the same."""
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(StudyBusyError, match="by another process"), study_lock(tmp_path, "demo"):
+            pass
