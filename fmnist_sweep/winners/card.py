@@ -23,6 +23,9 @@ _FROM_THE_TRAINING_FILE: Final = (
 )
 """Measured with the built-in models on Fashion-MNIST (docs/test-set.md), and said of nothing else."""
 
+_SCALE: Final = "0 is black, 1 is white"
+_OWN_SCALE: Final = "bytes divided by 255, floats as they are"
+
 _MEASURED: Final = frozenset(known.path for known in MODELS.values())
 
 
@@ -105,7 +108,7 @@ def model_card(
             digest=data["digest"],
             versions=", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
             input_shape=f"(n, {', '.join(map(str, data['input_shape']))})",
-            scale="0 is black, 1 is white" if data["name"] == FASHION_MNIST else "bytes divided by 255",
+            scale=_SCALE if data["name"] == FASHION_MNIST else _OWN_SCALE,
             class_names=", ".join(data["class_names"]),
             n_classes=len(data["class_names"]),
             has_script=has_script,

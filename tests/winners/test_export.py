@@ -280,6 +280,7 @@ def test_data_without_test_images_have_no_test_numbers(exports: Exports) -> None
     text = (bundle / "README.md").read_text()
     assert "no test images" in text
     assert "points higher" not in text
+    assert "# float32 (n, 28, 28, 1), bytes divided by 255, floats as they are" in text
     assert "    python train.py DATA.npz  " in text
     assert {path.name for path in bundle.iterdir()} == FILES - {"misclassified.png"}
 
