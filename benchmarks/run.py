@@ -1,7 +1,8 @@
 """Every comparison in one go: ``make bench``, or ``python -m benchmarks.run [--quick] [--only AREA ...]``.
 
 Prints a table with each bar and whether it is met, and writes ``benchmarks/results.json`` and
-``docs/performance.md`` with its plots. With ``--only`` the other areas keep what the file says of them.
+``docs/performance.md`` with its plots; the quick form writes both into ``benchmarks/quick``. With ``--only``
+the other areas keep what the file says of them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from fmnist_sweep.runner import n_cores
 
 RESULTS: Final = ROOT / "benchmarks" / "results.json"
 DOCS: Final = ROOT / "docs"
+QUICK_FOLDER: Final = ROOT / "benchmarks" / "quick"
 MODELS: Final = ("dense", "cnn")
 HARD_QUANTILE: Final = 0.99
 _TOO_SLOW: Final = {"kerastuner bayesian": "its proposals take up to a second each: minutes for a race"}
@@ -214,9 +216,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="ten minutes: fewer images, blocks and seeds")
     parser.add_argument("--only", nargs="+", choices=list(AREAS), default=list(AREAS))
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the page and its plots")
+    parser.add_argument("--output", type=Path, help="file of the results")
+    parser.add_argument("--docs", type=Path, help="folder of the page and its plots")
     options = parser.parse_args()
+    # What is published is of the full form.
+    options.output = options.output or (QUICK_FOLDER / "results.json" if options.quick else RESULTS)
+    options.docs = options.docs or (QUICK_FOLDER if options.quick else DOCS)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         results = begin(options.output, quick=options.quick, areas=options.only)
