@@ -33,8 +33,8 @@ WHY_MISSED: Final = {
     ),
     ("scaling", "overhead"): (
         "Building a net and its first prediction take half a second in a fresh process (see the parts of a "
-        "trial), and after each epoch the checkpoint waits for the disk, so that a crash repeats one epoch "
-        "at most."
+        "trial). The rest lies between the epochs: a few hundredths of a second each with both cores busy, "
+        "the checkpoint's write among them, and not accounted for in full."
     ),
     ("scaling", "simulated"): (
         "Each epoch is a transaction in SQLite, and with every running trial the reads grow; the table on "
