@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 ATTRIBUTES: Final = ("hyperparameters", "epoch", "curve")
 """User attributes of every COMPLETE trial that a sweep has told; another tool knows none of them."""
+
+
+def is_measured(attrs: Mapping[str, Any]) -> bool:
+    """Return whether a complete trial's user attributes are a sweep's, and not what another tool leaves."""
+    return attrs.keys() >= {*ATTRIBUTES}
 
 
 def unmeasured_note(n: int) -> str:

@@ -15,7 +15,7 @@ from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig
 from fmnist_sweep.feasible import feasible_sampler
 from fmnist_sweep.history import without_epochs
-from fmnist_sweep.measured import ATTRIBUTES
+from fmnist_sweep.measured import is_measured
 from fmnist_sweep.records import Scalar, SplitSpec
 
 
@@ -97,6 +97,21 @@ class SweepPlan:
         )
 
 
+def left_of(
+    points: Sequence[Mapping[str, Scalar]], stored: Sequence[FrozenTrial]
+) -> list[Mapping[str, Scalar]]:
+    """Return the points that no stored trial has trained to its end, in their order.
+
+    What another tool told was not measured, and is trained after all.
+
+    Args:
+        points: The parameters of each wanted trial.
+        stored: The trials of the study.
+    """
+    done = [t.params for t in stored if t.state is TrialState.COMPLETE and is_measured(t.user_attrs)]
+    return [point for point in points if point not in done]
+
+
 class GivenPlan(ABC):
     """The plan of a study whose trials are decided beforehand: those that it does not hold yet, in order.
 
@@ -109,10 +124,7 @@ class GivenPlan(ABC):
 
     def __init__(self, study: optuna.Study, points: Sequence[Mapping[str, Any]]) -> None:
         stored = study.get_trials(deepcopy=False)
-        # What another tool told was not measured, and is trained after all.
-        measured = [t for t in stored if t.user_attrs.keys() >= {*ATTRIBUTES}]
-        complete = [t.params for t in measured if t.state is TrialState.COMPLETE]
-        self._left = [point for point in points if point not in complete]
+        self._left = left_of(points, stored)
         self._n_trials = sum(t.state.is_finished() for t in stored) + len(self._left)
         self._taken: dict[int, Mapping[str, Any]] = {}
         for trial in stored:

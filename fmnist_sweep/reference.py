@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.data.cache import new_file
 from fmnist_sweep.errors import StorageError
-from fmnist_sweep.study import READ_ONLY, study_names
+from fmnist_sweep.study import READ_ONLY, load_study, study_names
 
 PREFIX: Final = "reference-"
 FORMAT: Final = "fmnist-sweep study 1"
@@ -105,7 +105,7 @@ def load(path: Path, storage: BaseStorage) -> optuna.Study | None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(f"{path} is damaged: {error}") from None
     if name in study_names(storage):
-        before = optuna.load_study(study_name=name, storage=storage)
+        before = load_study(storage, name)
         if before.user_attrs.get(_LOADING) is None:
             return None
         # A process was killed in the middle of it.

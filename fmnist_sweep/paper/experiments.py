@@ -21,7 +21,7 @@ from fmnist_sweep.errors import StudyMismatchError
 from fmnist_sweep.history import configuration_key, without_epochs
 from fmnist_sweep.importing import check_source, translated
 from fmnist_sweep.paper.machine import machine
-from fmnist_sweep.plan import Drawn, GivenPlan
+from fmnist_sweep.plan import Drawn, GivenPlan, left_of
 from fmnist_sweep.records import DataRef, Scalar, SplitSpec
 from fmnist_sweep.study import MACHINE, load_study, open_study, study_names
 from fmnist_sweep.sweep_file import BudgetSection, RandomSection
@@ -156,11 +156,9 @@ class Experiment:
         study.set_user_attr(MACHINE, machine())
         return PaperPlan(self, study)
 
-    def left(self, study: optuna.Study | None) -> list[dict[str, Scalar]]:
+    def left(self, study: optuna.Study | None) -> list[Mapping[str, Scalar]]:
         """Return the parameters of the trials that a study does not hold yet."""
-        done = [] if study is None else study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        params = [trial.params for trial in done]
-        return [point for point in self.wanted if point not in params]
+        return left_of(self.wanted, [] if study is None else study.get_trials(deepcopy=False))
 
     def identity(self, wanted: Mapping[str, Scalar]) -> tuple[str, int | None]:
         """Return what a wanted trial has in common with every equal one of another experiment."""

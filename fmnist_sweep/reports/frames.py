@@ -15,7 +15,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.measured import ATTRIBUTES, too_large_note, unmeasured_note
+from fmnist_sweep.measured import is_measured, too_large_note, unmeasured_note
 from fmnist_sweep.owner import was_killed
 from fmnist_sweep.records import METRICS, LearningCurve
 from fmnist_sweep.score import ScoreRule
@@ -90,15 +90,14 @@ def is_interrupted(study: optuna.Study) -> bool:
     return was_killed(study.user_attrs.get("owner"))
 
 
-def is_measured(trial: FrozenTrial) -> bool:
-    """Return whether a complete trial holds what a sweep stores, and was not told by another tool."""
-    return trial.user_attrs.keys() >= {*ATTRIBUTES}
-
-
 def measured_trials(study: optuna.Study) -> list[FrozenTrial]:
     """Return the COMPLETE trials that can be ranked, by number: in a sweep's study those that it measured."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return [t for t in complete if is_measured(t)] if "config_digest" in study.user_attrs else complete
+    return (
+        [t for t in complete if is_measured(t.user_attrs)]
+        if "config_digest" in study.user_attrs
+        else complete
+    )
 
 
 def n_unmeasured(study: optuna.Study) -> int:
@@ -145,7 +144,8 @@ def candidates(study: optuna.Study, n: int | None = None) -> list[FrozenTrial]:
 
 def left_out_notes(study: optuna.Study) -> list[str]:
     """Return how many complete trials are no `candidates`, a sentence for each reason."""
-    foreign, too_large = n_unmeasured(study), len(best_trials(study)) - len(candidates(study))
+    foreign = n_unmeasured(study)
+    too_large = sum(exceeds_limit(study, t.user_attrs.get("n_parameters")) for t in measured_trials(study))
     notes = [unmeasured_note(foreign)] if foreign else []
     if too_large:
         notes.append(too_large_note(too_large, study.user_attrs["config"]["max_model_size"]))

@@ -13,12 +13,12 @@ import tomli_w
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.errors import SweepError
+from fmnist_sweep.measured import is_measured
 from fmnist_sweep.records import Hyperparameters
 from fmnist_sweep.reports.frames import (
     candidates,
     exceeds_limit,
     hyperparameters,
-    is_measured,
     left_out_notes,
     score_rule,
 )
@@ -136,7 +136,7 @@ def _complete_trial(study: optuna.Study, number: int | None) -> FrozenTrial:
             f"trial {number} of study {study.study_name!r} is {found.state.name.lower()}, not complete; "
             f"the best complete one is trial {complete[0].number}"
         )
-    if not is_measured(found):
+    if not is_measured(found.user_attrs):
         raise SweepError(
             f"trial {number} of study {study.study_name!r} was told by another tool: what it trained is "
             f"not known; the best that was measured is trial {complete[0].number}"

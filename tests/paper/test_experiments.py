@@ -197,3 +197,14 @@ def test_experiments_train_plainly() -> None:
         file = load_config(SWEEPS / f"{name}.toml").file
         assert (file.pruner.name, file.score.epoch_rule, file.training.patience) == ("none", "last", None)
         assert file.training.running_metrics
+
+
+def test_what_another_tool_told_is_left_to_train(wanted: Wanted, data: DataRef, memory: Any) -> None:
+    """Before a run and in its plan alike."""
+    experiment = wanted["dense-final"]
+    study = experiment.open(data, memory)
+    point = experiment.wanted[0]
+    kind = optuna.distributions.IntDistribution(0, experiment.n_repeats - 1)
+    study.add_trial(optuna.trial.create_trial(params=point, distributions={REPEAT: kind}, value=0.99))
+    assert experiment.left(study) == experiment.wanted
+    assert experiment.plan(study).n_trials == len(experiment.wanted) + 1
