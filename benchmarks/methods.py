@@ -15,7 +15,7 @@ from benchmarks.problems import Problem
 from benchmarks.race import Entry, Proposal, Race, race_ours, race_peer
 from benchmarks.workload import SWEEPS
 from fmnist_sweep import sampling
-from fmnist_sweep.config import load_config
+from fmnist_sweep.config import SweepConfig, load_config
 from fmnist_sweep.records import Scalar
 
 N_TRIALS: Final = 1000
@@ -25,24 +25,35 @@ N_TRIALS: Final = 1000
 # --- ours --------------------------------------------------------------------------------------------------
 
 
-def ours(
-    name: str, *, sampler: Mapping[str, Any] | None = None, pruner: Mapping[str, Any] | None = None
-) -> Entry:
-    """Return our search with the sweep file's own settings, or with another sampler or pruner.
+def own_config(
+    problem: Problem,
+    seed: int,
+    *,
+    sampler: Mapping[str, Any] | None = None,
+    pruner: Mapping[str, Any] | None = None,
+    n_trials: int = N_TRIALS,
+) -> SweepConfig:
+    """Return the sweep file's own settings for a problem, another sampler or pruner in place.
 
     No method is given the model's default configuration, which is what hand tuning came to.
     """
+    file = load_config(SWEEPS[problem.name]).file
+    drawn_by = file.sampler.model_dump() if sampler is None else sampler
+    return problem.config(
+        sampler={**drawn_by, "seed": seed, "enqueue_default": False},
+        pruner=file.pruner.model_dump() if pruner is None else dict(pruner),
+        training={"patience": file.training.patience},
+        budget={"trials": n_trials},
+    )
+
+
+def ours(
+    name: str, *, sampler: Mapping[str, Any] | None = None, pruner: Mapping[str, Any] | None = None
+) -> Entry:
+    """Return our search with the settings that `own_config` gives."""
 
     def race(problem: Problem, seed: int) -> Race:
-        file = load_config(SWEEPS[problem.name]).file
-        settings = {
-            "sampler": file.sampler.model_dump() if sampler is None else dict(sampler),
-            "pruner": file.pruner.model_dump() if pruner is None else dict(pruner),
-            "training": {"patience": file.training.patience},
-            "budget": {"trials": N_TRIALS},
-        }
-        settings["sampler"] |= {"seed": seed, "enqueue_default": False}
-        return race_ours(name, problem, problem.config(**settings), seed)
+        return race_ours(name, problem, own_config(problem, seed, sampler=sampler, pruner=pruner), seed)
 
     return race
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.stats import Bar, limit, shown
+from fmnist_sweep.paper.machine import described
 
 BARS_FIELDS: Final = ("area", "what", "value", "limit", "sense", "unit", "spread", "note")
 COMMANDS: Final = """\
@@ -64,7 +65,6 @@ def bars_of(results: Mapping[str, Any]) -> list[Bar]:
 
 def render(results: Mapping[str, Any]) -> str:
     """Return the page; equal results give equal pages."""
-    machine = results["machine"]
     parts = [
         "# Performance",
         "",
@@ -76,9 +76,7 @@ def render(results: Mapping[str, Any]) -> str:
         ),
         "",
         *_paragraph(
-            f"Machine: {machine['cpu']}, {machine['n_cores']} cores, {machine['memory_gb']:.0f} GB,",
-            f"{machine['system']}, Python {machine['python']}.",
-            f"Versions: {', '.join(f'{name} {version}' for name, version in results['versions'].items())}.",
+            described(results["machine"], results["versions"]),
             f"Written {results['date']}{', in the quick form' if results['quick'] else ''}.",
         ),
         "",

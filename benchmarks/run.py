@@ -47,6 +47,10 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
+def _is_recorded(model: str) -> bool:
+    return (CURVES / f"{model}.jsonl").exists()
+
+
 def versions() -> dict[str, str]:
     """Return the versions of what was compared, as far as it is installed."""
     found = {}
@@ -88,7 +92,7 @@ def run_races(results: dict[str, Any], *, quick: bool) -> list[Bar]:
     results["races"], results["harder_races"] = [], []
     rows = {told["model"]: told["rows"] for told in results.get("throughput", [])}
     for model in MODELS:
-        if not (CURVES / f"{model}.jsonl").exists():
+        if not _is_recorded(model):
             results["skipped"][f"time to score, {model}"] = (
                 f"no table is recorded: python -m benchmarks.record {model}"
             )
@@ -117,7 +121,7 @@ def run_alternatives(results: dict[str, Any], *, quick: bool) -> list[Bar]:
 
     results["alternatives"] = []
     for model in MODELS:
-        if quick or not (CURVES / f"{model}.jsonl").exists():
+        if quick or not _is_recorded(model):
             continue
         problem = load_problem(model, quantile=HARD_QUANTILE)
         entries = {score_race.OURS: methods.ours(score_race.OURS), **methods.alternatives()}
@@ -136,7 +140,7 @@ def run_whole_sweeps(results: dict[str, Any], *, quick: bool) -> list[Bar]:
     results["whole_sweeps"] = [
         {"model": model, "rows": whole_sweeps.measure(load_problem(model), range(24), say=_say)}
         for model in MODELS
-        if not quick and (CURVES / f"{model}.jsonl").exists()
+        if not quick and _is_recorded(model)
     ]
     return []
 

@@ -15,12 +15,11 @@ import numpy as np
 import optuna
 from joblib import Parallel, delayed
 
-from benchmarks.methods import PRUNERS
+from benchmarks.methods import PRUNERS, own_config
 from benchmarks.problems import Problem, load_problem
 from benchmarks.race import DATA
 from benchmarks.virtual import VirtualEngine
 from benchmarks.workload import SWEEPS
-from fmnist_sweep.config import load_config
 from fmnist_sweep.ownership import ownership
 from fmnist_sweep.runner import n_cores
 from fmnist_sweep.search import Search
@@ -33,13 +32,7 @@ N_WORKERS: Final = 2
 def sweep(problem: Problem, pruner: Mapping[str, Any], seed: int) -> tuple[float, float, int]:
     """Run a sweep of `N_TRIALS` and return its best score, its virtual seconds and its trained epochs."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    file = load_config(SWEEPS[problem.name]).file
-    config = problem.config(
-        sampler={**file.sampler.model_dump(), "seed": seed, "enqueue_default": False},
-        pruner=dict(pruner),
-        training={"patience": file.training.patience},
-        budget={"trials": N_TRIALS},
-    )
+    config = own_config(problem, seed, pruner=pruner, n_trials=N_TRIALS)
     engine = VirtualEngine(problem.of_job(seed), N_WORKERS, start_s=problem.start_s)
     study = open_study(config, DATA, optuna.storages.InMemoryStorage())
     with ownership(study):
