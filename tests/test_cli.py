@@ -416,16 +416,21 @@ def test_mistakes_change_nothing_stored(
     assert command("trials", "tiny", "--csv") == before
 
 
+def let_all_fail(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    """Let every training fail before it starts, its trial named behind the words."""
+
+    class Failing:
+        def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+            raise ValueError(f"{words} in trial {job.trial}")
+
+    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Failing()))
+
+
 def test_a_model_that_never_builds_ends_the_sweep(
     command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Five failures in a row end the sweep; with nothing ever trained the first one's reason is told."""
-
-    class Failing:
-        def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
-            raise ValueError(f"no such layer in trial {job.trial}")
-
-    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Failing()))
+    let_all_fail(monkeypatch, "no such layer")
     code, _, err = command("run", str(sweep), "--trials", "20")
     assert code == 1
     told = "each of the 5 trials failed, so there is no result; the first one: ValueError: no such layer"
@@ -437,12 +442,7 @@ def test_a_run_whose_every_trial_failed_is_no_success(
     command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch, n: int
 ) -> None:
     """However few they are: the first one's reason and exit code 1, also when the study is run again."""
-
-    class Failing:
-        def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
-            raise ValueError(f"no [such] layer in trial {job.trial}")
-
-    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Failing()))
+    let_all_fail(monkeypatch, "no [such] layer")
     for _ in range(2):
         code, out, err = command("run", str(sweep), "--trials", str(n))
         assert (code, f"0 complete, 0 pruned, {n} failed" in out) == (1, True)
@@ -455,11 +455,7 @@ def test_five_failures_after_a_success_end_the_sweep(
     """With the reason of the last one."""
     command("run", str(sweep), "--trials", "1")
 
-    class Failing:
-        def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
-            raise ValueError(f"no such layer in trial {job.trial}")
-
-    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Failing()))
+    let_all_fail(monkeypatch, "no such layer")
     code, _, err = command("run", str(sweep), "--trials", "20")
     assert code == 2
     assert "the last 5 trials all failed; the last one: ValueError: no such layer in trial 5" in err

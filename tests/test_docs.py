@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import typer
+from programs import ROOT, python
 
 from fmnist_sweep import cli
 from fmnist_sweep.config import parse_config
 
-ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 README = (ROOT / "README.md").read_text()
 
@@ -71,22 +71,9 @@ def test_the_readmes_sweep_file_is_valid() -> None:
 @pytest.mark.slow
 def test_the_readmes_own_model_runs(tmp_path: Path) -> None:
     """The HyperModel and its sweep file, typed off the page, train on real Fashion-MNIST."""
-    import os
-    import subprocess
-    import sys
-
     (tmp_path / "mine.py").write_text(readme_block("python", "class Mine"))
     (tmp_path / "mine.toml").write_text(readme_block("toml", "mine:Mine"))
     (line,) = [line for line in lines("fmnist-sweep") if "mine.toml" in line]
-    command = [sys.executable, "-m", "fmnist_sweep", *shlex.split(line)[1:], "--trials", "2"]
     smaller = ["--set", "training.train_size=500", "--set", "space.epochs=2"]
-    done = subprocess.run(
-        [*command, *smaller],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = python(tmp_path, "-m", "fmnist_sweep", *shlex.split(line)[1:], "--trials", "2", *smaller)
     assert "2 complete" in done.stdout

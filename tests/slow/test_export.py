@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
+from programs import python
 
 from fmnist_sweep.data import open_data
 from fmnist_sweep.winners.delivered import Delivery
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parent.parent.parent
 
 SWEEP = """
 study = "tiny"
@@ -59,12 +57,7 @@ print(abs(found - stored["val"]).max())
 
 
 def run(folder: Path, *command: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return python(folder, *command).stdout
 
 
 @pytest.fixture(scope="module", params=["dense", "cnn"])

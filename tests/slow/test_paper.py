@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from programs import ROOT, python
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 TINY = ("space.epochs=1", "training.train_size=200", "training.n_probe=200", "training.n_val=500")
 
 
@@ -20,16 +17,7 @@ def paper(folder: Path, *arguments: str) -> str:
     """Run the whole paper in a folder, and return what it said."""
     settings = [word for setting in TINY for word in ("--set", setting)]
     sweeps = ["--sweeps", str(ROOT / "sweeps" / "paper"), "--seeds", "2"]
-    done = subprocess.run(
-        [sys.executable, "-m", "fmnist_sweep", "paper", *sweeps, *settings, *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    return python(folder, "-m", "fmnist_sweep", "paper", *sweeps, *settings, *arguments).stderr
 
 
 def test_the_whole_paper_runs(tmp_path: Path) -> None:
