@@ -22,6 +22,9 @@ _WHITE: Final = 255
 _N_AT_ONCE: Final = 1024
 _N_SHOWN: Final = 5
 
+ALIGNMENT: Final = 64
+"""In bytes: what TensorFlow's kernels want at most, EIGEN_MAX_ALIGN_BYTES with AVX-512."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
@@ -159,9 +162,17 @@ def _map_train(data: DataRef) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 def scaled(x: npt.NDArray[Any], indices: Indices) -> FloatImages:
     """Return some images as float32, those of bytes in [0, 1]."""
     scale = np.float32(_WHITE if x.dtype == np.uint8 else 1)
-    scaled = np.empty((len(indices), *x.shape[1:]), np.float32)
+    scaled = aligned((len(indices), *x.shape[1:]))
     # Piece by piece, so that no second copy of all images is ever in memory.
     for start in range(0, len(indices), _N_AT_ONCE):
         piece = slice(start, start + _N_AT_ONCE)
         np.divide(x[indices[piece]], scale, out=scaled[piece])
     return scaled
+
+
+def aligned(shape: tuple[int, ...]) -> FloatImages:
+    """Return an empty array that begins where TensorFlow can take it over without a copy."""
+    n_bytes = int(np.prod(shape)) * np.dtype(np.float32).itemsize
+    buffer = np.empty(n_bytes + ALIGNMENT, np.uint8)
+    begin = -buffer.ctypes.data % ALIGNMENT
+    return buffer[begin : begin + n_bytes].view(np.float32).reshape(shape)

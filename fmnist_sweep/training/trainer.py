@@ -26,7 +26,7 @@ from fmnist_sweep.records import SCORE_DECIMALS, CheckpointSkipped, EpochScores,
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
 from fmnist_sweep.training.delivery import deliver, learning_rate
 from fmnist_sweep.training.measure import accuracy_and_cross_entropy, are_probabilities
-from fmnist_sweep.training.runtime import N_AT_ONCE, failing_as, predictor, set_up_tensorflow
+from fmnist_sweep.training.runtime import N_AT_ONCE, failing_as, predictor, set_up_tensorflow, shared_tensor
 
 Order: TypeAlias = npt.NDArray[np.int32]
 TrainEpoch: TypeAlias = Callable[[Order], None]
@@ -204,7 +204,7 @@ def _compiled_epoch(
     Keras's ``fit`` takes the same steps, but hands over every batch from Python or from an iterator, and
     keeps up running metrics, which this function leaves out unless they are asked for.
     """
-    x, y = tf.constant(split.x_train), tf.constant(split.y_train)
+    x, y = shared_tensor(split.x_train), tf.constant(split.y_train)
     n_steps = -(-len(split.y_train) // batch_size)
     model.optimizer.build(model.trainable_variables)
     if running_metrics:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fmnist_sweep.data.fashion_mnist import find_fashion_mnist
 from fmnist_sweep.data.idx import IdxFile
 from fmnist_sweep.data.own import prepare_npz
-from fmnist_sweep.data.split import check_split, load_split, probe_indices, split_indices
+from fmnist_sweep.data.split import ALIGNMENT, check_split, load_split, probe_indices, split_indices
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.records import DataRef, SplitSpec
 
@@ -80,6 +80,16 @@ def test_large_sets_are_loaded_whole(tmp_path: Path) -> None:
     x = np.arange(2500, dtype=np.float32).reshape(2500, 1, 1)
     split = load_split(own_data(tmp_path, x, np.arange(2500) % 2), SplitSpec(n_val=2))
     np.testing.assert_array_equal(split.x_train.ravel(), np.arange(2, 2500))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
+def test_images_begin_where_tensorflow_wants_them(kind: type, tmp_path: Path) -> None:
+    """Whatever their source is of, training images can become a tensor without a copy."""
+    for n in range(4, 40, 5):
+        x = np.zeros((n, 3, 5), kind)
+        split = load_split(own_data(tmp_path, x, np.arange(n) % 2), SplitSpec(n_val=2))
+        assert split.x_train.ctypes.data % ALIGNMENT == 0
+        assert split.x_train.flags.c_contiguous
 
 
 def test_own_floats_are_not_scaled(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fmnist_sweep.data import load_split, open_data, probe_indices
+from fmnist_sweep.data.split import aligned
 from fmnist_sweep.errors import TrialError
 from fmnist_sweep.records import EpochScores, Scalar, SplitSpec, Started, TrialJob
 
@@ -164,6 +165,31 @@ def test_an_epoch_trains_exactly_as_keras_does(users_models: Any, batch_size: in
         weights.append(model.get_weights())
     for ours, kerass in zip(*weights, strict=True):
         np.testing.assert_array_equal(ours, kerass)
+
+
+def test_a_tensor_shares_its_array_s_memory() -> None:
+    """An aligned array is not copied."""
+    from fmnist_sweep.training.runtime import shared_tensor
+
+    array = aligned((64, 3))
+    array[:] = 0
+    tensor = shared_tensor(array)
+    array[5, 1] = 7
+    assert float(tensor[5, 1]) == 7
+
+
+@pytest.mark.parametrize("wrong", ["unaligned", "strided"])
+def test_an_array_that_tensorflow_can_t_use_is_copied(wrong: str) -> None:
+    """A tensor that began anywhere else would end the process in the first operation."""
+    import tensorflow as tf
+
+    from fmnist_sweep.training.runtime import shared_tensor
+
+    whole = aligned((64, 4))
+    whole[:] = np.arange(256).reshape(64, 4)
+    array = whole.ravel()[1:129].reshape(32, 4) if wrong == "unaligned" else whole[:, ::2]
+    taken = tf.gather(shared_tensor(array), [3, 1])
+    np.testing.assert_array_equal(taken, array[[3, 1]])
 
 
 def test_running_accuracy_is_what_keras_logs() -> None:
