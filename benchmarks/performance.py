@@ -276,8 +276,9 @@ def _alternatives(results: Mapping[str, Any]) -> list[str]:
             f"## What was tried: {told['model']}",
             "",
             *_paragraph(
-                f"Every sampler with every pruner in our own loop, racing to {_target(told)}; `ours` is the",
-                "sweep file as it stands. Patience is that of the sweep file throughout.",
+                "TPE with every pruner and every sampler with the median pruner, in our own loop, racing to",
+                f"{_target(told)}; `ours` is the sweep file as it stands. Patience is that of the sweep file",
+                "throughout.",
             ),
             "",
             *_table(_RACE_HEAD, [_race_row(row) for row in told["rows"]]),

@@ -112,7 +112,7 @@ def run_races(results: dict[str, Any], *, quick: bool) -> list[Bar]:
 
 
 def run_alternatives(results: dict[str, Any], *, quick: bool) -> list[Bar]:
-    """Race every sampler with every pruner: what the defaults are chosen by; left out of the quick form.
+    """Race samplers and pruners in our own loop: what the defaults are chosen by; left out of the quick form.
 
     To the score that is hard to reach: the easy one is reached before any sampler has learned.
     """

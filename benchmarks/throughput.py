@@ -53,7 +53,7 @@ class Plan:
     train_size: int | None = None
 
 
-FULL: Final = Plan({"dense": 20, "cnn": 10}, n_blocks=2, epochs=3)
+FULL: Final = Plan({"dense": 20, "cnn": 12}, n_blocks=2, epochs=3)
 """Blocks of several trials for each core: a sweep's last trial, which leaves cores idle, weighs little."""
 
 QUICK: Final = Plan({"dense": 4, "cnn": 2}, n_blocks=2, epochs=1, train_size=20_000)
