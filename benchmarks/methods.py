@@ -91,9 +91,7 @@ def alternatives() -> dict[str, Entry]:
     missing = {"gp"} if importlib.util.find_spec("torch") is None else set[str]()
     first, *others = (name for name in SAMPLERS if name not in missing)
     pairs = [(first, pruner) for pruner in PRUNERS] + [(sampler, _USUAL_PRUNER) for sampler in others]
-    return {
-        f"{s} / {p}": ours(f"{s} / {p}", sampler=SAMPLERS[s], pruner=PRUNERS[p]) for s, p in pairs
-    }
+    return {f"{s} / {p}": ours(f"{s} / {p}", sampler=SAMPLERS[s], pruner=PRUNERS[p]) for s, p in pairs}
 
 
 # --- peers -------------------------------------------------------------------------------------------------

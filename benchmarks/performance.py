@@ -41,7 +41,7 @@ WHY_MISSED: Final = {
         "Each epoch is a transaction in SQLite, and with every running trial the reads grow; the table on "
         "scaling has both."
     ),
-    ("throughput", "cnn"): (
+    ("throughput cnn", "trials an hour"): (
         "A CNN's seconds are small convolutions, which all contestants take alike. What is left to gain is "
         "the other core, and five trials to a block leave it idle during the last one."
     ),
@@ -132,7 +132,7 @@ def _missed(bars: Sequence[Bar]) -> list[str]:
     for bar in bars:
         if bar.met is False:
             fits = (why for (area, part), why in WHY_MISSED.items() if area == bar.area and part in bar.what)
-            reasons.setdefault(next(fits, "Not looked into."), []).append(bar.what)
+            reasons.setdefault(next(fits, "Not looked into."), []).append(f"{bar.area}: {bar.what}")
     if not reasons:
         return []
     lines = [

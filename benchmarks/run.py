@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,17 +63,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def run_throughput(results: dict[str, Any], *, quick: bool) -> list[Bar]:
+def run_throughput(model: str, results: dict[str, Any], *, quick: bool) -> list[Bar]:
     """Compare trials an hour."""
-    found, measured = [], []
-    for model in MODELS:
-        told = throughput.compare(
-            model, throughput.QUICK if quick else throughput.FULL, list(CONTESTANTS), say=_say
-        )
-        found += throughput.bars(told)
-        measured.append({**told, "rows": throughput.summarise(told)})
-    results["throughput"] = measured
-    return found
+    plan = throughput.QUICK if quick else throughput.FULL
+    told = throughput.compare(model, plan, list(CONTESTANTS), say=_say)
+    others = [other for other in results.get("throughput", []) if other["model"] != model]
+    measured = [*others, {**told, "rows": throughput.summarise(told)}]
+    results["throughput"] = sorted(measured, key=lambda one: MODELS.index(one["model"]))
+    return throughput.bars(told)
 
 
 def run_breakdown(results: dict[str, Any], *, quick: bool) -> list[Bar]:
@@ -179,7 +177,7 @@ AREAS: Final[dict[str, Callable[..., list[Bar]]]] = {
     "interactive": run_interactive,
     "free_epochs": run_free_epochs,
     "scaling": run_scaling,
-    "throughput": run_throughput,
+    **{f"throughput_{model}": partial(run_throughput, model) for model in MODELS},
     "breakdown": run_breakdown,
     "races": run_races,
     "alternatives": run_alternatives,
@@ -215,6 +213,14 @@ def begin(path: Path, *, quick: bool, areas: Sequence[str]) -> dict[str, Any]:
     return {**before, "date": fresh["date"]}
 
 
+def joined(kept: Sequence[Bar], found: Sequence[Bar]) -> list[Bar]:
+    """Return the bars of a results file and those measured anew, which take the place of their area's."""
+    order = list(dict.fromkeys(bar.area for bar in (*kept, *found)))
+    measured = {bar.area for bar in found}
+    bars = [*found, *(bar for bar in kept if bar.area not in measured)]
+    return sorted(bars, key=lambda bar: order.index(bar.area))
+
+
 def main() -> None:
     """Run what was asked for, and write what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -240,9 +246,7 @@ def main() -> None:
             began = time.monotonic()
             found += run(results, quick=options.quick)
             results["seconds"][area] = round(time.monotonic() - began, 1)
-            measured = {bar.area for bar in found}
-            bars = [*found, *(bar for bar in kept if bar.area not in measured)]
-            results["bars"] = [bar.to_dict() for bar in bars]
+            results["bars"] = [bar.to_dict() for bar in joined(kept, found)]
             # After each area: hours of measuring are not lost to the last one's failure.
             options.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     _say("\n" + table(found))

@@ -1,7 +1,7 @@
 """Time to a score: ours against its peers, over many seeds, on problems made from recorded tables.
 
 ``python -m benchmarks.score_race [dense cnn] [--seeds 20]`` races all methods;
-``--alternatives`` races samplers and pruners in our own loop instead, which is what the defaults were chosen by.
+``--alternatives`` races samplers and pruners in our own loop instead: what the defaults were chosen by.
 """
 
 from __future__ import annotations

@@ -162,22 +162,23 @@ def summarise(measured: dict[str, Any]) -> list[dict[str, Any]]:
 def bars(measured: dict[str, Any]) -> list[Bar]:
     """Return the bars of one model's comparison."""
     model, rows = measured["model"], {row["name"]: row for row in summarise(measured)}
+    area = f"throughput {model}"
     found = []
     for name, limit in BARS[model].items():
-        what = f"{model}, trials an hour over {TITLES[name]}"
+        what = f"trials an hour over {TITLES[name]}"
         if name in measured["skipped"]:
-            found.append(Bar("throughput", what, None, limit, ">=", note=measured["skipped"][name]))
+            found.append(Bar(area, what, None, limit, ">=", note=measured["skipped"][name]))
         elif name in rows:
             ratio, inner = Spread(**rows[name]["ratio"]), Spread(**rows[name]["ratio_without_start"])
             note = f"without start-up {inner.median:.2f} x"
-            found.append(Bar("throughput", what, ratio.median, limit, ">=", spread=_range(ratio), note=note))
+            found.append(Bar(area, what, ratio.median, limit, ">=", spread=_range(ratio), note=note))
     differences = {n: r["accuracy_difference"] for n, r in rows.items() if "accuracy_difference" in r}
     if differences:
         worst = max(differences, key=lambda name: differences[name])
         found.append(
             Bar(
-                "throughput",
-                f"{model}, mean distance of validation accuracies, at worst ({TITLES[worst]})",
+                area,
+                f"mean distance of validation accuracies, at worst ({TITLES[worst]})",
                 differences[worst],
                 MAX_ACCURACY_DIFFERENCE,
                 "<=",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("psutil", reason="the benchmarks need the extra bench")
-from benchmarks.run import AREAS, begin
+from benchmarks.run import AREAS, begin, joined
+from benchmarks.stats import Bar
 
 
 def test_areas_that_are_not_measured_keep_what_was_measured(tmp_path: Path) -> None:
@@ -28,3 +29,15 @@ def test_areas_of_two_machines_are_not_mixed(tmp_path: Path) -> None:
     path.write_text(json.dumps({**fresh, "machine": {"cpu": "another"}}), "utf-8")
     with pytest.raises(ValueError, match=r"quick, machine differ.*--output"):
         begin(path, quick=True, areas=["races"])
+
+
+def test_bars_measured_anew_take_their_area_s_place() -> None:
+    """Also those that are called otherwise now; the order of areas stays."""
+    kept = [Bar(area, what, 1.0, 1.0, ">=") for area, what in (("a", "x"), ("b", "worst: x"), ("c", "x"))]
+    found = [Bar(area, what, 2.0, 1.0, ">=") for area, what in (("d", "x"), ("b", "worst: y"))]
+    assert [(bar.area, bar.what) for bar in joined(kept, found)] == [
+        ("a", "x"),
+        ("b", "worst: y"),
+        ("c", "x"),
+        ("d", "x"),
+    ]

@@ -86,7 +86,7 @@ def test_large_sets_are_loaded_whole(tmp_path: Path) -> None:
 def test_images_begin_where_tensorflow_wants_them(kind: type, tmp_path: Path) -> None:
     """Whatever their source is of, training images can become a tensor without a copy."""
     for n in range(4, 40, 5):
-        x = np.zeros((n, 3, 5), kind)
+        x: npt.NDArray[Any] = np.zeros((n, 3, 5), kind)
         split = load_split(own_data(tmp_path, x, np.arange(n) % 2), SplitSpec(n_val=2))
         assert split.x_train.ctypes.data % ALIGNMENT == 0
         assert split.x_train.flags.c_contiguous
