@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 
 from fmnist_sweep.history import configuration_key
+from fmnist_sweep.progress import RunningTrial
 from fmnist_sweep.records import EpochScores, LearningCurve, TrialJob
 
 
@@ -24,6 +25,7 @@ class LiveTrial:
         n_retries: How often its process died.
         n_reused: Epochs that it had from another trial, at the most.
         epochs: Its scores so far.
+        score: The penalised score of the last of them.
         n_parameters: Number of weights, once it is told.
         peak_memory_mb: As in `EpochDone`.
         began: When it was asked for, by `time.monotonic`.
@@ -35,6 +37,7 @@ class LiveTrial:
     n_retries: int = 0
     n_reused: int = 0
     epochs: list[EpochScores] = field(default_factory=list)
+    score: float | None = None
     n_parameters: int | None = None
     peak_memory_mb: float | None = None
     began: float = field(default_factory=time.monotonic)
@@ -43,6 +46,11 @@ class LiveTrial:
     def curve(self) -> LearningCurve:
         """What it has come to."""
         return LearningCurve(tuple(self.epochs))
+
+    @property
+    def running(self) -> RunningTrial:
+        """What is shown of it while it trains."""
+        return RunningTrial(self.job.trial, len(self.epochs), self.job.epochs, self.score)
 
     @cached_property
     def point(self) -> tuple[str, int]:

@@ -24,7 +24,6 @@ from fmnist_sweep.progress import (
     Observer,
     Progress,
     RetriedTrial,
-    RunningTrial,
     Stop,
 )
 from fmnist_sweep.records import (
@@ -131,17 +130,13 @@ class Search:
             n_reused_epochs=history.n_reused_epochs,
             seconds=time.monotonic() - self._began,
             n_done_now=self._n_done_now,
-            running=tuple(self._running(self._live[number]) for number in self._engine.running),
+            running=tuple(self._live[number].running for number in self._engine.running),
             best=history.best,
             ended=self._ended,
             retried=self._retried,
             skipped=self._skipped,
             first_failure=history.first_failure,
         )
-
-    def _running(self, live: LiveTrial) -> RunningTrial:
-        score = self._rule.score(live.epochs[-1]) if live.epochs else None
-        return RunningTrial(live.job.trial, len(live.epochs), live.job.epochs, score)
 
     # --- ask and submit ------------------------------------------------------------------------------------
 
@@ -283,6 +278,7 @@ class Search:
         live.trial.set_user_attr("n_retries", live.n_retries)
         live.reported = max(live.reported, len(live.epochs) - 1)
         live.epochs.clear()
+        live.score = None
         self._retried = RetriedTrial(live.job.trial, live.n_retries, reason)
         self._engine.submit(live.job)
 
@@ -307,9 +303,10 @@ class Search:
 
     def _report(self, live: LiveTrial, scores: EpochScores) -> bool:
         """Report an epoch's score, and return whether it is new to the study."""
+        live.score = self._rule.score(scores)
         if scores.epoch <= live.reported:
             return False
-        live.trial.report(self._rule.score(scores), scores.epoch)
+        live.trial.report(live.score, scores.epoch)
         return True
 
     def _out_of_patience(self, live: LiveTrial) -> bool:

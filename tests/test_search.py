@@ -415,6 +415,8 @@ def test_a_trial_whose_process_died_goes_on(
     ]
     told = [(p.retried.number, p.retried.n_retries) for p in seen if p.retried is not None]
     assert list(dict.fromkeys(told)) == [(0, 1), (0, 2)]
+    # In the new process it has come to nothing yet, whatever was shown of the old one.
+    assert {(r.n_epochs, r.score) for p in seen for r in p.running} == {(0, None)}
 
 
 class Unwritable:
