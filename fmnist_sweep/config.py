@@ -32,6 +32,9 @@ DECIDES: Final = ("model", "data", "space", "score", "training")
 
 _EXTRA_PACKAGES: Final = {"gp": ("torch", "scipy"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
 
+_LATER_SWITCHES: Final = ("running_metrics", "exact_steps")
+"""Settings of ``[training]`` that are off by default and that studies of earlier versions do not hold."""
+
 _FASHION_MNIST_IMAGES: Final = ((28, 28, 1), 10)
 
 _WITHOUT_WEIGHTS: Final = frozenset(
@@ -129,9 +132,10 @@ class SweepConfig:
         """Return the settings as plain JSON values, laid out like a sweep file, the space resolved."""
         settings = self.file.model_dump(mode="json")
         settings["space"] = {name: self.space[name].model_dump(mode="json") for name in self.space}
-        if not self.file.training.running_metrics:
+        for name in _LATER_SWITCHES:
             # Left out where it is off: the study's digest stays what it was before there was such a setting.
-            del settings["training"]["running_metrics"]
+            if not settings["training"][name]:
+                del settings["training"][name]
         return settings
 
     @property

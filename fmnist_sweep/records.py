@@ -194,6 +194,8 @@ class TrialJob:
         save_to: Folder that gets what the job trained: the model, its predictions and its source; None keeps
             nothing. Does not decide the result.
         running_metrics: Whether each epoch also tells Keras's running mean of the training accuracy.
+        exact_steps: Whether each step runs the operations of Keras's ``fit``, bit for bit, rather than a
+            faster kernel that rounds otherwise.
     """
 
     trial: int
@@ -208,6 +210,7 @@ class TrialJob:
     checkpoint: str | None = None
     save_to: str | None = None
     running_metrics: bool = False
+    exact_steps: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))

@@ -194,6 +194,7 @@ class Search:
             batch_size=training.batch_size,
             checkpoint=None if self._checkpoints is None else str(self._checkpoints.file(trial.number)),
             running_metrics=training.running_metrics,
+            exact_steps=training.exact_steps,
         )
         # A trial that was put back has reported some epochs already; equal jobs give equal scores.
         before = self._study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - all others are read as well

@@ -43,6 +43,8 @@ class TrainingSection(_Section):
         patience: Epochs without a better score after which a trial stops early; left out, never.
         running_metrics: Also keep Keras's running mean of the training accuracy. No score uses it: it is for
             comparing with what others report, and costs some time in every step.
+        exact_steps: Train by the operations of Keras's ``fit``, bit for bit, rather than by faster kernels
+            that round otherwise. A bundle's ``config.toml`` sets it.
     """
 
     seed: Count = 0
@@ -53,6 +55,7 @@ class TrainingSection(_Section):
     n_probe: PositiveInt = 10_000
     patience: PositiveInt | None = None
     running_metrics: StrictBool = False
+    exact_steps: StrictBool = False
 
 
 class _Sampler(_Section):

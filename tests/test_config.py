@@ -755,12 +755,10 @@ def test_a_users_data_set_decides_what_can_be_built(make_config: MakeConfig, own
         make_config(model="cnn", space=space, data="mine:load")
 
 
-def test_a_setting_that_is_off_leaves_no_trace(make_config: Callable[..., SweepConfig]) -> None:
-    """Studies from before there were running means have the same digest now; those with them have another."""
-    plain, off, on = (
-        make_config(training=training)
-        for training in ({}, {"running_metrics": False}, {"running_metrics": True})
-    )
-    assert "running_metrics" not in off.to_dict()["training"]
+@pytest.mark.parametrize("name", ["running_metrics", "exact_steps"])
+def test_a_setting_that_is_off_leaves_no_trace(make_config: Callable[..., SweepConfig], name: str) -> None:
+    """Studies from before there was such a setting have the same digest now; those with it have another."""
+    plain, off, on = (make_config(training=training) for training in ({}, {name: False}, {name: True}))
+    assert name not in off.to_dict()["training"]
     assert plain.digest == off.digest != on.digest
-    assert parse_config(on.to_dict(), where="again").file.training.running_metrics
+    assert getattr(parse_config(on.to_dict(), where="again").file.training, name)

@@ -25,6 +25,7 @@ from fmnist_sweep.models.load import build_model, load_model
 from fmnist_sweep.records import SCORE_DECIMALS, CheckpointSkipped, EpochScores, Started, TrialJob
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
 from fmnist_sweep.training.delivery import deliver, learning_rate
+from fmnist_sweep.training.fused import fused_kernels
 from fmnist_sweep.training.measure import accuracy_and_cross_entropy, are_probabilities
 from fmnist_sweep.training.runtime import N_AT_ONCE, failing_as, predictor, set_up_tensorflow, shared_tensor
 
@@ -40,8 +41,9 @@ class KerasTrainer:
 
     The model takes images ``(n, *input_shape)`` and gives probabilities or logits ``(n, n_classes)``; its
     compiled loss takes integer labels. A HyperModel's or a model's own ``fit`` is called, for one epoch at
-    a time; where there is none, an epoch runs as one compiled function with the same result as Keras's
-    ``fit``, bit for bit, in less time. Where the HyperModel has a method ``learning_rate(hp, epoch)``, it
+    a time; where there is none, an epoch runs as one compiled function that takes the steps of Keras's
+    ``fit`` in less time: with the same result, bit for bit, for a job of ``exact_steps``, and but for
+    rounding for any other. Where the HyperModel has a method ``learning_rate(hp, epoch)``, it
     gives the learning rate of each epoch, from 0, as `keras.callbacks.LearningRateScheduler` would set it.
 
     Nothing of an epoch depends on how the process came to it but the values of ``model.variables`` and
@@ -193,11 +195,17 @@ def _epoch_trainer(
     if own_fit or type(model).fit is not keras.Model.fit or model.run_eagerly:
         options: dict[str, Any] = {} if own_fit else {"batch_size": batch_size}
         return _called_fit(hypermodel, hyperparameters, model, split, options)
-    return _compiled_epoch(model, split, batch_size, running_metrics=job.running_metrics)
+    options = {"running_metrics": job.running_metrics, "exact_steps": job.exact_steps}
+    return _compiled_epoch(model, split, batch_size, **options)
 
 
 def _compiled_epoch(
-    model: keras.Model, split: Split, batch_size: int, *, running_metrics: bool = False
+    model: keras.Model,
+    split: Split,
+    batch_size: int,
+    *,
+    running_metrics: bool = False,
+    exact_steps: bool = False,
 ) -> TrainEpoch:
     """Run the model's ``train_step`` over a whole epoch inside one TensorFlow function.
 
@@ -217,7 +225,10 @@ def _compiled_epoch(
         def step(i: tf.Tensor) -> tuple[tf.Tensor]:
             # A slice ends where the images do: the last batch may be smaller.
             batch = order[i * batch_size : (i + 1) * batch_size]
-            with nullcontext() if running_metrics else _without_metrics(model):
+            with (
+                nullcontext() if running_metrics else _without_metrics(model),
+                nullcontext() if exact_steps else fused_kernels(model),
+            ):
                 model.train_step((tf.gather(x, batch), tf.gather(y, batch)))
             return (i + 1,)
 

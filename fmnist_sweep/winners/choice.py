@@ -85,7 +85,7 @@ def sweep_file(study: optuna.Study, choice: Chosen, *, name: str, seed: int) -> 
         "space": {**choice.hyperparameters, "epochs": choice.epochs},
         "score": {**config["score"], "epoch_rule": "last"},
         # Patience could end the training before the scored epoch.
-        "training": {**config["training"], "patience": None, "seed": seed},
+        "training": {**config["training"], "patience": None, "seed": seed, "exact_steps": True},
         # Nothing is left to draw, nor a second trial to compare with.
         "sampler": {"name": "random", "enqueue_default": False},
         "pruner": {"name": "none"},

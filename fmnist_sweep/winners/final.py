@@ -110,6 +110,8 @@ class FinalPlan:
                 n_probe=self._training["n_probe"],
                 batch_size=self._training["batch_size"],
                 save_to=str(delivery.folder),
+                # The bundle's script trains with Keras alone, and is to give the same numbers.
+                exact_steps=True,
             )
             for i, delivery in enumerate(self.deliveries)
         ]

@@ -148,6 +148,7 @@ def test_a_full_disk_costs_the_checkpoint_alone(tmp_path: Path) -> None:
         replace(JOB, n_probe=5),
         replace(JOB, batch_size=64),
         replace(JOB, running_metrics=True),
+        replace(JOB, exact_steps=True),
     ],
 )
 def test_what_decides_an_epoch_decides_the_identity(other: TrialJob) -> None:
