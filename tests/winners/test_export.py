@@ -91,7 +91,7 @@ def test_the_card_says_what_a_reader_must_know(bundle: Path, exports: Exports) -
     assert "**Unconfirmed.**" in text
     assert chosen(exports.study).words in text
     assert "the gap to test" in text
-    assert "1 to 1.5 points higher" in text
+    assert "0.7 to 1.5 points higher" in text
     assert "1. " in text
     assert " taken for " in text
     assert "read once for this study" in text
