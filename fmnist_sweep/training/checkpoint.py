@@ -54,9 +54,6 @@ def job_identity(job: TrialJob, *, software: Sequence[str]) -> str:
         software: What decides besides the job: versions of libraries, the text of the model's source.
     """
     decides = {f.name: getattr(job, f.name) for f in fields(job) if f.name not in _DECIDES_NOTHING}
-    if not job.running_metrics:
-        # Left out where it is off: a checkpoint stays one that a job without it goes on from.
-        del decides["running_metrics"]
     decides |= {
         "hyperparameters": dict(job.hyperparameters),
         "data": job.data.digest,

@@ -14,6 +14,8 @@ from typing import Any, Final, TypeAlias
 import keras
 import tensorflow as tf
 
+from fmnist_sweep.training.runtime import replaced
+
 _Method: TypeAlias = Callable[..., Any]
 
 _ADAMS: Final = (keras.optimizers.Adam, keras.optimizers.AdamW)
@@ -36,10 +38,9 @@ def fused_kernels(model: keras.Model) -> Iterator[None]:
         Kingma and Ba (2015), "Adam: A Method for Stochastic Optimization", the variant with "epsilon hat",
         and Ioffe and Szegedy (2015), "Batch Normalization", as both Keras and TensorFlow have them.
     """
-    with ExitStack() as replaced:
+    with ExitStack() as stack:
         for owner, name, method in (*_update(model.optimizer), *_normalisations(model)):
-            setattr(owner, name, method)
-            replaced.callback(delattr, owner, name)
+            stack.enter_context(replaced(owner, name, method))
         yield
 
 

@@ -48,6 +48,16 @@ def failing_as(what: str) -> Iterator[None]:
         raise TrialError(f"{what} failed: {describe(error)}", traceback.format_exc()) from error
 
 
+@contextmanager
+def replaced(owner: Any, name: str, method: Callable[..., Any]) -> Iterator[None]:
+    """Give one object another method while something is traced; its class is left as it is."""
+    setattr(owner, name, method)
+    try:
+        yield
+    finally:
+        delattr(owner, name)
+
+
 def shared_tensor(array: npt.NDArray[Any]) -> tf.Tensor:
     """Return a tensor of an array's values that lies in the array's memory where it can.
 

@@ -27,7 +27,14 @@ from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_ide
 from fmnist_sweep.training.delivery import deliver, learning_rate
 from fmnist_sweep.training.fused import fused_kernels
 from fmnist_sweep.training.measure import accuracy_and_cross_entropy, are_probabilities
-from fmnist_sweep.training.runtime import N_AT_ONCE, failing_as, predictor, set_up_tensorflow, shared_tensor
+from fmnist_sweep.training.runtime import (
+    N_AT_ONCE,
+    failing_as,
+    predictor,
+    replaced,
+    set_up_tensorflow,
+    shared_tensor,
+)
 
 Order: TypeAlias = npt.NDArray[np.int32]
 TrainEpoch: TypeAlias = Callable[[Order], None]
@@ -195,8 +202,9 @@ def _epoch_trainer(
     if own_fit or type(model).fit is not keras.Model.fit or model.run_eagerly:
         options: dict[str, Any] = {} if own_fit else {"batch_size": batch_size}
         return _called_fit(hypermodel, hyperparameters, model, split, options)
-    options = {"running_metrics": job.running_metrics, "exact_steps": job.exact_steps}
-    return _compiled_epoch(model, split, batch_size, **options)
+    return _compiled_epoch(
+        model, split, batch_size, running_metrics=job.running_metrics, exact_steps=job.exact_steps
+    )
 
 
 def _compiled_epoch(
@@ -248,11 +256,8 @@ def _without_metrics(model: keras.Model) -> Iterator[None]:
         # What a user's own method does beside is not known.
         yield
         return
-    model.compute_metrics = lambda *_, **__: {}
-    try:
+    with replaced(model, "compute_metrics", lambda *_, **__: {}):
         yield
-    finally:
-        del model.compute_metrics
 
 
 def _running_accuracy(model: keras.Model) -> float:
