@@ -128,8 +128,16 @@ def best_trials(study: optuna.Study, n: int | None = None) -> list[FrozenTrial]:
 
 def exceeds_limit(study: optuna.Study, n_parameters: int | None) -> bool:
     """Return whether so many weights are more than the ``max_model_size`` of the study's last run."""
-    limit = study.user_attrs.get("config", {}).get("max_model_size")
-    return None not in (limit, n_parameters) and n_parameters > limit
+    return _exceeds(_size_limit(study), n_parameters)
+
+
+def _size_limit(study: optuna.Study) -> int | None:
+    limit: int | None = study.user_attrs.get("config", {}).get("max_model_size")
+    return limit
+
+
+def _exceeds(limit: int | None, n_parameters: int | None) -> bool:
+    return limit is not None and n_parameters is not None and n_parameters > limit
 
 
 def candidates(study: optuna.Study, n: int | None = None) -> list[FrozenTrial]:
@@ -139,13 +147,16 @@ def candidates(study: optuna.Study, n: int | None = None) -> list[FrozenTrial]:
         study: The study.
         n: At most so many; None returns all.
     """
-    return [t for t in best_trials(study) if not exceeds_limit(study, t.user_attrs.get("n_parameters"))][:n]
+    # A study reads its attributes from the storage each time: once, not for each of its trials.
+    limit = _size_limit(study)
+    return [t for t in best_trials(study) if not _exceeds(limit, t.user_attrs.get("n_parameters"))][:n]
 
 
 def left_out_notes(study: optuna.Study) -> list[str]:
     """Return how many complete trials are no `candidates`, a sentence for each reason."""
     foreign = n_unmeasured(study)
-    too_large = sum(exceeds_limit(study, t.user_attrs.get("n_parameters")) for t in measured_trials(study))
+    limit = _size_limit(study)
+    too_large = sum(_exceeds(limit, t.user_attrs.get("n_parameters")) for t in measured_trials(study))
     notes = [unmeasured_note(foreign)] if foreign else []
     if too_large:
         notes.append(too_large_note(too_large, study.user_attrs["config"]["max_model_size"]))

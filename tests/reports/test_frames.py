@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -19,6 +20,25 @@ def test_best_trials_ranks_by_score_then_gap_then_size(tiny_study: StudyMaker) -
     study = tiny_study(MODEST, BALANCED, OVERFIT, ([0.87], [0.87]))
     assert [t.number for t in frames.best_trials(study)] == [3, 1, 2, 0]
     assert [t.number for t in frames.best_trials(study, 1)] == [3]
+
+
+def test_a_study_is_not_read_anew_for_each_of_its_trials(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leaving out what is too large takes as many questions to the storage for many trials as for one."""
+    asked: list[int] = []
+    reading = vars(optuna.Study)["user_attrs"].fget
+
+    def counted(self: optuna.Study) -> Any:
+        asked.append(1)
+        return reading(self)
+
+    monkeypatch.setattr(optuna.Study, "user_attrs", property(counted))
+    assert len(frames.measured_trials(study)) > 4
+    for ask in (frames.candidates, frames.left_out_notes):
+        asked.clear()
+        ask(study)
+        assert len(asked) < 5
 
 
 def test_best_trials_never_ranks_pruned_ones(study: optuna.Study) -> None:
