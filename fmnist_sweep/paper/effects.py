@@ -177,7 +177,7 @@ def _judged(part: Part, results: Results) -> JudgedPart:
 
 
 def _verdict(rule: Rule, effect: Interval | None) -> Verdict:
-    return Verdict.UNDECIDED if effect is None else rule.verdict(effect)
+    return Verdict.UNMEASURED if effect is None else rule.verdict(effect)
 
 
 def _interval(part: Part, results: Results, *, running: bool) -> Interval | None:

@@ -26,7 +26,12 @@ _TITLES: Final = {
     "val_accuracy": "validation accuracy (%)",
     "val_cross_entropy": "validation cross-entropy (nats)",
 }
-_VERDICT_COLORS: Final = {Verdict.HOLDS: GREEN, Verdict.FAILS: VERMILION, Verdict.UNDECIDED: GREY}
+_VERDICT_COLORS: Final = {
+    Verdict.HOLDS: GREEN,
+    Verdict.FAILS: VERMILION,
+    Verdict.UNDECIDED: GREY,
+    Verdict.UNMEASURED: GREY,
+}
 _PANEL: Final = 3.3
 _EFFECTS: Final = 4.2
 """Widths in inches of a panel by epoch, and of the effects."""

@@ -26,8 +26,10 @@ def rule() -> list[Block]:
                 matters.""",
                 """**A number lies in a band** that the report names if its whole interval does; it does not
                 if the whole interval lies outside.""",
+                """**Where the report names a limit**, such as 90 %, the effect is the distance from it, and
+                any distance matters.""",
                 """Everything else is **undecided at this size**: the interval allows both answers, and more
-                seeds would tell.""",
+                seeds would tell. A part whose experiment did not run is not measured yet.""",
             )
         ),
         Text(

@@ -25,6 +25,7 @@ class Verdict(Enum):
     HOLDS = "holds"
     FAILS = "does not hold"
     UNDECIDED = "undecided at this size"
+    UNMEASURED = "not measured yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,10 @@ Rule: TypeAlias = AtLeast | Equal | Between
 
 def together(parts: Iterable[Verdict]) -> Verdict:
     """Return the verdict on a claim: it holds if all its parts do, and does not if one of them does not."""
-    found = list(parts)
-    if Verdict.FAILS in found:
-        return Verdict.FAILS
-    return Verdict.HOLDS if found and set(found) == {Verdict.HOLDS} else Verdict.UNDECIDED
+    found = set(parts)
+    # Of what is left the first decides: a part that fails needs no other.
+    worst_first = (Verdict.FAILS, Verdict.UNMEASURED, Verdict.UNDECIDED, Verdict.HOLDS)
+    return next((verdict for verdict in worst_first if verdict in found), Verdict.UNMEASURED)
 
 
 _SHARED_LEVEL: Final = (1 + LEVEL) / 2

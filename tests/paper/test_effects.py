@@ -20,7 +20,7 @@ from fmnist_sweep.records import LearningCurve, TrialJob
 
 Runner = Callable[..., optuna.Study]
 Wanted = dict[str, Experiment]
-HOLDS, FAILS, UNDECIDED = Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED
+HOLDS, FAILS, UNMEASURED = Verdict.HOLDS, Verdict.FAILS, Verdict.UNMEASURED
 
 
 def claim(number: int) -> Claim:
@@ -100,9 +100,9 @@ def test_seconds_are_compared_as_a_ratio(judged: Callable[..., Judged]) -> None:
 
 
 def test_nothing_is_said_of_what_was_not_run() -> None:
-    """Without a study every claim is undecided, and no effect is made up."""
+    """Without a study no claim is measured, and no effect is made up."""
     for found in judge(CLAIMS, Results({})):
-        assert found.verdict is UNDECIDED
+        assert found.verdict is UNMEASURED
         assert all(part.effect is None for part in found.parts)
 
 

@@ -14,6 +14,7 @@ from fmnist_sweep.paper.verdict import AtLeast, Between, Equal, Rule, Verdict, l
 from fmnist_sweep.winners.statistics import Interval, interval
 
 HOLDS, FAILS, UNDECIDED = Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED
+UNMEASURED = Verdict.UNMEASURED
 
 ends = st.floats(-10, 10).map(lambda x: round(x, 3))
 rules: st.SearchStrategy[Rule] = st.one_of(
@@ -101,9 +102,11 @@ def test_a_claim_is_as_good_as_its_weakest_part(parts: Sequence[Verdict]) -> Non
     assert told is together(parts[::-1])
 
 
-def test_a_claim_without_parts_is_open() -> None:
-    """Nothing was seen, so nothing is said."""
-    assert together([]) is UNDECIDED
+def test_what_was_not_measured_is_not_called_undecided() -> None:
+    """More seeds tell of an undecided part; of one that did not run nothing is known."""
+    assert together([HOLDS, UNDECIDED, UNMEASURED]) is UNMEASURED
+    assert together([UNMEASURED, FAILS]) is FAILS
+    assert together([]) is UNMEASURED
 
 
 seeds = st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=8)
