@@ -33,9 +33,10 @@ WHY_MISSED: Final = {
         "is what a worker waits between two trials."
     ),
     ("scaling", "overhead"): (
-        "Building a net and its first prediction take half a second in a fresh process (see the parts of a "
-        "trial). The rest lies between the epochs: a few hundredths of a second each with both cores busy, "
-        "the checkpoint's write among them, and not accounted for in full."
+        "Starting a process, building a net and its first prediction take three tenths of a second (see the "
+        "parts of a trial), a checkpoint after each epoch a tenth in all. The first trial on each core takes "
+        "some four tenths more, to lay out the images that all later ones share. The rest is not accounted "
+        "for."
     ),
     ("scaling", "simulated"): (
         "Each epoch is a transaction in SQLite, and with every running trial the reads grow; the table on "
@@ -43,7 +44,7 @@ WHY_MISSED: Final = {
     ),
     ("throughput cnn", "trials an hour"): (
         "A CNN's seconds are small convolutions, which all contestants take alike. What is left to gain is "
-        "the other core, and five trials to a block leave it idle during the last one."
+        "the other core, and of six unequal trials to a block the last one leaves it idle for a while."
     ),
     ("time to score", "hand grid"): (
         "The grid has no luck to wait for: on dense nets its fourth run is good enough. On CNNs it ends "
