@@ -31,8 +31,8 @@ def machine() -> dict[str, Any]:
 
 
 def described(facts: Mapping[str, Any], versions: Mapping[str, str]) -> str:
-    """Return a machine and the versions that ran on it in a sentence each."""
-    libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
+    """Return a machine and the versions that ran on it in a sentence each, in whatever order those come."""
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     return (
         f"Machine: {facts['cpu']}, {facts['n_cores']} cores, {facts['memory_gb']:.0f} GB, {facts['system']}, "
         f"Python {facts['python']}. Versions: {libraries}."

@@ -13,6 +13,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_paper import SWEEPS
 from made_studies import add_confirmation, empty_study, fill_study
 from typing_extensions import override
 
@@ -30,8 +31,9 @@ from fmnist_sweep.paper.blocks import (
 from fmnist_sweep.paper.claims import CLAIMS
 from fmnist_sweep.paper.page import Paper
 from fmnist_sweep.paper.results import Results, read_results
-from fmnist_sweep.paper.searched import entrants
+from fmnist_sweep.paper.searched import entrants, is_search
 from fmnist_sweep.paper.writing import Places, write_paper
+from fmnist_sweep.reference import PREFIX, load
 from fmnist_sweep.reports.exported import ATTRIBUTE
 
 CLASSES = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"]
@@ -109,6 +111,22 @@ def test_the_page_says_on_how_much_it_rests(paper: Paper) -> None:
     assert "2 or 3 seeds for each configuration, all 55,000 training images" in page
     assert "Written 2001-02-03 by `fmnist-sweep paper`. Machine: " in page
     assert "optuna" in page
+
+
+def test_the_committed_page_is_that_of_the_reference_studies(memory: optuna.storages.BaseStorage) -> None:
+    """Anyone can make its numbers from what is committed beside it."""
+    root = SWEEPS.parent.parent
+    for path in sorted((root / "reference").glob("*.jsonl")):
+        load(path, memory)
+    names = optuna.get_all_study_names(memory)
+    shown = [name for name in names if name.startswith(f"{PREFIX}paper-") or is_search(name)]
+    studies = {name: optuna.load_study(study_name=name, storage=memory) for name in shown}
+    page = (root / "docs" / "paper.md").read_text("utf-8")
+    written = re.search(r"Written (\S+) by `([^`]+)`", " ".join(page.split()))
+    assert written is not None
+    results = read_results(studies, prefix=f"{PREFIX}paper-")
+    told = Paper(results, studies, date=written[1], command=written[2])
+    assert as_markdown(told.blocks(), pictures="paper") == page
 
 
 @pytest.mark.usefixtures("undrawn")
