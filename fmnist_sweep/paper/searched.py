@@ -151,7 +151,19 @@ def entrants_figure(found: list[Entrant], results: Results) -> Figure:
                     *((ends, [y, y]) if line == "x" else ([x, x], ends)), color=color, lw=1.2, alpha=0.6
                 )
             axes.plot([x], [y], "o", color=color, ms=7)
-            axes.annotate(e.name, (x, y), xytext=(6, 6), textcoords="offset points", fontsize=8, color=color)
+            # To opposite sides: a search often ends beside what it started from.
+            away = -6 if e.by_search else 6
+            corner = ("right", "top") if e.by_search else ("left", "bottom")
+            axes.annotate(
+                e.name,
+                (x, y),
+                xytext=(away, away),
+                textcoords="offset points",
+                fontsize=8,
+                color=color,
+                ha=corner[0],
+                va=corner[1],
+            )
         axes.set(xlabel="gap (points)", ylabel="validation accuracy (%)")
         axes.axvline(0, color=GREY, lw=0.8)
         return figure
