@@ -107,7 +107,7 @@ Rule: TypeAlias = AtLeast | Equal | Between
 def together(parts: Iterable[Verdict]) -> Verdict:
     """Return the verdict on a claim: it holds if all its parts do, and does not if one of them does not."""
     found = set(parts)
-    # Of what is left the first decides: a part that fails needs no other.
+    # The first of these that any part has: beside one that fails no other matters.
     worst_first = (Verdict.FAILS, Verdict.UNMEASURED, Verdict.UNDECIDED, Verdict.HOLDS)
     return next((verdict for verdict in worst_first if verdict in found), Verdict.UNMEASURED)
 
