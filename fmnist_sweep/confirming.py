@@ -21,9 +21,10 @@ from fmnist_sweep.records import DataRef, SplitSpec
 from fmnist_sweep.reports.frames import (
     candidates,
     default_trial,
-    exceeds_limit,
+    exceeds,
     left_out_notes,
     measured_trials,
+    size_limit,
 )
 from fmnist_sweep.study import open_study
 from fmnist_sweep.sweep_file import BudgetSection, NonePrunerSection, RandomSection
@@ -97,7 +98,7 @@ class Swept:
                 size = self.config.n_parameters(hyperparameters)
                 return Candidate(DEFAULT, None, hyperparameters, int(epochs), None, size)
         candidate = _candidate(DEFAULT, trial)
-        return None if exceeds_limit(self.study, candidate.n_parameters) else candidate
+        return None if exceeds(size_limit(self.study), candidate.n_parameters) else candidate
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,8 @@ def order(study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: i
     if problems:
         raise ConfigError(f"study {name!r}", problems)
     before = _taken_up(swept)
-    kept = [c for c in before if not exceeds_limit(study, c.n_parameters)]
+    limit = size_limit(study)
+    kept = [c for c in before if not exceeds(limit, c.n_parameters)]
     # One configuration is one candidate: the default is not taken a second time for being among the best.
     default = next((c for c in kept if c.label == DEFAULT), None) or swept.default
     baseline = [] if default is None else [default]

@@ -126,17 +126,14 @@ def best_trials(study: optuna.Study, n: int | None = None) -> list[FrozenTrial]:
     return sorted(measured_trials(study), key=key)[:n]
 
 
-def exceeds_limit(study: optuna.Study, n_parameters: int | None) -> bool:
-    """Return whether so many weights are more than the ``max_model_size`` of the study's last run."""
-    return _exceeds(_size_limit(study), n_parameters)
-
-
-def _size_limit(study: optuna.Study) -> int | None:
+def size_limit(study: optuna.Study) -> int | None:
+    """Return the ``max_model_size`` of the study's last run, read from the storage; None without one."""
     limit: int | None = study.user_attrs.get("config", {}).get("max_model_size")
     return limit
 
 
-def _exceeds(limit: int | None, n_parameters: int | None) -> bool:
+def exceeds(limit: int | None, n_parameters: int | None) -> bool:
+    """Return whether so many weights are more than the limit; False where either is not known."""
     return limit is not None and n_parameters is not None and n_parameters > limit
 
 
@@ -148,18 +145,18 @@ def candidates(study: optuna.Study, n: int | None = None) -> list[FrozenTrial]:
         n: At most so many; None returns all.
     """
     # A study reads its attributes from the storage each time: once, not for each of its trials.
-    limit = _size_limit(study)
-    return [t for t in best_trials(study) if not _exceeds(limit, t.user_attrs.get("n_parameters"))][:n]
+    limit = size_limit(study)
+    return [t for t in best_trials(study) if not exceeds(limit, t.user_attrs.get("n_parameters"))][:n]
 
 
 def left_out_notes(study: optuna.Study) -> list[str]:
     """Return how many complete trials are no `candidates`, a sentence for each reason."""
     foreign = n_unmeasured(study)
-    limit = _size_limit(study)
-    too_large = sum(_exceeds(limit, t.user_attrs.get("n_parameters")) for t in measured_trials(study))
+    limit = size_limit(study)
+    too_large = sum(exceeds(limit, t.user_attrs.get("n_parameters")) for t in measured_trials(study))
     notes = [unmeasured_note(foreign)] if foreign else []
-    if too_large:
-        notes.append(too_large_note(too_large, study.user_attrs["config"]["max_model_size"]))
+    if limit is not None and too_large:
+        notes.append(too_large_note(too_large, limit))
     return notes
 
 

@@ -17,10 +17,11 @@ from fmnist_sweep.measured import is_measured
 from fmnist_sweep.records import Hyperparameters
 from fmnist_sweep.reports.frames import (
     candidates,
-    exceeds_limit,
+    exceeds,
     hyperparameters,
     left_out_notes,
     score_rule,
+    size_limit,
 )
 from fmnist_sweep.reports.style import UNITS
 from fmnist_sweep.winners.confirmations import read_confirmation
@@ -141,9 +142,8 @@ def _complete_trial(study: optuna.Study, number: int | None) -> FrozenTrial:
             f"trial {number} of study {study.study_name!r} was told by another tool: what it trained is "
             f"not known; the best that was measured is trial {complete[0].number}"
         )
-    size = found.user_attrs.get("n_parameters")
-    if exceeds_limit(study, size):
-        limit = study.user_attrs["config"]["max_model_size"]
+    size, limit = found.user_attrs.get("n_parameters"), size_limit(study)
+    if exceeds(limit, size):
         raise SweepError(
             f"trial {number} of study {study.study_name!r} has {size:,} weights, more than max_model_size = "
             f"{limit:,} of its last run; run it with a higher one, or take trial {complete[0].number}, the "

@@ -16,7 +16,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.records import FloatArray, Scalar
-from fmnist_sweep.reports.frames import exceeds_limit, measured_trials, score_rule
+from fmnist_sweep.reports.frames import exceeds, measured_trials, score_rule, size_limit
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.winners.statistics import Interval, interval, paired_difference
 
@@ -283,7 +283,8 @@ def read_confirmation(study: optuna.Study) -> Confirmation | None:
         return None
     attrs = linked.user_attrs
     training, told = attrs["config"]["training"], (Candidate(**c) for c in attrs["candidates"])
-    candidates = tuple(c for c in told if not exceeds_limit(study, c.n_parameters))
+    limit = size_limit(study)
+    candidates = tuple(c for c in told if not exceeds(limit, c.n_parameters))
     labels = [c.label for c in candidates]
     # A trial is told its candidate first and its repeat then: in between it counts for neither.
     known = [
