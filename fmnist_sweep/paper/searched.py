@@ -152,8 +152,7 @@ def entrants_figure(found: list[Entrant], results: Results) -> Figure:
                 )
             axes.plot([x], [y], "o", color=color, ms=7)
             # To opposite sides: a search often ends beside what it started from.
-            away = -6 if e.by_search else 6
-            corner = ("right", "top") if e.by_search else ("left", "bottom")
+            away, ha, va = (-6, "right", "top") if e.by_search else (6, "left", "bottom")
             axes.annotate(
                 e.name,
                 (x, y),
@@ -161,8 +160,8 @@ def entrants_figure(found: list[Entrant], results: Results) -> Figure:
                 textcoords="offset points",
                 fontsize=8,
                 color=color,
-                ha=corner[0],
-                va=corner[1],
+                ha=ha,
+                va=va,
             )
         axes.set(xlabel="gap (points)", ylabel="validation accuracy (%)")
         axes.axvline(0, color=GREY, lw=0.8)

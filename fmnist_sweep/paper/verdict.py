@@ -106,10 +106,8 @@ Rule: TypeAlias = AtLeast | Equal | Between
 
 def together(parts: Iterable[Verdict]) -> Verdict:
     """Return the verdict on a claim: it holds if all its parts do, and does not if one of them does not."""
-    found = set(parts)
-    # The first of these that any part has: beside one that fails no other matters.
     worst_first = (Verdict.FAILS, Verdict.UNMEASURED, Verdict.UNDECIDED, Verdict.HOLDS)
-    return next((verdict for verdict in worst_first if verdict in found), Verdict.UNMEASURED)
+    return min(parts, key=worst_first.index, default=Verdict.UNMEASURED)
 
 
 _SHARED_LEVEL: Final = (1 + LEVEL) / 2

@@ -17,6 +17,7 @@ from made_paper import SWEEPS
 from made_studies import add_confirmation, empty_study, fill_study
 from typing_extensions import override
 
+from fmnist_sweep.commands.paper import _read
 from fmnist_sweep.paper.blocks import (
     Block,
     Bullets,
@@ -29,12 +30,14 @@ from fmnist_sweep.paper.blocks import (
     as_markdown,
 )
 from fmnist_sweep.paper.claims import CLAIMS
+from fmnist_sweep.paper.experiments import FULL
 from fmnist_sweep.paper.page import Paper
 from fmnist_sweep.paper.results import Results, read_results
-from fmnist_sweep.paper.searched import entrants, is_search
+from fmnist_sweep.paper.searched import entrants
 from fmnist_sweep.paper.writing import Places, write_paper
 from fmnist_sweep.reference import PREFIX, load
 from fmnist_sweep.reports.exported import ATTRIBUTE
+from fmnist_sweep.study import open_storage
 
 CLASSES = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"]
 
@@ -113,19 +116,17 @@ def test_the_page_says_on_how_much_it_rests(paper: Paper) -> None:
     assert "optuna" in page
 
 
-def test_the_committed_page_is_that_of_the_reference_studies(memory: optuna.storages.BaseStorage) -> None:
+def test_the_committed_page_is_that_of_the_reference_studies(tmp_path: Path) -> None:
     """Anyone can make its numbers from what is committed beside it."""
-    root = SWEEPS.parent.parent
+    root, url = SWEEPS.parent.parent, f"sqlite:///{tmp_path / 'studies.db'}"
+    storage = open_storage(url, create=True)
     for path in sorted((root / "reference").glob("*.jsonl")):
-        load(path, memory)
-    names = optuna.get_all_study_names(memory)
-    shown = [name for name in names if name.startswith(f"{PREFIX}paper-") or is_search(name)]
-    studies = {name: optuna.load_study(study_name=name, storage=memory) for name in shown}
+        load(path, storage)
     page = (root / "docs" / "paper.md").read_text("utf-8")
     written = re.search(r"Written (\S+) by `([^`]+)`", " ".join(page.split()))
     assert written is not None
-    results = read_results(studies, prefix=f"{PREFIX}paper-")
-    told = Paper(results, studies, date=written[1], command=written[2])
+    asked = written[2].removeprefix("fmnist-sweep ")
+    told = replace(_read(url, f"{PREFIX}{FULL.prefix}", asked, quick=False), date=written[1])
     assert as_markdown(told.blocks(), pictures="paper") == page
 
 
