@@ -33,10 +33,9 @@ WHY_MISSED: Final = {
         "is what a worker waits between two trials."
     ),
     ("scaling", "overhead"): (
-        "Starting a process, building a net and its first prediction take three tenths of a second (see the "
-        "parts of a trial), a checkpoint after each epoch a tenth in all. The first trial on each core takes "
-        "some four tenths more, to lay out the images that all later ones share. The rest is not accounted "
-        "for."
+        "It goes into starting a process, building a net and its first prediction (see the parts of a trial) "
+        "and into a checkpoint after each epoch; the first trial on each core also lays out the images that "
+        "all later ones share. Not all of it is accounted for."
     ),
     ("scaling", "simulated"): (
         "Each epoch is a transaction in SQLite, and with every running trial the reads grow; the table on "
@@ -44,7 +43,7 @@ WHY_MISSED: Final = {
     ),
     ("throughput cnn", "trials an hour"): (
         "A CNN's seconds are small convolutions, which all contestants take alike. What is left to gain is "
-        "the other core, and of six unequal trials to a block the last one leaves it idle for a while."
+        "the other core, and the last of a block's unequal trials leaves it idle for a while."
     ),
     ("time to score", "hand grid"): (
         "The grid has no luck to wait for: on dense nets its fourth run is good enough. On CNNs it ends "
