@@ -20,6 +20,7 @@ from fmnist_sweep.data import check_source, open_data
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
 from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.limits import name_problems, value_problems
+from fmnist_sweep.measured import exceeds
 from fmnist_sweep.overrides import apply_override
 from fmnist_sweep.points import all_points, n_points, points_problems
 from fmnist_sweep.records import DataRef, Hyperparameters, Scalar, SplitSpec
@@ -109,8 +110,7 @@ class SweepConfig:
 
     def is_too_large(self, point: Hyperparameters) -> bool:
         """Return whether a point has more weights than the sweep's limit, as far as the catalog can count."""
-        n, limit = self.n_parameters(point), self.file.max_model_size
-        return limit is not None and n is not None and n > limit
+        return exceeds(self.file.max_model_size, self.n_parameters(point))
 
     def n_parameters(self, point: Hyperparameters) -> int | None:
         """Return the number of weights at a point; None where only a build can count them."""

@@ -16,12 +16,12 @@ from typing_extensions import override
 from fmnist_sweep.config import SweepConfig, parse_config
 from fmnist_sweep.errors import ConfigError, StudyMismatchError, SweepError
 from fmnist_sweep.history import configuration_key, without_epochs
+from fmnist_sweep.measured import exceeds
 from fmnist_sweep.plan import Drawn, GivenPlan
 from fmnist_sweep.records import DataRef, SplitSpec
 from fmnist_sweep.reports.frames import (
     candidates,
     default_trial,
-    exceeds,
     left_out_notes,
     measured_trials,
     size_limit,

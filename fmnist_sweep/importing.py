@@ -14,6 +14,7 @@ from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig, differences
 from fmnist_sweep.errors import StudyMismatchError
 from fmnist_sweep.history import configuration_key, without_epochs
+from fmnist_sweep.measured import exceeds
 from fmnist_sweep.records import DataRef, LearningCurve, Scalar
 from fmnist_sweep.space import FloatParameter, IntParameter
 
@@ -132,8 +133,7 @@ def _require_usable(trial: FrozenTrial, source: optuna.Study, config: SweepConfi
     batch_size = source.user_attrs["config"]["training"]["batch_size"]
     if "batch_size" not in attrs["hyperparameters"] and batch_size != config.file.training.batch_size:
         raise _LeftOutError("trained with another batch size")
-    limit = config.file.max_model_size
-    if limit is not None and attrs.get("n_parameters", 0) > limit:
+    if exceeds(config.file.max_model_size, attrs.get("n_parameters")):
         raise _LeftOutError("larger than max_model_size")
 
 

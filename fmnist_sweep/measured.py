@@ -1,4 +1,4 @@
-"""What is said of complete trials that are left out: they were told by another tool, or are too large now."""
+"""Complete trials that are left out, told by another tool or too large now, and what is said of them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def unmeasured_note(n: int) -> str:
     """
     were = "trial was" if n == 1 else "trials were"
     return f"{n} complete {were} told by another tool, without a learning curve: listed, but in no ranking."
+
+
+def exceeds(limit: int | None, n_parameters: int | None) -> bool:
+    """Return whether so many weights are more than the limit; False where either is not known."""
+    return limit is not None and n_parameters is not None and n_parameters > limit
 
 
 def too_large_note(n: int, limit: int) -> str:

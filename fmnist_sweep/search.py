@@ -16,6 +16,7 @@ from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.errors import TrialError
 from fmnist_sweep.history import History, Known
 from fmnist_sweep.live import LiveTrial
+from fmnist_sweep.measured import exceeds
 from fmnist_sweep.ownership import put_back
 from fmnist_sweep.plan import Plan, SweepPlan
 from fmnist_sweep.progress import (
@@ -266,7 +267,7 @@ class Search:
     def _require_feasible(self, live: LiveTrial, n_parameters: int) -> None:
         """End a trial whose model, which only its build could count, is larger than the sweep allows."""
         limit = self._config.file.max_model_size
-        if limit is None or n_parameters <= limit:
+        if not exceeds(limit, n_parameters):
             return
         self._engine.cancel(live.job.trial)
         reason = f"infeasible: {n_parameters:,} weights, more than max_model_size = {limit:,}"

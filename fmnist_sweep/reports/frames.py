@@ -15,7 +15,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.measured import is_measured, too_large_note, unmeasured_note
+from fmnist_sweep.measured import exceeds, is_measured, too_large_note, unmeasured_note
 from fmnist_sweep.owner import was_killed
 from fmnist_sweep.records import METRICS, LearningCurve
 from fmnist_sweep.score import ScoreRule
@@ -130,11 +130,6 @@ def size_limit(study: optuna.Study) -> int | None:
     """Return the ``max_model_size`` of the study's last run, read from the storage; None without one."""
     limit: int | None = study.user_attrs.get("config", {}).get("max_model_size")
     return limit
-
-
-def exceeds(limit: int | None, n_parameters: int | None) -> bool:
-    """Return whether so many weights are more than the limit; False where either is not known."""
-    return limit is not None and n_parameters is not None and n_parameters > limit
 
 
 def candidates(study: optuna.Study, n: int | None = None) -> list[FrozenTrial]:

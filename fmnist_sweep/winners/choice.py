@@ -13,11 +13,10 @@ import tomli_w
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.errors import SweepError
-from fmnist_sweep.measured import is_measured
+from fmnist_sweep.measured import exceeds, is_measured
 from fmnist_sweep.records import Hyperparameters
 from fmnist_sweep.reports.frames import (
     candidates,
-    exceeds,
     hyperparameters,
     left_out_notes,
     score_rule,

@@ -15,8 +15,9 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from fmnist_sweep.measured import exceeds
 from fmnist_sweep.records import FloatArray, Scalar
-from fmnist_sweep.reports.frames import exceeds, measured_trials, score_rule, size_limit
+from fmnist_sweep.reports.frames import measured_trials, score_rule, size_limit
 from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.winners.statistics import Interval, interval, paired_difference
 
