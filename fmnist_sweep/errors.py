@@ -66,6 +66,10 @@ class StudyBusyError(SweepError):
     """Another process runs the study, or may do so."""
 
 
+class InterruptedExportError(SweepError):
+    """Ctrl-C ended the final trainings, exit code 130; those that were done are kept."""
+
+
 class TrialError(SweepError):
     """One trial failed in a way that a sweep survives: it is stored as FAIL with this reason.
 

@@ -8,7 +8,9 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -309,6 +311,21 @@ def test_export_again_and_of_another_trial(command: Command, sweep: Path, finals
     code, out, _ = command("export", "tiny", "--trial", "3", "--again")
     assert (code, out) == (0, "exports/tiny-trial-3\n")
     assert len(finals.trained) == 10
+
+
+def test_an_interrupted_export_ends_like_an_interrupted_sweep(
+    command: Command,
+    sweep: Path,
+    finals: FinalTrainer,  # noqa: ARG001 - nothing trains in earnest
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C is no mistake: exit code 130, and it is said how much is kept."""
+    command("run", str(sweep))
+    pressed = threading.Event()
+    pressed.set()
+    monkeypatch.setattr(exporting, "stop_signals", lambda *_, **__: nullcontext(pressed))
+    code, out, err = command("export", "tiny")
+    assert (code, out, err.splitlines()[-1]) == (130, "", "interrupted; 0 of 5 trainings are kept")
 
 
 def test_report_writes_the_page_it_names(command: Command, sweep: Path) -> None:

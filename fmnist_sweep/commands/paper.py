@@ -73,7 +73,6 @@ def paper(
     from fmnist_sweep.paper.workload import print_workload
     from fmnist_sweep.paper.writing import Places, write_paper
     from fmnist_sweep.reference import PREFIX
-    from fmnist_sweep.winners.final import InterruptedExportError
 
     quiet_optuna()
     scale = replace(QUICK if quick else FULL, overrides=tuple(overrides or ()))
@@ -95,11 +94,7 @@ def paper(
         )
         if stopped is not None:
             exit_unless_done(messages, stopped.stop, stopped.progress, study=stopped.study, again=asked)
-        try:
-            read_test_set(wanted, Path("exports"), storage_url=storage, console=messages, **training)
-        except InterruptedExportError as error:
-            typer.echo(error, err=True)
-            raise typer.Exit(130) from None
+        read_test_set(wanted, Path("exports"), storage_url=storage, console=messages, **training)
     # Only the whole of it is a page to commit.
     whole = not quick and not overrides
     folder = (Path("report/paper") if whole else Path("report/paper-quick")) if output is None else output

@@ -23,7 +23,7 @@ from fmnist_sweep.commands.options import (
     results_console,
     uses_storage,
 )
-from fmnist_sweep.errors import SweepError
+from fmnist_sweep.errors import InterruptedExportError, SweepError
 
 
 @uses_storage
@@ -141,7 +141,6 @@ def export(
     from fmnist_sweep.runner import check_workers
     from fmnist_sweep.study import side_folder
     from fmnist_sweep.winners.export import is_users_sweep, plan_export
-    from fmnist_sweep.winners.final import InterruptedExportError
 
     if trial is not None and len(studies or []) != 1:
         raise SweepError("--trial needs the name of one study, such as: fmnist-sweep export dense --trial 7")
@@ -165,9 +164,8 @@ def export(
                 messages.print(line, highlight=False, markup=False, soft_wrap=True)
             else:
                 run_export(plan, storage_url=storage, console=messages, n_workers=workers, data_dir=data_dir)
-        except InterruptedExportError as error:
-            typer.echo(error, err=True)
-            raise typer.Exit(130) from None
+        except InterruptedExportError:
+            raise
         except SweepError as error:
             # One study without a complete trial must not keep the others from being exported.
             refused.append(str(error))

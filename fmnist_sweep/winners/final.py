@@ -14,7 +14,7 @@ from typing import Any, Final
 import optuna
 
 from fmnist_sweep.engines.base import Engine
-from fmnist_sweep.errors import SweepError
+from fmnist_sweep.errors import InterruptedExportError, SweepError
 from fmnist_sweep.progress import FinalProgress
 from fmnist_sweep.records import (
     DataRef,
@@ -37,10 +37,6 @@ TEST_READER: Final = "fmnist_sweep.training.test_reading:TestReader"
 
 _LONGEST_WAIT_S: Final = 0.5
 _MAX_RETRIES: Final = 2
-
-
-class InterruptedExportError(SweepError):
-    """Ctrl-C ended the trainings; those that were done are kept."""
 
 
 @dataclass(frozen=True)
