@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig, load_config
-from fmnist_sweep.confirming import MIN_REPEATS, repeat_seeds
+from fmnist_sweep.confirming import repeat_seeds
 from fmnist_sweep.errors import StudyMismatchError
 from fmnist_sweep.history import configuration_key, without_epochs
 from fmnist_sweep.importing import check_source, translated
@@ -52,9 +52,6 @@ ON_OWN_SPLIT: Final = ("dense-three-layers", *FINALS)
 """Those of which the report states accuracies: seeds vary on its own split, the first images validating. In
 all others each seed comes with a reshuffled split, as in a confirmation."""
 
-SLOW: Final = ("cnn-pooling",)
-"""Those of which an epoch costs thirty of the others': they get half the seeds."""
-
 REPEAT: Final = "repeat"
 """Parameter of a trial beside those of its point: the number of its seed, from 0."""
 
@@ -65,7 +62,7 @@ class Scale:
 
     Attributes:
         prefix: What the names of its studies begin with.
-        n_repeats: Seeds of each point; those of `SLOW` get half as many.
+        n_repeats: Seeds of each point.
         most_images: Training images of each split; None takes all that do not validate.
         overrides: Settings that replace those of all sweep files, as for `load_config`.
     """
@@ -76,7 +73,7 @@ class Scale:
     overrides: tuple[str, ...] = ()
 
 
-FULL: Final = Scale("paper-", 10)
+FULL: Final = Scale("paper-", 5)
 QUICK: Final = Scale("paper-quick-", 3, most_images=10_000)
 
 
@@ -103,8 +100,7 @@ class Experiment:
     @property
     def n_repeats(self) -> int:
         """Seeds of each point."""
-        n = self.scale.n_repeats
-        return max(MIN_REPEATS, n // 2) if self.name in SLOW else n
+        return self.scale.n_repeats
 
     @property
     def reshuffled(self) -> bool:
