@@ -29,6 +29,7 @@ from fmnist_sweep.reports.exported import exported
 from fmnist_sweep.reports.frames import readings_of
 from fmnist_sweep.reports.style import ABSENT
 from fmnist_sweep.study import MACHINE
+from fmnist_sweep.winners.confirmations import DEFAULT
 from fmnist_sweep.winners.measures import most_confused
 from fmnist_sweep.winners.pictures import confusion_matrices
 
@@ -230,14 +231,22 @@ class Paper:
             ),
         ]
         if found:
-            titles = ("", "validation accuracy", "gap", "test accuracy", "trials", "time")
-            blocks += [Table(titles, entrant_rows(found)), Picture("searched.png", "Accuracy against gap")]
+            titles = ("", "validation accuracy", "gap", "test accuracy", "winner", "trials", "time")
+            blocks.append(Table(titles, entrant_rows(found)))
+            if any(e.winner == DEFAULT for e in found):
+                blocks.append(
+                    Text(
+                        "Where the winner is the default, nothing that was found is better than the report's "
+                        "own parameters for sure: a tie goes to the smaller net."
+                    )
+                )
+            blocks.append(Picture("searched.png", "Accuracy against gap"))
         if missing:
             names = _listed(missing)
             blocks.append(
                 Text(
-                    f"Not in this storage, or not confirmed: {names}. `make sweep-dense`, `make "
-                    "confirm-dense` and their like bring them."
+                    f"Not in this storage, or not confirmed: {names}. `fmnist-sweep run sweeps/NAME.toml` "
+                    "and `fmnist-sweep confirm NAME` bring them."
                 )
             )
         return blocks

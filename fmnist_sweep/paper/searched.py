@@ -51,6 +51,7 @@ class Entrant:
         val_accuracy: Mean with interval.
         gap: Likewise.
         test_accuracy: In words; `ABSENT` where the test set was not read.
+        winner: ``"trial 12"`` or ``"default"``; None by hand.
         n_trials: Trials of the search; None by hand.
         seconds: Time that these trials trained, each on one core; None by hand.
     """
@@ -60,6 +61,7 @@ class Entrant:
     val_accuracy: Interval
     gap: Interval
     test_accuracy: str
+    winner: str | None = None
     n_trials: int | None = None
     seconds: float | None = None
 
@@ -112,19 +114,21 @@ def _searched(name: str, study: optuna.Study) -> Entrant | None:
         winner.val_accuracy,
         winner.gap,
         ABSENT if test is None else show_interval(test, UNITS["accuracy"]),
+        winner.label,
         len(done),
         sum(float(t.user_attrs.get("seconds", 0.0)) for t in done),
     )
 
 
 def entrant_rows(found: list[Entrant]) -> tuple[tuple[str, ...], ...]:
-    """Return a row of a table for each: name, accuracies, gap, what it cost."""
+    """Return a row of a table for each: name, accuracies, gap, which trial it is, what it cost."""
     return tuple(
         (
             e.name,
             per_cent(e.val_accuracy),
             effect(e.gap, "points"),
             e.test_accuracy,
+            ABSENT if e.winner is None else e.winner,
             ABSENT if e.n_trials is None else str(e.n_trials),
             ABSENT if e.seconds is None else f"{e.seconds / 60:.0f} min",
         )

@@ -151,6 +151,21 @@ def test_searches_stand_beside_the_hand_only_once_confirmed(results: Results) ->
     assert missing == ["dense-regularised", "cnn", "cnn-regularised"]
     assert found[2].val_accuracy.mean == pytest.approx(0.92)
     assert found[2].seconds is not None
+    assert [e.winner for e in found] == [None, None, "trial 1"]
+
+
+@pytest.mark.parametrize(("best", "is_said"), [([0.85, 0.86, 0.85], True), ([0.95, 0.96, 0.95], False)])
+def test_a_search_that_finds_nothing_better_says_so(
+    results: Results, best: list[float], is_said: bool
+) -> None:
+    """Its winner is the default, and a reader is told what that means."""
+    study = empty_study("sqlite://", "dense")
+    fill_study(study)
+    add_confirmation(study, {"trial 1": best, "default": [0.91, 0.9, 0.92]})
+    page = Paper(results, {"dense": study}, command="x", date="y")
+    told = as_markdown(page.blocks(), pictures="x")
+    assert ("Where the winner is the default" in told) == is_said
+    assert ("| default |" in told) == is_said
 
 
 def test_results_are_read_by_their_prefix(results: Results) -> None:
