@@ -74,7 +74,7 @@ class Scale:
 
 
 FULL: Final = Scale("paper-", 5)
-QUICK: Final = Scale("paper-quick-", 3, most_images=10_000)
+QUICK: Final = Scale("paper-quick-", 3, most_images=8_000)
 
 
 @dataclass

@@ -99,7 +99,7 @@ def test_the_quick_form_keeps_off_the_committed_page(
     code, out, _ = paper("paper", "--quick", "--seeds", "2")
     assert (code, out.split()) == (0, ["report/paper-quick/index.html", "report/paper-quick/paper.md"])
     assert not (tmp_path / "docs").exists()
-    assert {job.split.train_size for job in trained} == {10_000}
+    assert {job.split.train_size for job in trained} == {8_000}
     assert "quick form" in (tmp_path / "report/paper-quick/index.html").read_text("utf-8")
 
 

@@ -173,7 +173,7 @@ def test_the_scales_keep_the_promise_of_five_seeds() -> None:
     assert {e.split.train_size for e in experiments(FULL, folder=SWEEPS)} == {None}
     assert min(e.n_repeats for e in experiments(FULL, folder=SWEEPS)) >= 5
     quick = experiments(QUICK, folder=SWEEPS)
-    assert {e.split.train_size for e in quick} == {10_000}
+    assert {e.split.train_size for e in quick} == {8_000}
     assert all(e.study_name.startswith("paper-quick-") for e in quick)
 
 
