@@ -68,7 +68,7 @@ test: $(INSTALLED_DEV) ## run all tests but most of test-faults, those that trai
 	@$(BIN)/python -m pytest -m "not faults"
 
 test-fast: $(INSTALLED_DEV) ## run the tests that train nothing
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n auto
 
 test-faults: $(INSTALLED_DEV) ## kill sweeps in every way, then one a hundred times at random
 	@PYTHONPATH=.:tests $(BIN)/python -m pytest -q -p fault_table $(FAULT_TESTS)

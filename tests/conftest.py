@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 import pytest
+from alembic.script import ScriptDirectory
 from postgres import Server
 from typing_extensions import override
 
@@ -79,6 +80,22 @@ class Workers(ClosedByWith):
     def close(self) -> None:
         """Drop every job."""
         self._jobs.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def schemas_read_once() -> Iterator[None]:
+    """Remember the newest of Optuna's schemas: every storage that is opened looks through all anew."""
+    heads: dict[str, str | None] = {}
+    read = ScriptDirectory.get_current_head
+
+    def remembered(scripts: ScriptDirectory) -> str | None:
+        if scripts.dir not in heads:
+            heads[scripts.dir] = read(scripts)
+        return heads[scripts.dir]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "get_current_head", remembered)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -56,6 +57,23 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `swept` keeps what its run leaves."""
+    return tmp_path_factory.mktemp("swept") / "kept"
+
+
+@pytest.fixture
+def swept(command: Command, sweep: Path, kept: Path, tmp_path: Path) -> Path:
+    """The sweep file, its study run whole: the first test that asks runs it, the others get a copy."""
+    if kept.exists():
+        shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    else:
+        assert command("run", str(sweep))[0] == 0
+        shutil.copytree(tmp_path, kept)
+    return sweep
+
+
 def test_run_fills_a_study_and_says_what_came_of_it(command: Command, sweep: Path) -> None:
     """A run ends with the best trials, the comparison with the default, and what to do next."""
     code, out, err = command("run", str(sweep))
@@ -94,33 +112,30 @@ def test_without_a_complete_trial_no_confirmation_or_export_is_advised(
     assert "export" not in out
 
 
-def test_trials_is_a_total(command: Command, sweep: Path) -> None:
+def test_trials_is_a_total(command: Command, swept: Path) -> None:
     """Running a finished study again trains nothing and says so; a larger total adds the difference."""
-    command("run", str(sweep))
-    code, out, err = command("run", str(sweep))
+    code, out, err = command("run", str(swept))
     assert (code, "4 complete" in out) == (0, True)
     assert err.splitlines()[-1] == (
         "The study was finished: nothing was trained. --trials is a total: more than 4 goes on."
     )
-    _, out, err = command("run", str(sweep), "--trials", "6")
+    _, out, err = command("run", str(swept), "--trials", "6")
     assert "6 complete" in out
     assert "finished" not in err
 
 
 def test_a_finished_study_starts_no_process(
-    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, swept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told at once: no fork server, which would load TensorFlow, is started for it."""
-    command("run", str(sweep))
     monkeypatch.setattr(runner, "LocalEngine", local.LocalEngine)
     monkeypatch.setattr(local, "_ensure_fork_server", lambda: pytest.fail("it was started"))
-    assert command("run", str(sweep))[0] == 0
+    assert command("run", str(swept))[0] == 0
 
 
-def test_trials_of_another_study_are_brought_over(command: Command, sweep: Path) -> None:
+def test_trials_of_another_study_are_brought_over(command: Command, swept: Path) -> None:
     """They count towards the total and are told; the refusal of a changed score names the way."""
-    command("run", str(sweep))
-    changed = ["run", str(sweep), "--set", "score.penalty=0"]
+    changed = ["run", str(swept), "--set", "score.penalty=0"]
     _, _, err = command(*changed)
     assert "Or bring its trials over to a new study: --study NEW --import-from tiny" in err
     code, out, err = command(*changed, "--study", "plain", "--import-from", "tiny", "--trials", "6")
@@ -133,9 +148,9 @@ def test_trials_of_another_study_are_brought_over(command: Command, sweep: Path)
     assert "From study 'tiny': 0 trials imported; left out: 4 equal to one that is here." in err
 
 
-def test_confirm_trains_the_best_anew_and_says_who_won(command: Command, sweep: Path) -> None:
+@pytest.mark.usefixtures("swept")
+def test_confirm_trains_the_best_anew_and_says_who_won(command: Command) -> None:
     """No sweep file is needed; a finished confirmation is printed again and trains nothing."""
-    command("run", str(sweep))
     code, out, err = command("confirm", "tiny", "--top", "2", "--repeats", "2")
     assert code == 0
     assert err.startswith("Study 'tiny-confirm' in sqlite:///studies.db: 4 trials in all, ")
@@ -147,22 +162,18 @@ def test_confirm_trains_the_best_anew_and_says_who_won(command: Command, sweep: 
     assert [r["repeat"] for r in json.loads(out)["repeats"]] == [0, 0, 1, 1, 2, 2]
 
 
-def test_a_finished_confirmation_starts_nothing(
-    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("swept")
+def test_a_finished_confirmation_starts_nothing(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither data nor the model are looked for: it is printed though both are gone."""
-    command("run", str(sweep))
     command("confirm", "tiny", "--top", "1", "--repeats", "2")
     monkeypatch.setattr(data, "open_data", lambda *_args, **_kwargs: pytest.fail("it was opened"))
     monkeypatch.setattr(runner, "LocalEngine", lambda *_args, **_kwargs: pytest.fail("it was started"))
     assert command("confirm", "tiny", "--top", "1", "--repeats", "2")[0] == 0
 
 
-def test_confirm_refuses_what_it_cannot_do(
-    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("swept")
+def test_confirm_refuses_what_it_cannot_do(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 2 with a message, and no linked study is left behind."""
-    command("run", str(sweep))
     monkeypatch.setattr(runner, "LocalEngine", lambda *_args, **_kwargs: pytest.fail("it was started"))
     code, _, err = command("confirm", "tiny", "--top", "9", "--repeats", "1")
     assert (code, err.count("\n")) == (2, 3)
@@ -178,19 +189,18 @@ def test_confirm_refuses_what_it_cannot_do(
     assert [study["name"] for study in json.loads(out)] == ["tiny"]
 
 
-def test_a_model_that_is_gone_is_refused(command: Command, sweep: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("swept")
+def test_a_model_that_is_gone_is_refused(command: Command, tmp_path: Path) -> None:
     """A user's model is looked for before anything is trained, and the message names it."""
-    command("run", str(sweep))
     study = optuna.load_study(study_name="tiny", storage=f"sqlite:///{tmp_path / 'studies.db'}")
     study.set_user_attr("config", {**study.user_attrs["config"], "model": "gone_away:Model"})
     code, _, err = command("confirm", "tiny", "--top", "1")
     assert (code, "gone_away" in err) == (2, True)
 
 
-def test_compare_sets_studies_side_by_side(command: Command, sweep: Path) -> None:
+def test_compare_sets_studies_side_by_side(command: Command, swept: Path) -> None:
     """Confirmed or not is told; one study is nothing to compare."""
-    command("run", str(sweep))
-    command("run", str(sweep), "--study", "other", "--set", "sampler.seed=1")
+    command("run", str(swept), "--study", "other", "--set", "sampler.seed=1")
     command("confirm", "tiny", "--top", "1", "--repeats", "2")
     code, out, _ = command("compare", "tiny", "other")
     assert (code, "other is unconfirmed" in out) == (0, True)
@@ -200,9 +210,9 @@ def test_compare_sets_studies_side_by_side(command: Command, sweep: Path) -> Non
     assert (code, err) == (2, "compare: 1 problem\n  give the names of two studies or more\n")
 
 
-def test_status_as_json_holds_the_best_trial(command: Command, sweep: Path) -> None:
+@pytest.mark.usefixtures("swept")
+def test_status_as_json_holds_the_best_trial(command: Command) -> None:
     """A script reads the number of trials, best score, val accuracy and gap of each study."""
-    command("run", str(sweep))
     code, out, _ = command("status", "--json")
     (study,) = json.loads(out)
     assert code == 0
@@ -210,16 +220,16 @@ def test_status_as_json_holds_the_best_trial(command: Command, sweep: Path) -> N
     assert study["score"] == pytest.approx(study["val_accuracy"] - max(0, study["gap"] - 0.01))
 
 
-def test_status_is_a_table_for_people(command: Command, sweep: Path) -> None:
+@pytest.mark.usefixtures("swept")
+def test_status_is_a_table_for_people(command: Command) -> None:
     """Each study has a row."""
-    command("run", str(sweep))
     _, out, _ = command("status")
     assert out.splitlines()[1].split()[:2] == ["tiny", "4"]
 
 
-def test_trials_as_csv_and_json_agree(command: Command, sweep: Path) -> None:
+@pytest.mark.usefixtures("swept")
+def test_trials_as_csv_and_json_agree(command: Command) -> None:
     """Both forms list every trial with its state and its score."""
-    command("run", str(sweep))
     _, out, _ = command("trials", "tiny", "--csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     _, out, _ = command("trials", "tiny", "--json")
@@ -239,9 +249,9 @@ def test_epochs_count_from_1_wherever_they_are_read(command: Command, sweep: Pat
     assert told == ["3", 3, 3, "3"]
 
 
-def test_trials_as_a_table_shows_what_varies(command: Command, sweep: Path) -> None:
+@pytest.mark.usefixtures("swept")
+def test_trials_as_a_table_shows_what_varies(command: Command) -> None:
     """Parameters that vary have a column; fixed ones have none."""
-    command("run", str(sweep))
     _, out, _ = command("trials", "tiny")
     assert "learning_rate" in out
     assert "optimizer" not in out
@@ -249,17 +259,16 @@ def test_trials_as_a_table_shows_what_varies(command: Command, sweep: Path) -> N
 
 @pytest.mark.usefixtures("finals")
 @pytest.mark.parametrize("default", [True, False])
-def test_what_another_tool_told_breaks_no_command(command: Command, sweep: Path, default: bool) -> None:
+def test_what_another_tool_told_breaks_no_command(command: Command, swept: Path, default: bool) -> None:
     """It is listed, never a winner, and each command that ranks says how many were left out and why."""
-    command("run", str(sweep))
-    command("run", str(sweep), "--study", "other")
+    command("run", str(swept), "--study", "other")
     study = optuna.load_study(study_name="tiny", storage="sqlite:///studies.db")
     if default:
         study.set_user_attr("default_trial", tell_from_elsewhere(study, 0.999))
     tell_from_elsewhere(study, 0.998)
     n = "2 complete trials were" if default else "1 complete trial was"
     note = f"{n} told by another tool, without a learning curve: listed, but in no ranking."
-    commands = [["status"], ["trials", "tiny"], ["compare", "tiny", "other"], ["run", str(sweep)]]
+    commands = [["status"], ["trials", "tiny"], ["compare", "tiny", "other"], ["run", str(swept)]]
     for arguments in [*commands, ["export", "tiny", "--repeats", "1"]]:
         code, out, err = command(*arguments)
         assert (code, (out + err).count(note)) == (0, 1), arguments
@@ -284,11 +293,9 @@ def finals(monkeypatch: pytest.MonkeyPatch) -> FinalTrainer:
     return trainer
 
 
-def test_export_writes_a_bundle_whose_configuration_runs(
-    command: Command, sweep: Path, finals: FinalTrainer
-) -> None:
+@pytest.mark.usefixtures("swept")
+def test_export_writes_a_bundle_whose_configuration_runs(command: Command, finals: FinalTrainer) -> None:
     """It says that the choice is unconfirmed; the exported configuration is accepted and trains one trial."""
-    command("run", str(sweep))
     code, out, err = command("export", "--output", "out", "--repeats", "2")
     assert (code, out) == (0, "out/tiny\n")
     assert "Unconfirmed" in err
@@ -298,9 +305,9 @@ def test_export_writes_a_bundle_whose_configuration_runs(
     assert (code, "1 complete" in out) == (0, True)
 
 
-def test_export_again_and_of_another_trial(command: Command, sweep: Path, finals: FinalTrainer) -> None:
+@pytest.mark.usefixtures("swept")
+def test_export_again_and_of_another_trial(command: Command, finals: FinalTrainer) -> None:
     """The same bundle is left as it is; another trial's would be a second reading, which is refused."""
-    command("run", str(sweep))
     command("export", "tiny")
     code, out, err = command("export", "tiny")
     assert (code, out) == (0, "exports/tiny\n")
@@ -313,14 +320,13 @@ def test_export_again_and_of_another_trial(command: Command, sweep: Path, finals
     assert len(finals.trained) == 10
 
 
+@pytest.mark.usefixtures("swept")
 def test_an_interrupted_export_ends_like_an_interrupted_sweep(
     command: Command,
-    sweep: Path,
     finals: FinalTrainer,  # noqa: ARG001 - nothing trains in earnest
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Ctrl-C is no mistake: exit code 130, and it is said how much is kept."""
-    command("run", str(sweep))
     pressed = threading.Event()
     pressed.set()
     monkeypatch.setattr(exporting, "stop_signals", lambda *_, **__: nullcontext(pressed))
@@ -328,17 +334,17 @@ def test_an_interrupted_export_ends_like_an_interrupted_sweep(
     assert (code, out, err.splitlines()[-1]) == (130, "", "interrupted; 0 of 5 trainings are kept")
 
 
-def test_report_writes_the_page_it_names(command: Command, sweep: Path) -> None:
+@pytest.mark.usefixtures("swept")
+def test_report_writes_the_page_it_names(command: Command) -> None:
     """The printed path is that of a page which names the study."""
-    command("run", str(sweep))
     code, out, _ = command("report", "--output", "r/page.html")
     assert code == 0
     assert "tiny" in Path(out.strip()).read_text()
 
 
-def test_backup_prints_the_copy_it_made(command: Command, sweep: Path) -> None:
+@pytest.mark.usefixtures("swept")
+def test_backup_prints_the_copy_it_made(command: Command) -> None:
     """The printed path is that of a storage with the same trials; a second one needs --force."""
-    command("run", str(sweep))
     code, out, err = command("backup", "copy.db")
     assert (code, out, err) == (0, "copy.db\n", "Copied; studies: 1, trials: 4.\n")
     assert command("backup", "copy.db")[0] == 2
@@ -409,6 +415,7 @@ def test_mistakes_end_with_a_message_and_code_2(
     assert not Path("studies.db").exists()
 
 
+@pytest.mark.usefixtures("swept")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -421,11 +428,8 @@ def test_mistakes_end_with_a_message_and_code_2(
         (["run", "tiny.toml", "--set", "score.penalty=2"], "score.penalty: the study has 1.0, now 2"),
     ],
 )
-def test_mistakes_change_nothing_stored(
-    command: Command, sweep: Path, arguments: list[str], message: str
-) -> None:
+def test_mistakes_change_nothing_stored(command: Command, arguments: list[str], message: str) -> None:
     """A refused command leaves the trials of a study as they were."""
-    command("run", str(sweep))
     before = command("trials", "tiny", "--csv")
     code, _, err = command(*arguments)
     assert code == 2
@@ -505,12 +509,12 @@ def test_a_storage_that_is_lost_in_a_sweep_is_told(
 READERS = [["status"], ["trials", "tiny"], ["report"], ["export"], ["dashboard"], ["run", "tiny.toml"]]
 
 
+@pytest.mark.usefixtures("swept")
 @pytest.mark.parametrize("arguments", READERS, ids=" ".join)
 def test_a_storage_that_is_lost_while_it_is_read_is_told(
-    command: Command, sweep: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    command: Command, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By every command, in the database's own words and without a traceback."""
-    command("run", str(sweep))
 
     def gone(*_: Any, **__: Any) -> Any:
         error = sqlite3.OperationalError("disk I/O error")
@@ -524,6 +528,7 @@ def test_a_storage_that_is_lost_while_it_is_read_is_told(
     assert err.startswith("sqlite:///studies.db can no longer be used: (sqlite3.OperationalError) disk I/O")
 
 
+@pytest.mark.usefixtures("swept")
 @pytest.mark.parametrize(
     "mistake",
     [
@@ -534,10 +539,9 @@ def test_a_storage_that_is_lost_while_it_is_read_is_told(
     ids=lambda mistake: type(mistake).__name__,
 )
 def test_a_bug_is_not_taken_for_a_lost_storage(
-    command: Command, sweep: Path, mistake: Exception, monkeypatch: pytest.MonkeyPatch
+    command: Command, mistake: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong statement, a wrong order of calls: it ends in a traceback, as any bug."""
-    command("run", str(sweep))
 
     def wrong(*_: Any, **__: Any) -> Any:
         raise mistake

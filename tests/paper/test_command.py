@@ -42,7 +42,7 @@ def trained(data: DataRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> l
 
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
-    """What reads the test set after the final trainings, and no picture is drawn."""
+    """What reads the test set after the final trainings, and nothing is drawn."""
     made, finals = Reader(), FinalTrainer()
     monkeypatch.setattr(
         exporting, "LocalEngine", lambda _n, *, trainer=None: InlineEngine(made if trainer else finals)
@@ -51,6 +51,8 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
         monkeypatch.setattr(
             f"fmnist_sweep.{module}.save", lambda _, *paths: [path.write_bytes(b"drawn") for path in paths]
         )
+    monkeypatch.setattr("fmnist_sweep.paper.page.claim_figure", lambda *_: None)
+    monkeypatch.setattr("fmnist_sweep.paper.running.attach_figures", lambda _: None)
     return made
 
 
@@ -64,7 +66,7 @@ def paper(
     return command
 
 
-FEW = ("dense-rate-and-l2", "dense-activation", *FINALS)
+FEW = ("dense-activation", *FINALS)
 
 
 @pytest.fixture
@@ -74,6 +76,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"fmnist_sweep.paper.{module}.NAMES", FEW)
 
 
+@pytest.mark.usefixtures("few")
 def test_the_paper_is_written_and_goes_on_with_more_seeds(
     paper: Paper, trained: list[TrialJob], reader: Reader, tmp_path: Path
 ) -> None:
@@ -92,6 +95,7 @@ def test_the_paper_is_written_and_goes_on_with_more_seeds(
     assert (n < len(trained) < 2 * n, reader.n_readings) == (True, len(FINALS))
 
 
+@pytest.mark.usefixtures("few")
 def test_the_quick_form_keeps_off_the_committed_page(
     paper: Paper, trained: list[TrialJob], tmp_path: Path
 ) -> None:
