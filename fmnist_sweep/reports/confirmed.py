@@ -199,8 +199,11 @@ def confirmed_figure(confirmation: Confirmation) -> go.Figure:
 
 
 def compared_sides(studies: Sequence[optuna.Study]) -> list[Side]:
-    """Return the winners of the studies that have one, if there are at least two to compare."""
-    known = [s for s in studies if "config_digest" in s.user_attrs and not is_confirmation(s)]
+    """Return the winners of the sweeps that have one, if there are at least two to compare.
+
+    Confirmations are their sweeps', and an experiment of the paper has no winner: its points were given.
+    """
+    known = [s for s in studies if "config_digest" in (attrs := s.user_attrs) and "kind" not in attrs]
     sides = [side(s) for s in known if candidates(s, 1)]
     return sides if len(sides) > 1 else []
 

@@ -13,6 +13,7 @@ from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.records import Scalar
 from fmnist_sweep.reports.frames import candidates, left_out_notes, score_rule
 from fmnist_sweep.score import ScoreRule
+from fmnist_sweep.study import READ_ONLY
 from fmnist_sweep.winners.confirmations import is_confirmation, read_confirmation
 from fmnist_sweep.winners.statistics import Interval
 
@@ -37,6 +38,7 @@ class Side:
         seconds: Wall-clock time of a training; of an unconfirmed winner that of the sweep's trial, which may
             have trained on after the scored epoch.
         left_out: How many complete trials can't win and why, a sentence for each reason.
+        read_only: Whether the study came with the repository, and can't be confirmed.
     """
 
     study: str
@@ -52,6 +54,7 @@ class Side:
     n_parameters: int | None
     seconds: float
     left_out: Sequence[str] = ()
+    read_only: bool = False
 
 
 def compared(studies: Sequence[optuna.Study]) -> list[Side]:
@@ -110,6 +113,7 @@ def side(study: optuna.Study) -> Side:
         n_parameters=n_parameters,
         seconds=seconds,
         left_out=left_out_notes(study),
+        read_only=READ_ONLY in attrs,
     )
 
 
@@ -124,8 +128,8 @@ def differing(sides: Sequence[Side]) -> dict[str, list[Scalar | None]]:
 def caveats(sides: Sequence[Side]) -> list[str]:
     """Return what keeps the sides from being comparable, or their scores from being trusted."""
     lines = [
-        f"{s.study} is unconfirmed: its score was picked by its own validation images and is optimistic. "
-        f"Next: fmnist-sweep confirm {shlex.quote(s.study)}"
+        f"{s.study} is unconfirmed: its score was picked by its own validation images and is optimistic."
+        + ("" if s.read_only else f" Next: fmnist-sweep confirm {shlex.quote(s.study)}")
         for s in sides
         if not s.confirmed
     ]

@@ -90,6 +90,18 @@ def test_the_report_compares_the_winners(confirmed: optuna.Study, study: optuna.
     assert "dense is unconfirmed" in markup
 
 
+def test_an_experiment_has_no_winner(confirmed: optuna.Study) -> None:
+    """Its configurations were given, not searched: it stands beside no sweep's winner."""
+    searched, given = empty_study(None, "searched"), empty_study(None, "given")
+    for one in (searched, given):
+        one.add_trials(confirmed.get_trials(deepcopy=False)[:1])
+    given.set_user_attr("kind", "paper")
+    assert [s.study for s in compared_sides([confirmed, searched, given])] == [
+        confirmed.study_name,
+        "searched",
+    ]
+
+
 def test_names_of_studies_are_no_markup_in_the_comparison(
     confirmed: optuna.Study, study: optuna.Study
 ) -> None:

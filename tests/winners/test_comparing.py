@@ -9,6 +9,7 @@ import pytest
 from made_studies import add_confirmation, add_trial, empty_study, params_of, scripted_curve
 
 from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.study import READ_ONLY
 from fmnist_sweep.winners.comparing import caveats, compared, differing
 
 
@@ -33,6 +34,15 @@ def test_a_confirmed_winner_has_an_interval_and_another_says_that_it_has_none(
     (line,) = caveats([first, second])
     assert line.startswith("dense is unconfirmed: its score was picked by its own validation images")
     assert line.endswith("fmnist-sweep confirm dense")
+
+
+def test_what_came_with_the_repository_is_not_to_be_confirmed(
+    confirmed: optuna.Study, unconfirmed: optuna.Study
+) -> None:
+    """It is read-only: what would be refused is not advised."""
+    unconfirmed.set_user_attr(READ_ONLY, "with the repository")
+    (line,) = caveats(compared([confirmed, unconfirmed]))
+    assert line.endswith("and is optimistic.")
 
 
 def test_an_unfinished_confirmation_confirms_nothing(
