@@ -80,9 +80,8 @@ def paper(
     prefix = f"{PREFIX}{scale.prefix}" if reference else scale.prefix
     wanted = experiments(scale, folder=sweeps)
     messages = Console(stderr=True)
-    asked = command_line(
-        "paper", *(["--quick"] if quick else []), storage=storage, seeds=seeds, set=overrides
-    )
+    flags = [flag for flag, given in (("--quick", quick), ("--reference", reference)) if given]
+    asked = command_line("paper", *flags, storage=storage, seeds=seeds, set=overrides)
     if dry_run:
         names = {experiment.study_name for experiment in wanted}
         print_workload(results_console(), wanted, stored_studies(storage, names.__contains__))

@@ -135,9 +135,10 @@ def test_the_paper_comes_back_from_its_text(paper: Paper, trained: list[TrialJob
     assert len(out.splitlines()) == len(FEW)
     new = ("--storage", "sqlite:///new.db")
     assert paper("load", *new)[0] == 0
-    code, _, err = paper("paper", "--reference", "--seeds", "2", *new)
+    code, _, err = paper("paper", "--reference", *new)
     assert code == 0, err
     again = (tmp_path / "docs" / "paper.md").read_text("utf-8")
+    assert "by `fmnist-sweep paper --reference --storage sqlite:///new.db`" in " ".join(again.split())
     assert [line for line in again.splitlines() if line.startswith("|")] == [
         line for line in first.splitlines() if line.startswith("|")
     ]
