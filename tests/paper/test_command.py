@@ -66,7 +66,7 @@ def paper(
     return command
 
 
-FEW = ("dense-activation", *FINALS)
+FEW = ("dense-rate-and-l2", "dense-activation", *FINALS)
 
 
 @pytest.fixture
@@ -76,7 +76,6 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"fmnist_sweep.paper.{module}.NAMES", FEW)
 
 
-@pytest.mark.usefixtures("few")
 def test_the_paper_is_written_and_goes_on_with_more_seeds(
     paper: Paper, trained: list[TrialJob], reader: Reader, tmp_path: Path
 ) -> None:
@@ -95,7 +94,6 @@ def test_the_paper_is_written_and_goes_on_with_more_seeds(
     assert (n < len(trained) < 2 * n, reader.n_readings) == (True, len(FINALS))
 
 
-@pytest.mark.usefixtures("few")
 def test_the_quick_form_keeps_off_the_committed_page(
     paper: Paper, trained: list[TrialJob], tmp_path: Path
 ) -> None:
