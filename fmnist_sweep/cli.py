@@ -12,7 +12,7 @@ from fmnist_sweep.commands.paper import paper
 from fmnist_sweep.commands.reading import backup, dashboard, report, status, trials
 from fmnist_sweep.commands.sweeps import data, run, validate
 from fmnist_sweep.commands.winners import compare, confirm, export
-from fmnist_sweep.errors import InterruptedExportError, SweepError
+from fmnist_sweep.errors import SweepError
 
 app = typer.Typer(
     help="Hyperparameter sweeps for Keras models, scored by validation accuracy minus a penalty on the gap.",
@@ -51,7 +51,7 @@ def main() -> None:
         app()
     except SweepError as error:
         typer.echo(error, err=True)
-        sys.exit(130 if isinstance(error, InterruptedExportError) else 2)
+        sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader, such as `head`, has had enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 
 class SweepError(Exception):
-    """A mistake that the user can mend: shown as a message without a traceback, exit code 2."""
+    """A mistake that the user can mend: shown as a message without a traceback.
+
+    Attributes:
+        exit_code: What the command ends with.
+    """
+
+    exit_code: ClassVar[int] = 2
 
 
 class ProblemsError(SweepError):
@@ -67,7 +74,9 @@ class StudyBusyError(SweepError):
 
 
 class InterruptedExportError(SweepError):
-    """Ctrl-C ended the final trainings, exit code 130; those that were done are kept."""
+    """Ctrl-C ended the final trainings; those that were done are kept."""
+
+    exit_code = 130
 
 
 class TrialError(SweepError):
