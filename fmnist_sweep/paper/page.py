@@ -21,7 +21,7 @@ from fmnist_sweep.paper.figures import claim_figure, report_curves, report_table
 from fmnist_sweep.paper.machine import described
 from fmnist_sweep.paper.prose import again, rule
 from fmnist_sweep.paper.results import PULLOVER, SHIRT, Results
-from fmnist_sweep.paper.searched import entrant_rows, entrants, entrants_figure
+from fmnist_sweep.paper.searched import Entrant, entrant_rows, entrants, entrants_figure
 from fmnist_sweep.paper.shown import effect, limit
 from fmnist_sweep.paper.slips import SLIPS
 from fmnist_sweep.records import LearningCurve
@@ -76,9 +76,8 @@ class Paper:
             f"claim-{one.claim.number:02}.png": claim_figure(one, self.results, self.class_names)
             for one in self.judged
         }
-        models = entrants(self.results, self.studies)[0]
-        if models:
-            found["searched.png"] = entrants_figure(models, self.results)
+        if self._entrants[0]:
+            found["searched.png"] = entrants_figure(self._entrants[0], self.results)
         for name, kept in self._exports.items():
             title = _TITLES[name]
             curve = LearningCurve.from_attribute(kept["curve"])
@@ -96,6 +95,10 @@ class Paper:
             f"{name}-conf_mat.pdf": report_table(kept["confusion"]["test"])
             for name, kept in self._exports.items()
         }
+
+    @cached_property
+    def _entrants(self) -> tuple[list[Entrant], list[str]]:
+        return entrants(self.results, self.studies)
 
     @cached_property
     def _exports(self) -> dict[str, Mapping[str, Any]]:
@@ -220,7 +223,7 @@ class Paper:
         ]
 
     def _searched(self) -> list[Block]:
-        found, missing = entrants(self.results, self.studies)
+        found, missing = self._entrants
         blocks: list[Block] = [
             Heading(2, "By hand and by search"),
             Text(
