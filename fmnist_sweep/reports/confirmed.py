@@ -31,6 +31,7 @@ from fmnist_sweep.winners.confirmations import (
     Candidate,
     Confirmation,
     Standing,
+    draws_trials,
     is_confirmation,
     read_confirmation,
 )
@@ -203,7 +204,7 @@ def compared_sides(studies: Sequence[optuna.Study]) -> list[Side]:
 
     Confirmations are their sweeps', and an experiment of the paper has no winner: its points were given.
     """
-    known = [s for s in studies if "config_digest" in (attrs := s.user_attrs) and "kind" not in attrs]
+    known = [s for s in studies if "config_digest" in s.user_attrs and draws_trials(s)]
     sides = [side(s) for s in known if candidates(s, 1)]
     return sides if len(sides) > 1 else []
 

@@ -49,6 +49,11 @@ def is_confirmation(study: optuna.Study) -> bool:
     return bool(study.user_attrs.get("kind") == KIND)
 
 
+def draws_trials(study: optuna.Study) -> bool:
+    """Return whether a sampler drew a study's trials; those of a confirmation or of the paper were given."""
+    return "kind" not in study.user_attrs
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A configuration that is confirmed.

@@ -28,7 +28,7 @@ from fmnist_sweep.winners import measures, pictures
 from fmnist_sweep.winners.bundle import bundle_facts, check_place, write_bundle
 from fmnist_sweep.winners.card import model_card
 from fmnist_sweep.winners.choice import Chosen, chosen, safe_name, sweep_file
-from fmnist_sweep.winners.confirmations import is_confirmation
+from fmnist_sweep.winners.confirmations import draws_trials, is_confirmation
 from fmnist_sweep.winners.delivered import Delivery
 from fmnist_sweep.winners.final import (
     TEST_READER,
@@ -92,7 +92,7 @@ def is_sweep(study: optuna.Study) -> bool:
 
 def is_users_sweep(study: optuna.Study) -> bool:
     """Return whether a study is a sweep of the user's own: none of the paper, none that is read-only."""
-    return is_sweep(study) and "kind" not in study.user_attrs and study.user_attrs.get(READ_ONLY) is None
+    return is_sweep(study) and draws_trials(study) and study.user_attrs.get(READ_ONLY) is None
 
 
 def plan_export(
