@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.models import ConvModel, DenseModel
 from fmnist_sweep.models.hyperparameters import filled
-from fmnist_sweep.records import EpochScores
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 
 N_WRITES = 50

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks.workload import Workload
-from fmnist_sweep.records import DataRef, Scalar
+from fmnist_sweep.core.jobs import DataRef, Scalar
 
 
 def ours(work: Workload) -> dict[str, Any]:
@@ -61,8 +61,8 @@ def ours(work: Workload) -> dict[str, Any]:
 
 def _start_fork_server(data: DataRef) -> None:
     """Have TensorFlow imported before the clock of the trials starts, as for the others: it is start."""
+    from fmnist_sweep.core.jobs import TrialJob
     from fmnist_sweep.engines.local import LocalEngine
-    from fmnist_sweep.records import TrialJob
 
     with LocalEngine(1, trainer="fmnist_sweep.testing:ScriptedTrainer") as engine:
         engine.submit(TrialJob(0, "dense", {}, 1, 0, data))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fmnist_sweep.records import METRICS, LearningCurve, Scalar
+from fmnist_sweep.core.curves import METRICS, LearningCurve
+from fmnist_sweep.core.jobs import Scalar
 
 DECIMALS: Final = {**dict.fromkeys(METRICS, 4), "seconds": 2}
 

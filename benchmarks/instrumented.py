@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from fmnist_sweep.records import CheckpointSkipped, EpochScores, Started, TrialJob
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.events import CheckpointSkipped, Started
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.training import trainer
 from fmnist_sweep.training.checkpoint import CheckpointFile
 

@@ -10,8 +10,8 @@ from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle
 
 from benchmarks.problems import Problem
 from benchmarks.race import Proposal
+from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.models.hyperparameters import ask
-from fmnist_sweep.records import Scalar
 
 _OBJECTIVE: Final = "score"
 _MAX_TRIALS: Final = 1000

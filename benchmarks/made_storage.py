@@ -8,7 +8,7 @@ import optuna
 from benchmarks.race import DATA
 from benchmarks.workload import fixed_config
 from fmnist_sweep import sampling
-from fmnist_sweep.records import TrialJob
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.study import open_storage, open_study
 from fmnist_sweep.testing import scripted_curve
 

@@ -16,7 +16,7 @@ from benchmarks.race import Entry, Proposal, Race, race_ours, race_peer
 from benchmarks.workload import SWEEPS
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig, load_config
-from fmnist_sweep.records import Scalar
+from fmnist_sweep.core.jobs import Scalar
 
 N_TRIALS: Final = 1000
 """More than any race can reach: what ends a race is its clock."""

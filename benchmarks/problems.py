@@ -28,9 +28,10 @@ from benchmarks.record import CURVES
 from benchmarks.surrogate import CurveSurrogate
 from benchmarks.workload import fixed_config
 from fmnist_sweep.config import SweepConfig
-from fmnist_sweep.records import METRICS, FloatArray, LearningCurve, Scalar, TrialJob
-from fmnist_sweep.score import ScoreRule
-from fmnist_sweep.space import FloatParameter, IntParameter, SearchSpace
+from fmnist_sweep.core.curves import METRICS, FloatArray, LearningCurve
+from fmnist_sweep.core.jobs import Scalar, TrialJob
+from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.core.space import FloatParameter, IntParameter, SearchSpace
 
 TARGET_QUANTILE: Final = 0.9
 _N_FOR_TARGET: Final = 1000

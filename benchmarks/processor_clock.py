@@ -10,7 +10,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fmnist_sweep.records import CheckpointSkipped, EpochScores, Started, TrialJob
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.events import CheckpointSkipped, Started
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.training.trainer import KerasTrainer
 
 

@@ -12,9 +12,11 @@ import optuna
 from benchmarks.problems import Problem
 from benchmarks.virtual import VirtualEngine
 from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.events import EpochDone, Finished
+from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
+from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.ownership import ownership
-from fmnist_sweep.progress import Progress
-from fmnist_sweep.records import DataRef, EpochDone, EpochScores, Finished, Scalar, TrialJob
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_study
 

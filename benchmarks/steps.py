@@ -22,10 +22,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fmnist_sweep.core.jobs import Scalar, SplitSpec
 from fmnist_sweep.data import Split, load_split, open_data
 from fmnist_sweep.models import ConvModel, DenseModel
 from fmnist_sweep.models.hyperparameters import filled
-from fmnist_sweep.records import Scalar, SplitSpec
 from fmnist_sweep.training.runtime import set_up_tensorflow
 from fmnist_sweep.training.trainer import _compiled_epoch
 

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from fmnist_sweep.records import FloatArray
+from fmnist_sweep.core.curves import FloatArray
 
 N_COMPONENTS: Final = 8
 _LENGTHS: Final = (1e-2, 1e3)

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.events import EpochDone, Event, Finished, Started
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.engines.base import ClosedByWith, require_free
-from fmnist_sweep.records import EpochDone, EpochScores, Event, Finished, LearningCurve, Started, TrialJob
 
 
 class VirtualEngine(ClosedByWith):

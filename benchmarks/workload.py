@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from fmnist_sweep.config import SweepConfig, parse_config
-from fmnist_sweep.records import Scalar
+from fmnist_sweep.core.jobs import Scalar
 
 ROOT: Final = Path(__file__).parent.parent
 SWEEPS: Final = {"dense": ROOT / "sweeps" / "dense.toml", "cnn": ROOT / "sweeps" / "cnn.toml"}

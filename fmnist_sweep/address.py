@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy
 import sqlalchemy.exc
 
-from fmnist_sweep.errors import StorageError
+from fmnist_sweep.core.errors import StorageError
 
 _SQLITE: Final = "sqlite:///"
 _PSYCOPG: Final = ("postgresql", "postgresql+psycopg")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fmnist_sweep.address import safe_url, sqlite_path
-from fmnist_sweep.errors import StorageError
+from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.study import BUSY_TIMEOUT_S, check_storage
 
 

@@ -17,9 +17,9 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from fmnist_sweep.errors import ConfigError, did_you_mean
-from fmnist_sweep.records import Hyperparameters, Scalar
-from fmnist_sweep.space import ChoiceParameter, FloatParameter, IntParameter, Parameter, SearchSpace
+from fmnist_sweep.core.errors import ConfigError, did_you_mean
+from fmnist_sweep.core.jobs import Hyperparameters, Scalar
+from fmnist_sweep.core.space import ChoiceParameter, FloatParameter, IntParameter, Parameter, SearchSpace
 
 ACTIVATIONS: Final = ("relu", "tanh", "elu", "selu", "gelu", "sigmoid", "hard_sigmoid", "leaky_relu")
 OPTIMIZERS: Final = ("adam", "adamw", "nadam", "rmsprop", "sgd")

@@ -19,13 +19,3 @@ def new_table(*columns: str) -> Table:
 def shown(value: Any, how: str = "{}") -> str:
     """Return a plain value as text for a cell; None is a dash."""
     return "-" if value is None else escape(how.format(value))
-
-
-def fraction(value: Any) -> str:
-    """Return an accuracy or a score with four decimals."""
-    return shown(value, "{:.4f}")
-
-
-def difference(value: Any) -> str:
-    """Return a gap or a difference with its sign and four decimals."""
-    return shown(value, "{:+.4f}")

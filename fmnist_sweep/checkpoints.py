@@ -8,8 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from fmnist_sweep.records import TrialJob
-from fmnist_sweep.training.checkpoint import job_identity
+from fmnist_sweep.core.jobs import TrialJob, job_identity
 
 _NAME: Final = re.compile(r"\.?trial-(\d+)\.checkpoint(-.*\.part)?")
 """A checkpoint, or one that was being written when its process was killed."""

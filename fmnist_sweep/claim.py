@@ -17,7 +17,7 @@ from typing import Final
 import optuna
 
 from fmnist_sweep.address import is_postgresql
-from fmnist_sweep.errors import StorageError, StudyBusyError
+from fmnist_sweep.core.errors import StorageError, StudyBusyError
 from fmnist_sweep.ownership import busy, is_elsewhere, owner_of, shown
 from fmnist_sweep.server_lock import ServerLock
 from fmnist_sweep.study import storage_in_use

@@ -12,7 +12,7 @@ from fmnist_sweep.commands.paper import paper
 from fmnist_sweep.commands.reading import backup, dashboard, report, status, trials
 from fmnist_sweep.commands.sweeps import data, run, validate
 from fmnist_sweep.commands.winners import compare, confirm, export
-from fmnist_sweep.errors import SweepError
+from fmnist_sweep.core.errors import SweepError
 
 app = typer.Typer(
     help="Hyperparameter sweeps for Keras models, scored by validation accuracy minus a penalty on the gap.",

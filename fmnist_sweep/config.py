@@ -16,16 +16,15 @@ from pydantic import ValidationError
 
 from fmnist_sweep import catalog
 from fmnist_sweep.config_errors import describe, sound_part
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import DataRef, Hyperparameters, Scalar, SplitSpec
+from fmnist_sweep.core.score import ScoreRule, exceeds
+from fmnist_sweep.core.space import FixedParameter, Parameter, SearchSpace
 from fmnist_sweep.data import check_source, open_data
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
-from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.limits import name_problems, value_problems
-from fmnist_sweep.measured import exceeds
 from fmnist_sweep.overrides import apply_override
 from fmnist_sweep.points import all_points, n_points, points_problems
-from fmnist_sweep.records import DataRef, Hyperparameters, Scalar, SplitSpec
-from fmnist_sweep.score import ScoreRule
-from fmnist_sweep.space import FixedParameter, Parameter, SearchSpace
 from fmnist_sweep.sweep_file import SweepFile
 
 DECIDES: Final = ("model", "data", "space", "score", "training")

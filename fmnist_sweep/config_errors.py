@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from fmnist_sweep.errors import did_you_mean
+from fmnist_sweep.core.errors import did_you_mean
 
 _MUST_BE: Final = {
     "int_type": "a whole number",

@@ -14,11 +14,11 @@ from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from fmnist_sweep.config import SweepConfig, parse_config
-from fmnist_sweep.errors import ConfigError, StudyMismatchError, SweepError
+from fmnist_sweep.core.errors import ConfigError, StudyMismatchError, SweepError
+from fmnist_sweep.core.jobs import DataRef, SplitSpec
+from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.history import configuration_key, without_epochs
-from fmnist_sweep.measured import exceeds
 from fmnist_sweep.plan import Drawn, GivenPlan
-from fmnist_sweep.records import DataRef, SplitSpec
 from fmnist_sweep.reports.frames import (
     candidates,
     default_trial,

@@ -12,17 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from fmnist_sweep.progress import EndedTrial, FinalProgress, Progress, RetriedTrial
-
-
-def percent(fraction: float) -> str:
-    """Return a fraction as per cent with two decimals: ``0.8912`` is ``"89.12 %"``."""
-    return f"{100 * fraction:.2f} %"
-
-
-def points(fraction: float) -> str:
-    """Return a difference of fractions as signed accuracy points: ``0.012`` is ``"+1.20 points"``."""
-    return f"{100 * fraction:+.2f} points"
+from fmnist_sweep.core.progress import EndedTrial, FinalProgress, Progress, RetriedTrial
+from fmnist_sweep.core.wording import percent, points
 
 
 def seconds_left(progress: Progress) -> float | None:

@@ -15,9 +15,9 @@ from typing_extensions import override
 
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.core.jobs import Scalar
+from fmnist_sweep.core.space import Parameter, SearchSpace
 from fmnist_sweep.observing import BoundedTPESampler
-from fmnist_sweep.records import Scalar
-from fmnist_sweep.space import Parameter, SearchSpace
 from fmnist_sweep.sweep_file import RandomSection
 
 N_DRAWS: Final = 200

@@ -10,8 +10,9 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from fmnist_sweep.progress import BestTrial
-from fmnist_sweep.records import LearningCurve, Scalar, TrialJob
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.jobs import Scalar, TrialJob
+from fmnist_sweep.core.progress import BestTrial
 
 
 @dataclass(frozen=True, slots=True)

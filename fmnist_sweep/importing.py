@@ -12,11 +12,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig, differences
-from fmnist_sweep.errors import StudyMismatchError
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.errors import StudyMismatchError
+from fmnist_sweep.core.jobs import DataRef, Scalar
+from fmnist_sweep.core.score import exceeds
+from fmnist_sweep.core.space import FloatParameter, IntParameter
 from fmnist_sweep.history import configuration_key, without_epochs
-from fmnist_sweep.measured import exceeds
-from fmnist_sweep.records import DataRef, LearningCurve, Scalar
-from fmnist_sweep.space import FloatParameter, IntParameter
 
 _COPIED: Final = ("seed", "seconds", "n_parameters", "peak_memory_mb")
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from fmnist_sweep.catalog import ACTIVATIONS, MAX_BLOCKS, MAX_DEPTH, OPTIMIZERS, SCHEDULES, ModelSpace
-from fmnist_sweep.errors import did_you_mean
-from fmnist_sweep.records import Scalar
-from fmnist_sweep.space import Parameter
+from fmnist_sweep.core.errors import did_you_mean
+from fmnist_sweep.core.jobs import Scalar
+from fmnist_sweep.core.space import Parameter
 
 _Rule: TypeAlias = tuple[str, Callable[[Scalar], bool]]
 
@@ -110,7 +110,7 @@ def value_problems(name: str, parameter: Parameter) -> list[str]:
         parameter: What a sweep file makes of it. ``epochs`` is no parameter of the model.
 
     Example:
-        >>> from fmnist_sweep.space import FixedParameter
+        >>> from fmnist_sweep.core.space import FixedParameter
         >>> value_problems("pooling", FixedParameter(value="maximum"))
         ["pooling: unknown 'maximum'; did you mean 'max'? (allowed: average, max)"]
     """

@@ -9,9 +9,10 @@ from typing import Any
 
 import optuna
 
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.progress import RunningTrial
 from fmnist_sweep.history import configuration_key
-from fmnist_sweep.progress import RunningTrial
-from fmnist_sweep.records import EpochScores, LearningCurve, TrialJob
 
 
 @dataclass

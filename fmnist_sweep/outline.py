@@ -10,8 +10,8 @@ from rich.markup import escape
 
 from fmnist_sweep.cells import new_table
 from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.core.space import Parameter
 from fmnist_sweep.data import data_notes
-from fmnist_sweep.space import Parameter
 
 
 def outline(config: SweepConfig) -> dict[str, Any]:

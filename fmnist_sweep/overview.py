@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fmnist_sweep.address import sqlite_path
-from fmnist_sweep.cells import difference, fraction, new_table, shown
-from fmnist_sweep.measured import ATTRIBUTES, unmeasured_note
+from fmnist_sweep.cells import new_table, shown
+from fmnist_sweep.core.wording import difference, fraction, unmeasured_note
+from fmnist_sweep.measured import ATTRIBUTES
 from fmnist_sweep.owner import was_killed
 
 _SCHEMA: Final = (12, "v3.2.0.a")

@@ -16,7 +16,7 @@ from typing import Any, Final
 import optuna
 from optuna.trial import TrialState
 
-from fmnist_sweep.errors import StorageError, StudyBusyError
+from fmnist_sweep.core.errors import StorageError, StudyBusyError
 from fmnist_sweep.owner import Owner, OwnerState, owner_state
 
 _LOCK: Final = "lock"

@@ -13,10 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.core.jobs import Scalar, SplitSpec
 from fmnist_sweep.feasible import feasible_sampler
 from fmnist_sweep.history import without_epochs
 from fmnist_sweep.measured import is_measured
-from fmnist_sweep.records import Scalar, SplitSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from fmnist_sweep.records import Hyperparameters, Scalar
-from fmnist_sweep.space import SearchSpace
+from fmnist_sweep.core.jobs import Hyperparameters, Scalar
+from fmnist_sweep.core.space import SearchSpace
 from fmnist_sweep.sweep_file import PointsSection, SamplerSection
 
 

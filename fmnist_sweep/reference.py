@@ -17,8 +17,8 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.data.cache import new_file
-from fmnist_sweep.errors import StorageError
+from fmnist_sweep.core.errors import StorageError
+from fmnist_sweep.core.files import new_file
 from fmnist_sweep.study import READ_ONLY, load_study, study_names
 
 PREFIX: Final = "reference-"

@@ -23,15 +23,15 @@ from fmnist_sweep.address import safe_url
 from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.claim import claimed
 from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import DataRef, SplitSpec
+from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.display import Display
 from fmnist_sweep.engines.checked import CheckedEngine
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.errors import ConfigError
 from fmnist_sweep.importing import check_source, import_trials
 from fmnist_sweep.ownership import ownership, study_lock
 from fmnist_sweep.plan import Plan, SweepPlan
-from fmnist_sweep.progress import Progress, Stop
-from fmnist_sweep.records import DataRef, SplitSpec
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import check_storage, load_study, open_storage, open_study, side_folder
 

@@ -35,9 +35,9 @@ from optuna.samplers import (
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
+from fmnist_sweep.core.jobs import Scalar
+from fmnist_sweep.core.space import FloatParameter, IntParameter, Parameter, SearchSpace
 from fmnist_sweep.observing import BoundedTPESampler
-from fmnist_sweep.records import Scalar
-from fmnist_sweep.space import FloatParameter, IntParameter, Parameter, SearchSpace
 from fmnist_sweep.sweep_file import PrunerSection, SamplerSection
 
 

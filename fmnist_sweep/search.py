@@ -12,14 +12,11 @@ from optuna.trial import TrialState
 
 from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig
-from fmnist_sweep.engines.base import Engine
-from fmnist_sweep.errors import TrialError
-from fmnist_sweep.history import History, Known
-from fmnist_sweep.live import LiveTrial
-from fmnist_sweep.measured import exceeds
-from fmnist_sweep.ownership import put_back
-from fmnist_sweep.plan import Plan, SweepPlan
-from fmnist_sweep.progress import (
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Event, Failed, Finished, Started
+from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.progress import (
     MAX_FAILURES_IN_A_ROW,
     EndedTrial,
     Observer,
@@ -27,17 +24,12 @@ from fmnist_sweep.progress import (
     RetriedTrial,
     Stop,
 )
-from fmnist_sweep.records import (
-    CheckpointSkipped,
-    DataRef,
-    EpochDone,
-    EpochScores,
-    Event,
-    Failed,
-    Finished,
-    Started,
-    TrialJob,
-)
+from fmnist_sweep.core.score import exceeds
+from fmnist_sweep.engines.base import Engine
+from fmnist_sweep.history import History, Known
+from fmnist_sweep.live import LiveTrial
+from fmnist_sweep.ownership import put_back
+from fmnist_sweep.plan import Plan, SweepPlan
 
 _LONGEST_WAIT_S: Final = 0.5
 _DETAIL_CHARACTERS: Final = 4000

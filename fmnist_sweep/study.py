@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import importlib.metadata
 import os
 import shlex
 import sqlite3
@@ -24,15 +23,16 @@ from optuna.trial import TrialState
 from fmnist_sweep import sampling
 from fmnist_sweep.address import check_server_url, first_line, safe_url, server_options, sqlite_path
 from fmnist_sweep.config import SweepConfig, differences
-from fmnist_sweep.data.cache import cache_folder
-from fmnist_sweep.errors import (
+from fmnist_sweep.core.errors import (
     StorageError,
     StudyMismatchError,
     StudyNotFoundError,
     StudyReadOnlyError,
     did_you_mean,
 )
-from fmnist_sweep.records import DataRef
+from fmnist_sweep.core.files import cache_folder
+from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.core.versions import versions
 from fmnist_sweep.server_lock import tables_lock
 
 DEFAULT_STORAGE: Final = "sqlite:///studies.db"
@@ -49,7 +49,6 @@ _NOT_ALLOWED: Final = "42501"
 
 _DIGEST: Final = "config_digest"
 _IMPORTABLE: Final = ("space.", "score.", "training.patience:")
-_RECORDED_PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner", "optuna", "numpy")
 
 
 class _Connection(sqlite3.Connection):
@@ -351,18 +350,6 @@ def _provenance(config: SweepConfig, data: DataRef) -> dict[str, Any]:
         "allowed_epochs": config.allowed_epochs,
         "versions": versions(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that decide results."""
-    found = {}
-    for package in _RECORDED_PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            # Run from a source folder that was never installed.
-            found[package] = "unknown"
-    return found
 
 
 def _require_same(study: optuna.Study, config: SweepConfig, data: DataRef, kind: Mapping[str, Any]) -> None:

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from fmnist_sweep.core.score import EpochRule, Metric
+from fmnist_sweep.core.space import FiniteFloat, ParameterField, StrictScalar
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
-from fmnist_sweep.score import EpochRule, Metric
-from fmnist_sweep.space import FiniteFloat, ParameterField, StrictScalar
 
 PositiveInt: TypeAlias = Annotated[StrictInt, Field(ge=1)]
 Count: TypeAlias = Annotated[StrictInt, Field(ge=0)]

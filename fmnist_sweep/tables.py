@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from fmnist_sweep.address import safe_url
-from fmnist_sweep.cells import difference, fraction, new_table, shown
-from fmnist_sweep.display import points
-from fmnist_sweep.progress import Progress, Stop
+from fmnist_sweep.cells import new_table, shown
+from fmnist_sweep.core.progress import Progress, Stop
+from fmnist_sweep.core.wording import difference, fraction, points
 from fmnist_sweep.reports.frames import (
     best_trials,
     default_trial,

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from fmnist_sweep.errors import TrialError
-from fmnist_sweep.records import EpochScores, LearningCurve, Started, TrialJob
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.events import Started
+from fmnist_sweep.core.jobs import TrialJob
 
 
 class FakeTrainer:

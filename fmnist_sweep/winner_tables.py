@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from fmnist_sweep.cells import new_table
-from fmnist_sweep.reports.style import show_value
+from fmnist_sweep.core.wording import show_value
 from fmnist_sweep.winners.comparing import Side, caveats, differing
 from fmnist_sweep.winners.confirmations import Confirmation, confirm_name
 from fmnist_sweep.winners.statistics import Interval

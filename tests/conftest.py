@@ -17,11 +17,13 @@ from typing_extensions import override
 
 from fmnist_sweep import cli
 from fmnist_sweep.config import SweepConfig, parse_config
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.events import Event, Failed, Finished
+from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.engines.base import ClosedByWith, require_free, run_job
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.ownership import ownership
-from fmnist_sweep.progress import Stop
-from fmnist_sweep.records import DataRef, Event, Failed, Finished, LearningCurve, TrialJob
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_storage, open_study
 from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer

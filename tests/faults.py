@@ -32,12 +32,14 @@ import psutil
 import sqlalchemy
 
 from fmnist_sweep import claim, cli, data, owner, runner
-from fmnist_sweep.data.cache import new_file
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.events import CheckpointSkipped, Started
+from fmnist_sweep.core.files import new_file
+from fmnist_sweep.core.jobs import DataRef, TrialJob, job_identity
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.records import CheckpointSkipped, DataRef, EpochScores, Started, TrialJob
 from fmnist_sweep.testing import scripted_curve
 from fmnist_sweep.training import checkpoint
-from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
+from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 
 SWEEP: Final = """
 study = "faulty"

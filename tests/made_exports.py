@@ -10,11 +10,13 @@ from typing import Any, Final
 import numpy as np
 import optuna
 
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.events import Started
+from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.data.fashion_mnist import CLASS_NAMES
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.errors import TrialError
-from fmnist_sweep.records import DataRef, EpochScores, Started, TrialJob
 from fmnist_sweep.testing import scripted_curve
 from fmnist_sweep.winners.export import ExportPlan, plan_export, run_plan
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import optuna
 
 import fmnist_sweep
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.paper.experiments import Scale
 from fmnist_sweep.paper.results import TESTED
-from fmnist_sweep.records import LearningCurve, TrialJob
 
 SWEEPS = Path(fmnist_sweep.__file__).parent.parent / "sweeps" / "paper"
 TINY = Scale("tiny-", 3)

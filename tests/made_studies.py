@@ -19,8 +19,8 @@ from optuna.distributions import (
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from fmnist_sweep.records import EpochScores, LearningCurve
-from fmnist_sweep.score import ScoreRule
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.score import ScoreRule
 
 SPACE: dict[str, Any] = {
     "learning_rate": {"type": "float", "low": 1e-5, "high": 1e-2, "log": True},

@@ -15,7 +15,7 @@ import pytest
 
 from fmnist_sweep import backup
 from fmnist_sweep.backup import back_up
-from fmnist_sweep.errors import StorageError
+from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.study import open_storage
 
 WRITER = """

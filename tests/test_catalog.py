@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmnist_sweep import catalog
-from fmnist_sweep.errors import ConfigError
-from fmnist_sweep.records import Scalar
-from fmnist_sweep.space import IntParameter
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import Scalar
+from fmnist_sweep.core.space import IntParameter
 
 FASHION_MNIST = (28, 28, 1)
 models = pytest.mark.parametrize("model", ["dense", "cnn"])

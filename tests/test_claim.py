@@ -13,10 +13,10 @@ import pytest
 from fmnist_sweep import claim as module
 from fmnist_sweep.claim import Claim, claimed
 from fmnist_sweep.config import SweepConfig
-from fmnist_sweep.errors import StorageError, StudyBusyError
+from fmnist_sweep.core.errors import StorageError, StudyBusyError
+from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.owner import Owner
 from fmnist_sweep.ownership import ownership
-from fmnist_sweep.records import DataRef
 from fmnist_sweep.study import open_study
 
 URL = "postgresql+psycopg://me:secret@host/db"

@@ -24,10 +24,12 @@ from optuna.storages import RDBStorage
 
 from fmnist_sweep import cli, data, exporting, runner
 from fmnist_sweep.commands.options import STORAGE, command_line
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.events import Started
+from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.engines import local
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.errors import TrialError
-from fmnist_sweep.records import DataRef, EpochScores, Started, TrialJob
 from fmnist_sweep.testing import ScriptedTrainer
 
 SWEEP = """

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from fmnist_sweep import catalog, limits
 from fmnist_sweep.catalog import DENSE_DEFAULTS, DENSE_SPACE, ModelSpace
 from fmnist_sweep.config import _WITHOUT_WEIGHTS, SweepConfig, differences, load_config, parse_config
-from fmnist_sweep.errors import ConfigError
-from fmnist_sweep.records import DataRef, SplitSpec
-from fmnist_sweep.score import ScoreRule
-from fmnist_sweep.space import ChoiceParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import DataRef, SplitSpec
+from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.core.space import ChoiceParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
 
 MakeConfig = Callable[..., SweepConfig]
 MakeSettings = Callable[..., dict[str, Any]]

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fmnist_sweep.display import Display, percent, points, seconds_left
-from fmnist_sweep.progress import BestTrial, EndedTrial, Progress, RetriedTrial, RunningTrial
-from fmnist_sweep.records import CheckpointSkipped
+from fmnist_sweep.core.events import CheckpointSkipped
+from fmnist_sweep.core.progress import BestTrial, EndedTrial, Progress, RetriedTrial, RunningTrial
+from fmnist_sweep.core.wording import percent, points
+from fmnist_sweep.display import Display, seconds_left
 
 
 def progress(**changes: Any) -> Progress:

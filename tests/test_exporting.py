@@ -12,7 +12,7 @@ from made_studies import study
 from rich.console import Console
 
 from fmnist_sweep import claim
-from fmnist_sweep.errors import StudyBusyError
+from fmnist_sweep.core.errors import StudyBusyError
 from fmnist_sweep.exporting import run_export
 from fmnist_sweep.reports.frames import readings_of
 

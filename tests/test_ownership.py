@@ -23,10 +23,10 @@ import pytest
 from optuna.trial import TrialState
 
 from fmnist_sweep.config import SweepConfig
-from fmnist_sweep.errors import StorageError, StudyBusyError
+from fmnist_sweep.core.errors import StorageError, StudyBusyError
+from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.owner import Owner, process_start
 from fmnist_sweep.ownership import ownership, put_back, study_lock
-from fmnist_sweep.records import DataRef
 from fmnist_sweep.study import open_study
 
 MakeConfig = Callable[..., SweepConfig]
@@ -34,7 +34,7 @@ MakeConfig = Callable[..., SweepConfig]
 HOLD = """
 import sys, time
 from pathlib import Path
-from fmnist_sweep.errors import StudyBusyError
+from fmnist_sweep.core.errors import StudyBusyError
 from fmnist_sweep.ownership import study_lock
 try:
     with study_lock(Path(sys.argv[1]), "tiny"):

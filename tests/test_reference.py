@@ -10,7 +10,7 @@ import optuna
 import pytest
 from made_studies import add_confirmation, empty_study, fill_study
 
-from fmnist_sweep.errors import StorageError, StudyReadOnlyError
+from fmnist_sweep.core.errors import StorageError, StudyReadOnlyError
 from fmnist_sweep.reference import dump, load
 from fmnist_sweep.study import MACHINE, READ_ONLY, require_writable
 from fmnist_sweep.winners.confirmations import read_confirmation

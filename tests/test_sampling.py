@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 
 from fmnist_sweep import sampling
 from fmnist_sweep.config import SweepConfig
-from fmnist_sweep.progress import Progress, Stop
-from fmnist_sweep.space import ChoiceParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
+from fmnist_sweep.core.progress import Progress, Stop
+from fmnist_sweep.core.space import ChoiceParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
 from fmnist_sweep.sweep_file import TPESection
 
 MakeConfig = Callable[..., SweepConfig]

@@ -17,24 +17,17 @@ from typing_extensions import override
 from fmnist_sweep import search
 from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Failed, Finished, Started
+from fmnist_sweep.core.jobs import TrialJob, job_identity
+from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
+from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.errors import TrialError
 from fmnist_sweep.plan import Drawn, SweepPlan
-from fmnist_sweep.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
-from fmnist_sweep.records import (
-    CheckpointSkipped,
-    EpochDone,
-    EpochScores,
-    Failed,
-    Finished,
-    LearningCurve,
-    Started,
-    TrialJob,
-)
-from fmnist_sweep.score import ScoreRule
 from fmnist_sweep.study import open_study
 from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer, scripted_curve
-from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
+from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 
 MakeConfig = Callable[..., SweepConfig]
 MakeCurve = Callable[..., LearningCurve]

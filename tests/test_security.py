@@ -13,7 +13,7 @@ from optuna.storages import InMemoryStorage
 
 import fmnist_sweep
 from fmnist_sweep import cli
-from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.reports import dashboard
 
 SOURCES = sorted(Path(fmnist_sweep.__file__).parent.rglob("*.py"))

@@ -14,15 +14,9 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from fmnist_sweep.config import SweepConfig
-from fmnist_sweep.errors import StorageError, StudyMismatchError, StudyNotFoundError
-from fmnist_sweep.records import DataRef
-from fmnist_sweep.study import (
-    load_study,
-    open_storage,
-    open_study,
-    side_folder,
-    study_names,
-)
+from fmnist_sweep.core.errors import StorageError, StudyMismatchError, StudyNotFoundError
+from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.study import load_study, open_storage, open_study, side_folder, study_names
 
 MakeConfig = Callable[..., SweepConfig]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fmnist_sweep.commands.options import STORAGE, Storage, open_studies, quiet_optuna, uses_storage
-from fmnist_sweep.errors import SweepError
+from fmnist_sweep.core.errors import SweepError
 
 
 @uses_storage
@@ -28,10 +28,10 @@ def dump(
 
     Example: fmnist-sweep dump dense cnn
     """
+    from fmnist_sweep.core.files import safe_name
     from fmnist_sweep.paper.machine import machine
     from fmnist_sweep.reference import dump as write
     from fmnist_sweep.study import MACHINE, READ_ONLY
-    from fmnist_sweep.winners.choice import safe_name
     from fmnist_sweep.winners.confirmations import is_confirmation, linked_study
 
     found = [

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from fmnist_sweep.errors import SweepError
+from fmnist_sweep.core.errors import SweepError
 
 if TYPE_CHECKING:
     import optuna
     from rich.console import Console
 
-    from fmnist_sweep.progress import Progress, Stop
+    from fmnist_sweep.core.progress import Progress, Stop
 
 STORAGE: Final = "sqlite:///studies.db"
 
@@ -105,7 +105,7 @@ def command_line(*words: str, storage: str, **options: Any) -> str:
 
 def exit_unless_done(messages: Console, stop: Stop, progress: Progress, *, study: str, again: str) -> None:
     """Raise what ends the command where a run was interrupted or gave up."""
-    from fmnist_sweep.progress import Stop
+    from fmnist_sweep.core.progress import Stop
 
     if stop is Stop.INTERRUPTED:
         messages.print(

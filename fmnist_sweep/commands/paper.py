@@ -20,7 +20,7 @@ from fmnist_sweep.commands.options import (
     results_console,
     uses_storage,
 )
-from fmnist_sweep.errors import SweepError
+from fmnist_sweep.core.errors import SweepError
 
 if TYPE_CHECKING:
     from fmnist_sweep.paper.page import Paper

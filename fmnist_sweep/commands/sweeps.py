@@ -25,7 +25,7 @@ from fmnist_sweep.commands.options import (
     results_console,
     uses_storage,
 )
-from fmnist_sweep.errors import ConfigError, SweepError
+from fmnist_sweep.core.errors import ConfigError, SweepError
 
 if TYPE_CHECKING:
     from fmnist_sweep.config import SweepConfig
@@ -83,7 +83,7 @@ def _run(config: SweepConfig, again: str, *, storage: str, **options: Any) -> No
     from rich.console import Console
 
     from fmnist_sweep import tables
-    from fmnist_sweep.progress import Stop
+    from fmnist_sweep.core.progress import Stop
     from fmnist_sweep.reports.dashboard import attach_figures
     from fmnist_sweep.runner import run_sweep
 

@@ -23,7 +23,7 @@ from fmnist_sweep.commands.options import (
     results_console,
     uses_storage,
 )
-from fmnist_sweep.errors import InterruptedExportError, SweepError
+from fmnist_sweep.core.errors import InterruptedExportError, SweepError
 
 
 @uses_storage

@@ -11,12 +11,12 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from fmnist_sweep.core.errors import DataError
+from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.data.fashion_mnist import NAME, find_fashion_mnist
 from fmnist_sweep.data.notes import data_notes
 from fmnist_sweep.data.own import IMPORT_PATH, prepare_import, prepare_npz
 from fmnist_sweep.data.split import Split, check_split, load_split, probe_indices
-from fmnist_sweep.errors import DataError
-from fmnist_sweep.records import DataRef
 
 __all__ = [
     "Split",

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from fmnist_sweep.data.cache import cache_folder, told_as_data_error
+from fmnist_sweep.core.errors import DataError
+from fmnist_sweep.core.files import cache_folder, told_as_data_error
+from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.data.fetch import FETCHERS, Fetcher, FetchError, keras_folder
 from fmnist_sweep.data.idx import IdxFile, find_problem, is_mappable, locate, unpack
-from fmnist_sweep.errors import DataError
-from fmnist_sweep.records import DataRef
 
 Say: TypeAlias = Callable[[str], None]
 

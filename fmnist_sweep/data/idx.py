@@ -20,8 +20,8 @@ from typing import BinaryIO, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fmnist_sweep.data.cache import new_file
-from fmnist_sweep.errors import DataError
+from fmnist_sweep.core.errors import DataError
+from fmnist_sweep.core.files import new_file
 
 ByteArray: TypeAlias = npt.NDArray[np.uint8]
 

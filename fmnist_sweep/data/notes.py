@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.data.fashion_mnist import N_TRAIN, NAME
-from fmnist_sweep.records import DataRef, SplitSpec
 
 _LARGEST_SCALED: Final = 10
 """Floats that someone scaled or standardised are hardly ever larger; unscaled bytes are."""

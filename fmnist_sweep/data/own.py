@@ -18,10 +18,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fmnist_sweep.data.cache import cache_folder, new_file, told_as_data_error
+from fmnist_sweep.core.errors import DataError
+from fmnist_sweep.core.files import cache_folder, new_file, told_as_data_error
+from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.data.checks import KEYS, canonical, find_problems
-from fmnist_sweep.errors import DataError
-from fmnist_sweep.records import DataRef
 
 Array: TypeAlias = npt.NDArray[Any]
 Say: TypeAlias = Callable[[str], None]

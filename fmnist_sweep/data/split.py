@@ -9,10 +9,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.data.fashion_mnist import NAME, TRAIN_IMAGES, TRAIN_LABELS
 from fmnist_sweep.data.idx import map_idx
-from fmnist_sweep.errors import ConfigError
-from fmnist_sweep.records import DataRef, SplitSpec
 
 FloatImages: TypeAlias = npt.NDArray[np.float32]
 Labels: TypeAlias = npt.NDArray[np.int32]

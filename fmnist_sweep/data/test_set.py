@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.data.fashion_mnist import NAME, TEST_IMAGES, TEST_LABELS
 from fmnist_sweep.data.idx import map_idx
 from fmnist_sweep.data.split import FloatImages, Labels, scaled
-from fmnist_sweep.records import DataRef
 
 
 @dataclass(frozen=True, slots=True, eq=False)

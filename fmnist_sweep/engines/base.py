@@ -7,9 +7,11 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import Protocol, Self
 
-from fmnist_sweep.errors import SweepError, TrialError
-from fmnist_sweep.records import EpochDone, EpochScores, Event, Failed, Finished, TrialJob
-from fmnist_sweep.training.base import Trainer, one_line
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.errors import SweepError, TrialError
+from fmnist_sweep.core.events import EpochDone, Event, Failed, Finished
+from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.trainer import Trainer, one_line
 
 
 class Engine(Protocol):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fmnist_sweep.core.events import Event
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.engines.base import Engine
-from fmnist_sweep.records import Event, TrialJob
 
 
 class CheckedEngine:

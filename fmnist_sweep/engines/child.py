@@ -15,9 +15,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
+from fmnist_sweep.core.events import EpochDone, Event, Failed
+from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.trainer import Trainer
 from fmnist_sweep.engines.base import failure, run_job
-from fmnist_sweep.records import EpochDone, Event, Failed, TrialJob
-from fmnist_sweep.training.base import Trainer
 
 _BYTES_PER_MAXRSS: Final = 1 if sys.platform == "darwin" else 1024
 

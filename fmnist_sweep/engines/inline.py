@@ -6,9 +6,10 @@ from collections.abc import Generator
 
 from typing_extensions import override
 
+from fmnist_sweep.core.events import Event, Failed, Finished
+from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.trainer import Trainer
 from fmnist_sweep.engines.base import ClosedByWith, require_free, run_job
-from fmnist_sweep.records import Event, Failed, Finished, TrialJob
-from fmnist_sweep.training.base import Trainer
 
 
 class InlineEngine(ClosedByWith):

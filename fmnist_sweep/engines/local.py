@@ -23,9 +23,10 @@ from typing import Final
 
 from typing_extensions import override
 
+from fmnist_sweep.core.events import Event, Failed, Finished
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.engines import child
 from fmnist_sweep.engines.base import ClosedByWith, require_free
-from fmnist_sweep.records import Event, Failed, Finished, TrialJob
 
 KERAS_TRAINER: Final = "fmnist_sweep.training.trainer:KerasTrainer"
 KERAS_PRELOAD: Final = ("fmnist_sweep.training.preload",)

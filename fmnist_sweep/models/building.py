@@ -10,12 +10,12 @@ import keras
 import keras_tuner as kt
 from typing_extensions import override
 
+from fmnist_sweep.core.jobs import Hyperparameters
+from fmnist_sweep.core.space import SearchSpace
 from fmnist_sweep.models.augmentation import HorizontalFlip, PixelShift
 from fmnist_sweep.models.hyperparameters import ask
 from fmnist_sweep.models.schedule import scheduled_learning_rate
 from fmnist_sweep.models.smoothing import SmoothedCrossentropy
-from fmnist_sweep.records import Hyperparameters
-from fmnist_sweep.space import SearchSpace
 
 _OPTIMIZER_SETTINGS: Final[dict[str, dict[str, float]]] = {"sgd": {"momentum": 0.9}}
 

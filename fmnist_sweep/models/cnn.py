@@ -9,11 +9,11 @@ import keras_tuner as kt
 from typing_extensions import override
 
 from fmnist_sweep.catalog import CONV_DEFAULTS, CONV_SPACE, ConvBlock, conv_blocks, conv_problems
-from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import Hyperparameters
+from fmnist_sweep.core.space import SearchSpace
 from fmnist_sweep.models.building import BuiltInModel, activated, hidden_layers
 from fmnist_sweep.models.hyperparameters import ask
-from fmnist_sweep.records import Hyperparameters
-from fmnist_sweep.space import SearchSpace
 
 _POOLING: Final = {"average": keras.layers.AveragePooling2D, "max": keras.layers.MaxPooling2D}
 

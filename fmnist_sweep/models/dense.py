@@ -9,10 +9,10 @@ import keras_tuner as kt
 from typing_extensions import override
 
 from fmnist_sweep.catalog import DENSE_DEFAULTS, DENSE_SPACE
+from fmnist_sweep.core.jobs import Hyperparameters
+from fmnist_sweep.core.space import SearchSpace
 from fmnist_sweep.models.building import BuiltInModel, hidden_layers
 from fmnist_sweep.models.hyperparameters import ask
-from fmnist_sweep.records import Hyperparameters
-from fmnist_sweep.space import SearchSpace
 
 
 class DenseModel(BuiltInModel):

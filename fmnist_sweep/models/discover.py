@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.core.errors import ConfigError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,11 +11,11 @@ import keras
 import keras_tuner as kt
 import numpy as np
 
-from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import Hyperparameters, Scalar
+from fmnist_sweep.core.space import Parameter, SearchSpace
 from fmnist_sweep.models.hyperparameters import filled, to_parameter
 from fmnist_sweep.models.load import build_model, describe
-from fmnist_sweep.records import Hyperparameters, Scalar
-from fmnist_sweep.space import Parameter, SearchSpace
 
 MAX_BUILDS: Final = 500
 _N_RANDOM_POINTS: Final = 20

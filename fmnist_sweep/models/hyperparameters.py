@@ -10,9 +10,9 @@ import keras_tuner as kt
 from keras_tuner.engine import hyperparameters as declared
 from keras_tuner.src.engine.conditions import Parent
 
-from fmnist_sweep.errors import ConfigError
-from fmnist_sweep.records import Hyperparameters, Scalar
-from fmnist_sweep.space import (
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import Hyperparameters, Scalar
+from fmnist_sweep.core.space import (
     ChoiceParameter,
     FixedParameter,
     FloatParameter,

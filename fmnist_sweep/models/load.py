@@ -18,7 +18,7 @@ import keras_tuner as kt
 from typing_extensions import override
 
 import fmnist_sweep
-from fmnist_sweep.errors import ConfigError, did_you_mean
+from fmnist_sweep.core.errors import ConfigError, did_you_mean
 
 # What a HyperModel may call the number of classes; KerasTuner's own applications say "classes".
 _N_CLASSES_NAMES: Final = ("n_classes", "num_classes", "classes")

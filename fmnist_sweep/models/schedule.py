@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fmnist_sweep.records import Hyperparameters
+from fmnist_sweep.core.jobs import Hyperparameters
 
 
 def scheduled_learning_rate(values: Hyperparameters, epoch: int) -> float:

@@ -9,9 +9,9 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from fmnist_sweep.core.curves import FloatArray
 from fmnist_sweep.paper.results import Results, Run, Value
 from fmnist_sweep.paper.verdict import Rule, Verdict, larger_by, together
-from fmnist_sweep.records import FloatArray
 from fmnist_sweep.winners.statistics import Interval, interval
 
 Unit: TypeAlias = Literal["points", "per cent", "nats", "times"]

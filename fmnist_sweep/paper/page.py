@@ -12,6 +12,8 @@ import numpy.typing as npt
 import optuna
 from matplotlib.figure import Figure
 
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.wording import ABSENT
 from fmnist_sweep.paper.blocks import Block, Heading, Picture, Table, Text
 from fmnist_sweep.paper.claims import CLAIMS
 from fmnist_sweep.paper.dense_claims import DENSE
@@ -24,10 +26,8 @@ from fmnist_sweep.paper.results import PULLOVER, SHIRT, Results
 from fmnist_sweep.paper.searched import Entrant, entrant_rows, entrants, entrants_figure
 from fmnist_sweep.paper.shown import effect, limit
 from fmnist_sweep.paper.slips import SLIPS
-from fmnist_sweep.records import LearningCurve
 from fmnist_sweep.reports.exported import exported
 from fmnist_sweep.reports.frames import readings_of
-from fmnist_sweep.reports.style import ABSENT
 from fmnist_sweep.study import MACHINE
 from fmnist_sweep.winners.confirmations import DEFAULT
 from fmnist_sweep.winners.measures import most_confused

@@ -10,11 +10,11 @@ from typing import Any
 import optuna
 from rich.console import Console
 
-from fmnist_sweep.errors import StorageError
+from fmnist_sweep.core.errors import StorageError
+from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.exporting import run_export
 from fmnist_sweep.paper.experiments import FINALS, Experiment
 from fmnist_sweep.paper.results import TESTED
-from fmnist_sweep.progress import Progress, Stop
 from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.runner import run, sayer
 from fmnist_sweep.study import check_storage, load_study, open_storage, side_folder, study_names

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
+from fmnist_sweep.core.wording import ABSENT, UNITS, show_interval
 from fmnist_sweep.paper.cnn_claims import (
     CNN_HIGH_L2,
     CNN_LOW_L2,
@@ -27,7 +28,7 @@ from fmnist_sweep.paper.results import Results, Run, Value
 from fmnist_sweep.paper.shown import effect, per_cent
 from fmnist_sweep.reference import PREFIX
 from fmnist_sweep.reports.exported import exported
-from fmnist_sweep.reports.style import ABSENT, BLUE, GREY, UNITS, VERMILION, show_interval
+from fmnist_sweep.reports.style import BLUE, GREY, VERMILION
 from fmnist_sweep.winners.comparing import side
 from fmnist_sweep.winners.confirmations import is_confirmation
 from fmnist_sweep.winners.pictures import STYLE, blank_figure

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmnist_sweep.errors import StorageError
+from fmnist_sweep.core.errors import StorageError
+from fmnist_sweep.core.files import write_atomically
 from fmnist_sweep.paper.blocks import as_html, as_markdown
 from fmnist_sweep.paper.page import Paper
-from fmnist_sweep.reports.html import write_atomically
 from fmnist_sweep.winners.pictures import save
 
 

@@ -9,22 +9,10 @@ from typing import Any, Final
 import optuna
 import plotly.graph_objects as go
 
+from fmnist_sweep.core.wording import ABSENT, UNITS, Unit, show_score, show_value
 from fmnist_sweep.reports.frames import candidates
 from fmnist_sweep.reports.page_table import text_table
-from fmnist_sweep.reports.style import (
-    ABSENT,
-    BLUE,
-    GREEN,
-    GREY,
-    TEMPLATE,
-    UNITS,
-    VERMILION,
-    Unit,
-    placeholder,
-    rounded,
-    show_score,
-    show_value,
-)
+from fmnist_sweep.reports.style import BLUE, GREEN, GREY, TEMPLATE, VERMILION, placeholder, rounded
 from fmnist_sweep.winners.comparing import Side, caveats, differing, side
 from fmnist_sweep.winners.confirmations import (
     DEFAULT,

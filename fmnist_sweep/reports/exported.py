@@ -8,11 +8,12 @@ from typing import Any, Final
 import optuna
 import plotly.graph_objects as go
 
-from fmnist_sweep.records import LearningCurve
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.wording import ABSENT, UNITS, show_interval
 from fmnist_sweep.reports.figures import curve_figure
 from fmnist_sweep.reports.frames import readings_of, score_rule
 from fmnist_sweep.reports.page_table import text_table
-from fmnist_sweep.reports.style import ABSENT, TEMPLATE, UNITS, show_interval
+from fmnist_sweep.reports.style import TEMPLATE
 
 ATTRIBUTE: Final = "export"
 """User attribute of a study: what its last bundle says; see `fmnist_sweep.winners.export`."""

@@ -15,7 +15,9 @@ import plotly.graph_objects as go
 from optuna.trial import FrozenTrial, TrialState
 from plotly.subplots import make_subplots
 
-from fmnist_sweep.records import FloatArray, LearningCurve
+from fmnist_sweep.core.curves import FloatArray, LearningCurve
+from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.core.wording import UNITS, Unit
 from fmnist_sweep.reports.frames import (
     best_trials,
     default_trial,
@@ -30,16 +32,13 @@ from fmnist_sweep.reports.style import (
     ORANGE,
     TEMPLATE,
     TRIAL_COLORS,
-    UNITS,
     VERMILION,
-    Unit,
     hover,
     line,
     new_figure,
     placeholder,
     rounded,
 )
-from fmnist_sweep.score import ScoreRule
 
 
 def learning_curves(trial: FrozenTrial, rule: ScoreRule, *, title: str | None = None) -> go.Figure:

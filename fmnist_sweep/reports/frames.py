@@ -15,10 +15,11 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.measured import exceeds, is_measured, too_large_note, unmeasured_note
+from fmnist_sweep.core.curves import METRICS, LearningCurve
+from fmnist_sweep.core.score import ScoreRule, exceeds
+from fmnist_sweep.core.wording import too_large_note, unmeasured_note
+from fmnist_sweep.measured import is_measured
 from fmnist_sweep.owner import was_killed
-from fmnist_sweep.records import METRICS, LearningCurve
-from fmnist_sweep.score import ScoreRule
 
 NUMBERS: Final = (
     "val_accuracy",

@@ -6,8 +6,6 @@ import base64
 import gzip
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -24,8 +22,9 @@ from markupsafe import Markup
 from optuna.trial import FrozenTrial, TrialState
 
 import fmnist_sweep
-from fmnist_sweep.errors import StorageError
-from fmnist_sweep.records import METRICS
+from fmnist_sweep.core.curves import METRICS
+from fmnist_sweep.core.files import write_atomically
+from fmnist_sweep.core.wording import ABSENT, UNITS, show_score, show_seconds, show_value
 from fmnist_sweep.reports.confirmed import compared_section, confirmed_section, sweeps, winning_trial
 from fmnist_sweep.reports.exported import exported_section
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, learning_curves
@@ -40,15 +39,7 @@ from fmnist_sweep.reports.frames import (
 )
 from fmnist_sweep.reports.page_table import Cell, Column
 from fmnist_sweep.reports.search_figures import importance, parallel_coordinates, score_history, slices
-from fmnist_sweep.reports.style import (
-    ABSENT,
-    TEMPLATE,
-    UNITS,
-    placeholder,
-    show_configuration,
-    show_score,
-    show_value,
-)
+from fmnist_sweep.reports.style import TEMPLATE, placeholder, show_configuration
 from fmnist_sweep.reports.summary import scoring, summary
 from fmnist_sweep.study import MACHINE, READ_ONLY
 from fmnist_sweep.winners.confirmations import read_confirmation
@@ -126,28 +117,6 @@ def packed(text: str) -> str:
     """
     # No time of writing in its header: equal studies give equal pages.
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all; its folder is made where it is missing.
-
-    Raises:
-        StorageError: It can't be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(name).chmod(0o666 & ~umask)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"{path} can't be written: {error.strerror}; choose another place") from None
 
 
 def _bare(figure: go.Figure) -> dict[str, Any]:
@@ -365,18 +334,3 @@ def _provenance(study: optuna.Study) -> list[tuple[str, str]]:
 def _number(value: Any, shown: str) -> Cell:
     missing = value is None or bool(pd.isna(value))
     return Cell(ABSENT) if missing else Cell(shown, str(value))
-
-
-def show_seconds(seconds: float) -> str:
-    """Return a length of time for people.
-
-    Example:
-        >>> [show_seconds(s) for s in (9.6, 75, 4000)]
-        ['10 s', '1 min 15 s', '1 h 6 min']
-    """
-    if math.isnan(seconds):
-        return ABSENT
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -12,23 +12,21 @@ import optuna
 import plotly.graph_objects as go
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.records import Scalar
+from fmnist_sweep.core.jobs import Scalar
+from fmnist_sweep.core.wording import ABSENT, UNITS, show_value
 from fmnist_sweep.reports.frames import best_trials, default_trial, measured_trials, score_rule
 from fmnist_sweep.reports.style import (
-    ABSENT,
     BLUE,
     GAP_SCALE,
     ORANGE,
     SCORE_SCALE,
     TEMPLATE,
-    UNITS,
     VERMILION,
     hover,
     line,
     new_figure,
     placeholder,
     rounded,
-    show_value,
 )
 
 MIN_FOR_IMPORTANCE: Final = 5

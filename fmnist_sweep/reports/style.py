@@ -6,15 +6,14 @@ Colours are those of Okabe and Ito, which all kinds of colour vision tell apart.
 from __future__ import annotations
 
 import html
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 import plotly.graph_objects as go
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.records import FloatArray, Scalar
+from fmnist_sweep.core.curves import FloatArray
+from fmnist_sweep.core.wording import Unit, show_score, show_value
 from fmnist_sweep.reports.frames import hyperparameters
 
 BLUE: Final = "#0072B2"
@@ -38,8 +37,6 @@ _AXIS: Final = {
     "automargin": True,
     "title": {"standoff": 10},
 }
-ABSENT: Final = "\N{EN DASH}"
-"""Shown where there is no value."""
 
 TEMPLATE: Final[dict[str, Any]] = {
     "layout": {
@@ -55,89 +52,6 @@ TEMPLATE: Final[dict[str, Any]] = {
         "hoverlabel": {"align": "left", "font": {"size": 12}},
     }
 }
-
-
-@dataclass(frozen=True)
-class Unit:
-    """How a score's metric is shown to people.
-
-    Attributes:
-        metric: ``"accuracy"`` or ``"cross_entropy"``.
-        factor: Stored number times this is the shown one.
-        value: Unit of a value.
-        gap: Unit of a gap.
-        decimals: Decimals shown.
-    """
-
-    metric: str
-    factor: float
-    value: str
-    gap: str
-    decimals: int
-
-    @property
-    def name(self) -> str:
-        """The metric in words."""
-        return self.metric.replace("_", "-")
-
-    def axis(self, what: str) -> str:
-        """Return an axis title, such as ``"validation accuracy (%)"``."""
-        return f"{what} {self.name} ({self.value})".lstrip()
-
-    def tolerance(self, gap: float) -> str:
-        """Return a tolerance as it was set: ``"1 point"``, ``"0.5 points"``, ``"0.05 nats"``."""
-        number = f"{self.factor * gap:g}"
-        return f"{number} {self.gap.removesuffix('s') if number == '1' else self.gap}"
-
-    def show(self, value: float | None, *, gap: bool = False, signed: bool = False) -> str:
-        """Return a value with its unit, such as ``"89.1 %"`` or ``"1.2 points"``; `ABSENT` without one."""
-        if value is None or math.isnan(value):
-            return ABSENT
-        sign = "+" if signed else ""
-        number = f"{self.factor * value:{sign}.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
-        return f"{number} {self.gap if gap or signed else self.value}"
-
-
-UNITS: Final[Mapping[str, Unit]] = {
-    "accuracy": Unit("accuracy", 100.0, "%", "points", 2),
-    "cross_entropy": Unit("cross_entropy", 1.0, "nats", "nats", 4),
-}
-
-
-def show_score(value: float | None) -> str:
-    """Return a score as it is stored, with four decimals, so that it is found again in every other tool."""
-    if value is None or math.isnan(value):
-        return ABSENT
-    return f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
-
-
-def show_interval(number: Mapping[str, Any], unit: Unit, *, gap: bool = False) -> str:
-    """Return a number with its 95 % interval: ``"89.12 % (88.90 to 89.34)"``.
-
-    Args:
-        number: ``mean`` and ``interval_95``, which is None where there is none.
-        unit: Of the number.
-        gap: Whether it is a difference.
-    """
-    shown = unit.show(number["mean"], gap=gap)
-    if number["interval_95"] is None:
-        return shown
-    low, high = (f"{unit.factor * end:.{unit.decimals}f}" for end in number["interval_95"])
-    return f"{shown} ({low} to {high})".replace("-", "\N{MINUS SIGN}")
-
-
-def show_value(value: Scalar | None) -> str:
-    """Return a hyperparameter's value short enough for a table.
-
-    Example:
-        >>> [show_value(v) for v in (0.000123456, 300, "relu", False)]
-        ['0.000123', '300', 'relu', 'false']
-    """
-    if value is None:
-        return ABSENT
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def show_configuration(trial: FrozenTrial) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import html
 from typing import Final
 
-from fmnist_sweep.records import FloatArray, LearningCurve
-from fmnist_sweep.reports.style import BLUE, GREY, ORANGE, UNITS, VERMILION
-from fmnist_sweep.score import ScoreRule
+from fmnist_sweep.core.curves import FloatArray, LearningCurve
+from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.core.wording import UNITS
+from fmnist_sweep.reports.style import BLUE, GREY, ORANGE, VERMILION
 
 _WIDTH: Final = 560
 _HEIGHT: Final = 300

@@ -6,15 +6,15 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fmnist_sweep.data.cache import new_file
-from fmnist_sweep.records import EpochScores, TrialJob
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.files import new_file
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -23,10 +23,6 @@ _LOG = logging.getLogger(__name__)
 _MAGIC: Final = b"fmnist-sweep checkpoint 1\n"
 _LENGTH_BYTES: Final = 8
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
-
-_DECIDES_NOTHING: Final = ("trial", "checkpoint", "epochs", "save_to")
-"""Fields of a job that leave its epochs alone; where the data lie does so too. No epoch depends on how many
-are to follow: a job goes on from the last epoch of a shorter one."""
 
 
 class _UselessError(Exception):
@@ -44,23 +40,6 @@ class Checkpoint:
 
     epochs: tuple[EpochScores, ...]
     arrays: tuple[Array, ...]
-
-
-def job_identity(job: TrialJob, *, software: Sequence[str]) -> str:
-    """Return a digest of everything that decides a job's epochs, but for how many there are.
-
-    Args:
-        job: The job.
-        software: What decides besides the job: versions of libraries, the text of the model's source.
-    """
-    decides = {f.name: getattr(job, f.name) for f in fields(job) if f.name not in _DECIDES_NOTHING}
-    decides |= {
-        "hyperparameters": dict(job.hyperparameters),
-        "data": job.data.digest,
-        "split": asdict(job.split),
-        "software": list(software),
-    }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 class CheckpointFile:

@@ -12,13 +12,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.data import load_split
-from fmnist_sweep.errors import TrialError
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.inference import inference_model
 from fmnist_sweep.models.load import load_model
 from fmnist_sweep.models.source import NotWritableError, model_source
-from fmnist_sweep.records import TrialJob
 from fmnist_sweep.training.runtime import predictor
 
 MODEL: Final = "model.keras"

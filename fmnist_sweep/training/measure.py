@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fmnist_sweep.records import SCORE_DECIMALS
+from fmnist_sweep.core.curves import SCORE_DECIMALS
 
 _SMALLEST_PROBABILITY: Final = 1e-7
 """Keras clips here too, so that one confident mistake can't make the mean infinite."""

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.data.split import ALIGNMENT
-from fmnist_sweep.errors import TrialError
 from fmnist_sweep.models.load import describe
 
 _LOG = logging.getLogger(__name__)

@@ -9,9 +9,11 @@ from typing import Final
 import keras
 import numpy as np
 
-from fmnist_sweep.data.cache import new_file
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.events import Started
+from fmnist_sweep.core.files import new_file
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.data.test_set import load_test
-from fmnist_sweep.records import EpochScores, Started, TrialJob
 from fmnist_sweep.training.delivery import MODEL, load_delivered
 from fmnist_sweep.training.runtime import failing_as, predictor, set_up_tensorflow
 

@@ -17,13 +17,15 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras.src.random.seed_generator import global_seed_generator
 
+from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
+from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.events import CheckpointSkipped, Started
+from fmnist_sweep.core.jobs import TrialJob, job_identity
 from fmnist_sweep.data import Split, load_split, probe_indices
-from fmnist_sweep.errors import TrialError
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.hyperparameters import filled
 from fmnist_sweep.models.load import build_model, load_model
-from fmnist_sweep.records import SCORE_DECIMALS, CheckpointSkipped, EpochScores, Started, TrialJob
-from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile, job_identity
+from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 from fmnist_sweep.training.delivery import deliver, learning_rate
 from fmnist_sweep.training.fused import fused_kernels
 from fmnist_sweep.training.measure import accuracy_and_cross_entropy, are_probabilities
@@ -61,7 +63,7 @@ class KerasTrainer:
     """
 
     def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
-        """Train a job as `fmnist_sweep.training.base.Trainer` says."""
+        """Train a job as `fmnist_sweep.core.trainer.Trainer` says."""
         set_up_tensorflow()
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(job.seed)

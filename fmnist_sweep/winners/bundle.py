@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from fmnist_sweep.errors import StorageError, SweepError
+from fmnist_sweep.core.errors import StorageError, SweepError
 
 FACTS: Final = "metrics.json"
 _FORMAT: Final = "fmnist-sweep bundle 1"

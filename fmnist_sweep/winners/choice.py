@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,11 @@ import optuna
 import tomli_w
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.errors import SweepError
-from fmnist_sweep.measured import exceeds, is_measured
-from fmnist_sweep.records import Hyperparameters
+from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.core.jobs import Hyperparameters
+from fmnist_sweep.core.score import exceeds
+from fmnist_sweep.core.wording import UNITS
+from fmnist_sweep.measured import is_measured
 from fmnist_sweep.reports.frames import (
     candidates,
     hyperparameters,
@@ -22,7 +23,6 @@ from fmnist_sweep.reports.frames import (
     score_rule,
     size_limit,
 )
-from fmnist_sweep.reports.style import UNITS
 from fmnist_sweep.winners.confirmations import read_confirmation
 from fmnist_sweep.winners.verdicts import verdicts
 
@@ -106,16 +106,6 @@ def without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: without_none(v) for k, v in value.items() if v is not None}
     return value
-
-
-def safe_name(name: str) -> str:
-    """Return a study's name as a file name that can't leave its folder.
-
-    Example:
-        >>> [safe_name(n) for n in ("dense", "../../etc/cron", "<b>", "..")]
-        ['dense', 'etc-cron', 'b', 'study']
-    """
-    return re.sub(r"[^\w.-]+", "-", name).strip(".-")[:100] or "study"
 
 
 def _complete_trial(study: optuna.Study, number: int | None) -> FrozenTrial:

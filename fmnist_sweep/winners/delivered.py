@@ -12,8 +12,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fmnist_sweep.data.cache import new_file
-from fmnist_sweep.records import LearningCurve
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.files import new_file
 
 Array: TypeAlias = npt.NDArray[Any]
 

@@ -13,20 +13,13 @@ from typing import Any, Final
 
 import optuna
 
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.errors import InterruptedExportError, SweepError
+from fmnist_sweep.core.events import EpochDone, Failed, Finished
+from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
+from fmnist_sweep.core.progress import FinalProgress
+from fmnist_sweep.core.versions import versions
 from fmnist_sweep.engines.base import Engine
-from fmnist_sweep.errors import InterruptedExportError, SweepError
-from fmnist_sweep.progress import FinalProgress
-from fmnist_sweep.records import (
-    DataRef,
-    EpochDone,
-    EpochScores,
-    Failed,
-    Finished,
-    LearningCurve,
-    SplitSpec,
-    TrialJob,
-)
-from fmnist_sweep.study import versions
 from fmnist_sweep.winners.choice import Chosen
 from fmnist_sweep.winners.delivered import Delivery
 

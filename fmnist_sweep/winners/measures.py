@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 from sklearn import metrics
 
-from fmnist_sweep.records import SCORE_DECIMALS
+from fmnist_sweep.core.curves import SCORE_DECIMALS
 from fmnist_sweep.winners.statistics import LEVEL, interval
 
 Array: TypeAlias = npt.NDArray[Any]

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fmnist_sweep.records import LearningCurve
+from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.reports.style import BLUE, ORANGE, VERMILION
 
 Array: TypeAlias = npt.NDArray[Any]

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
-from fmnist_sweep.records import TrialJob
 
 _LINE_LENGTH: Final = 110
 _FASHION_MNIST_IS: Final = (

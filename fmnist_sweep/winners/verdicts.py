@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmnist_sweep.score import ScoreRule
+from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.winners.confirmations import DEFAULT, EQUAL_SHARE, Confirmation, Standing
 from fmnist_sweep.winners.statistics import LEVEL, Interval
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from benchmarks.curves import Row, append_row, begin_table, read_table
-from fmnist_sweep.records import EpochScores, LearningCurve
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
 
 HEADER: dict[str, Any] = {
     "model": "dense",

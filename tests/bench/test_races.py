@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.curves import Row, Table
 from benchmarks.workload import draw, fixed_config
-from fmnist_sweep.records import EpochScores, LearningCurve, Scalar
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.jobs import Scalar
 
 pytest.importorskip("sklearn", reason="the surrogate needs the extra bench")
 from benchmarks import methods, race, score_race, whole_sweeps

@@ -1,7 +1,9 @@
 import pytest
 
 from benchmarks.virtual import VirtualEngine
-from fmnist_sweep.records import DataRef, EpochDone, EpochScores, Finished, LearningCurve, Started, TrialJob
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.events import EpochDone, Finished, Started
+from fmnist_sweep.core.jobs import DataRef, TrialJob
 
 DATA = DataRef("tiny", "/nowhere", "0" * 64, (2, 2, 1), ("a", "b"), 100)
 

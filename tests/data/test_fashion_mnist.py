@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.data import fashion_mnist, idx
 from fmnist_sweep.data.fashion_mnist import FILES, find_fashion_mnist
 from fmnist_sweep.data.fetch import Fetcher, FetchError
 from fmnist_sweep.data.idx import IdxFile, map_idx
-from fmnist_sweep.errors import DataError
 
 Files = tuple[IdxFile, ...]
 Write = Callable[..., Path]

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.data.notes import data_notes
 from fmnist_sweep.data.own import prepare_npz
-from fmnist_sweep.records import DataRef, SplitSpec
 
 BYTES = np.random.default_rng(0).integers(0, 256, (12, 5, 4), dtype=np.uint8)
 SPLIT = SplitSpec(n_val=3)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.data.own import prepare_import, prepare_npz
-from fmnist_sweep.errors import DataError
 
 Arrays = dict[str, npt.NDArray[Any]]
 

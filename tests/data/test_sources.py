@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import fmnist_sweep.data
+from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.data import check_source, open_data
 from fmnist_sweep.data.fashion_mnist import FILES, find_fashion_mnist
-from fmnist_sweep.errors import DataError
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.data.fashion_mnist import find_fashion_mnist
 from fmnist_sweep.data.idx import IdxFile
 from fmnist_sweep.data.own import prepare_npz
 from fmnist_sweep.data.split import ALIGNMENT, check_split, load_split, probe_indices, split_indices
-from fmnist_sweep.errors import ConfigError
-from fmnist_sweep.records import DataRef, SplitSpec
 
 Labels = npt.NDArray[np.uint8]
 

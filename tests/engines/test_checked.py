@@ -6,8 +6,8 @@ from typing import Any
 import optuna
 import pytest
 
+from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.engines.checked import CheckedEngine
-from fmnist_sweep.progress import Stop
 from fmnist_sweep.testing import ScriptedTrainer
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from fmnist_sweep.core.events import EpochDone, Event, Failed, Finished, Started
+from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.records import DataRef, EpochDone, Event, Failed, Finished, Scalar, Started, TrialJob
 from fmnist_sweep.testing import ScriptedTrainer, scripted_curve
 
 NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fmnist_sweep.core.events import EpochDone, Event, Failed, Finished, Started
+from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
 from fmnist_sweep.engines.local import LocalEngine, find_devices
-from fmnist_sweep.records import DataRef, EpochDone, Event, Failed, Finished, Scalar, Started, TrialJob
 
 SCRIPTED = "fmnist_sweep.testing:ScriptedTrainer"
 NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)

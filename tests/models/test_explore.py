@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from fmnist_sweep import catalog
-from fmnist_sweep.errors import ConfigError
-from fmnist_sweep.space import ChoiceParameter, IntParameter
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.space import ChoiceParameter, IntParameter
 
 # KerasTuner loads Keras, and Keras TensorFlow.
 pytestmark = pytest.mark.slow

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from fmnist_sweep.errors import ConfigError
-from fmnist_sweep.records import Scalar
-from fmnist_sweep.space import (
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import Scalar
+from fmnist_sweep.core.space import (
     ChoiceParameter,
     FixedParameter,
     FloatParameter,

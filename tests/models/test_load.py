@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fmnist_sweep.errors import ConfigError
+from fmnist_sweep.core.errors import ConfigError
 
 # KerasTuner loads Keras, and Keras TensorFlow.
 pytestmark = pytest.mark.slow

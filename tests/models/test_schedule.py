@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.models.schedule import scheduled_learning_rate
-from fmnist_sweep.records import Scalar
 
 
 def rates(schedule: str, *, schedule_epochs: int, n: int) -> list[float]:

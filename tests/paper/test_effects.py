@@ -10,13 +10,14 @@ import optuna
 import pytest
 from made_paper import TINY, add_test, made_curve
 
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.paper.claims import CLAIMS
 from fmnist_sweep.paper.dense_claims import BASE, BEST, RELU, SLOW
 from fmnist_sweep.paper.effects import Claim, Judged, judge, of, takes_train_accuracy
 from fmnist_sweep.paper.experiments import Experiment
 from fmnist_sweep.paper.results import Results, read_results
 from fmnist_sweep.paper.verdict import Verdict
-from fmnist_sweep.records import LearningCurve, TrialJob
 
 Runner = Callable[..., optuna.Study]
 Wanted = dict[str, Experiment]

@@ -13,7 +13,8 @@ from made_paper import SWEEPS, TINY, made_curve
 from optuna.trial import TrialState
 
 from fmnist_sweep.config import load_config
-from fmnist_sweep.errors import ConfigError, StudyMismatchError
+from fmnist_sweep.core.errors import ConfigError, StudyMismatchError
+from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.paper.claims import CLAIMS
 from fmnist_sweep.paper.experiments import (
     FINALS,
@@ -27,7 +28,6 @@ from fmnist_sweep.paper.experiments import (
 )
 from fmnist_sweep.paper.results import Best, Run
 from fmnist_sweep.paper.workload import workload
-from fmnist_sweep.records import DataRef, TrialJob
 
 Runner = Callable[..., optuna.Study]
 Wanted = dict[str, Experiment]

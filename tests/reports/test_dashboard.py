@@ -12,9 +12,9 @@ from made_studies import StudyMaker, fill_study, scripted_curve
 from optuna.storages import BaseStorage
 from wsgi import get
 
-from fmnist_sweep.errors import StorageError
+from fmnist_sweep.core.errors import StorageError
+from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.reports import dashboard
-from fmnist_sweep.score import ScoreRule
 
 
 @pytest.fixture

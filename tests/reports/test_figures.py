@@ -8,9 +8,10 @@ from made_studies import DISTRIBUTIONS, StudyMaker, add_trial, empty_study, para
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
+from fmnist_sweep.core.wording import UNITS
 from fmnist_sweep.reports import figures, search_figures
 from fmnist_sweep.reports.frames import best_trials, score_rule
-from fmnist_sweep.reports.style import UNITS, hover
+from fmnist_sweep.reports.style import hover
 
 OF_STUDIES = [
     figures.best_curves,

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from made_studies import StudyMaker, tell_from_elsewhere
 
+from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.reports import frames
-from fmnist_sweep.score import ScoreRule
 
 # At penalty 1 and tolerance 0.01 the scores are 0.86, 0.87 (0.88 at a gap of 0.02) and 0.865.
 MODEST = ([0.80, 0.86], [0.80, 0.86])

@@ -11,7 +11,7 @@ from made_studies import add_trial, empty_study, fill_study, params_of, scripted
 from optuna.trial import TrialState
 from pages import unpacked
 
-from fmnist_sweep.errors import StorageError
+from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.reports.html import packed, render_report, write_report
 
 EVIL = "<script>alert(1)</script>"

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fmnist_sweep.core.jobs import SplitSpec
 from fmnist_sweep.data import fashion_mnist, find_fashion_mnist, load_split
 from fmnist_sweep.data.fetch import FETCHERS, download_debian_package
 from fmnist_sweep.data.idx import locate
-from fmnist_sweep.records import SplitSpec
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from fmnist_sweep import catalog, limits
+from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import Scalar, SplitSpec
 from fmnist_sweep.data import load_split, open_data
-from fmnist_sweep.errors import ConfigError
-from fmnist_sweep.records import Scalar, SplitSpec
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ import optuna
 import pytest
 from postgres import SECRET, Server
 
-from fmnist_sweep.errors import StorageError
+from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.study import open_storage, study_names
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ import pytest
 from faults import Sweep, compare, drive, family, seconds_until_gone
 from postgres import SECRET, Server
 
-from fmnist_sweep.errors import StorageError
+from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.server_lock import ServerLock
 from fmnist_sweep.study import open_storage, study_names
 

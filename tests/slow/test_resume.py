@@ -14,19 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Event, Failed, Finished
+from fmnist_sweep.core.jobs import Scalar, SplitSpec, TrialJob
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.records import (
-    CheckpointSkipped,
-    EpochDone,
-    EpochScores,
-    Event,
-    Failed,
-    Finished,
-    Scalar,
-    SplitSpec,
-    TrialJob,
-)
 
 pytestmark = pytest.mark.slow
 

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.events import Started
+from fmnist_sweep.core.jobs import Scalar, SplitSpec, TrialJob
 from fmnist_sweep.data import load_split, open_data, probe_indices
 from fmnist_sweep.data.split import aligned
-from fmnist_sweep.errors import TrialError
-from fmnist_sweep.records import EpochScores, Scalar, SplitSpec, Started, TrialJob
 
 pytestmark = pytest.mark.slow
 

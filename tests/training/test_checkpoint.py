@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist_sweep.records import DataRef, LearningCurve, SplitSpec, TrialJob
-from fmnist_sweep.training.checkpoint import Array, Checkpoint, CheckpointFile, job_identity
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob, job_identity
+from fmnist_sweep.training.checkpoint import Array, Checkpoint, CheckpointFile
 
 NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
 JOB = TrialJob(7, "none:Model", {"units": 3, "dropout": 0.5}, epochs=3, seed=5, data=NOWHERE)

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from fmnist_sweep.errors import TrialError
-from fmnist_sweep.records import DataRef, EpochScores, LearningCurve, SplitSpec, Started, TrialJob
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.events import Started
+from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
+from fmnist_sweep.core.trainer import Trainer, one_line
 from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer
-from fmnist_sweep.training.base import Trainer, one_line
 
 NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
 

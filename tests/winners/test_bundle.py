@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fmnist_sweep.errors import StorageError, SweepError
+from fmnist_sweep.core.errors import StorageError, SweepError
 from fmnist_sweep.winners.bundle import bundle_facts, check_place, write_bundle
 
 

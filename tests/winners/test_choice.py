@@ -8,9 +8,10 @@ from made_studies import StudyMaker, tell_from_elsewhere
 from optuna.trial import TrialState
 
 from fmnist_sweep.config import load_config
-from fmnist_sweep.errors import SweepError
+from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.core.files import safe_name
 from fmnist_sweep.reports.frames import best_trials
-from fmnist_sweep.winners.choice import chosen, safe_name, sweep_file
+from fmnist_sweep.winners.choice import chosen, sweep_file
 
 
 def test_the_best_trial_is_chosen_up_to_its_scored_epoch(study: optuna.Study) -> None:

@@ -14,8 +14,8 @@ import pytest
 from made_exports import DATA, SOURCE, Exports, FinalTrainer, Reader
 from made_studies import StudyMaker, empty_study
 
-from fmnist_sweep.errors import InterruptedExportError, StorageError, SweepError
-from fmnist_sweep.progress import FinalProgress
+from fmnist_sweep.core.errors import InterruptedExportError, StorageError, SweepError
+from fmnist_sweep.core.progress import FinalProgress
 from fmnist_sweep.reports.frames import readings_of
 from fmnist_sweep.winners.choice import chosen
 from fmnist_sweep.winners.export import is_sweep, run_plan

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from made_exports import DATA, SOURCE
 
-from fmnist_sweep.records import DataRef, SplitSpec, TrialJob
+from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
 from fmnist_sweep.winners.script import train_script
 
 VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1", "numpy": "2.4.6"}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from fmnist_sweep.records import CheckpointSkipped, EpochScores, Started, TrialJob
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.events import CheckpointSkipped, Started
+from fmnist_sweep.core.jobs import TrialJob
 
 
 class Trainer(Protocol):

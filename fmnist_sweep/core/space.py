@@ -27,7 +27,7 @@ from pydantic import (
 )
 from typing_extensions import override
 
-from fmnist_sweep.records import Hyperparameters, Scalar
+from fmnist_sweep.core.jobs import Hyperparameters, Scalar
 
 
 def _require_scalar(given: Any) -> Any:

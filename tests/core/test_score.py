@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fmnist_sweep.errors import MetricNotRecordedError
-from fmnist_sweep.records import EpochScores, LearningCurve
-from fmnist_sweep.score import Metric, ScoreRule, generalization_gap
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.errors import MetricNotRecordedError
+from fmnist_sweep.core.score import Metric, ScoreRule, generalization_gap
 
 accuracies = st.floats(0, 1).map(lambda a: round(a, 6))
 cross_entropies = st.floats(0, 16).map(lambda c: round(c, 6))

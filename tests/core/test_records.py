@@ -11,15 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist_sweep.errors import ConfigError, MetricNotRecordedError, SweepError, TrialError, did_you_mean
-from fmnist_sweep.records import (
-    METRICS,
-    DataRef,
-    EpochScores,
-    LearningCurve,
-    SplitSpec,
-    TrialJob,
-)
+from fmnist_sweep.core.curves import METRICS, EpochScores, LearningCurve
+from fmnist_sweep.core.errors import ConfigError, MetricNotRecordedError, SweepError, TrialError, did_you_mean
+from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
 
 numbers = st.floats(0, 1e6, allow_nan=False)
 curves = st.lists(st.tuples(*[numbers] * 5), max_size=6).map(

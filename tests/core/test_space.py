@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from fmnist_sweep.records import Scalar
-from fmnist_sweep.space import (
+from fmnist_sweep.core.jobs import Scalar
+from fmnist_sweep.core.space import (
     ChoiceParameter,
     FixedParameter,
     FloatParameter,

@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from fmnist_sweep.records import METRICS, SCORE_DECIMALS, EpochScores, FloatArray, LearningCurve
+from fmnist_sweep.core.curves import METRICS, SCORE_DECIMALS, EpochScores, FloatArray, LearningCurve
 
 Metric: TypeAlias = Literal["accuracy", "cross_entropy"]
 EpochRule: TypeAlias = Literal["best", "last"]
@@ -171,3 +171,8 @@ def generalization_gap(curve: LearningCurve, *, metric: Metric = "accuracy") -> 
     """
     train, val = curve.values(f"train_{metric}"), curve.values(f"val_{metric}")
     return _SIGN.get(metric, 1) * (train - val)
+
+
+def exceeds(limit: int | None, n_parameters: int | None) -> bool:
+    """Return whether so many weights are more than the limit; False where either is not known."""
+    return limit is not None and n_parameters is not None and n_parameters > limit

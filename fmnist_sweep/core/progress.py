@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
-from fmnist_sweep.records import CheckpointSkipped
+from fmnist_sweep.core.events import CheckpointSkipped
 
 MAX_FAILURES_IN_A_ROW: Final = 5
 

@@ -1,0 +1,90 @@
+"""Files that appear whole or not at all, their names, and the user's cache folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from platformdirs import user_cache_path
+
+from fmnist_sweep.core.errors import DataError, StorageError
+
+
+def cache_folder() -> Path:
+    """Return this user's cache folder for data sets; it need not exist."""
+    return user_cache_path("fmnist-sweep")
+
+
+@contextmanager
+def told_as_data_error(folder: Path) -> Iterator[None]:
+    """Turn an `OSError` of the block into a `DataError` that says what to do about a folder."""
+    try:
+        yield
+    except OSError as error:
+        problem = (
+            f"can't be read or written: {error.strerror or error}; free some space, or set XDG_CACHE_HOME"
+            " to a folder that you may write to"
+        )
+        raise DataError(str(error.filename or folder), [problem]) from error
+
+
+@contextmanager
+def new_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """Write a file under a temporary name; it gets its own when the block ends and all is on the disk.
+
+    Whatever interrupts the block, nothing half-written is ever found under the final name, and a file that
+    was there before stays, for processes that have it mapped even after it was replaced.
+
+    Args:
+        path: The final name, in a folder that exists.
+        mode: Its permissions: by default all may read it, since several users may share a cache.
+
+    Yields:
+        A stream for the content. An exception in the block throws the content away.
+
+    Raises:
+        OSError: The folder can't be written.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(descriptor)
+        # mkstemp's files are for their owner's eyes only.
+        temporary.chmod(mode)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all; its folder is made where it is missing.
+
+    Raises:
+        StorageError: It can't be written.
+    """
+    umask = os.umask(0)
+    os.umask(umask)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with new_file(path, mode=0o666 & ~umask) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise StorageError(f"{path} can't be written: {error.strerror}; choose another place") from None
+
+
+def safe_name(name: str) -> str:
+    """Return a study's name as a file name that can't leave its folder.
+
+    Example:
+        >>> [safe_name(n) for n in ("dense", "../../etc/cron", "<b>", "..")]
+        ['dense', 'etc-cron', 'b', 'study']
+    """
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-")[:100] or "study"

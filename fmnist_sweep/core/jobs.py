@@ -1,0 +1,127 @@
+"""Frozen records that travel between the layers: jobs go down to the engines, scores come up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+Scalar: TypeAlias = bool | int | float | str
+Hyperparameters: TypeAlias = Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSpec:
+    """How the training images are parted into train and validation.
+
+    Attributes:
+        n_val: Number of validation images.
+        seed: None takes the first ``n_val`` images, as the report did; an integer reshuffles,
+            stratified by class.
+        train_size: Number of training images to keep, stratified by class; None keeps all.
+    """
+
+    n_val: int = 5000
+    seed: int | None = None
+    train_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataRef:
+    """Where a verified data set lies on this machine: what a training process needs to open it.
+
+    Attributes:
+        name: ``"fashion-mnist"``, or what the user called their own.
+        directory: Folder of the memory-mapped files.
+        digest: SHA-256 over the uncompressed content; same digest, same data.
+        input_shape: Shape of one image with its channel axis, such as ``(28, 28, 1)``.
+        class_names: One for each label ``0 .. n_classes - 1``.
+        n_train: Number of training images before the split.
+    """
+
+    name: str
+    directory: str
+    digest: str
+    input_shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+    n_train: int
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialJob:
+    """All that decides a trial's result, as plain data that can go to any engine.
+
+    Two runs of equal jobs on one machine give the same curve bit for bit, and one of more epochs begins with
+    the curve of one of fewer.
+
+    Attributes:
+        trial: The trial's number in its study; does not decide the result.
+        model: Import path of a KerasTuner HyperModel, ``"package.module:Class"``.
+        hyperparameters: The complete set; what it leaves out takes the HyperModel's default.
+        epochs: Number of epochs to train.
+        seed: Decides initial weights, dropout, augmentation and the order of the images.
+        data: The data set.
+        split: Its train/validation split.
+        n_probe: Number of training images that measure the train scores.
+        batch_size: Images in a step where the hyperparameters name no ``batch_size``.
+        checkpoint: File that keeps the job's progress and that the job goes on from; None keeps none. Does
+            not decide the result.
+        save_to: Folder that gets what the job trained: the model, its predictions and its source; None keeps
+            nothing. Does not decide the result.
+        running_metrics: Whether each epoch also tells Keras's running mean of the training accuracy.
+        exact_steps: Whether each step runs the operations of Keras's ``fit``, bit for bit, rather than a
+            faster kernel that rounds otherwise.
+    """
+
+    trial: int
+    model: str
+    hyperparameters: Hyperparameters
+    epochs: int
+    seed: int
+    data: DataRef
+    split: SplitSpec = field(default_factory=SplitSpec)
+    n_probe: int = 10_000
+    batch_size: int = 32
+    checkpoint: str | None = None
+    save_to: str | None = None
+    running_metrics: bool = False
+    exact_steps: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy can't be pickled, and jobs travel to other processes.
+        values = [getattr(self, f.name) for f in fields(self)]
+        values[2] = dict(self.hyperparameters)
+        return type(self), tuple(values)
+
+
+_DECIDES_NOTHING: Final = ("trial", "checkpoint", "epochs", "save_to")
+"""Fields of a job that leave its epochs alone; where the data lie does so too. No epoch depends on how many
+are to follow: a job goes on from the last epoch of a shorter one."""
+
+
+def job_identity(job: TrialJob, *, software: Sequence[str]) -> str:
+    """Return a digest of everything that decides a job's epochs, but for how many there are.
+
+    Args:
+        job: The job.
+        software: What decides besides the job: versions of libraries, the text of the model's source.
+    """
+    decides = {f.name: getattr(job, f.name) for f in fields(job) if f.name not in _DECIDES_NOTHING}
+    decides |= {
+        "hyperparameters": dict(job.hyperparameters),
+        "data": job.data.digest,
+        "split": asdict(job.split),
+        "software": list(software),
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

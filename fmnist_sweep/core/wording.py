@@ -1,0 +1,154 @@
+"""Numbers and counts in words, for the terminal and for pages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fmnist_sweep.core.jobs import Scalar
+
+
+def unmeasured_note(n: int) -> str:
+    """Return what is said of so many complete trials that another tool told.
+
+    Example:
+        >>> unmeasured_note(1)
+        '1 complete trial was told by another tool, without a learning curve: listed, but in no ranking.'
+    """
+    were = "trial was" if n == 1 else "trials were"
+    return f"{n} complete {were} told by another tool, without a learning curve: listed, but in no ranking."
+
+
+def too_large_note(n: int, limit: int) -> str:
+    """Return what is said of so many complete trials that a lowered ``max_model_size`` rules out.
+
+    Example:
+        >>> too_large_note(2, 120_000)
+        '2 complete trials have more weights than max_model_size = 120,000: never confirmed or exported.'
+    """
+    have = "trial has" if n == 1 else "trials have"
+    return f"{n} complete {have} more weights than max_model_size = {limit:,}: never confirmed or exported."
+
+
+ABSENT: Final = "\N{EN DASH}"
+"""Shown where there is no value."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How a score's metric is shown to people.
+
+    Attributes:
+        metric: ``"accuracy"`` or ``"cross_entropy"``.
+        factor: Stored number times this is the shown one.
+        value: Unit of a value.
+        gap: Unit of a gap.
+        decimals: Decimals shown.
+    """
+
+    metric: str
+    factor: float
+    value: str
+    gap: str
+    decimals: int
+
+    @property
+    def name(self) -> str:
+        """The metric in words."""
+        return self.metric.replace("_", "-")
+
+    def axis(self, what: str) -> str:
+        """Return an axis title, such as ``"validation accuracy (%)"``."""
+        return f"{what} {self.name} ({self.value})".lstrip()
+
+    def tolerance(self, gap: float) -> str:
+        """Return a tolerance as it was set: ``"1 point"``, ``"0.5 points"``, ``"0.05 nats"``."""
+        number = f"{self.factor * gap:g}"
+        return f"{number} {self.gap.removesuffix('s') if number == '1' else self.gap}"
+
+    def show(self, value: float | None, *, gap: bool = False, signed: bool = False) -> str:
+        """Return a value with its unit, such as ``"89.1 %"`` or ``"1.2 points"``; `ABSENT` without one."""
+        if value is None or math.isnan(value):
+            return ABSENT
+        sign = "+" if signed else ""
+        number = f"{self.factor * value:{sign}.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
+        return f"{number} {self.gap if gap or signed else self.value}"
+
+
+UNITS: Final[Mapping[str, Unit]] = {
+    "accuracy": Unit("accuracy", 100.0, "%", "points", 2),
+    "cross_entropy": Unit("cross_entropy", 1.0, "nats", "nats", 4),
+}
+
+
+def show_score(value: float | None) -> str:
+    """Return a score as it is stored, with four decimals, so that it is found again in every other tool."""
+    if value is None or math.isnan(value):
+        return ABSENT
+    return f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
+
+
+def show_interval(number: Mapping[str, Any], unit: Unit, *, gap: bool = False) -> str:
+    """Return a number with its 95 % interval: ``"89.12 % (88.90 to 89.34)"``.
+
+    Args:
+        number: ``mean`` and ``interval_95``, which is None where there is none.
+        unit: Of the number.
+        gap: Whether it is a difference.
+    """
+    shown = unit.show(number["mean"], gap=gap)
+    if number["interval_95"] is None:
+        return shown
+    low, high = (f"{unit.factor * end:.{unit.decimals}f}" for end in number["interval_95"])
+    return f"{shown} ({low} to {high})".replace("-", "\N{MINUS SIGN}")
+
+
+def show_value(value: Scalar | None) -> str:
+    """Return a hyperparameter's value short enough for a table.
+
+    Example:
+        >>> [show_value(v) for v in (0.000123456, 300, "relu", False)]
+        ['0.000123', '300', 'relu', 'false']
+    """
+    if value is None:
+        return ABSENT
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def show_seconds(seconds: float) -> str:
+    """Return a length of time for people.
+
+    Example:
+        >>> [show_seconds(s) for s in (9.6, 75, 4000)]
+        ['10 s', '1 min 15 s', '1 h 6 min']
+    """
+    if math.isnan(seconds):
+        return ABSENT
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction as per cent with two decimals: ``0.8912`` is ``"89.12 %"``."""
+    return f"{100 * fraction:.2f} %"
+
+
+def points(fraction: float) -> str:
+    """Return a difference of fractions as signed accuracy points: ``0.012`` is ``"+1.20 points"``."""
+    return f"{100 * fraction:+.2f} points"
+
+
+def fraction(value: float | None) -> str:
+    """Return an accuracy or a score with four decimals; a dash without one."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def difference(value: float | None) -> str:
+    """Return a gap or a difference with its sign and four decimals; a dash without one."""
+    return "-" if value is None else f"{value:+.4f}"
