@@ -64,7 +64,7 @@ def _start_fork_server(data: DataRef) -> None:
     from fmnist_sweep.core.jobs import TrialJob
     from fmnist_sweep.engines.local import LocalEngine
 
-    with LocalEngine(1, trainer="fmnist_sweep.testing:ScriptedTrainer") as engine:
+    with LocalEngine(1, trainer="fmnist_sweep.training.testing:ScriptedTrainer") as engine:
         engine.submit(TrialJob(0, "dense", {}, 1, 0, data))
         while engine.running:
             engine.events(1)

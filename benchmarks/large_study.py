@@ -19,11 +19,11 @@ import optuna
 from benchmarks.made_storage import make_storage
 from benchmarks.race import DATA
 from benchmarks.workload import fixed_config
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_storage, open_study
-from fmnist_sweep.testing import ScriptedTrainer
+from fmnist_sweep.training.testing import ScriptedTrainer
 
 ROOT = Path(__file__).parent.parent
 N_EPOCHS = 15

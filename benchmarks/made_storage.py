@@ -10,7 +10,7 @@ from benchmarks.workload import fixed_config
 from fmnist_sweep import sampling
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.study import open_storage, open_study
-from fmnist_sweep.testing import scripted_curve
+from fmnist_sweep.training.testing import scripted_curve
 
 
 def make_storage(url: str, n_trials: int, *, n_epochs: int) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import optuna
 import psutil
 
-from fmnist_sweep.config import load_config
+from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine

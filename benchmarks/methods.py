@@ -15,7 +15,8 @@ from benchmarks.problems import Problem
 from benchmarks.race import Entry, Proposal, Race, race_ours, race_peer
 from benchmarks.workload import SWEEPS
 from fmnist_sweep import sampling
-from fmnist_sweep.config import SweepConfig, load_config
+from fmnist_sweep.config.loading import load_config
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.jobs import Scalar
 
 N_TRIALS: Final = 1000

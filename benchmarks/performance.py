@@ -26,7 +26,6 @@ COMMANDS: Final = """\
     python -m benchmarks.record dense            # the table that the races run on; goes on where it was
 """
 
-
 WHY_MISSED: Final = {
     ("scaling", "workers over one"): (
         "Two cores share a cache and the memory's bandwidth: an epoch takes longer beside another. The rest "

@@ -27,7 +27,7 @@ from benchmarks.curves import Table, read_table
 from benchmarks.record import CURVES
 from benchmarks.surrogate import CurveSurrogate
 from benchmarks.workload import fixed_config
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import METRICS, FloatArray, LearningCurve
 from fmnist_sweep.core.jobs import Scalar, TrialJob
 from fmnist_sweep.core.score import ScoreRule

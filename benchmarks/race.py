@@ -11,7 +11,7 @@ import optuna
 
 from benchmarks.problems import Problem
 from benchmarks.virtual import VirtualEngine
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import EpochDone, Finished
 from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from fmnist_sweep.config import SweepConfig, parse_config
+from fmnist_sweep.config.loading import parse_config
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.jobs import Scalar
 
 ROOT: Final = Path(__file__).parent.parent

@@ -13,7 +13,9 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
-from fmnist_sweep.config import SweepConfig, parse_config
+from fmnist_sweep.config.loading import parse_config
+from fmnist_sweep.config.schema import BudgetSection, NonePrunerSection, RandomSection
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import ConfigError, StudyMismatchError, SweepError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.score import exceeds
@@ -27,7 +29,6 @@ from fmnist_sweep.reports.frames import (
     size_limit,
 )
 from fmnist_sweep.study import open_study
-from fmnist_sweep.sweep_file import BudgetSection, NonePrunerSection, RandomSection
 from fmnist_sweep.winners.confirmations import (
     DEFAULT,
     KIND,

@@ -14,11 +14,11 @@ from optuna.trial import FrozenTrial
 from typing_extensions import override
 
 from fmnist_sweep import sampling
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.schema import RandomSection
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import Parameter, SearchSpace
 from fmnist_sweep.observing import BoundedTPESampler
-from fmnist_sweep.sweep_file import RandomSection
 
 N_DRAWS: Final = 200
 """Draws of one trial from its sampler, and then again at random: the sampler may look for what is too large.

@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep import sampling
-from fmnist_sweep.config import SweepConfig, differences
+from fmnist_sweep.config.sweep_config import SweepConfig, differences
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef, Scalar

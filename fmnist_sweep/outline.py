@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from fmnist_sweep.cells import new_table
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.space import Parameter
 from fmnist_sweep.data import data_notes
 

@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep import sampling
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.jobs import Scalar, SplitSpec
 from fmnist_sweep.feasible import feasible_sampler
 from fmnist_sweep.history import without_epochs

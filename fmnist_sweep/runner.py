@@ -22,7 +22,7 @@ from fmnist_sweep import data
 from fmnist_sweep.address import safe_url
 from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.claim import claimed
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.progress import Progress, Stop

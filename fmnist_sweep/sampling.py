@@ -35,10 +35,10 @@ from optuna.samplers import (
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
+from fmnist_sweep.config.schema import PrunerSection, SamplerSection
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import FloatParameter, IntParameter, Parameter, SearchSpace
 from fmnist_sweep.observing import BoundedTPESampler
-from fmnist_sweep.sweep_file import PrunerSection, SamplerSection
 
 
 def draw(trial: optuna.Trial, space: SearchSpace) -> dict[str, Scalar]:

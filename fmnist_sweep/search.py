@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import TrialState
 
 from fmnist_sweep.checkpoints import CheckpointFolder
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Event, Failed, Finished, Started

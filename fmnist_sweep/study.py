@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 
 from fmnist_sweep import sampling
 from fmnist_sweep.address import check_server_url, first_line, safe_url, server_options, sqlite_path
-from fmnist_sweep.config import SweepConfig, differences
+from fmnist_sweep.config.sweep_config import SweepConfig, differences
 from fmnist_sweep.core.errors import (
     StorageError,
     StudyMismatchError,

@@ -16,7 +16,8 @@ from postgres import Server
 from typing_extensions import override
 
 from fmnist_sweep import cli
-from fmnist_sweep.config import SweepConfig, parse_config
+from fmnist_sweep.config.loading import parse_config
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.events import Event, Failed, Finished
 from fmnist_sweep.core.jobs import DataRef, TrialJob
@@ -26,7 +27,7 @@ from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.ownership import ownership
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_storage, open_study
-from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer
+from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -197,7 +198,7 @@ def memory() -> optuna.storages.InMemoryStorage:
 @pytest.fixture
 def own_data(data: DataRef, monkeypatch: pytest.MonkeyPatch) -> DataRef:
     """A user's own data set, wherever a sweep file says that it comes from."""
-    monkeypatch.setattr("fmnist_sweep.config.open_data", lambda _: data)
+    monkeypatch.setattr("fmnist_sweep.config.loading.open_data", lambda _: data)
     return data
 
 

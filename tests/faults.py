@@ -37,9 +37,9 @@ from fmnist_sweep.core.events import CheckpointSkipped, Started
 from fmnist_sweep.core.files import new_file
 from fmnist_sweep.core.jobs import DataRef, TrialJob, job_identity
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.testing import scripted_curve
 from fmnist_sweep.training import checkpoint
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
+from fmnist_sweep.training.testing import scripted_curve
 
 SWEEP: Final = """
 study = "faulty"

@@ -12,7 +12,7 @@ import pytest
 
 from fmnist_sweep import claim as module
 from fmnist_sweep.claim import Claim, claimed
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import StorageError, StudyBusyError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.owner import Owner

@@ -30,7 +30,7 @@ from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.engines import local
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.testing import ScriptedTrainer
+from fmnist_sweep.training.testing import ScriptedTrainer
 
 SWEEP = """
 study = "tiny"

@@ -11,7 +11,7 @@ import typer
 from programs import ROOT, python
 
 from fmnist_sweep import cli
-from fmnist_sweep.config import parse_config
+from fmnist_sweep.config.loading import parse_config
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 README = (ROOT / "README.md").read_text()

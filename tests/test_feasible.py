@@ -12,14 +12,14 @@ from optuna.trial import TrialState
 from test_sampling import SAMPLERS
 
 from fmnist_sweep import sampling
-from fmnist_sweep.catalog import dense_n_parameters
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, Stop
+from fmnist_sweep.models.catalog import dense_n_parameters
 from fmnist_sweep.study import open_study
-from fmnist_sweep.testing import ScriptedTrainer, scripted_curve
+from fmnist_sweep.training.testing import ScriptedTrainer, scripted_curve
 
 MakeConfig = Callable[..., SweepConfig]
 Sweep = Callable[..., tuple[Stop, optuna.Study]]

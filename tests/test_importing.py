@@ -12,17 +12,17 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
-from fmnist_sweep.catalog import dense_n_parameters
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.errors import StudyMismatchError, TrialError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.importing import Imported, check_source, import_trials
+from fmnist_sweep.models.catalog import dense_n_parameters
 from fmnist_sweep.reports.frames import default_trial
 from fmnist_sweep.study import load_study, open_study
-from fmnist_sweep.testing import FakeTrainer
+from fmnist_sweep.training.testing import FakeTrainer
 
 MakeConfig = Callable[..., SweepConfig]
 Sweep = Callable[..., tuple[Stop, optuna.Study]]

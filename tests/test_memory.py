@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import optuna
 
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.ownership import ownership
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_study
-from fmnist_sweep.testing import FakeTrainer
+from fmnist_sweep.training.testing import FakeTrainer
 
 N_EPOCHS = 100
 N_TRIALS = 6

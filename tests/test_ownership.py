@@ -22,7 +22,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import StorageError, StudyBusyError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.owner import Owner, process_start

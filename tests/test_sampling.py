@@ -11,10 +11,10 @@ import pytest
 from optuna.trial import TrialState
 
 from fmnist_sweep import sampling
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.schema import TPESection
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.core.space import ChoiceParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
-from fmnist_sweep.sweep_file import TPESection
 
 MakeConfig = Callable[..., SweepConfig]
 Sweep = Callable[..., tuple[Stop, optuna.Study]]

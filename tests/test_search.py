@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from fmnist_sweep import search
 from fmnist_sweep.checkpoints import CheckpointFolder
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Failed, Finished, Started
@@ -26,8 +26,8 @@ from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.plan import Drawn, SweepPlan
 from fmnist_sweep.study import open_study
-from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer, scripted_curve
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
+from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer, scripted_curve
 
 MakeConfig = Callable[..., SweepConfig]
 MakeCurve = Callable[..., LearningCurve]

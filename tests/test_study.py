@@ -13,7 +13,7 @@ import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from fmnist_sweep.config import SweepConfig
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import StorageError, StudyMismatchError, StudyNotFoundError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.study import load_study, open_storage, open_study, side_folder, study_names

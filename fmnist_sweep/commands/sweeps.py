@@ -28,7 +28,7 @@ from fmnist_sweep.commands.options import (
 from fmnist_sweep.core.errors import ConfigError, SweepError
 
 if TYPE_CHECKING:
-    from fmnist_sweep.config import SweepConfig
+    from fmnist_sweep.config.sweep_config import SweepConfig
 
 
 @uses_storage
@@ -58,7 +58,7 @@ def run(
 
     Example: fmnist-sweep run sweeps/dense.toml --trials 50 --set score.penalty=2
     """
-    from fmnist_sweep.config import load_config
+    from fmnist_sweep.config.loading import load_config
 
     named = {
         "study": study,
@@ -108,7 +108,7 @@ def validate(
 
     Example: fmnist-sweep validate sweeps/*.toml
     """
-    from fmnist_sweep.config import load_config
+    from fmnist_sweep.config.loading import load_config
     from fmnist_sweep.outline import outline, print_config
 
     configs, problems = [], []

@@ -14,7 +14,6 @@ from fmnist_sweep.core.errors import MetricNotRecordedError, TrialError
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
-
 SCORE_DECIMALS: Final = 6
 """Scores are rounded once, where they are measured, so that stored and live numbers are the same."""
 
@@ -52,7 +51,6 @@ class EpochScores:
 
 
 RUNNING: Final = "running_accuracy"
-
 
 METRICS: Final = tuple(f.name for f in fields(EpochScores) if f.name not in ("epoch", "seconds", RUNNING))
 

@@ -29,7 +29,6 @@ CNN_LOW_L2, CNN_HIGH_L2 = (
 )
 CNN: Final = Run("cnn-final", "LeNet-5")
 
-
 CNN_CLAIMS: Final = (
     Claim(
         9,

@@ -15,7 +15,9 @@ from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
 from fmnist_sweep import sampling
-from fmnist_sweep.config import SweepConfig, load_config
+from fmnist_sweep.config.loading import load_config
+from fmnist_sweep.config.schema import BudgetSection, RandomSection
+from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirming import repeat_seeds
 from fmnist_sweep.core.errors import StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef, Scalar, SplitSpec
@@ -24,7 +26,6 @@ from fmnist_sweep.importing import check_source, translated
 from fmnist_sweep.paper.machine import machine
 from fmnist_sweep.plan import Drawn, GivenPlan, left_of
 from fmnist_sweep.study import MACHINE, load_study, open_study, study_names
-from fmnist_sweep.sweep_file import BudgetSection, RandomSection
 
 KIND: Final = "paper"
 SWEEPS: Final = Path("sweeps/paper")

@@ -8,7 +8,7 @@ import pytest
 
 from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.engines.checked import CheckedEngine
-from fmnist_sweep.testing import ScriptedTrainer
+from fmnist_sweep.training.testing import ScriptedTrainer
 
 
 def test_a_search_behind_a_check_is_the_same(

@@ -12,7 +12,7 @@ from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.testing import ScriptedTrainer, scripted_curve
+from fmnist_sweep.training.testing import ScriptedTrainer, scripted_curve
 
 NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
 
@@ -171,5 +171,5 @@ class TestLocalEngine(EngineContract):
     @pytest.fixture
     def engine(self) -> Iterator[Engine]:
         """An engine with two workers and nothing to preload."""
-        with LocalEngine(2, trainer="fmnist_sweep.testing:ScriptedTrainer", preload=()) as engine:
+        with LocalEngine(2, trainer="fmnist_sweep.training.testing:ScriptedTrainer", preload=()) as engine:
             yield engine

@@ -17,7 +17,7 @@ from fmnist_sweep.core.events import EpochDone, Event, Failed, Finished, Started
 from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
 from fmnist_sweep.engines.local import LocalEngine, find_devices
 
-SCRIPTED = "fmnist_sweep.testing:ScriptedTrainer"
+SCRIPTED = "fmnist_sweep.training.testing:ScriptedTrainer"
 NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
 
 PARENT = """
@@ -26,7 +26,7 @@ from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.records import DataRef, TrialJob
 data = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
 logs = pathlib.Path(sys.argv[1])
-engine = LocalEngine(2, trainer="fmnist_sweep.testing:ScriptedTrainer", preload=(), log_dir=logs)
+engine = LocalEngine(2, trainer="fmnist_sweep.training.testing:ScriptedTrainer", preload=(), log_dir=logs)
 for trial in range(2):
     engine.submit(TrialJob(trial, "none:Model", {"crash": "hang"}, epochs=3, seed=0, data=data))
 seen = []

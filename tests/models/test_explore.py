@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from fmnist_sweep import catalog
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.space import ChoiceParameter, IntParameter
+from fmnist_sweep.models import catalog
 
 # KerasTuner loads Keras, and Keras TensorFlow.
 pytestmark = pytest.mark.slow
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 def _in_the_user_s_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parent)
     # Where the package runs from its source folder, children in another folder find it by this.
-    monkeypatch.setenv("PYTHONPATH", str(Path(catalog.__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(catalog.__file__).parents[2]))
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
 
 
@@ -146,7 +146,7 @@ def test_the_parent_learns_the_space_without_loading_keras() -> None:
     """The catalog asks a child: what the model prints does no harm, and no TensorFlow is loaded."""
     code = (
         "import sys\n"
-        "from fmnist_sweep import catalog\n"
+        "from fmnist_sweep.models import catalog\n"
         "found = catalog.model_space('user_models:Loop')\n"
         "print(list(found.space), found.defaults['layers'], found.seen_n_parameters)\n"
         "print({'keras', 'keras_tuner', 'tensorflow', 'user_models'} & set(sys.modules))"

@@ -15,7 +15,7 @@ from fmnist_sweep.ownership import ownership
 from fmnist_sweep.paper.experiments import Experiment, experiments
 from fmnist_sweep.paper.results import Results, read_results
 from fmnist_sweep.search import Search
-from fmnist_sweep.testing import FakeTrainer
+from fmnist_sweep.training.testing import FakeTrainer
 
 
 @pytest.fixture

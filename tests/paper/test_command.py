@@ -17,7 +17,7 @@ from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.data.fashion_mnist import CLASS_NAMES
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.paper.experiments import FINALS, NAMES
-from fmnist_sweep.testing import FakeTrainer
+from fmnist_sweep.training.testing import FakeTrainer
 
 Paper = Callable[..., tuple[int, str, str]]
 

@@ -12,7 +12,7 @@ import pytest
 from made_paper import SWEEPS, TINY, made_curve
 from optuna.trial import TrialState
 
-from fmnist_sweep.config import load_config
+from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.core.errors import ConfigError, StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.paper.claims import CLAIMS

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fmnist_sweep import catalog, limits
+from fmnist_sweep.config import limits
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Scalar, SplitSpec
 from fmnist_sweep.data import load_split, open_data
+from fmnist_sweep.models import catalog
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
 from fmnist_sweep.core.trainer import Trainer, one_line
-from fmnist_sweep.testing import FakeTrainer, ScriptedTrainer
+from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer
 
 NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import fmnist_sweep
-from fmnist_sweep.config import load_config, parse_config
+from fmnist_sweep.config.loading import load_config, parse_config
 
 PACKAGE = Path(fmnist_sweep.__file__).parent
 REPOSITORY = PACKAGE.parent
@@ -37,7 +37,9 @@ def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_there_are_sweeps_and_examples() -> None:
     """The tests below have something to look at."""
     assert {"dense.toml", "cnn.toml", "smoke.toml"} <= {path.name for path in SWEEPS}
-    assert {"fmnist_sweep.core.score", "fmnist_sweep.config", "fmnist_sweep.catalog"} <= set(EXAMPLES)
+    assert {"fmnist_sweep.core.score", "fmnist_sweep.config.loading", "fmnist_sweep.models.catalog"} <= set(
+        EXAMPLES
+    )
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.name)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from fmnist_sweep.catalog import ACTIVATIONS, MAX_BLOCKS, MAX_DEPTH, OPTIMIZERS, SCHEDULES, ModelSpace
 from fmnist_sweep.core.errors import did_you_mean
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import Parameter
+from fmnist_sweep.models.catalog import ACTIVATIONS, MAX_BLOCKS, MAX_DEPTH, OPTIMIZERS, SCHEDULES, ModelSpace
 
 _Rule: TypeAlias = tuple[str, Callable[[Scalar], bool]]
 

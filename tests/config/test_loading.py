@@ -11,13 +11,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fmnist_sweep import catalog, limits
-from fmnist_sweep.catalog import DENSE_DEFAULTS, DENSE_SPACE, ModelSpace
-from fmnist_sweep.config import _WITHOUT_WEIGHTS, SweepConfig, differences, load_config, parse_config
+from fmnist_sweep.config import limits
+from fmnist_sweep.config.loading import load_config, parse_config
+from fmnist_sweep.config.sweep_config import _WITHOUT_WEIGHTS, SweepConfig, differences
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.space import ChoiceParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
+from fmnist_sweep.models import catalog
+from fmnist_sweep.models.catalog import DENSE_DEFAULTS, DENSE_SPACE, ModelSpace
 
 MakeConfig = Callable[..., SweepConfig]
 MakeSettings = Callable[..., dict[str, Any]]

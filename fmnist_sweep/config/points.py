@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
+from fmnist_sweep.config.schema import PointsSection, SamplerSection
 from fmnist_sweep.core.jobs import Hyperparameters, Scalar
 from fmnist_sweep.core.space import SearchSpace
-from fmnist_sweep.sweep_file import PointsSection, SamplerSection
 
 
 def all_points(space: SearchSpace, section: SamplerSection) -> list[dict[str, Scalar]]:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmnist_sweep import catalog
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import IntParameter
+from fmnist_sweep.models import catalog
 
 FASHION_MNIST = (28, 28, 1)
 models = pytest.mark.parametrize("model", ["dense", "cnn"])
@@ -181,7 +181,7 @@ def test_a_built_in_model_is_known_by_both_its_names(model: str) -> None:
 def test_neither_the_catalog_nor_the_models_package_loads_keras() -> None:
     """The parent process stays small: declarations alone are read, until a model is asked for."""
     code = (
-        "import sys, fmnist_sweep.catalog, fmnist_sweep.models\n"
+        "import sys, fmnist_sweep.models.catalog, fmnist_sweep.models\n"
         "print({'keras', 'keras_tuner', 'tensorflow', 'optuna'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

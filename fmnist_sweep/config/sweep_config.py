@@ -1,0 +1,160 @@
+"""The settings of a sweep, checked and resolved, and which of them decide its results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from fmnist_sweep.config.points import all_points, n_points
+from fmnist_sweep.config.schema import SweepFile
+from fmnist_sweep.core.jobs import DataRef, Hyperparameters, Scalar, SplitSpec
+from fmnist_sweep.core.score import ScoreRule, exceeds
+from fmnist_sweep.core.space import SearchSpace
+from fmnist_sweep.models import catalog
+
+DECIDES: Final = ("model", "data", "space", "score", "training")
+"""Sections that decide a trial's result or its score: a study holds trials of one setting of them."""
+
+_LATER_SWITCHES: Final = ("running_metrics", "exact_steps")
+"""Settings of ``[training]`` that are off by default and that studies of earlier versions do not hold."""
+
+_FASHION_MNIST_IMAGES: Final = ((28, 28, 1), 10)
+
+_WITHOUT_WEIGHTS: Final = frozenset(
+    {"learning_rate", "l2", "activation", "optimizer", "batch_size", "dropout", "epochs", "pooling"}
+    | {"weight_decay", "label_smoothing", "schedule", "schedule_epochs", "flip", "shift", "conv_dropout"}
+)
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """All settings of a sweep, checked and resolved. Make one with `load_config`.
+
+    Attributes:
+        file: The sections of the sweep file, overrides applied.
+        model_space: The model's own space and defaults.
+        space: What is searched: the model's own space with the file's entries in place. Parameters that
+            neither names for searching are fixed at the model's default.
+        data: The data set, where it had to be opened to know its images; None for Fashion-MNIST.
+    """
+
+    file: SweepFile
+    model_space: catalog.ModelSpace
+    space: SearchSpace
+    data: DataRef | None = None
+
+    @property
+    def score_rule(self) -> ScoreRule:
+        """The rule that scores a learning curve."""
+        return ScoreRule(**self.file.score.model_dump())
+
+    @property
+    def split(self) -> SplitSpec:
+        """The split of the training images."""
+        training = self.file.training
+        return SplitSpec(training.n_val, training.split_seed, training.train_size)
+
+    @property
+    def epochs(self) -> Sequence[int]:
+        """Numbers of epochs that the space allows, ascending."""
+        return sorted(int(v) for v in self.space["epochs"].values() or ())
+
+    @property
+    def allowed_epochs(self) -> list[int] | None:
+        """The epochs, from 0, that may be scored under the rule ``"best"``; None under ``"last"``."""
+        best = self.file.score.epoch_rule == "best"
+        return [n - 1 for n in self.epochs] if best else None
+
+    @cached_property
+    def sampled_space(self) -> SearchSpace:
+        """What the sampler draws. Under the rule ``"best"`` one run holds every number of epochs."""
+        return self.space.without("epochs") if self.file.score.epoch_rule == "best" else self.space
+
+    @property
+    def points(self) -> list[dict[str, Scalar]]:
+        """What the sampler tries, in order, where that is a finite number of points."""
+        return all_points(self.sampled_space, self.file.sampler)
+
+    @property
+    def n_points(self) -> float:
+        """Number of distinct points that there are to try; ``inf`` where a parameter is continuous."""
+        return n_points(self.sampled_space, self.file.sampler)
+
+    @property
+    def default_point(self) -> dict[str, Scalar] | None:
+        """The model's default configuration as a point of the sampled space; None where it lies outside."""
+        defaults = self.model_space.defaults
+        searched = set(self.sampled_space.searched)
+        if not searched or not searched <= set(defaults):
+            return None
+        point = self.sampled_space.fill(lambda name, _: defaults[name])
+        return point if self.sampled_space.contains(point) and not self.is_too_large(point) else None
+
+    def is_too_large(self, point: Hyperparameters) -> bool:
+        """Return whether a point has more weights than the sweep's limit, as far as the catalog can count."""
+        return exceeds(self.file.max_model_size, self.n_parameters(point))
+
+    def n_parameters(self, point: Hyperparameters) -> int | None:
+        """Return the number of weights at a point; None where only a build can count them."""
+        count = self.model_space.n_parameters
+        return None if count is None else count(point, *images_of(self.data))
+
+    def n_parameters_range(self) -> tuple[int, int] | None:
+        """Return the fewest and most weights over the corners of the space.
+
+        A user's own model tells what the builds that discovered its space have shown.
+        """
+        count = self.model_space.n_parameters
+        if count is None:
+            return self.model_space.seen_n_parameters
+        counts = [count(point, *images_of(self.data)) for point in shape_corners(self.space)]
+        return min(counts), max(counts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values, laid out like a sweep file, the space resolved."""
+        settings = self.file.model_dump(mode="json")
+        settings["space"] = {name: self.space[name].model_dump(mode="json") for name in self.space}
+        for name in _LATER_SWITCHES:
+            # Left out where it is off: the study's digest stays what it was before there was such a setting.
+            if not settings["training"][name]:
+                del settings["training"][name]
+        return settings
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the settings that decide results: equal digests make comparable trials."""
+        decides = {key: value for key, value in self.to_dict().items() if key in DECIDES}
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the settings that decide results and differ between two configs, a line each."""
+    before, after = dict(_flatten(stored)), dict(_flatten(now))
+    return [
+        f"{key}: the study has {before.get(key, 'nothing')!r}, now {after.get(key, 'nothing')!r}"
+        for key in sorted({*before, *after})
+        if key.split(".")[0] in DECIDES and before.get(key) != after.get(key)
+    ]
+
+
+def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value
+
+
+def images_of(data: DataRef | None) -> tuple[tuple[int, ...], int]:
+    """Return the shape of one image and the number of classes."""
+    return _FASHION_MNIST_IMAGES if data is None else (data.input_shape, data.n_classes)
+
+
+def shape_corners(space: SearchSpace) -> Iterator[dict[str, Scalar]]:
+    """Yield the corners of the space over the parameters that decide the shapes of the weights."""
+    parents = {parent for name in space if name not in _WITHOUT_WEIGHTS for parent in space[name].when}
+    return space.without(*(_WITHOUT_WEIGHTS - parents)).corners()
