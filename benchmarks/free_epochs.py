@@ -18,8 +18,8 @@ from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
+from fmnist_sweep.engines.machine import n_cores
 from fmnist_sweep.ownership import ownership
-from fmnist_sweep.runner import n_cores
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_storage, open_study, side_folder
 

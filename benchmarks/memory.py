@@ -19,8 +19,8 @@ from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
+from fmnist_sweep.engines.machine import n_cores
 from fmnist_sweep.ownership import ownership
-from fmnist_sweep.runner import n_cores
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_storage, open_study
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.stats import Bar, limit, shown
-from fmnist_sweep.paper.machine import described
+from fmnist_sweep.engines.machine import described
 
 BARS_FIELDS: Final = ("area", "what", "value", "limit", "sense", "unit", "spread", "note")
 COMMANDS: Final = """\

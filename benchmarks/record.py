@@ -25,7 +25,7 @@ from fmnist_sweep.core.events import EpochDone, Failed, Finished, Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.runner import n_cores
+from fmnist_sweep.engines.machine import n_cores
 
 CURVES: Final = ROOT / "benchmarks" / "curves"
 CLOCK: Final = "benchmarks.processor_clock:ProcessorClock"

@@ -26,8 +26,7 @@ from benchmarks.contestants import CONTESTANTS
 from benchmarks.record import CURVES
 from benchmarks.stats import Bar, table
 from benchmarks.workload import ROOT
-from fmnist_sweep.paper.machine import machine
-from fmnist_sweep.runner import n_cores
+from fmnist_sweep.engines.machine import machine, n_cores
 
 RESULTS: Final = ROOT / "benchmarks" / "results.json"
 DOCS: Final = ROOT / "docs"

@@ -24,8 +24,8 @@ from benchmarks.virtual import VirtualEngine
 from benchmarks.workload import Workload, blocks, draw, fixed_config
 from fmnist_sweep.core.curves import METRICS, LearningCurve
 from fmnist_sweep.core.jobs import Scalar, TrialJob
+from fmnist_sweep.engines.machine import n_cores
 from fmnist_sweep.ownership import ownership
-from fmnist_sweep.runner import n_cores
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_storage, open_study
 

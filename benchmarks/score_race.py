@@ -25,7 +25,7 @@ from benchmarks.problems import TARGET_QUANTILE, Problem, load_problem
 from benchmarks.race import LIMIT_TRIALS, Entry, Race, require_same_problem
 from benchmarks.record import CURVES
 from benchmarks.stats import Bar, median_with_missing
-from fmnist_sweep.runner import n_cores
+from fmnist_sweep.engines.machine import n_cores
 
 OURS: Final = "ours"
 PEERS: Final = {

@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.contestants import CONTESTANTS, TITLES, missing
 from benchmarks.stats import Bar, Spread, ratios, rotated
 from benchmarks.workload import ROOT, Workload, blocks, draw
-from fmnist_sweep.runner import n_cores
+from fmnist_sweep.engines.machine import n_cores
 
 BARS: Final = {
     "dense": {"script": 3.0, "kerastuner": 3.0, "optuna": 3.0, "ray": 1.3},

@@ -20,8 +20,8 @@ from benchmarks.problems import Problem, load_problem
 from benchmarks.race import DATA
 from benchmarks.virtual import VirtualEngine
 from benchmarks.workload import SWEEPS
+from fmnist_sweep.engines.machine import n_cores
 from fmnist_sweep.ownership import ownership
-from fmnist_sweep.runner import n_cores
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import open_study
 

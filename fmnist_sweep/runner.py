@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import optuna
 from optuna.storages import BaseStorage
@@ -29,26 +29,12 @@ from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.display import Display
 from fmnist_sweep.engines.checked import CheckedEngine
 from fmnist_sweep.engines.local import LocalEngine
+from fmnist_sweep.engines.machine import check_workers, n_cores
 from fmnist_sweep.importing import check_source, import_trials
 from fmnist_sweep.ownership import ownership, study_lock
 from fmnist_sweep.plan import Plan, SweepPlan
 from fmnist_sweep.search import Search
 from fmnist_sweep.study import check_storage, load_study, open_storage, open_study, side_folder
-
-MAX_WORKERS_PER_CORE: Final = 4
-
-
-def n_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def check_workers(n_workers: int) -> list[str]:
-    """Return what is wrong with a number of workers; one for each core is the default."""
-    most = MAX_WORKERS_PER_CORE * n_cores()
-    if 1 <= n_workers <= most:
-        return []
-    return [f"--workers: {n_workers} can't be used; from 1 to {most} on this machine, {n_cores()} is best"]
 
 
 class Undertaking(Protocol):

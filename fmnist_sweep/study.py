@@ -42,7 +42,7 @@ READ_ONLY: Final = "read_only"
 """User attribute of a study that came with the repository: in words, where from."""
 
 MACHINE: Final = "machine"
-"""User attribute of a study that tells what it ran on; see `fmnist_sweep.paper.machine`."""
+"""User attribute of a study that tells what it ran on; see `fmnist_sweep.engines.machine`."""
 
 _NOT_ALLOWED: Final = "42501"
 """What PostgreSQL calls a user without the right to a table."""

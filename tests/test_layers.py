@@ -22,6 +22,8 @@ ALLOWED = {
         "data": "core",
         "models": "core",
         "config": "core data models",
+        "training": "core data models",
+        "engines": "core",
     }.items()
 }
 

@@ -10,16 +10,6 @@ import pytest
 from fmnist_sweep import runner
 
 
-def test_workers_have_limits() -> None:
-    """None, and more than four for each core, are refused with what is allowed."""
-    most = runner.MAX_WORKERS_PER_CORE * runner.n_cores()
-    assert runner.check_workers(1) == runner.check_workers(most) == []
-    for wrong in (0, -1, most + 1):
-        assert runner.check_workers(wrong) == [
-            f"--workers: {wrong} can't be used; from 1 to {most} on this machine, {runner.n_cores()} is best"
-        ]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_and_is_told(number: signal.Signals) -> None:
     """Ctrl-C or a polite kill set the event, raise nothing, and leave the old handler in place afterwards."""

@@ -29,7 +29,7 @@ def dump(
     Example: fmnist-sweep dump dense cnn
     """
     from fmnist_sweep.core.files import safe_name
-    from fmnist_sweep.paper.machine import machine
+    from fmnist_sweep.engines.machine import machine
     from fmnist_sweep.reference import dump as write
     from fmnist_sweep.study import MACHINE, READ_ONLY
     from fmnist_sweep.winners.confirmations import is_confirmation, linked_study

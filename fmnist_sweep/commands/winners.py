@@ -137,8 +137,8 @@ def export(
     """
     from rich.console import Console
 
+    from fmnist_sweep.engines.machine import check_workers
     from fmnist_sweep.exporting import run_export
-    from fmnist_sweep.runner import check_workers
     from fmnist_sweep.study import side_folder
     from fmnist_sweep.winners.export import is_users_sweep, plan_export
 

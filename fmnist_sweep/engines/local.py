@@ -27,6 +27,7 @@ from fmnist_sweep.core.events import Event, Failed, Finished
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.engines import child
 from fmnist_sweep.engines.base import ClosedByWith, require_free
+from fmnist_sweep.engines.machine import find_devices
 
 KERAS_TRAINER: Final = "fmnist_sweep.training.trainer:KerasTrainer"
 KERAS_PRELOAD: Final = ("fmnist_sweep.training.preload",)
@@ -199,14 +200,6 @@ class LocalEngine(ClosedByWith):
         exit_code = worker.process.exitcode
         worker.process.close()
         return exit_code
-
-
-def find_devices() -> tuple[str, ...]:
-    """Return the accelerators that this process may use, without loading what would occupy them."""
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is not None:
-        return tuple(name.strip() for name in allowed.split(",") if name.strip())
-    return tuple(str(i) for i in range(len(list(Path("/dev").glob("nvidia[0-9]*")))))
 
 
 def _ensure_fork_server() -> None:

@@ -21,9 +21,9 @@ from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirming import repeat_seeds
 from fmnist_sweep.core.errors import StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef, Scalar, SplitSpec
+from fmnist_sweep.engines.machine import machine
 from fmnist_sweep.history import configuration_key, without_epochs
 from fmnist_sweep.importing import check_source, translated
-from fmnist_sweep.paper.machine import machine
 from fmnist_sweep.plan import Drawn, GivenPlan, left_of
 from fmnist_sweep.study import MACHINE, load_study, open_study, study_names
 

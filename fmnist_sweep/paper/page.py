@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.wording import ABSENT
+from fmnist_sweep.engines.machine import described
 from fmnist_sweep.paper.blocks import Block, Heading, Picture, Table, Text
 from fmnist_sweep.paper.claims import CLAIMS
 from fmnist_sweep.paper.dense_claims import DENSE
 from fmnist_sweep.paper.effects import Judged, JudgedPart, judge, takes_train_accuracy
 from fmnist_sweep.paper.experiments import FINALS
 from fmnist_sweep.paper.figures import claim_figure, report_curves, report_table
-from fmnist_sweep.paper.machine import described
 from fmnist_sweep.paper.prose import again, rule
 from fmnist_sweep.paper.results import PULLOVER, SHIRT, Results
 from fmnist_sweep.paper.searched import Entrant, entrant_rows, entrants, entrants_figure

@@ -15,7 +15,8 @@ import pytest
 
 from fmnist_sweep.core.events import EpochDone, Event, Failed, Finished, Started
 from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
-from fmnist_sweep.engines.local import LocalEngine, find_devices
+from fmnist_sweep.engines.local import LocalEngine
+from fmnist_sweep.engines.machine import find_devices
 
 SCRIPTED = "fmnist_sweep.training.testing:ScriptedTrainer"
 NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
@@ -23,7 +24,7 @@ NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789")
 PARENT = """
 import pathlib, sys, time
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.records import DataRef, TrialJob
+from fmnist_sweep.core.jobs import DataRef, TrialJob
 data = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
 logs = pathlib.Path(sys.argv[1])
 engine = LocalEngine(2, trainer="fmnist_sweep.training.testing:ScriptedTrainer", preload=(), log_dir=logs)

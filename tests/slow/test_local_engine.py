@@ -15,7 +15,8 @@ SWEEP = """
 import json, sys
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.records import EpochDone, Failed, Finished, SplitSpec, TrialJob
+from fmnist_sweep.core.events import EpochDone, Failed, Finished
+from fmnist_sweep.core.jobs import SplitSpec, TrialJob
 
 def job(trial, model):
     split = SplitSpec(n_val=500, train_size=2000)
