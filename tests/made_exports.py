@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import optuna
+from typing_extensions import override
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
-from fmnist_sweep.core.events import Started
+from fmnist_sweep.core.events import EpochDone, Event, Failed, Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.data.fashion_mnist import CLASS_NAMES
 from fmnist_sweep.engines.base import Engine
@@ -90,14 +91,49 @@ class Reader:
         yield Started(job.trial, 0)
 
 
+class Mortal(InlineEngine):
+    """An engine whose processes die.
+
+    Args:
+        trainer: Trains the jobs.
+        deaths: By a job's seed: after how many epochs its process dies, one number for each attempt. The
+            attempt after the last one runs to its end.
+    """
+
+    def __init__(self, trainer: FinalTrainer, deaths: Mapping[int, list[int]]) -> None:
+        super().__init__(trainer)
+        self._deaths = {seed: list(epochs) for seed, epochs in deaths.items()}
+        self._left: int | None = None
+
+    @override
+    def submit(self, job: TrialJob) -> None:
+        """Take a job; what became of earlier attempts at it is forgotten."""
+        super().submit(job)
+        deaths = self._deaths.get(job.seed)
+        self._left = deaths.pop(0) if deaths else None
+
+    @override
+    def events(self, timeout_s: float) -> list[Event]:
+        """Return the next event; that of a death once the job has come so far."""
+        if self.running and self._left == 0:
+            (trial,) = self.running
+            self.cancel(trial)
+            return [Failed(trial, "process was killed by SIGKILL (out of memory?)", died=True)]
+        found = super().events(timeout_s)
+        if self._left is not None:
+            self._left -= sum(isinstance(event, EpochDone) for event in found)
+        return found
+
+
 class Exports:
-    """Exports a study into a folder."""
+    """Exports a study into a folder; `deaths` are those of its trainings' processes, as in `Mortal`."""
 
     def __init__(self, study: optuna.Study, folder: Path) -> None:
         self.study = study
         self.folder = folder
         self.trainer = FinalTrainer()
         self.reader = Reader()
+        self.deaths: dict[int, list[int]] = {}
 
     def plan(self, **options: Any) -> ExportPlan:
         """Plan an export of three trainings."""
@@ -114,4 +150,4 @@ class Exports:
 
     def engine(self, trainer: str | None) -> Engine:
         """Return an engine of the scripted trainer or reader."""
-        return InlineEngine(self.trainer if trainer is None else self.reader)
+        return Mortal(self.trainer, self.deaths) if trainer is None else InlineEngine(self.reader)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -42,6 +43,21 @@ depth = { low = 1, high = 3 }
 epochs = 3
 [budget]
 trials = 4
+"""
+
+KNOWN = """
+study = "known"
+model = "dense"
+tune_new_entries = false
+[space]
+learning_rate = { low = 1e-5, high = 1e-2 }
+activation = { choices = ["relu", "tanh"] }
+optimizer = { choices = ["adam", "sgd", "rmsprop"] }
+dropout = { type = "float", low = 0.0, high = 0.5, step = 0.25 }
+batch_norm = { type = "fixed", value = true, when = { optimizer = ["adam", "sgd"] } }
+depth = { low = 1, high = 3 }
+units_2 = {}
+epochs = 3
 """
 
 Command = Callable[..., tuple[int, str, str]]
@@ -364,6 +380,26 @@ def test_validate_tells_what_a_file_asks_for(command: Command, sweep: Path) -> N
     (told,) = json.loads(out)
     assert (told["searched"], told["size"]) == (["learning_rate", "depth"], None)
     assert told["n_parameters"][0] < told["n_parameters"][1]
+
+
+def test_validate_prints_each_parameter(command: Command, tmp_path: Path) -> None:
+    """Its type, from where to where it goes or its choices, and where it exists at all."""
+    path = tmp_path / "known.toml"
+    path.write_text(KNOWN)
+    code, out, _ = command("validate", str(path))
+    assert code == 0
+    rows = {name: cells for name, *cells in (re.split(r" {2,}", line.strip()) for line in out.splitlines())}
+    expected = {
+        "learning_rate": ["float", "1e-05 to 0.01, log"],
+        "activation": ["choice", "relu, tanh"],
+        "dropout": ["float", "0 to 0.5, step 0.25"],
+        "batch_norm": ["fixed", "True", "optimizer in ['adam', 'sgd']"],
+        "depth": ["int", "1 to 3"],
+        "units_1": ["fixed", "300"],
+        "units_2": ["int", "16 to 1024, log", "depth in [2, 3]"],
+        "units_3": ["fixed", "100", "depth in [3]"],
+    }
+    assert {name: rows[name] for name in expected} == expected
 
 
 def test_what_is_worth_knowing_of_the_data_is_told_before_a_run(command: Command, sweep: Path) -> None:

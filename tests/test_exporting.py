@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import optuna
 import pytest
-from made_exports import Exports
-from made_studies import study
+from made_exports import DATA, Exports, Reader
+from made_studies import sqlite_study, study
 from rich.console import Console
 
-from fmnist_sweep import claim
+from fmnist_sweep import claim, data, exporting, runner
+from fmnist_sweep.config.sweep_config import SweepConfig
+from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import StudyBusyError
+from fmnist_sweep.core.events import Started
+from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.exporting import run_export
 from fmnist_sweep.reports.frames import readings_of
+from fmnist_sweep.training.testing import ScriptedTrainer
+from fmnist_sweep.winners import pictures
 
-__all__ = ["study"]
+__all__ = ["sqlite_study", "study"]
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture
+def nothing_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open no data set and draw nothing: only who may export is looked at."""
+    monkeypatch.setattr(data, "open_data", lambda *_, **__: DATA)
+    monkeypatch.setattr(data, "check_split", lambda *_: [])
+    monkeypatch.setattr(pictures, "save", lambda _, *paths: [path.write_text("drawn") for path in paths])
 
 
 def test_a_study_that_another_machine_holds_is_not_exported(
@@ -28,6 +46,60 @@ def test_a_study_that_another_machine_holds_is_not_exported(
     monkeypatch.setattr(claim, "ServerLock", lambda *_, **__: held)
     plan = Exports(study, tmp_path).plan()
     with pytest.raises(StudyBusyError, match="'dense' is being run by process 4711 on node-b"):
-        run_export(plan, storage_url="postgresql+psycopg://me@host/db", console=Console(quiet=True))
+        run_export(plan, storage_url="postgresql+psycopg://me@host/db", console=QUIET)
     assert readings_of(study) == ()
+    assert not plan.folder.exists()
+
+
+@pytest.mark.usefixtures("nothing_heavy")
+def test_a_study_that_is_being_run_is_not_exported(
+    make_config: Callable[..., SweepConfig], storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best trial may be yet to come: the run is named, it goes on, and no test image is looked at."""
+    said: list[str] = []
+
+    class Exporting:
+        """Trains from a script; somebody exports the study as its second trial begins."""
+
+        def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+            if job.trial == 1:
+                found = Exports(optuna.load_study(study_name="tiny", storage=storage_url), tmp_path)
+                monkeypatch.setattr(
+                    exporting, "LocalEngine", lambda _n, *, trainer=None: found.engine(trainer)
+                )
+                try:
+                    run_export(found.plan(), storage_url=storage_url, console=QUIET)
+                except StudyBusyError as error:
+                    said.append(str(error))
+            return iter(ScriptedTrainer().fit(job))
+
+    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Exporting()))
+    runner.run_sweep(make_config(budget={"trials": 3}), storage_url=storage_url, console=QUIET)
+    (line,) = said
+    assert line.startswith("study 'tiny' is being run by process ")
+    study = optuna.load_study(study_name="tiny", storage=storage_url)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    assert readings_of(study) == ()
+    assert list((tmp_path / "exports").iterdir()) == []
+
+
+@pytest.mark.usefixtures("nothing_heavy")
+def test_of_two_exports_side_by_side_one_is_refused(
+    sqlite_study: optuna.Study, storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one, which comes as the first reads the test set, trains, reads and writes nothing."""
+    first, second = (Exports(sqlite_study, tmp_path / folder) for folder in ("first", "second"))
+    plan = second.plan()
+
+    def start_another() -> None:
+        monkeypatch.setattr(exporting, "LocalEngine", lambda _n, *, trainer=None: second.engine(trainer))
+        with pytest.raises(StudyBusyError, match="'dense' is being run by process"):
+            run_export(plan, storage_url=storage_url, console=QUIET)
+
+    first.reader = Reader(before=start_another)
+    monkeypatch.setattr(exporting, "LocalEngine", lambda _n, *, trainer=None: first.engine(trainer))
+    run_export(first.plan(), storage_url=storage_url, console=QUIET)
+    assert (first.reader.n_readings, second.reader.n_readings) == (1, 0)
+    assert second.trainer.trained == []
+    assert len(readings_of(sqlite_study)) == 1
     assert not plan.folder.exists()

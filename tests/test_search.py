@@ -107,6 +107,27 @@ def test_a_trial_holds_all_that_the_reports_read(
         assert "epochs" not in attrs["hyperparameters"]
 
 
+def test_a_trial_keeps_its_largest_resident_size(
+    make_config: MakeConfig, sweep: Sweep, workers: Any, curve: MakeCurve
+) -> None:
+    """As its last epoch told it, also where it then fails; without a process of its own it has none."""
+    engine = workers(FakeTrainer(lambda _: curve(0.5, 0.6, 0.7, 0.8), fail_at={1: 2}), 1)
+    events = engine.events
+
+    def measured(timeout_s: float) -> list[Any]:
+        return [
+            replace(e, peak_memory_mb=100.26 + e.scores.epoch) if isinstance(e, EpochDone) else e
+            for e in events(timeout_s)
+        ]
+
+    engine.events = measured
+    _, study = sweep(make_config(budget={"trials": 2}), engine=engine)
+    assert states(study) == ["COMPLETE", "FAIL"]
+    assert [trial.user_attrs["peak_memory_mb"] for trial in study.trials] == [103.3, 101.3]
+    _, study = sweep(make_config(study="inline", budget={"trials": 1}))
+    assert "peak_memory_mb" not in study.trials[0].user_attrs
+
+
 def test_what_is_stored_is_plain_python(make_config: MakeConfig, sweep: Sweep) -> None:
     """NumPy's numbers work in memory and fail on SQLite, so none may get that far."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 import pytest
 
+from fmnist_sweep.core.events import EpochDone, Event
 from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.engines.checked import CheckedEngine
 from fmnist_sweep.training.testing import ScriptedTrainer
@@ -43,3 +44,33 @@ def test_nothing_that_came_is_written_once_the_check_fails(
     (name,) = optuna.get_all_study_names(memory)
     trials = optuna.load_study(study_name=name, storage=memory).trials
     assert [trial.intermediate_values for trial in trials] == [{}, {}]
+
+
+def test_what_came_while_the_study_was_lost_is_not_written(
+    sweep: Callable[..., tuple[Stop, optuna.Study]],
+    make_config: Callable[..., Any],
+    workers: Any,
+    memory: Any,
+) -> None:
+    """An engine may wait long for its events: what counts is whose the study is once they are there."""
+    lost: list[Event] = []
+    inner = workers(ScriptedTrainer())
+    events = inner.events
+
+    def lose(timeout_s: float) -> list[Event]:
+        found: list[Event] = events(timeout_s)
+        # Taken over before the second epochs came.
+        lost.extend(event for event in found if isinstance(event, EpochDone) and event.scores.epoch == 1)
+        return found
+
+    def check() -> None:
+        if lost:
+            raise LookupError("taken over")
+
+    inner.events = lose
+    with pytest.raises(LookupError, match="taken over"):
+        sweep(make_config(), engine=CheckedEngine(inner, check))
+    assert len(lost) == 2
+    (name,) = optuna.get_all_study_names(memory)
+    trials = optuna.load_study(study_name=name, storage=memory).trials
+    assert [list(trial.intermediate_values) for trial in trials] == [[0], [0]]

@@ -1,5 +1,6 @@
 import base64
 import gzip
+import html
 import json
 import re
 from datetime import UTC, datetime
@@ -13,8 +14,10 @@ from pages import unpacked
 
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.reports.html import packed, render_report, write_report
+from fmnist_sweep.study import MACHINE, READ_ONLY
 
 EVIL = "<script>alert(1)</script>"
+PROVENANCE = r'<tr><th class="left">([^<]*)</th><td class="wrap">([^<]*)</td></tr>'
 WHEN = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
 
@@ -76,6 +79,29 @@ def test_every_figure_of_the_page_is_embedded(page: str) -> None:
 def test_failures_are_shown_with_their_reasons(page: str) -> None:
     """A failed trial's reason stands in the page."""
     assert "the training diverged" in without_scripts(page)
+
+
+def test_a_study_says_where_it_comes_from() -> None:
+    """Model, data, both digests, versions, machine, and why it is read-only, each where it is known."""
+    full, bare = empty_study(None), empty_study(None, "bare")
+    full.set_user_attr(MACHINE, {"cpu": "A <fast> CPU", "n_cores": 16})
+    full.set_user_attr(READ_ONLY, "kept in a file")
+    bare.set_user_attr("data", {})
+    page = render_report([full, bare], storage="studies.db", when=WHEN)
+    of_full, of_bare = (
+        [(html.unescape(name), html.unescape(value)) for name, value in re.findall(PROVENANCE, part)]
+        for part in page.split("Where this comes from")[1:]
+    )
+    assert of_full == [
+        ("model", "fmnist_sweep.models:DenseModel"),
+        ("data", "fashion-mnist, 60000 training images"),
+        ("data digest", "da7a" * 16),
+        ("configuration digest", "c0ffee" * 8),
+        ("versions", "tensorflow 2.21.0, optuna 5.0.0"),
+        ("machine", "A <fast> CPU, 16 cores"),
+        ("read-only", "kept in a file"),
+    ]
+    assert [name for name, _ in of_bare] == ["model", "data digest", "configuration digest", "versions"]
 
 
 def test_a_report_of_no_studies_says_so(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from made_studies import StudyMaker, empty_study
 from fmnist_sweep.core.errors import InterruptedExportError, StorageError, SweepError
 from fmnist_sweep.core.progress import FinalProgress
 from fmnist_sweep.reports.frames import readings_of
+from fmnist_sweep.training.testing import scripted_curve
 from fmnist_sweep.winners.choice import chosen
 from fmnist_sweep.winners.export import is_sweep, run_plan
 from fmnist_sweep.winners.readings import TestAlreadyReadError
@@ -155,6 +156,17 @@ def test_a_reading_again_is_counted(exports: Exports) -> None:
     assert "read more than once" in card
 
 
+def test_trainings_of_another_choice_are_forgotten(exports: Exports) -> None:
+    """They take much space: once another trial's bundle is there, its trainings alone are kept."""
+    exports.run()
+    facts = exports.run(trial=0, again=True)
+    (kept,) = exports.plan(trial=0).final.root.iterdir()
+    assert kept.name == facts["key"]
+    assert {path.name for path in kept.iterdir()} >= {"seed-10000", "seed-10001", "seed-10002"}
+    exports.run(again=True)
+    assert len(exports.trainer.trained) == 9
+
+
 def test_a_bundle_that_is_there_is_not_made_again(exports: Exports) -> None:
     """The same choice, the same numbers: nothing is trained or read."""
     exports.run()
@@ -199,6 +211,32 @@ def test_a_training_that_fails_reads_nothing(exports: Exports) -> None:
     exports.trainer = FinalTrainer()
     exports.run()
     assert exports.trainer.trained == [10_001, 10_002]
+
+
+def test_a_training_whose_process_dies_is_trained_again(exports: Exports) -> None:
+    """A death costs nothing but time: the bundle holds each epoch of each seed once, and the same scores."""
+    exports.deaths = {10_001: [1, 2]}
+    facts = exports.run()
+    assert facts["seeds"] == [10_000, 10_001, 10_002]
+    assert sorted(exports.trainer.trained) == [10_000, 10_001, 10_001, 10_001, 10_002]
+    rows = list(
+        csv.DictReader(io.StringIO((exports.folder / "exports" / "dense" / "history.csv").read_text()))
+    )
+    for job in exports.plan().final.jobs(DATA):
+        kept = [(row["epoch"], row["val_accuracy"]) for row in rows if row["seed"] == str(job.seed)]
+        accuracies = scripted_curve(job).values("val_accuracy").tolist()
+        assert kept == [(str(n), str(accuracy)) for n, accuracy in enumerate(accuracies, 1)]
+
+
+def test_a_training_whose_process_dies_again_and_again_is_given_up(exports: Exports) -> None:
+    """After its third death the reason is told, nothing is read, and the next export tries anew."""
+    exports.deaths = {10_001: [1, 1, 1]}
+    with pytest.raises(SweepError, match="seed 10001 failed: process was killed by SIGKILL"):
+        exports.run()
+    assert exports.trainer.trained.count(10_001) == 3
+    assert (readings_of(exports.study), exports.reader.n_readings) == ((), 0)
+    exports.deaths = {}
+    assert exports.run()["n_test_readings"] == 1
 
 
 def test_an_export_that_is_interrupted_at_the_last_moment_reads_nothing(exports: Exports) -> None:
