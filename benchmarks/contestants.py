@@ -25,12 +25,13 @@ def ours(work: Workload) -> dict[str, Any]:
     """Run the real search with the local engine, an SQLite storage and the trials queued."""
     import optuna
 
-    from fmnist_sweep.checkpoints import CheckpointFolder
     from fmnist_sweep.data import open_data
     from fmnist_sweep.engines.local import LocalEngine
-    from fmnist_sweep.ownership import ownership
     from fmnist_sweep.search import Search
-    from fmnist_sweep.study import open_storage, open_study, side_folder
+    from fmnist_sweep.storage.checkpoints import CheckpointFolder
+    from fmnist_sweep.storage.lease.ownership import ownership
+    from fmnist_sweep.storage.opening import open_storage, side_folder
+    from fmnist_sweep.study_opening import open_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config, data = work.config(), open_data()

@@ -14,14 +14,15 @@ import optuna
 
 from benchmarks.stats import Bar
 from benchmarks.workload import fixed_config
-from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import n_cores
-from fmnist_sweep.ownership import ownership
 from fmnist_sweep.search import Search
-from fmnist_sweep.study import open_storage, open_study, side_folder
+from fmnist_sweep.storage.checkpoints import CheckpointFolder
+from fmnist_sweep.storage.lease.ownership import ownership
+from fmnist_sweep.storage.opening import open_storage, side_folder
+from fmnist_sweep.study_opening import open_study
 
 GRID: Final = (13, 15, 17)
 MOST: Final = 1.05

@@ -9,7 +9,8 @@ from benchmarks.race import DATA
 from benchmarks.workload import fixed_config
 from fmnist_sweep import sampling
 from fmnist_sweep.core.jobs import TrialJob
-from fmnist_sweep.study import open_storage, open_study
+from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.training.testing import scripted_curve
 
 

@@ -20,9 +20,10 @@ from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import n_cores
-from fmnist_sweep.ownership import ownership
 from fmnist_sweep.search import Search
-from fmnist_sweep.study import open_storage, open_study
+from fmnist_sweep.storage.lease.ownership import ownership
+from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.study_opening import open_study
 
 ROOT = Path(__file__).parent.parent
 

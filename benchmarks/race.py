@@ -16,9 +16,9 @@ from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import EpochDone, Finished
 from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
 from fmnist_sweep.core.progress import Progress
-from fmnist_sweep.ownership import ownership
 from fmnist_sweep.search import Search
-from fmnist_sweep.study import open_study
+from fmnist_sweep.storage.lease.ownership import ownership
+from fmnist_sweep.study_opening import open_study
 
 DATA: Final = DataRef("fashion-mnist", "/nowhere", "0" * 64, (28, 28, 1), tuple("abcdefghij"), 60_000)
 LIMIT_TRIALS: Final = 100

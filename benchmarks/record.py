@@ -19,13 +19,13 @@ from typing import Any, Final
 
 from benchmarks.curves import Row, append_row, begin_table
 from benchmarks.workload import ROOT, SWEEPS, draw, fixed_config
-from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.events import EpochDone, Failed, Finished, Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import n_cores
+from fmnist_sweep.storage.checkpoints import CheckpointFolder
 
 CURVES: Final = ROOT / "benchmarks" / "curves"
 CLOCK: Final = "benchmarks.processor_clock:ProcessorClock"

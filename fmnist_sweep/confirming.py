@@ -21,14 +21,8 @@ from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.history import configuration_key, without_epochs
 from fmnist_sweep.plan import Drawn, GivenPlan
-from fmnist_sweep.reports.frames import (
-    candidates,
-    default_trial,
-    left_out_notes,
-    measured_trials,
-    size_limit,
-)
-from fmnist_sweep.study import open_study
+from fmnist_sweep.reports.frames import candidates, default_trial, left_out_notes, measured_trials, size_limit
+from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.winners.confirmations import (
     DEFAULT,
     KIND,

@@ -16,11 +16,11 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from fmnist_sweep.address import sqlite_path
 from fmnist_sweep.cells import new_table, shown
 from fmnist_sweep.core.wording import difference, fraction, unmeasured_note
-from fmnist_sweep.measured import ATTRIBUTES
-from fmnist_sweep.owner import was_killed
+from fmnist_sweep.storage.address import sqlite_path
+from fmnist_sweep.storage.attributes import ATTRIBUTES
+from fmnist_sweep.storage.lease.process import was_killed
 
 _SCHEMA: Final = (12, "v3.2.0.a")
 """The tables of Optuna 5: its own schema number, and the last migration."""

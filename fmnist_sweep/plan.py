@@ -16,7 +16,7 @@ from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.jobs import Scalar, SplitSpec
 from fmnist_sweep.feasible import feasible_sampler
 from fmnist_sweep.history import without_epochs
-from fmnist_sweep.measured import is_measured
+from fmnist_sweep.storage.stored import is_measured
 
 
 @dataclass(frozen=True, slots=True)

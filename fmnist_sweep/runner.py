@@ -19,9 +19,6 @@ from optuna.storages import BaseStorage
 from rich.console import Console
 
 from fmnist_sweep import data
-from fmnist_sweep.address import safe_url
-from fmnist_sweep.checkpoints import CheckpointFolder
-from fmnist_sweep.claim import claimed
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
@@ -31,10 +28,16 @@ from fmnist_sweep.engines.checked import CheckedEngine
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import check_workers, n_cores
 from fmnist_sweep.importing import check_source, import_trials
-from fmnist_sweep.ownership import ownership, study_lock
 from fmnist_sweep.plan import Plan, SweepPlan
 from fmnist_sweep.search import Search
-from fmnist_sweep.study import check_storage, load_study, open_storage, open_study, side_folder
+from fmnist_sweep.storage.address import safe_url
+from fmnist_sweep.storage.checkpoints import CheckpointFolder
+from fmnist_sweep.storage.lease.file_lock import study_lock
+from fmnist_sweep.storage.lease.ownership import ownership
+from fmnist_sweep.storage.lease.postgres import claimed
+from fmnist_sweep.storage.opening import check_storage, open_storage, side_folder
+from fmnist_sweep.storage.studies import load_study
+from fmnist_sweep.study_opening import open_study
 
 
 class Undertaking(Protocol):

@@ -10,7 +10,6 @@ from typing import Any, Final
 import optuna
 from optuna.trial import TrialState
 
-from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
@@ -28,8 +27,9 @@ from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.history import History, Known
 from fmnist_sweep.live import LiveTrial
-from fmnist_sweep.ownership import put_back
 from fmnist_sweep.plan import Plan, SweepPlan
+from fmnist_sweep.storage.checkpoints import CheckpointFolder
+from fmnist_sweep.storage.lease.ownership import put_back
 
 _LONGEST_WAIT_S: Final = 0.5
 _DETAIL_CHARACTERS: Final = 4000

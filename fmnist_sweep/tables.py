@@ -13,7 +13,6 @@ import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 
-from fmnist_sweep.address import safe_url
 from fmnist_sweep.cells import new_table, shown
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.core.wording import difference, fraction, points
@@ -25,7 +24,7 @@ from fmnist_sweep.reports.frames import (
     left_out_notes,
     trials_frame,
 )
-from fmnist_sweep.study import DEFAULT_STORAGE
+from fmnist_sweep.storage.address import DEFAULT_STORAGE, safe_url
 
 _N_BEST = 5
 

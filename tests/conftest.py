@@ -24,9 +24,10 @@ from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.engines.base import ClosedByWith, require_free, run_job
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.ownership import ownership
 from fmnist_sweep.search import Search
-from fmnist_sweep.study import open_storage, open_study
+from fmnist_sweep.storage.lease.ownership import ownership
+from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer
 
 Command = Callable[..., tuple[int, str, str]]

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirming import Order, order, repeat_seeds
@@ -24,10 +23,12 @@ from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.importing import check_source
 from fmnist_sweep.models.catalog import dense_n_parameters
-from fmnist_sweep.ownership import ownership
 from fmnist_sweep.reports.frames import best_trials, candidates
 from fmnist_sweep.search import Search
-from fmnist_sweep.study import load_study, open_study
+from fmnist_sweep.storage.checkpoints import CheckpointFolder
+from fmnist_sweep.storage.lease.ownership import ownership
+from fmnist_sweep.storage.studies import load_study
+from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer, scripted_curve
 from fmnist_sweep.winners.choice import chosen
 from fmnist_sweep.winners.comparing import side

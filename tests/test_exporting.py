@@ -12,7 +12,7 @@ from made_exports import DATA, Exports, Reader
 from made_studies import sqlite_study, study
 from rich.console import Console
 
-from fmnist_sweep import claim, data, exporting, runner
+from fmnist_sweep import data, exporting, runner
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import StudyBusyError
@@ -21,6 +21,7 @@ from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.exporting import run_export
 from fmnist_sweep.reports.frames import readings_of
+from fmnist_sweep.storage.lease import postgres as claim
 from fmnist_sweep.training.testing import ScriptedTrainer
 from fmnist_sweep.winners import pictures
 

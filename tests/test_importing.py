@@ -21,7 +21,8 @@ from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.importing import Imported, check_source, import_trials
 from fmnist_sweep.models.catalog import dense_n_parameters
 from fmnist_sweep.reports.frames import default_trial
-from fmnist_sweep.study import load_study, open_study
+from fmnist_sweep.storage.studies import load_study
+from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.training.testing import FakeTrainer
 
 MakeConfig = Callable[..., SweepConfig]

@@ -24,6 +24,7 @@ ALLOWED = {
         "config": "core data models",
         "training": "core data models",
         "engines": "core",
+        "storage": "core",
     }.items()
 }
 

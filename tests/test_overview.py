@@ -11,9 +11,10 @@ from made_studies import add_trial, empty_study, fill_study, params_of, scripted
 from rich.console import Console
 
 from fmnist_sweep.overview import print_studies, read_overview
-from fmnist_sweep.owner import Owner
 from fmnist_sweep.reports.frames import studies_frame
-from fmnist_sweep.study import load_study, open_storage, study_names
+from fmnist_sweep.storage.lease.process import Owner
+from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.studies import load_study, study_names
 from fmnist_sweep.tables import records
 
 

@@ -15,7 +15,6 @@ from optuna.trial import TrialState
 from typing_extensions import override
 
 from fmnist_sweep import search
-from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.errors import TrialError
@@ -25,7 +24,8 @@ from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.plan import Drawn, SweepPlan
-from fmnist_sweep.study import open_study
+from fmnist_sweep.storage.checkpoints import CheckpointFolder
+from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer, scripted_curve
 

@@ -16,7 +16,9 @@ from optuna.trial import TrialState
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import StorageError, StudyMismatchError, StudyNotFoundError
 from fmnist_sweep.core.jobs import DataRef
-from fmnist_sweep.study import load_study, open_storage, open_study, side_folder, study_names
+from fmnist_sweep.storage.opening import open_storage, side_folder
+from fmnist_sweep.storage.studies import load_study, study_names
+from fmnist_sweep.study_opening import open_study
 
 MakeConfig = Callable[..., SweepConfig]
 
@@ -402,7 +404,7 @@ def test_a_new_database_is_whole_or_not_there(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("fmnist_sweep.study._use_write_ahead_log", killed)
+        patched.setattr("fmnist_sweep.storage.opening._use_write_ahead_log", killed)
         with pytest.raises(KeyboardInterrupt):
             open_storage(storage_url, create=True)
     assert list(tmp_path.iterdir()) == []
@@ -413,7 +415,7 @@ def test_a_database_that_another_process_makes_meanwhile_is_kept(
     storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_storage: Path
 ) -> None:
     """Of two that create it at once, the second takes what the first has made."""
-    from fmnist_sweep import study as module
+    from fmnist_sweep.storage import opening as module
 
     original = module._use_write_ahead_log
     path = tmp_path / "studies.db"

@@ -30,8 +30,8 @@ def dump(
     """
     from fmnist_sweep.core.files import safe_name
     from fmnist_sweep.engines.machine import machine
-    from fmnist_sweep.reference import dump as write
-    from fmnist_sweep.study import MACHINE, READ_ONLY
+    from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
+    from fmnist_sweep.storage.text_form import dump as write
     from fmnist_sweep.winners.confirmations import is_confirmation, linked_study
 
     found = [
@@ -56,9 +56,9 @@ def load(
 
     Example: fmnist-sweep load reference/dense.jsonl
     """
-    from fmnist_sweep.reference import load as bring
     from fmnist_sweep.reports.dashboard import attach_figures
-    from fmnist_sweep.study import open_storage
+    from fmnist_sweep.storage.opening import open_storage
+    from fmnist_sweep.storage.text_form import load as bring
 
     quiet_optuna()
     paths = sorted(Path("reference").glob("*.jsonl")) if files is None else files

@@ -64,7 +64,7 @@ def uses_storage(command: Callable[..., None]) -> Callable[..., None]:
             raise
         except Exception:
             # Loaded now: what tells a lost storage from a bug knows Optuna, and `status` answers without it.
-            from fmnist_sweep.study import storage_in_use
+            from fmnist_sweep.storage.opening import storage_in_use
 
             with storage_in_use(storage):
                 raise
@@ -92,7 +92,7 @@ def command_line(*words: str, storage: str, **options: Any) -> str:
         >>> command_line("run", "my sweep.toml", storage=STORAGE, trials=50, set=["score.penalty=2"])
         "run 'my sweep.toml' --trials 50 --set score.penalty=2"
     """
-    from fmnist_sweep.address import safe_url
+    from fmnist_sweep.storage.address import safe_url
 
     if storage != STORAGE:
         options["storage"] = safe_url(storage)
@@ -125,7 +125,8 @@ def exit_unless_done(messages: Console, stop: Stop, progress: Progress, *, study
 
 def open_studies(storage_url: str, names: Iterable[str] | None = None) -> list[optuna.Study]:
     """Return the named studies of a storage, or all of them."""
-    from fmnist_sweep.study import load_study, open_storage, study_names
+    from fmnist_sweep.storage.opening import open_storage
+    from fmnist_sweep.storage.studies import load_study, study_names
 
     storage = open_storage(storage_url, create=False)
     return [load_study(storage, name) for name in (names or study_names(storage))]

@@ -72,7 +72,7 @@ def paper(
     from fmnist_sweep.paper.running import read_test_set, run_experiments, stored_studies
     from fmnist_sweep.paper.workload import print_workload
     from fmnist_sweep.paper.writing import Places, write_paper
-    from fmnist_sweep.reference import PREFIX
+    from fmnist_sweep.storage.text_form import PREFIX
 
     quiet_optuna()
     scale = replace(QUICK if quick else FULL, overrides=tuple(overrides or ()))

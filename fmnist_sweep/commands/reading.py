@@ -93,8 +93,8 @@ def report(
 
     Example: fmnist-sweep report --output report/index.html
     """
-    from fmnist_sweep.address import safe_url
     from fmnist_sweep.reports.html import write_report
+    from fmnist_sweep.storage.address import safe_url
 
     studies = open_studies(storage)
     if not studies:
@@ -117,7 +117,7 @@ def backup(
 
     Example: fmnist-sweep backup copies/studies.db
     """
-    from fmnist_sweep.backup import back_up
+    from fmnist_sweep.storage.backup import back_up
 
     made = back_up(storage, file, overwrite=force)
     typer.echo(f"Copied; studies: {made.n_studies}, trials: {made.n_trials}.", err=True)

@@ -139,7 +139,7 @@ def export(
 
     from fmnist_sweep.engines.machine import check_workers
     from fmnist_sweep.exporting import run_export
-    from fmnist_sweep.study import side_folder
+    from fmnist_sweep.storage.opening import side_folder
     from fmnist_sweep.winners.export import is_users_sweep, plan_export
 
     if trial is not None and len(studies or []) != 1:

@@ -25,7 +25,9 @@ from fmnist_sweep.engines.machine import machine
 from fmnist_sweep.history import configuration_key, without_epochs
 from fmnist_sweep.importing import check_source, translated
 from fmnist_sweep.plan import Drawn, GivenPlan, left_of
-from fmnist_sweep.study import MACHINE, load_study, open_study, study_names
+from fmnist_sweep.storage.attributes import MACHINE
+from fmnist_sweep.storage.studies import load_study, study_names
+from fmnist_sweep.study_opening import open_study
 
 KIND: Final = "paper"
 SWEEPS: Final = Path("sweeps/paper")

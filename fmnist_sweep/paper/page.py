@@ -28,7 +28,7 @@ from fmnist_sweep.paper.shown import effect, limit
 from fmnist_sweep.paper.slips import SLIPS
 from fmnist_sweep.reports.exported import exported
 from fmnist_sweep.reports.frames import readings_of
-from fmnist_sweep.study import MACHINE
+from fmnist_sweep.storage.attributes import MACHINE
 from fmnist_sweep.winners.confirmations import DEFAULT
 from fmnist_sweep.winners.measures import most_confused
 from fmnist_sweep.winners.pictures import confusion_matrices

@@ -17,7 +17,8 @@ from fmnist_sweep.paper.experiments import FINALS, Experiment
 from fmnist_sweep.paper.results import TESTED
 from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.runner import run, sayer
-from fmnist_sweep.study import check_storage, load_study, open_storage, side_folder, study_names
+from fmnist_sweep.storage.opening import check_storage, open_storage, side_folder
+from fmnist_sweep.storage.studies import load_study, study_names
 from fmnist_sweep.winners.delivered import Delivery
 from fmnist_sweep.winners.export import plan_export
 from fmnist_sweep.winners.measures import confusion

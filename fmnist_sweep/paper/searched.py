@@ -26,9 +26,9 @@ from fmnist_sweep.paper.cnn_claims import (
 from fmnist_sweep.paper.dense_claims import BASE, BEST
 from fmnist_sweep.paper.results import Results, Run, Value
 from fmnist_sweep.paper.shown import effect, per_cent
-from fmnist_sweep.reference import PREFIX
 from fmnist_sweep.reports.exported import exported
 from fmnist_sweep.reports.style import BLUE, GREY, VERMILION
+from fmnist_sweep.storage.text_form import PREFIX
 from fmnist_sweep.winners.comparing import side
 from fmnist_sweep.winners.confirmations import is_confirmation
 from fmnist_sweep.winners.pictures import STYLE, blank_figure

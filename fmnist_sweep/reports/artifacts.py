@@ -32,7 +32,7 @@ def attach_export(study: optuna.Study, bundle: Path, folder: Path) -> None:
     Args:
         study: A study that was exported.
         bundle: Its bundle.
-        folder: As `fmnist_sweep.study.artifact_folder` gives it; made where it is missing.
+        folder: As `fmnist_sweep.storage.opening.artifact_folder` gives it; made where it is missing.
     """
     kept = exported(study)
     if kept is None:

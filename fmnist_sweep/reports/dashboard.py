@@ -35,7 +35,8 @@ from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
 from fmnist_sweep.reports.frames import best_trials, learning_curve, score_rule
 from fmnist_sweep.reports.summary import scoring, summary
 from fmnist_sweep.reports.svg import curve_svg, sparkline
-from fmnist_sweep.study import artifact_folder, load_study, open_storage, storage_lost, study_names
+from fmnist_sweep.storage.opening import artifact_folder, open_storage, storage_lost
+from fmnist_sweep.storage.studies import load_study, study_names
 from fmnist_sweep.winners.confirmations import Confirmation, is_confirmation, read_confirmation
 from fmnist_sweep.winners.verdicts import verdicts
 

@@ -18,8 +18,8 @@ from optuna.trial import FrozenTrial, TrialState
 from fmnist_sweep.core.curves import METRICS, LearningCurve
 from fmnist_sweep.core.score import ScoreRule, exceeds
 from fmnist_sweep.core.wording import too_large_note, unmeasured_note
-from fmnist_sweep.measured import is_measured
-from fmnist_sweep.owner import was_killed
+from fmnist_sweep.storage.lease.process import was_killed
+from fmnist_sweep.storage.stored import is_measured
 
 NUMBERS: Final = (
     "val_accuracy",

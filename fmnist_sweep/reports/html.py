@@ -41,7 +41,7 @@ from fmnist_sweep.reports.page_table import Cell, Column
 from fmnist_sweep.reports.search_figures import importance, parallel_coordinates, score_history, slices
 from fmnist_sweep.reports.style import TEMPLATE, placeholder, show_configuration
 from fmnist_sweep.reports.summary import scoring, summary
-from fmnist_sweep.study import MACHINE, READ_ONLY
+from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
 from fmnist_sweep.winners.confirmations import read_confirmation
 
 N_BEST: Final = 5

@@ -15,14 +15,8 @@ from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.jobs import Hyperparameters
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.core.wording import UNITS
-from fmnist_sweep.measured import is_measured
-from fmnist_sweep.reports.frames import (
-    candidates,
-    hyperparameters,
-    left_out_notes,
-    score_rule,
-    size_limit,
-)
+from fmnist_sweep.reports.frames import candidates, hyperparameters, left_out_notes, score_rule, size_limit
+from fmnist_sweep.storage.stored import is_measured
 from fmnist_sweep.winners.confirmations import read_confirmation
 from fmnist_sweep.winners.verdicts import verdicts
 

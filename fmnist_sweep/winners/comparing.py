@@ -13,7 +13,7 @@ from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.reports.frames import candidates, left_out_notes, score_rule
-from fmnist_sweep.study import READ_ONLY
+from fmnist_sweep.storage.attributes import READ_ONLY
 from fmnist_sweep.winners.confirmations import is_confirmation, read_confirmation
 from fmnist_sweep.winners.statistics import Interval
 

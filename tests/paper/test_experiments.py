@@ -16,16 +16,7 @@ from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.core.errors import ConfigError, StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.paper.claims import CLAIMS
-from fmnist_sweep.paper.experiments import (
-    FINALS,
-    FULL,
-    NAMES,
-    QUICK,
-    REPEAT,
-    Experiment,
-    Scale,
-    experiments,
-)
+from fmnist_sweep.paper.experiments import FINALS, FULL, NAMES, QUICK, REPEAT, Experiment, Scale, experiments
 from fmnist_sweep.paper.results import Best, Run
 from fmnist_sweep.paper.workload import workload
 
@@ -160,7 +151,7 @@ def test_a_sweep_of_the_same_name_is_not_taken_for_an_experiment(
     wanted: Wanted, data: DataRef, memory: Any
 ) -> None:
     """A study that something else made is refused, not mixed in."""
-    from fmnist_sweep.study import open_study
+    from fmnist_sweep.study_opening import open_study
 
     experiment = wanted["dense-depth"]
     open_study(experiment.config, data, memory)

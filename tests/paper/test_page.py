@@ -35,9 +35,9 @@ from fmnist_sweep.paper.page import Paper
 from fmnist_sweep.paper.results import Results, read_results
 from fmnist_sweep.paper.searched import entrants
 from fmnist_sweep.paper.writing import Places, write_paper
-from fmnist_sweep.reference import PREFIX, load
 from fmnist_sweep.reports.exported import ATTRIBUTE
-from fmnist_sweep.study import open_storage
+from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.text_form import PREFIX, load
 
 CLASSES = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"]
 

@@ -14,7 +14,7 @@ from pages import unpacked
 
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.reports.html import packed, render_report, write_report
-from fmnist_sweep.study import MACHINE, READ_ONLY
+from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
 
 EVIL = "<script>alert(1)</script>"
 PROVENANCE = r'<tr><th class="left">([^<]*)</th><td class="wrap">([^<]*)</td></tr>'

@@ -15,7 +15,8 @@ import pytest
 from postgres import SECRET, Server
 
 from fmnist_sweep.core.errors import StorageError
-from fmnist_sweep.study import open_storage, study_names
+from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.studies import study_names
 
 pytestmark = pytest.mark.slow
 

@@ -19,8 +19,9 @@ from faults import Sweep, compare, drive, family, seconds_until_gone
 from postgres import SECRET, Server
 
 from fmnist_sweep.core.errors import StorageError
-from fmnist_sweep.server_lock import ServerLock
-from fmnist_sweep.study import open_storage, study_names
+from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.server_lock import ServerLock
+from fmnist_sweep.storage.studies import study_names
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ import optuna
 import pytest
 from faults import Sweep, compare
 
-from fmnist_sweep.study import open_storage
+from fmnist_sweep.storage.opening import open_storage
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 

@@ -9,7 +9,7 @@ import pytest
 from made_studies import add_confirmation, add_trial, empty_study, params_of, scripted_curve
 
 from fmnist_sweep.core.errors import ConfigError
-from fmnist_sweep.study import READ_ONLY
+from fmnist_sweep.storage.attributes import READ_ONLY
 from fmnist_sweep.winners.comparing import caveats, compared, differing
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fmnist_sweep.server_lock import lock_key, tables_lock
+from fmnist_sweep.storage.server_lock import lock_key, tables_lock
 
 
 def test_a_names_number_never_changes() -> None:

@@ -108,3 +108,15 @@ def process_start(pid: int) -> float | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except (OSError, psutil.Error):
         return None
+
+
+def shown(owner: Mapping[str, Any]) -> str:
+    """Return how a message names an owner, as a study or a lock has it; empty where it is not known."""
+    return f"process {owner['pid']} on {owner['host']}" if owner else "another process"
+
+
+def busy(study: str, owner: Mapping[str, Any]) -> str:
+    """Return the message that a study is being run."""
+    return (
+        f"study {study!r} is being run by {shown(owner)}; wait for it, or choose another name with --study."
+    )

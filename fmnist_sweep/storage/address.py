@@ -89,3 +89,6 @@ def server_options(url: str) -> dict[str, Any]:
     if sqlalchemy.make_url(url).drivername in _PSYCOPG:
         options["connect_args"] = dict(_CONNECTION)
     return options
+
+
+DEFAULT_STORAGE: Final = "sqlite:///studies.db"

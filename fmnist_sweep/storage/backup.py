@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fmnist_sweep.address import safe_url, sqlite_path
 from fmnist_sweep.core.errors import StorageError
-from fmnist_sweep.study import BUSY_TIMEOUT_S, check_storage
+from fmnist_sweep.storage.address import safe_url, sqlite_path
+from fmnist_sweep.storage.opening import BUSY_TIMEOUT_S, check_storage
 
 
 @dataclass(frozen=True, slots=True)

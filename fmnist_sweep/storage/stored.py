@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-ATTRIBUTES: Final = ("hyperparameters", "epoch", "curve")
-"""User attributes of every COMPLETE trial that a sweep has told; another tool knows none of them."""
+from fmnist_sweep.storage.attributes import ATTRIBUTES
 
 
 def is_measured(attrs: Mapping[str, Any]) -> bool:

@@ -16,11 +16,12 @@ from typing import Final
 
 import optuna
 
-from fmnist_sweep.address import is_postgresql
 from fmnist_sweep.core.errors import StorageError, StudyBusyError
-from fmnist_sweep.ownership import busy, is_elsewhere, owner_of, shown
-from fmnist_sweep.server_lock import ServerLock
-from fmnist_sweep.study import storage_in_use
+from fmnist_sweep.storage.address import is_postgresql
+from fmnist_sweep.storage.lease.ownership import is_elsewhere, owner_of
+from fmnist_sweep.storage.lease.process import busy, shown
+from fmnist_sweep.storage.opening import storage_in_use
+from fmnist_sweep.storage.server_lock import ServerLock
 
 GRACE_S: Final = 30
 """How long a live owner may take to come back: far above what keeps a run from its loop, the start of its

@@ -10,8 +10,8 @@ from typing import Any, Final
 import sqlalchemy
 import sqlalchemy.exc
 
-from fmnist_sweep.address import first_line, is_postgresql, safe_url, server_options
 from fmnist_sweep.core.errors import StorageError
+from fmnist_sweep.storage.address import first_line, is_postgresql, safe_url, server_options
 
 # By default a server finds out after two hours that a machine was switched off.
 _SESSION: Final = {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}

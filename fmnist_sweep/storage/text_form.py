@@ -19,7 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.files import new_file
-from fmnist_sweep.study import READ_ONLY, load_study, study_names
+from fmnist_sweep.storage.attributes import READ_ONLY
+from fmnist_sweep.storage.studies import load_study, study_names
 
 PREFIX: Final = "reference-"
 FORMAT: Final = "fmnist-sweep study 1"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fmnist_sweep.checkpoints import CheckpointFolder
 from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.storage.checkpoints import CheckpointFolder
 
 DATA = DataRef("tiny", "/nowhere", "0" * 64, (2, 2, 1), ("a", "b"), 100)
 JOB = TrialJob(1, "none:Model", {"units": 3}, epochs=2, seed=0, data=DATA)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fmnist_sweep.address import check_server_url, first_line, is_postgresql, safe_url, sqlite_path
 from fmnist_sweep.core.errors import StorageError
+from fmnist_sweep.storage.address import check_server_url, first_line, is_postgresql, safe_url, sqlite_path
 
 
 @pytest.mark.parametrize(

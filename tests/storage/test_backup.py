@@ -13,14 +13,14 @@ from pathlib import Path
 import optuna
 import pytest
 
-from fmnist_sweep import backup
-from fmnist_sweep.backup import back_up
 from fmnist_sweep.core.errors import StorageError
-from fmnist_sweep.study import open_storage
+from fmnist_sweep.storage import backup
+from fmnist_sweep.storage.backup import back_up
+from fmnist_sweep.storage.opening import open_storage
 
 WRITER = """
 import sys, optuna
-from fmnist_sweep.study import open_storage
+from fmnist_sweep.storage.opening import open_storage
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 study = optuna.create_study(storage=open_storage(sys.argv[1], create=True), study_name="busy")
 while True:
