@@ -17,15 +17,16 @@ import optuna
 
 from benchmarks.instrumented import told_file
 from benchmarks.workload import Workload, draw
+from fmnist_sweep.core.observer import ProgressObserver
 from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import KERAS_PRELOAD, LocalEngine
 from fmnist_sweep.engines.machine import n_cores
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.storage.opening import open_storage, side_folder
-from fmnist_sweep.study_opening import open_study
 
 TRAINER: Final = "benchmarks.instrumented:TimedTrainer"
 PARTS: Final = ("start", "data", "build", "trace", "train", "measure", "checkpoint", "store", "rest")
@@ -61,7 +62,13 @@ def measure(
             LocalEngine(n_cores(), trainer=TRAINER, preload=KERAS_PRELOAD) as engine,
         ):
             search = Search(
-                config, data, study, engine, run=owner.run, checkpoints=checkpoints, observer=observe
+                config,
+                data,
+                study,
+                engine,
+                run=owner.run,
+                checkpoints=checkpoints,
+                observer=ProgressObserver(observe),
             )
             search.run()
         trials = study.get_trials(deepcopy=False)

@@ -27,11 +27,11 @@ def ours(work: Workload) -> dict[str, Any]:
 
     from fmnist_sweep.data import open_data
     from fmnist_sweep.engines.local import LocalEngine
-    from fmnist_sweep.search import Search
+    from fmnist_sweep.search.loop import Search
+    from fmnist_sweep.search.opening import open_study
     from fmnist_sweep.storage.checkpoints import CheckpointFolder
     from fmnist_sweep.storage.lease.ownership import ownership
     from fmnist_sweep.storage.opening import open_storage, side_folder
-    from fmnist_sweep.study_opening import open_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config, data = work.config(), open_data()
@@ -113,7 +113,7 @@ def optuna_loop(work: Workload) -> dict[str, Any]:
     """Call ``study.optimize`` with an objective that fits a Keras model, the trials queued."""
     import optuna
 
-    from fmnist_sweep import sampling
+    from fmnist_sweep.search import samplers
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     arrays = _arrays(work)
@@ -122,7 +122,7 @@ def optuna_loop(work: Workload) -> dict[str, Any]:
     for point in work.points:
         study.enqueue_trial({name: value for name, value in point.items() if name in space.searched})
     began = time.time()
-    study.optimize(lambda trial: _fit(work, sampling.draw(trial, space), arrays), n_trials=len(work.points))
+    study.optimize(lambda trial: _fit(work, samplers.draw(trial, space), arrays), n_trials=len(work.points))
     return {"began": began, "ended": time.time(), "val_accuracy": [t.value for t in study.trials]}
 
 

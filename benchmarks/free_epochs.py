@@ -18,11 +18,11 @@ from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import n_cores
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.storage.opening import open_storage, side_folder
-from fmnist_sweep.study_opening import open_study
 
 GRID: Final = (13, 15, 17)
 MOST: Final = 1.05

@@ -21,9 +21,9 @@ from benchmarks.race import DATA
 from benchmarks.workload import fixed_config
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.opening import open_storage
-from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.training.testing import ScriptedTrainer
 
 ROOT = Path(__file__).parent.parent

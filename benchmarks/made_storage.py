@@ -7,10 +7,10 @@ import optuna
 
 from benchmarks.race import DATA
 from benchmarks.workload import fixed_config
-from fmnist_sweep import sampling
 from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.search import samplers
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.opening import open_storage
-from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.training.testing import scripted_curve
 
 
@@ -33,7 +33,7 @@ def make_storage(url: str, n_trials: int, *, n_epochs: int) -> None:
             optuna.create_trial(
                 value=sweep.score_rule.score(curve.epochs[epoch]),
                 params=params,
-                distributions={name: sampling.distribution(sweep.space[name]) for name in params},
+                distributions={name: samplers.distribution_of(sweep.space[name]) for name in params},
                 user_attrs={
                     **scored,
                     "hyperparameters": point,

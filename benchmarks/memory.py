@@ -16,14 +16,15 @@ import optuna
 import psutil
 
 from fmnist_sweep.config.loading import load_config
+from fmnist_sweep.core.observer import ProgressObserver
 from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import n_cores
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.storage.opening import open_storage
-from fmnist_sweep.study_opening import open_study
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = open_study(config, data, open_storage(f"sqlite:///{folder}/studies.db", create=True))
         with ownership(study), LocalEngine(n_cores()) as engine:
-            Search(config, data, study, engine, observer=observe).run()
+            Search(config, data, study, engine, observer=ProgressObserver(observe)).run()
         children_mb = [trial.user_attrs["peak_memory_mb"] for trial in study.get_trials(deepcopy=False)]
     print(f"{n_trials} trials, {n_cores()} at a time")
     print("process        first (MB)   last (MB)   slope (MB a trial, 95 % interval)")

@@ -14,10 +14,10 @@ import optuna
 from benchmarks.problems import Problem
 from benchmarks.race import Entry, Proposal, Race, race_ours, race_peer
 from benchmarks.workload import SWEEPS
-from fmnist_sweep import sampling
 from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.jobs import Scalar
+from fmnist_sweep.search import samplers
 
 N_TRIALS: Final = 1000
 """More than any race can reach: what ends a race is its clock."""
@@ -185,7 +185,7 @@ class OptunaDefaults:
         """Ask for a trial."""
         asked = self._study.ask()
         self._trials[trial] = asked, -math.inf
-        return Proposal(sampling.draw(asked, self._problem.space), self._problem.epochs)
+        return Proposal(samplers.draw(asked, self._problem.space), self._problem.epochs)
 
     def epoch(self, trial: int, epoch: int, score: float) -> bool:
         """Report, and stop what the pruner would."""

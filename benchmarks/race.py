@@ -15,10 +15,11 @@ from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import EpochDone, Finished
 from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
+from fmnist_sweep.core.observer import ProgressObserver
 from fmnist_sweep.core.progress import Progress
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.lease.ownership import ownership
-from fmnist_sweep.study_opening import open_study
 
 DATA: Final = DataRef("fashion-mnist", "/nowhere", "0" * 64, (28, 28, 1), tuple("abcdefghij"), 60_000)
 LIMIT_TRIALS: Final = 100
@@ -130,7 +131,7 @@ def race_ours(name: str, problem: Problem, config: SweepConfig, seed: int, *, n_
 
     study = open_study(config, DATA, optuna.storages.InMemoryStorage())
     with ownership(study):
-        Search(config, DATA, study, engine, observer=observe).run(finish.reached)
+        Search(config, DATA, study, engine, observer=ProgressObserver(observe)).run(finish.reached)
     n_trials = len(study.get_trials(deepcopy=False))
     return Race(name, problem.digest, seed, finish.reached_s, engine.now, n_trials, engine.n_epochs)
 

@@ -25,10 +25,10 @@ from benchmarks.workload import Workload, blocks, draw, fixed_config
 from fmnist_sweep.core.curves import METRICS, LearningCurve
 from fmnist_sweep.core.jobs import Scalar, TrialJob
 from fmnist_sweep.engines.machine import n_cores
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.storage.opening import open_storage
-from fmnist_sweep.study_opening import open_study
 
 MIN_SPEEDUP: Final = 1.9
 MAX_OVERHEAD_S: Final = 0.5

@@ -21,9 +21,9 @@ from benchmarks.race import DATA
 from benchmarks.virtual import VirtualEngine
 from benchmarks.workload import SWEEPS
 from fmnist_sweep.engines.machine import n_cores
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.lease.ownership import ownership
-from fmnist_sweep.study_opening import open_study
 
 N_TRIALS: Final = 30
 N_WORKERS: Final = 2

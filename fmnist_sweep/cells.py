@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,3 +21,8 @@ def new_table(*columns: str) -> Table:
 def shown(value: Any, how: str = "{}") -> str:
     """Return a plain value as text for a cell; None is a dash."""
     return "-" if value is None else escape(how.format(value))
+
+
+def sayer(console: Console) -> Callable[[str], None]:
+    """Return the function that prints a line for the user as it is."""
+    return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -19,10 +19,10 @@ from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import ConfigError, StudyMismatchError, SweepError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.score import exceeds
-from fmnist_sweep.history import configuration_key, without_epochs
-from fmnist_sweep.plan import Drawn, GivenPlan
 from fmnist_sweep.reports.frames import candidates, default_trial, left_out_notes, measured_trials, size_limit
-from fmnist_sweep.study_opening import open_study
+from fmnist_sweep.search.history import configuration_key, without_epochs
+from fmnist_sweep.search.opening import open_study
+from fmnist_sweep.search.plan import GivenPlan, TrialDraw
 from fmnist_sweep.winners.confirmations import (
     DEFAULT,
     KIND,
@@ -40,7 +40,7 @@ _NOT_IN_THE_SWEEP: Final = -1
 
 
 @dataclass(frozen=True)
-class Swept:
+class SweepToConfirm:
     """A sweep's study that is to be confirmed."""
 
     study: optuna.Study
@@ -97,7 +97,7 @@ class Swept:
 
 
 @dataclass(frozen=True)
-class Order:
+class ConfirmationRequest:
     """What the confirmation of a study is to hold. Make one with `order`.
 
     Attributes:
@@ -109,7 +109,7 @@ class Order:
             own budget.
     """
 
-    swept: Swept
+    swept: SweepToConfirm
     candidates: tuple[Candidate, ...]
     n_repeats: int
     max_retries: int | None = None
@@ -130,7 +130,7 @@ class Order:
         """The linked study's settings: the sweep's, but each trial is trained to its end and scored there.
 
         Raises:
-            SweepError: As for `Swept.config`.
+            SweepError: As for `SweepToConfirm.config`.
         """
         file = self.swept.config.file
         retries = file.budget.max_retries if self.max_retries is None else self.max_retries
@@ -174,7 +174,9 @@ class Order:
         return ConfirmPlan(self, linked, last_trial=n_swept - 1)
 
 
-def order(study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: int | None = None) -> Order:
+def order(
+    study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: int | None = None
+) -> ConfirmationRequest:
     """Return what the confirmation of a study is to hold, what it holds already included.
 
     Args:
@@ -182,7 +184,7 @@ def order(study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: i
         top: So many of the best distinct configurations; the model's default configuration is always taken,
             unless it has more weights than the sweep allows.
         repeats: Repeats of each. Asking for fewer than there are leaves those that there are.
-        max_retries: As in `Order`.
+        max_retries: As in `ConfirmationRequest`.
 
     Raises:
         SweepError: The study is none that can be confirmed, or not so; all problems at once.
@@ -195,7 +197,7 @@ def order(study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: i
         )
     if "config_digest" not in attrs:
         raise SweepError(f"study {name!r} was not made by fmnist-sweep: it can't be confirmed")
-    swept = Swept(study)
+    swept = SweepToConfirm(study)
     n = len(swept.distinct)
     problems = []
     if not n:
@@ -218,7 +220,7 @@ def order(study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: i
     known = read_confirmation(study)
     n_repeats = repeats if known is None else max(repeats, len(known.paired))
     too_large = tuple(c for c in before if c not in kept)
-    return Order(swept, tuple(wanted.values()), n_repeats, max_retries, too_large)
+    return ConfirmationRequest(swept, tuple(wanted.values()), n_repeats, max_retries, too_large)
 
 
 def _candidate(label: str, trial: FrozenTrial) -> Candidate:
@@ -227,7 +229,7 @@ def _candidate(label: str, trial: FrozenTrial) -> Candidate:
     return Candidate(label, trial.number, hyperparameters, epochs, trial.value, attrs.get("n_parameters"))
 
 
-def _taken_up(swept: Swept) -> list[Candidate]:
+def _taken_up(swept: SweepToConfirm) -> list[Candidate]:
     """Return the candidates of the linked study that have a trial there.
 
     Raises:
@@ -276,7 +278,7 @@ class ConfirmPlan(GivenPlan):
         last_trial: Number of the last trial of the confirmed study.
     """
 
-    def __init__(self, order: Order, linked: optuna.Study, *, last_trial: int) -> None:
+    def __init__(self, order: ConfirmationRequest, linked: optuna.Study, *, last_trial: int) -> None:
         self._config = order.config
         # A repeat of one that has become too large may have been put back: it ends as infeasible.
         self._candidates = {_number(c): c for c in (*order.candidates, *order.too_large)}
@@ -297,7 +299,7 @@ class ConfirmPlan(GivenPlan):
         configurations = {configuration_key(c.hyperparameters, None) for c in self._candidates.values()}
         return len(configurations) < len(self._candidates)
 
-    def draw(self, trial: optuna.Trial) -> Drawn:
+    def draw(self, trial: optuna.Trial) -> TrialDraw:
         """Return a candidate with the seed and the split of a repeat."""
         # By numbers: Optuna lets no choice be added to a categorical parameter, and candidates may follow.
         number = _suggest(trial, "candidate", _NOT_IN_THE_SWEEP, self._last_trial)
@@ -305,7 +307,7 @@ class ConfirmPlan(GivenPlan):
         repeat = _suggest(trial, "repeat", 0, last)
         candidate = self._candidates[number]
         seed, split_seed = repeat_seeds(self._config, repeat)
-        return Drawn(
+        return TrialDraw(
             candidate.hyperparameters,
             epochs=candidate.epochs,
             seed=seed,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
+from typing_extensions import override
 
-from fmnist_sweep.core.progress import EndedTrial, FinalProgress, Progress, RetriedTrial
+from fmnist_sweep.core.observer import Observer
+from fmnist_sweep.core.progress import EndedTrial, FinalProgress, Progress, RetriedTrial, Stop
 from fmnist_sweep.core.wording import percent, points
 
 
@@ -71,36 +74,35 @@ class TrainingDisplay:
                 self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-class Display:
-    """Shows the progress of one sweep until its context is left.
+class Display(Observer):
+    """Shows the progress of one run.
 
     Args:
-        study: Name of the study.
         console: Where to show it; a console that is no terminal gets a plain line for each finished trial.
-        in_accuracy: Whether the score is an accuracy, shown in per cent, or a cross-entropy.
     """
 
-    def __init__(self, study: str, console: Console, *, in_accuracy: bool) -> None:
-        self._study = study
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._in_accuracy = in_accuracy
+        self._study = ""
+        self._in_accuracy = True
         self._shown: EndedTrial | None = None
         self._shown_retry: RetriedTrial | None = None
         self._shown_skips: set[int] = set()
         self._live = Live(console=console, refresh_per_second=4, transient=True)
 
-    def __enter__(self) -> Self:
+    @override
+    def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
+        self._study = study
+        self._in_accuracy = settings["score"]["metric"] == "accuracy"
         if self._console.is_terminal:
             self._live.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @override
+    def on_end(self, stop: Stop | None) -> None:
         self._live.stop()
 
-    def __call__(self, progress: Progress) -> None:
-        """Show the progress."""
+    @override
+    def on_progress(self, progress: Progress) -> None:
         retried = progress.retried
         if retried is not None and retried != self._shown_retry:
             self._shown_retry = retried

@@ -9,12 +9,13 @@ from typing import Any
 from rich.console import Console
 
 from fmnist_sweep import data
+from fmnist_sweep.cells import sayer
 from fmnist_sweep.display import TrainingDisplay
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import n_cores
 from fmnist_sweep.reports.artifacts import attach_export
-from fmnist_sweep.runner import sayer, stop_signals
+from fmnist_sweep.search.interrupts import stop_signals
 from fmnist_sweep.storage.lease.file_lock import study_lock
 from fmnist_sweep.storage.lease.postgres import claimed
 from fmnist_sweep.storage.opening import artifact_folder, side_folder

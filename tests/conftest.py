@@ -21,13 +21,14 @@ from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.events import Event, Failed, Finished
 from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.observer import ProgressObserver
 from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.engines.base import ClosedByWith, require_free, run_job
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.storage.opening import open_storage
-from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer
 
 Command = Callable[..., tuple[int, str, str]]
@@ -223,7 +224,8 @@ def workers() -> type[Workers]:
 def sweep(data: DataRef, memory: optuna.storages.InMemoryStorage) -> Callable[..., tuple[Stop, optuna.Study]]:
     """Run a sweep: ``sweep(config, trainer)`` returns why it stopped, and its study.
 
-    The trainer is a trainer, or the curves that a `FakeTrainer` takes; left out, a `ScriptedTrainer`.
+    The trainer is a trainer, or the curves that a `FakeTrainer` takes; left out, a `ScriptedTrainer`. The
+    observer is called with the progress.
     Calls share one storage in memory, so a second call goes on with the first one's study.
     """
 
@@ -234,6 +236,7 @@ def sweep(data: DataRef, memory: optuna.storages.InMemoryStorage) -> Callable[..
         engine: Any = None,
         storage: optuna.storages.BaseStorage = memory,
         interrupted: Any = None,
+        observer: Any = None,
         **options: Any,
     ) -> tuple[Stop, optuna.Study]:
         if trainer is None:
@@ -243,7 +246,9 @@ def sweep(data: DataRef, memory: optuna.storages.InMemoryStorage) -> Callable[..
         study = open_study(config, data, storage)
         with ownership(study):
             engine = InlineEngine(trainer) if engine is None else engine
-            return Search(config, data, study, engine, **options).run(interrupted), study
+            watching = None if observer is None else ProgressObserver(observer)
+            search = Search(config, data, study, engine, observer=watching, **options)
+            return search.run(interrupted), study
 
     return run
 

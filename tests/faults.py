@@ -31,12 +31,13 @@ import optuna
 import psutil
 import sqlalchemy
 
-from fmnist_sweep import cli, data, runner
+from fmnist_sweep import cli, data
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import CheckpointSkipped, Started
 from fmnist_sweep.core.files import new_file
 from fmnist_sweep.core.jobs import DataRef, TrialJob, job_identity
 from fmnist_sweep.engines.local import LocalEngine
+from fmnist_sweep.search import run as runner
 from fmnist_sweep.storage.lease import postgres as claim
 from fmnist_sweep.storage.lease import process as owner
 from fmnist_sweep.training import checkpoint

@@ -16,19 +16,20 @@ from optuna.trial import TrialState
 
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.confirming import Order, order, repeat_seeds
+from fmnist_sweep.confirming import ConfirmationRequest, order, repeat_seeds
 from fmnist_sweep.core.errors import ConfigError, StudyBusyError, StudyMismatchError, SweepError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.observer import ProgressObserver
 from fmnist_sweep.core.progress import Progress, Stop
-from fmnist_sweep.importing import check_source
 from fmnist_sweep.models.catalog import dense_n_parameters
 from fmnist_sweep.reports.frames import best_trials, candidates
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.import_trials import check_source
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.storage.studies import load_study
-from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer, scripted_curve
 from fmnist_sweep.winners.choice import chosen
 from fmnist_sweep.winners.comparing import side
@@ -60,14 +61,27 @@ def run(data: DataRef, workers: Any) -> Run:
     """Run a confirmation with two workers: ``run(order)`` returns its linked study."""
 
     def confirm(
-        wanted: Order, trainer: Any = None, *, interrupted: threading.Event | None = None, **options: Any
+        wanted: ConfirmationRequest,
+        trainer: Any = None,
+        *,
+        interrupted: threading.Event | None = None,
+        observer: Any = None,
+        checkpoints: CheckpointFolder | None = None,
     ) -> optuna.Study:
         linked = wanted.open(data, wanted.swept.study._storage)
         engine = workers(ScriptedTrainer() if trainer is None else trainer)
         with ownership(linked) as owner:
-            Search(
-                wanted.config, data, linked, engine, plan=wanted.plan(linked), run=owner.run, **options
-            ).run(interrupted)
+            search = Search(
+                wanted.config,
+                data,
+                linked,
+                engine,
+                plan=wanted.plan(linked),
+                run=owner.run,
+                checkpoints=checkpoints,
+                observer=None if observer is None else ProgressObserver(observer),
+            )
+            search.run(interrupted)
         return linked
 
     return confirm
@@ -81,7 +95,7 @@ def outcome(linked: optuna.Study) -> list[tuple[Any, ...]]:
     return sorted(told, key=lambda row: (row[0]["repeat"], row[0]["candidate"]))
 
 
-def labels(wanted: Order) -> list[str]:
+def labels(wanted: ConfirmationRequest) -> list[str]:
     return [c.label for c in wanted.candidates]
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from fmnist_sweep.core.events import CheckpointSkipped
-from fmnist_sweep.core.progress import BestTrial, EndedTrial, Progress, RetriedTrial, RunningTrial
+from fmnist_sweep.core.progress import BestTrial, EndedTrial, Progress, RetriedTrial, TrialProgress
 from fmnist_sweep.core.wording import percent, points
 from fmnist_sweep.display import Display, seconds_left
 
@@ -33,21 +33,23 @@ def progress(**changes: Any) -> Progress:
 def show(*shown: Progress, terminal: bool, in_accuracy: bool = True) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=120, _environ={})
-    with Display("tiny", console, in_accuracy=in_accuracy) as display:
-        for one in shown:
-            display(one)
+    display = Display(console)
+    display.on_start("tiny", {"score": {"metric": "accuracy" if in_accuracy else "cross_entropy"}})
+    for one in shown:
+        display.on_progress(one)
+    display.on_end(None)
     return out.getvalue()
 
 
 def test_time_left_counts_running_trials_by_their_share() -> None:
     """Four trials and a half in 90 s leave five and a half: 110 s."""
-    running = (RunningTrial(4, 5, 10, 0.8),)
+    running = (TrialProgress(4, 5, 10, 0.8),)
     assert seconds_left(progress(seconds=90.0, running=running)) == pytest.approx(110.0)
 
 
 def test_time_left_is_unknown_at_first() -> None:
     """Nothing is guessed before half a trial is done."""
-    assert seconds_left(progress(n_done_now=0, running=(RunningTrial(0, 4, 10, 0.8),))) is None
+    assert seconds_left(progress(n_done_now=0, running=(TrialProgress(0, 4, 10, 0.8),))) is None
 
 
 def test_a_pipe_gets_one_plain_line_for_each_ended_trial() -> None:
@@ -75,7 +77,7 @@ def test_a_failure_is_told_with_its_reason_on_a_terminal_too() -> None:
 
 def test_a_terminal_shows_running_trials_and_the_best() -> None:
     """Counts, the best trial's accuracy and gap, and each running trial's epochs."""
-    out = show(progress(running=(RunningTrial(4, 5, 10, 0.8),)), terminal=True)
+    out = show(progress(running=(TrialProgress(4, 5, 10, 0.8),)), terminal=True)
     assert "3 complete, 1 running, 1 pruned, 0 failed" in out
     assert "best: trial 2, score 0.8860 (validation 89.10 %, gap +1.50 points, 9 epochs)" in out
     assert "5/10" in out

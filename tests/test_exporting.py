@@ -12,7 +12,7 @@ from made_exports import DATA, Exports, Reader
 from made_studies import sqlite_study, study
 from rich.console import Console
 
-from fmnist_sweep import data, exporting, runner
+from fmnist_sweep import data, exporting
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import StudyBusyError
@@ -21,6 +21,7 @@ from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.exporting import run_export
 from fmnist_sweep.reports.frames import readings_of
+from fmnist_sweep.search import run as runner
 from fmnist_sweep.storage.lease import postgres as claim
 from fmnist_sweep.training.testing import ScriptedTrainer
 from fmnist_sweep.winners import pictures
@@ -75,7 +76,7 @@ def test_a_study_that_is_being_run_is_not_exported(
             return iter(ScriptedTrainer().fit(job))
 
     monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Exporting()))
-    runner.run_sweep(make_config(budget={"trials": 3}), storage_url=storage_url, console=QUIET)
+    runner.run_sweep(make_config(budget={"trials": 3}), storage_url=storage_url, say=lambda _: None)
     (line,) = said
     assert line.startswith("study 'tiny' is being run by process ")
     study = optuna.load_study(study_name="tiny", storage=storage_url)

@@ -25,6 +25,7 @@ ALLOWED = {
         "training": "core data models",
         "engines": "core",
         "storage": "core",
+        "search": "core data config engines storage",
     }.items()
 }
 
@@ -106,14 +107,16 @@ def test_keras_and_optuna_are_kept_apart(name: str) -> None:
     ("imported", "absent"),
     [
         ("fmnist_sweep.config.loading", ("optuna", "tensorflow", "keras", "keras_tuner", "torch", "plotly")),
-        ("fmnist_sweep.search", ("tensorflow", "keras", "keras_tuner", "torch", "plotly", "matplotlib")),
-        ("fmnist_sweep.runner", ("tensorflow", "keras", "sklearn", "matplotlib")),
+        ("fmnist_sweep.search.loop", ("tensorflow", "keras", "keras_tuner", "torch", "plotly", "matplotlib")),
         ("fmnist_sweep.reports.html", ("tensorflow", "keras", "sklearn", "matplotlib")),
         ("fmnist_sweep.winners.export", ("tensorflow", "keras", "keras_tuner", "torch")),
         ("fmnist_sweep.engines.local", ("optuna", "tensorflow", "keras", "keras_tuner")),
         ("fmnist_sweep.reports.frames", ("tensorflow", "keras", "keras_tuner", "torch")),
         ("fmnist_sweep.winners.confirmations", ("tensorflow", "keras", "keras_tuner", "torch", "plotly")),
-        ("fmnist_sweep.runner", ("tensorflow", "keras", "keras_tuner", "plotly", "matplotlib")),
+        (
+            "fmnist_sweep.search.run",
+            ("tensorflow", "keras", "keras_tuner", "sklearn", "plotly", "matplotlib"),
+        ),
         ("fmnist_sweep.models", ("tensorflow", "keras", "keras_tuner")),
         ("fmnist_sweep.overview", ("optuna", "pandas", "tensorflow", "keras")),
         ("fmnist_sweep.outline", ("optuna", "pandas", "tensorflow", "keras")),

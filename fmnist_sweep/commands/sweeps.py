@@ -83,13 +83,17 @@ def _run(config: SweepConfig, again: str, *, storage: str, **options: Any) -> No
     from rich.console import Console
 
     from fmnist_sweep import tables
+    from fmnist_sweep.cells import sayer
     from fmnist_sweep.core.progress import Stop
+    from fmnist_sweep.display import Display
     from fmnist_sweep.reports.dashboard import attach_figures
-    from fmnist_sweep.runner import run_sweep
+    from fmnist_sweep.search.run import run_sweep
 
     quiet_optuna()
     messages = Console(stderr=True)
-    stop, progress = run_sweep(config, storage_url=storage, console=messages, **options)
+    stop, progress = run_sweep(
+        config, storage_url=storage, say=sayer(messages), observers=[Display(messages)], **options
+    )
     study = open_studies(storage, [config.file.study])[0]
     attach_figures(study)
     tables.print_summary(results_console(), study, stop, progress, storage=storage)

@@ -49,10 +49,12 @@ def confirm(
     from rich.console import Console
 
     from fmnist_sweep import winner_tables
+    from fmnist_sweep.cells import sayer
     from fmnist_sweep.confirming import order
+    from fmnist_sweep.display import Display
     from fmnist_sweep.reports.dashboard import attach_figures
     from fmnist_sweep.reports.frames import left_out_notes
-    from fmnist_sweep.runner import run as run_order
+    from fmnist_sweep.search.run import run as run_order
     from fmnist_sweep.winners.confirmations import linked_study, read_confirmation
 
     quiet_optuna()
@@ -66,7 +68,8 @@ def confirm(
         done = run_order(
             wanted,
             storage_url=storage,
-            console=messages,
+            say=sayer(messages),
+            observers=[Display(messages)],
             n_workers=workers,
             data_dir=data_dir,
             take_over=take_over,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final
 
 from fmnist_sweep.core.events import CheckpointSkipped
 
@@ -24,7 +23,7 @@ class Stop(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class RunningTrial:
+class TrialProgress:
     """A trial in training, for whoever shows it; ``n_epochs`` of ``max_epochs`` are done."""
 
     number: int
@@ -90,7 +89,7 @@ class Progress:
     n_reused_epochs: int
     seconds: float
     n_done_now: int
-    running: tuple[RunningTrial, ...]
+    running: tuple[TrialProgress, ...]
     best: BestTrial | None
     ended: EndedTrial | None
     retried: RetriedTrial | None = None
@@ -123,6 +122,3 @@ class FinalProgress:
     n_jobs: int
     n_epochs: int
     n_epochs_in_all: int
-
-
-Observer: TypeAlias = Callable[[Progress], None]

@@ -14,7 +14,6 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
-from fmnist_sweep import sampling
 from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.config.schema import BudgetSection, RandomSection
 from fmnist_sweep.config.sweep_config import SweepConfig
@@ -22,12 +21,13 @@ from fmnist_sweep.confirming import repeat_seeds
 from fmnist_sweep.core.errors import StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef, Scalar, SplitSpec
 from fmnist_sweep.engines.machine import machine
-from fmnist_sweep.history import configuration_key, without_epochs
-from fmnist_sweep.importing import check_source, translated
-from fmnist_sweep.plan import Drawn, GivenPlan, left_of
+from fmnist_sweep.search import samplers
+from fmnist_sweep.search.history import configuration_key, without_epochs
+from fmnist_sweep.search.import_trials import check_source, translated
+from fmnist_sweep.search.opening import open_study
+from fmnist_sweep.search.plan import GivenPlan, TrialDraw, left_of
 from fmnist_sweep.storage.attributes import MACHINE
 from fmnist_sweep.storage.studies import load_study, study_names
-from fmnist_sweep.study_opening import open_study
 
 KIND: Final = "paper"
 SWEEPS: Final = Path("sweeps/paper")
@@ -219,16 +219,16 @@ class PaperPlan(GivenPlan):
         point = next(p for p in self._experiment.points if drawn.items() <= p.items())
         return {REPEAT: self._experiment.n_repeats, **point, **params}
 
-    def draw(self, trial: optuna.Trial) -> Drawn:
+    def draw(self, trial: optuna.Trial) -> TrialDraw:
         """Return a point with the seed and the split of a repeat."""
         experiment, before = self._experiment, trial.params.get(REPEAT)
         # A trial that was put back has its repeat; in the meantime there may be fewer.
         most = max(experiment.n_repeats, int(self._taken[trial.number][REPEAT]) + 1)
         repeat = trial.suggest_int(REPEAT, 0, most - 1) if before is None else int(before)
-        point = sampling.draw(trial, experiment.swept.sampled_space)
+        point = samplers.draw(trial, experiment.swept.sampled_space)
         seed, split = experiment.seeds(repeat)
         epochs = int(point["epochs"])
-        return Drawn(without_epochs(point), epochs, seed, split, attributes={REPEAT: repeat})
+        return TrialDraw(without_epochs(point), epochs, seed, split, attributes={REPEAT: repeat})
 
 
 def _repeats(n: int) -> IntDistribution:

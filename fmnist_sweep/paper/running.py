@@ -10,13 +10,15 @@ from typing import Any
 import optuna
 from rich.console import Console
 
+from fmnist_sweep.cells import sayer
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.progress import Progress, Stop
+from fmnist_sweep.display import Display
 from fmnist_sweep.exporting import run_export
 from fmnist_sweep.paper.experiments import FINALS, Experiment
 from fmnist_sweep.paper.results import TESTED
 from fmnist_sweep.reports.dashboard import attach_figures
-from fmnist_sweep.runner import run, sayer
+from fmnist_sweep.search.run import run
 from fmnist_sweep.storage.opening import check_storage, open_storage, side_folder
 from fmnist_sweep.storage.studies import load_study, study_names
 from fmnist_sweep.winners.delivered import Delivery
@@ -63,7 +65,9 @@ def run_experiments(
         if not experiment.left(_stored(storage_url, experiment)):
             continue
         say(f"Experiment {i} of {len(wanted)}: {experiment.name}")
-        stop, progress = run(experiment, storage_url=storage_url, console=console, **options)
+        stop, progress = run(
+            experiment, storage_url=storage_url, say=say, observers=[Display(console)], **options
+        )
         study = _stored(storage_url, experiment)
         if study is not None:
             attach_figures(study)

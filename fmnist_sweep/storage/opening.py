@@ -23,7 +23,6 @@ from fmnist_sweep.storage.server_lock import tables_lock
 
 BUSY_TIMEOUT_S: Final = 60
 
-
 _NOT_ALLOWED: Final = "42501"
 """What PostgreSQL calls a user without the right to a table."""
 

@@ -13,7 +13,7 @@ from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.paper.experiments import Experiment, experiments
 from fmnist_sweep.paper.results import Results, read_results
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.loop import Search
 from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.training.testing import FakeTrainer
 

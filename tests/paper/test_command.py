@@ -11,12 +11,13 @@ from made_exports import FinalTrainer, Reader
 from made_paper import SWEEPS, made_curve
 
 from fmnist_sweep import data as package_data
-from fmnist_sweep import exporting, runner
+from fmnist_sweep import exporting
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.data.fashion_mnist import CLASS_NAMES
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.paper.experiments import FINALS, NAMES
+from fmnist_sweep.search import run as runner
 from fmnist_sweep.training.testing import FakeTrainer
 
 Paper = Callable[..., tuple[int, str, str]]

@@ -151,7 +151,7 @@ def test_a_sweep_of_the_same_name_is_not_taken_for_an_experiment(
     wanted: Wanted, data: DataRef, memory: Any
 ) -> None:
     """A study that something else made is refused, not mixed in."""
-    from fmnist_sweep.study_opening import open_study
+    from fmnist_sweep.search.opening import open_study
 
     experiment = wanted["dense-depth"]
     open_study(experiment.config, data, memory)

@@ -18,12 +18,9 @@ from fmnist_sweep.storage.lease.process import Owner, busy
 
 _LOCK: Final = "lock"
 
-
 _HELD_BY_ANOTHER: Final = (errno.EAGAIN, errno.EACCES)
 
-
 _N_TRIES: Final = 100
-
 
 _NAMED_WITHIN_S: Final = 1.0
 

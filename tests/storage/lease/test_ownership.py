@@ -25,10 +25,10 @@ from optuna.trial import TrialState
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import StorageError, StudyBusyError
 from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.lease.file_lock import study_lock
 from fmnist_sweep.storage.lease.ownership import ownership, put_back
 from fmnist_sweep.storage.lease.process import Owner, process_start
-from fmnist_sweep.study_opening import open_study
 
 MakeConfig = Callable[..., SweepConfig]
 

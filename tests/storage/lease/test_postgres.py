@@ -13,11 +13,11 @@ import pytest
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import StorageError, StudyBusyError
 from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.lease import postgres as module
 from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.storage.lease.postgres import Claim, claimed
 from fmnist_sweep.storage.lease.process import Owner
-from fmnist_sweep.study_opening import open_study
 
 URL = "postgresql+psycopg://me:secret@host/db"
 

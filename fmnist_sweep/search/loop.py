@@ -15,19 +15,20 @@ from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Event, Failed, Finished, Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import (
     MAX_FAILURES_IN_A_ROW,
     EndedTrial,
-    Observer,
     Progress,
     RetriedTrial,
     Stop,
 )
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.engines.base import Engine
-from fmnist_sweep.history import History, Known
-from fmnist_sweep.live import LiveTrial
-from fmnist_sweep.plan import Plan, SweepPlan
+from fmnist_sweep.search.history import History, KnownCurve
+from fmnist_sweep.search.plan import SweepPlan, TrialPlan
+from fmnist_sweep.search.pruners import build_pruner
+from fmnist_sweep.search.running import RunningTrial
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.ownership import put_back
 
@@ -46,7 +47,7 @@ class Search:
         plan: What is tried; by default what the sweep's sampler draws from its space.
         run: What each running trial names as its owner; see `ownership.Owner`.
         checkpoints: Where trials keep what they have come to; None keeps nothing.
-        observer: Called with the progress whenever something happens.
+        observer: Told the progress whenever something happens.
     """
 
     def __init__(
@@ -56,25 +57,25 @@ class Search:
         study: optuna.Study,
         engine: Engine,
         *,
-        plan: Plan | None = None,
+        plan: TrialPlan | None = None,
         run: str = "",
         checkpoints: CheckpointFolder | None = None,
-        observer: Observer = lambda _: None,
+        observer: Observer | None = None,
     ) -> None:
         self._config = config
         self._data = data
         self._study = study
         self._engine = engine
         self._plan = SweepPlan(config) if plan is None else plan
-        self._run = run
+        self._run_id = run
         self._checkpoints = checkpoints
         self._goes_on = checkpoints is not None and self._plan.goes_on
-        self._observer = observer
+        self._observer = Observer() if observer is None else observer
         self._rule = config.score_rule
         self._allowed = config.allowed_epochs
         self._history = History(study, max_epochs=config.epochs[-1], split_seed=config.split.seed)
-        self._live: dict[int, LiveTrial] = {}
-        self._twins: dict[int, list[LiveTrial]] = {}
+        self._running: dict[int, RunningTrial] = {}
+        self._twins: dict[int, list[RunningTrial]] = {}
         self._n_done_now = 0
         self._n_failures_in_a_row = 0
         self._ended: EndedTrial | None = None
@@ -82,6 +83,7 @@ class Search:
         self._skipped: CheckpointSkipped | None = None
         if checkpoints is not None:
             checkpoints.keep(self._history.waiting)
+        study.pruner = build_pruner(config.file.pruner, max_epochs=config.epochs[-1])
         self._began = time.monotonic()
 
     def run(self, interrupted: threading.Event | None = None) -> Stop:
@@ -95,15 +97,10 @@ class Search:
             interrupted: Once set, the search puts the running trials back and returns `Stop.INTERRUPTED`.
         """
         interrupted = threading.Event() if interrupted is None else interrupted
+        self._observer.on_start(self._study.study_name, self._config.to_dict())
+        stop: Stop | None = None
         try:
-            while not interrupted.is_set():
-                stop = self._fill()
-                if stop is not None and not self._live:
-                    return stop
-                for event in self._engine.events(_LONGEST_WAIT_S):
-                    self._handle(event)
-                self._observer(self.progress())
-            return Stop.INTERRUPTED
+            stop = self._run(interrupted)
         finally:
             try:
                 self._put_back()
@@ -111,6 +108,19 @@ class Search:
                 # Whoever presses Ctrl-C twice presses it twice quickly; this takes no time.
                 self._put_back()
                 raise
+            finally:
+                self._observer.on_end(stop)
+        return stop
+
+    def _run(self, interrupted: threading.Event) -> Stop:
+        while not interrupted.is_set():
+            stop = self._fill()
+            if stop is not None and not self._running:
+                return stop
+            for event in self._engine.events(_LONGEST_WAIT_S):
+                self._handle(event)
+            self._observer.on_progress(self.progress())
+        return Stop.INTERRUPTED
 
     def progress(self) -> Progress:
         """Return what the sweep is at."""
@@ -123,7 +133,7 @@ class Search:
             n_reused_epochs=history.n_reused_epochs,
             seconds=time.monotonic() - self._began,
             n_done_now=self._n_done_now,
-            running=tuple(self._live[number].running for number in self._engine.running),
+            running=tuple(self._running[number].progress for number in self._engine.running),
             best=history.best,
             ended=self._ended,
             retried=self._retried,
@@ -139,14 +149,14 @@ class Search:
             stop = self._limit()
             if stop is not None or len(self._engine.running) >= self._engine.n_workers:
                 return stop
-            live = self._ask()
-            self._live[live.job.trial] = live
-            self._start(live)
+            running = self._ask()
+            self._running[running.job.trial] = running
+            self._start(running)
 
     def _limit(self) -> Stop | None:
         """Return the limit that lets no further trial start."""
         budget, history = self._config.file.budget, self._history
-        if history.n_finished + len(self._live) >= self._plan.n_trials:
+        if history.n_finished + len(self._running) >= self._plan.n_trials:
             return Stop.TRIALS
         if budget.seconds is not None and time.monotonic() - self._began >= budget.seconds:
             return Stop.SECONDS
@@ -155,20 +165,20 @@ class Search:
         if self._n_failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
             return Stop.FAILURES
         # First roughly: at every event, putting the points together would take longer than the event.
-        left = self._plan.size - len(history.tried) - len(self._live)
+        left = self._plan.size - len(history.tried) - len(self._running)
         if left <= 0 and not history.waiting:
-            seen = history.tried | {live.point for live in self._live.values()}
+            seen = history.tried | {running.point for running in self._running.values()}
             if len(seen) >= self._plan.size:
                 return Stop.SPACE
         return None
 
-    def _ask(self) -> LiveTrial:
+    def _ask(self) -> RunningTrial:
         # This alone reads the study, with all its running trials: a trial that waits comes first.
         trial = self._study.ask()
         # Its sampler follows from its number, also where it was put back in the middle of its draw. Whatever
         # sampler was asked before could do nothing: Optuna's begin with the first parameter.
         self._study.sampler = self._plan.sampler(trial.number)
-        trial.set_user_attr("run", self._run)
+        trial.set_user_attr("run", self._run_id)
         self._history.waiting.discard(trial.number)
         drawn = self._plan.draw(trial)
         other_split = {} if drawn.split == self._config.split else {"split_seed": drawn.split.seed}
@@ -193,169 +203,169 @@ class Search:
         before = self._study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - all others are read as well
         reported = -1 if before.last_step is None else before.last_step
         n_retries, n_reused = (before.user_attrs.get(name, 0) for name in ("n_retries", "n_reused_epochs"))
-        return LiveTrial(trial, job, reported, n_retries, n_reused)
+        return RunningTrial(trial, job, reported, n_retries, n_reused)
 
-    def _start(self, live: LiveTrial) -> None:
+    def _start(self, running: RunningTrial) -> None:
         """Train a trial, unless an equal one has been trained, or is being trained, for as long."""
-        known = self._history.answer(live.job)
+        known = self._history.answer(running.job)
         if known is not None:
-            self._answer(live, known)
+            self._answer(running, known)
             return
         for number in self._engine.running:
-            other = self._live[number]
+            other = self._running[number]
             # A longer one waits as well: it goes on from where the other ends.
-            if other.contains(live) or (self._goes_on and live.contains(other)):
-                self._twins.setdefault(number, []).append(live)
+            if other.contains(running) or (self._goes_on and running.contains(other)):
+                self._twins.setdefault(number, []).append(running)
                 return
-        if self._checkpoints is not None and self._checkpoints.go_on(live.job):
+        if self._checkpoints is not None and self._checkpoints.go_on(running.job):
             # At most; the job's start tells how many. Written now: a run that is killed before it tells has
             # moved the checkpoint already.
-            live.n_reused = live.job.epochs
-            live.trial.set_user_attr("n_reused_epochs", live.n_reused)
-        self._engine.submit(live.job)
+            running.n_reused = running.job.epochs
+            running.trial.set_user_attr("n_reused_epochs", running.n_reused)
+        self._engine.submit(running.job)
 
-    def _answer(self, live: LiveTrial, known: Known) -> None:
+    def _answer(self, running: RunningTrial, known: KnownCurve) -> None:
         """Finish a trial from the stored curve of an equal one, without training."""
-        live.n_parameters = known.n_parameters
-        live.epochs.extend(self._history.curve(known).epochs[: live.job.epochs])
-        for scores in live.epochs:
-            self._report(live, scores)
-        live.n_reused = len(live.epochs)
-        cut = len(live.epochs) < live.job.epochs
+        running.n_parameters = known.n_parameters
+        running.epochs.extend(self._history.curve(known).epochs[: running.job.epochs])
+        for scores in running.epochs:
+            self._report(running, scores)
+        running.n_reused = len(running.epochs)
+        cut = len(running.epochs) < running.job.epochs
         extra = {"stopped_early": known.stopped_early and cut}
-        self._tell(live, TrialState.PRUNED if known.pruned and cut else TrialState.COMPLETE, extra)
+        self._tell(running, TrialState.PRUNED if known.pruned and cut else TrialState.COMPLETE, extra)
 
     # --- events --------------------------------------------------------------------------------------------
 
     def _handle(self, event: Event) -> None:
-        live = self._live.get(event.trial)
-        if live is None:
+        running = self._running.get(event.trial)
+        if running is None:
             # It was stopped by an earlier event of the same batch.
             return
         match event:
             case Started():
-                self._started(live, event)
+                self._started(running, event)
             case CheckpointSkipped():
                 self._skipped = event
             case EpochDone(scores=scores, peak_memory_mb=peak):
-                live.peak_memory_mb = peak
-                self._epoch_done(live, scores)
+                running.peak_memory_mb = peak
+                self._epoch_done(running, scores)
             case Finished():
-                self._tell(live, TrialState.COMPLETE)
-            case Failed(died=True) if live.n_retries < self._config.file.budget.max_retries:
-                self._retry(live, event.reason)
+                self._tell(running, TrialState.COMPLETE)
+            case Failed(died=True) if running.n_retries < self._config.file.budget.max_retries:
+                self._retry(running, event.reason)
             case Failed(reason=reason, detail=detail):
-                self._fail(live, reason, detail)
+                self._fail(running, reason, detail)
 
-    def _started(self, live: LiveTrial, event: Started) -> None:
-        live.n_parameters = event.n_parameters
-        if live.n_reused:
+    def _started(self, running: RunningTrial, event: Started) -> None:
+        running.n_parameters = event.n_parameters
+        if running.n_reused:
             # Less where another job's checkpoint turned out to be of no use, or was lost with a process.
-            live.n_reused = min(live.n_reused, event.n_resumed)
+            running.n_reused = min(running.n_reused, event.n_resumed)
             # Written now: a run that takes this trial up can't tell whose epochs its checkpoint holds.
-            live.trial.set_user_attr("n_reused_epochs", live.n_reused)
-        self._require_feasible(live, event.n_parameters)
+            running.trial.set_user_attr("n_reused_epochs", running.n_reused)
+        self._require_feasible(running, event.n_parameters)
 
-    def _require_feasible(self, live: LiveTrial, n_parameters: int) -> None:
+    def _require_feasible(self, running: RunningTrial, n_parameters: int) -> None:
         """End a trial whose model, which only its build could count, is larger than the sweep allows."""
         limit = self._config.file.max_model_size
         if not exceeds(limit, n_parameters):
             return
-        self._engine.cancel(live.job.trial)
+        self._engine.cancel(running.job.trial)
         reason = f"infeasible: {n_parameters:,} weights, more than max_model_size = {limit:,}"
-        self._fail(live, reason, "", broken=False)
+        self._fail(running, reason, "", broken=False)
 
-    def _retry(self, live: LiveTrial, reason: str) -> None:
+    def _retry(self, running: RunningTrial, reason: str) -> None:
         """Start a trial again whose process died; the epochs of its checkpoint come up once more."""
-        live.n_retries += 1
+        running.n_retries += 1
         # Written now: a run that is killed as well must not count from the beginning.
-        live.trial.set_user_attr("n_retries", live.n_retries)
-        live.reported = max(live.reported, len(live.epochs) - 1)
-        live.epochs.clear()
-        live.score = None
-        self._retried = RetriedTrial(live.job.trial, live.n_retries, reason)
-        self._engine.submit(live.job)
+        running.trial.set_user_attr("n_retries", running.n_retries)
+        running.reported = max(running.reported, len(running.epochs) - 1)
+        running.epochs.clear()
+        running.score = None
+        self._retried = RetriedTrial(running.job.trial, running.n_retries, reason)
+        self._engine.submit(running.job)
 
-    def _epoch_done(self, live: LiveTrial, scores: EpochScores) -> None:
+    def _epoch_done(self, running: RunningTrial, scores: EpochScores) -> None:
         try:
             scores.require_finite()
         except TrialError as error:
-            self._engine.cancel(live.job.trial)
-            self._fail(live, error.reason, error.detail)
+            self._engine.cancel(running.job.trial)
+            self._fail(running, error.reason, error.detail)
             return
-        live.epochs.append(scores)
-        fresh = self._report(live, scores)
-        if len(live.epochs) == live.job.epochs:
+        running.epochs.append(scores)
+        fresh = self._report(running, scores)
+        if len(running.epochs) == running.job.epochs:
             # Finished follows: there is nothing left to save by stopping it.
             return
-        if self._out_of_patience(live):
-            self._engine.cancel(live.job.trial)
-            self._tell(live, TrialState.COMPLETE, {"stopped_early": True})
-        elif fresh and live.trial.should_prune():
-            self._engine.cancel(live.job.trial)
-            self._tell(live, TrialState.PRUNED)
+        if self._out_of_patience(running):
+            self._engine.cancel(running.job.trial)
+            self._tell(running, TrialState.COMPLETE, {"stopped_early": True})
+        elif fresh and running.trial.should_prune():
+            self._engine.cancel(running.job.trial)
+            self._tell(running, TrialState.PRUNED)
 
-    def _report(self, live: LiveTrial, scores: EpochScores) -> bool:
+    def _report(self, running: RunningTrial, scores: EpochScores) -> bool:
         """Report an epoch's score, and return whether it is new to the study."""
-        live.score = self._rule.score(scores)
-        if scores.epoch <= live.reported:
+        running.score = self._rule.score(scores)
+        if scores.epoch <= running.reported:
             return False
-        live.trial.report(live.score, scores.epoch)
+        running.trial.report(running.score, scores.epoch)
         return True
 
-    def _out_of_patience(self, live: LiveTrial) -> bool:
+    def _out_of_patience(self, running: RunningTrial) -> bool:
         patience = self._config.file.training.patience
-        stop = self._rule.stop_epoch(live.curve, allowed=self._allowed, patience=patience)
+        stop = self._rule.stop_epoch(running.curve, allowed=self._allowed, patience=patience)
         return stop is not None
 
     # --- tell ----------------------------------------------------------------------------------------------
 
-    def _tell(self, live: LiveTrial, state: TrialState, extra: Mapping[str, Any] | None = None) -> None:
-        curve = live.curve
+    def _tell(self, running: RunningTrial, state: TrialState, extra: Mapping[str, Any] | None = None) -> None:
+        curve = running.curve
         scored = self._rule.scored(curve, allowed=self._allowed)
-        attrs = {**scored, **live.attributes(), **(extra or {})}
+        attrs = {**scored, **running.attributes(), **(extra or {})}
         # What Optuna takes for a pruned trial's value is its last report.
         epoch = int(scored["epoch"]) if state is TrialState.COMPLETE else len(curve) - 1
         score = self._rule.score(curve.epochs[epoch])
-        self._write(live, attrs)
-        self._study.tell(live.trial, score if state is TrialState.COMPLETE else None, state=state)
+        self._write(running, attrs)
+        self._study.tell(running.trial, score if state is TrialState.COMPLETE else None, state=state)
         self._n_failures_in_a_row = 0
-        self._close(live, attrs, EndedTrial(live.job.trial, state.name, score, ""))
+        self._close(running, attrs, EndedTrial(running.job.trial, state.name, score, ""))
 
-    def _fail(self, live: LiveTrial, reason: str, detail: str, *, broken: bool = True) -> None:
-        if live.n_retries:
-            reason = f"{reason}, after {live.n_retries} {'retry' if live.n_retries == 1 else 'retries'}"
-        attrs = {**live.attributes(), "fail_reason": reason, "fail_detail": detail[-_DETAIL_CHARACTERS:]}
-        self._write(live, attrs)
-        self._study.tell(live.trial, state=TrialState.FAIL)
+    def _fail(self, running: RunningTrial, reason: str, detail: str, *, broken: bool = True) -> None:
+        if running.n_retries:
+            reason = f"{reason}, after {running.n_retries} {'retry' if running.n_retries == 1 else 'retries'}"
+        attrs = {**running.attributes(), "fail_reason": reason, "fail_detail": detail[-_DETAIL_CHARACTERS:]}
+        self._write(running, attrs)
+        self._study.tell(running.trial, state=TrialState.FAIL)
         self._n_failures_in_a_row += broken
-        self._close(live, attrs, EndedTrial(live.job.trial, TrialState.FAIL.name, None, reason))
+        self._close(running, attrs, EndedTrial(running.job.trial, TrialState.FAIL.name, None, reason))
 
-    def _write(self, live: LiveTrial, attrs: Mapping[str, Any]) -> None:
+    def _write(self, running: RunningTrial, attrs: Mapping[str, Any]) -> None:
         # All of it before the state: a finished trial can't be written to.
         for name, value in attrs.items():
-            live.trial.set_user_attr(name, value)
+            running.trial.set_user_attr(name, value)
 
-    def _close(self, live: LiveTrial, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
-        del self._live[ended.number]
+    def _close(self, running: RunningTrial, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
+        del self._running[ended.number]
         state = TrialState[ended.state]
-        self._close_checkpoint(live, state)
-        told = {**attrs, "split_seed": live.job.split.seed}
-        self._history.add(ended.number, state, ended.value, told, epochs=live.job.epochs)
+        self._close_checkpoint(running, state)
+        told = {**attrs, "split_seed": running.job.split.seed}
+        self._history.add(ended.number, state, ended.value, told, epochs=running.job.epochs)
         self._n_done_now += 1
         self._ended = ended
-        self._observer(self.progress())
+        self._observer.on_progress(self.progress())
         # The longest first: one worker has become free, and the others then wait for that one.
         for twin in sorted(self._twins.pop(ended.number, []), key=lambda twin: -twin.job.epochs):
             self._start(twin)
 
-    def _close_checkpoint(self, live: LiveTrial, state: TrialState) -> None:
+    def _close_checkpoint(self, running: RunningTrial, state: TrialState) -> None:
         if self._checkpoints is None:
             return
-        longer = live.job.epochs < self._config.epochs[-1]
+        longer = running.job.epochs < self._config.epochs[-1]
         if self._goes_on and longer and state is TrialState.COMPLETE:
-            self._checkpoints.finish(live.job)
-        self._checkpoints.remove(live.job.trial)
+            self._checkpoints.finish(running.job)
+        self._checkpoints.remove(running.job.trial)
 
     def _put_back(self) -> None:
         for number in self._engine.running:

@@ -11,7 +11,6 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from fmnist_sweep import sampling
 from fmnist_sweep.config.sweep_config import SweepConfig, differences
 from fmnist_sweep.core.errors import StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef
@@ -19,7 +18,6 @@ from fmnist_sweep.core.versions import versions
 from fmnist_sweep.storage.studies import load_study, require_writable, study_names
 
 _DIGEST: Final = "config_digest"
-
 
 _IMPORTABLE: Final = ("space.", "score.", "training.patience:")
 
@@ -29,8 +27,7 @@ def open_study(
 ) -> optuna.Study:
     """Create the study of a sweep, or go on with it.
 
-    Sampler and pruner are always built from the config: a study that is opened without them gets Optuna's
-    defaults, whatever made it.
+    It has Optuna's default sampler and pruner, whatever made it: the search sets both from the config.
 
     Args:
         config: The settings.
@@ -53,7 +50,6 @@ def open_study(
         _prepare(study, config, data, kind)
     _require_same(study, config, data, kind)
     study.set_user_attr("config", config.to_dict())
-    study.pruner = sampling.build_pruner(config.file.pruner, max_epochs=config.epochs[-1])
     return study
 
 

@@ -10,9 +10,9 @@ from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.lease.ownership import ownership
-from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.training.testing import FakeTrainer
 
 N_EPOCHS = 100

@@ -11,16 +11,16 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep import sampling
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.jobs import Scalar, SplitSpec
-from fmnist_sweep.feasible import feasible_sampler
-from fmnist_sweep.history import without_epochs
+from fmnist_sweep.search import samplers
+from fmnist_sweep.search.history import without_epochs
+from fmnist_sweep.search.size_limit import feasible_sampler
 from fmnist_sweep.storage.stored import is_measured
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class TrialDraw:
     """What a trial is to train.
 
     Attributes:
@@ -38,7 +38,7 @@ class Drawn:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Plan(Protocol):
+class TrialPlan(Protocol):
     """What a study tries: a sweep's own plan is to draw from its space."""
 
     @property
@@ -56,7 +56,7 @@ class Plan(Protocol):
     def sampler(self, trial: int) -> BaseSampler:
         """Return the sampler that draws the trial of a number."""
 
-    def draw(self, trial: optuna.Trial) -> Drawn:
+    def draw(self, trial: optuna.Trial) -> TrialDraw:
         """Return what a trial is to train, its parameters suggested; a draw cut short is finished."""
 
 
@@ -85,10 +85,10 @@ class SweepPlan:
         """Return the sweep's sampler, seeded for one trial, within its limit on weights."""
         return feasible_sampler(self._config, trial=trial)
 
-    def draw(self, trial: optuna.Trial) -> Drawn:
+    def draw(self, trial: optuna.Trial) -> TrialDraw:
         """Return a point of the space."""
-        point = sampling.draw(trial, self._config.sampled_space)
-        return Drawn(
+        point = samplers.draw(trial, self._config.sampled_space)
+        return TrialDraw(
             without_epochs(point),
             # Under the rule "best" one run of the most epochs holds every shorter one.
             epochs=int(point.get("epochs", self._config.epochs[-1])),
@@ -165,4 +165,4 @@ class GivenPlan(ABC):
         """Return a sampler that draws what is next."""
         if trial not in self._taken:
             self._taken[trial] = self._left.pop(0)
-        return sampling.GivenSampler(self._taken[trial])
+        return samplers.GivenSampler(self._taken[trial])

@@ -16,7 +16,7 @@ from fmnist_sweep.core.progress import BestTrial
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownCurve:
     """A finished trial whose curve can answer an equal configuration.
 
     The curve itself stays in the study, which Optuna keeps in memory: a second copy of every curve would
@@ -80,7 +80,7 @@ class History:
         self.tried: set[tuple[str, int]] = set()
         self._study = study
         self._split_seed = split_seed
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, KnownCurve] = {}
         for trial in study.get_trials(deepcopy=False):
             if not trial.state.is_finished():
                 self.waiting.add(trial.number)
@@ -96,12 +96,12 @@ class History:
         """Finished trials, failed ones included."""
         return sum(self.counts.values())
 
-    def answer(self, job: TrialJob) -> Known | None:
+    def answer(self, job: TrialJob) -> KnownCurve | None:
         """Return the curve that spares a job its training, if there is one."""
         known = self._known.get(configuration_key(job.hyperparameters, job.seed, job.split.seed))
         return known if known is not None and known.answers(job.epochs) else None
 
-    def curve(self, known: Known) -> LearningCurve:
+    def curve(self, known: KnownCurve) -> LearningCurve:
         """Return the curve of a trial that `answer` gave."""
         stored = self._study.get_trials(deepcopy=False)[known.number]
         return LearningCurve.from_attribute(stored.user_attrs["curve"])
@@ -127,7 +127,7 @@ class History:
         self.tried.add((key, epochs))
         if state is TrialState.FAIL:
             return
-        known = Known(
+        known = KnownCurve(
             number,
             attrs["n_epochs"],
             attrs["n_parameters"],

@@ -11,12 +11,12 @@ import optuna
 
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.jobs import TrialJob
-from fmnist_sweep.core.progress import RunningTrial
-from fmnist_sweep.history import configuration_key
+from fmnist_sweep.core.progress import TrialProgress
+from fmnist_sweep.search.history import configuration_key
 
 
 @dataclass
-class LiveTrial:
+class RunningTrial:
     """A trial that was asked for and not yet told.
 
     Attributes:
@@ -49,9 +49,9 @@ class LiveTrial:
         return LearningCurve(tuple(self.epochs))
 
     @property
-    def running(self) -> RunningTrial:
+    def progress(self) -> TrialProgress:
         """What is shown of it while it trains."""
-        return RunningTrial(self.job.trial, len(self.epochs), self.job.epochs, self.score)
+        return TrialProgress(self.job.trial, len(self.epochs), self.job.epochs, self.score)
 
     @cached_property
     def point(self) -> tuple[str, int]:
@@ -59,7 +59,7 @@ class LiveTrial:
         job = self.job
         return configuration_key(job.hyperparameters, job.seed, job.split.seed), job.epochs
 
-    def contains(self, other: LiveTrial) -> bool:
+    def contains(self, other: RunningTrial) -> bool:
         """Return whether this trial's curve will hold the other's."""
         (key, epochs), (other_key, other_epochs) = self.point, other.point
         return key == other_key and epochs >= other_epochs

@@ -10,14 +10,14 @@ from typing import Any, Final
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep import sampling
 from fmnist_sweep.config.sweep_config import SweepConfig, differences
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef, Scalar
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.core.space import FloatParameter, IntParameter
-from fmnist_sweep.history import configuration_key, without_epochs
+from fmnist_sweep.search import samplers
+from fmnist_sweep.search.history import configuration_key, without_epochs
 
 _COPIED: Final = ("seed", "seconds", "n_parameters", "peak_memory_mb")
 
@@ -184,7 +184,7 @@ def _translated(trial: FrozenTrial, config: SweepConfig) -> FrozenTrial:
         state=TrialState.COMPLETE if whole else TrialState.PRUNED,
         value=value,
         params={name: point[name] for name in searched},
-        distributions={name: sampling.distribution(config.sampled_space[name]) for name in searched},
+        distributions={name: samplers.distribution_of(config.sampled_space[name]) for name in searched},
         intermediate_values={scores.epoch: rule.score(scores) for scores in curve.epochs},
         user_attrs={
             **scored,

@@ -13,12 +13,12 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
-from fmnist_sweep import sampling
 from fmnist_sweep.config.schema import RandomSection
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import Parameter, SearchSpace
-from fmnist_sweep.observing import BoundedTPESampler
+from fmnist_sweep.search.samplers import build_sampler, distribution_of
+from fmnist_sweep.search.tpe import RecentTPESampler
 
 N_DRAWS: Final = 200
 """Draws of one trial from its sampler, and then again at random: the sampler may look for what is too large.
@@ -32,14 +32,14 @@ def feasible_sampler(config: SweepConfig, *, trial: int) -> BaseSampler:
         config: The sweep's settings.
         trial: Number of the trial to be drawn.
     """
-    sampler = sampling.build_sampler(config.file.sampler, trial=trial)
+    sampler = build_sampler(config.file.sampler, trial=trial)
     if config.file.max_model_size is None or config.model_space.n_parameters is None:
         return sampler
-    samplers = [sampler]
+    in_turn = [sampler]
     if config.file.sampler.name not in ("grid", "points"):
         # These hand out what is left of them, to come to their end.
-        samplers.append(sampling.build_sampler(RandomSection(seed=config.file.sampler.seed), trial=trial))
-    return _FeasibleSampler(samplers, config.sampled_space, config.is_too_large)
+        in_turn.append(build_sampler(RandomSection(seed=config.file.sampler.seed), trial=trial))
+    return _FeasibleSampler(in_turn, config.sampled_space, config.is_too_large)
 
 
 class _FeasibleSampler(BaseSampler):
@@ -65,7 +65,7 @@ class _FeasibleSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        return {name: sampling.distribution(self._space[name]) for name in self._space.searched}
+        return {name: distribution_of(self._space[name]) for name in self._space.searched}
 
     @override
     def sample_relative(
@@ -77,7 +77,7 @@ class _FeasibleSampler(BaseSampler):
             point = self._point(sampler, study, drawn)
             if not self._is_too_large(point):
                 break
-            if isinstance(sampler, BoundedTPESampler):
+            if isinstance(sampler, RecentTPESampler):
                 sampler.avoid(drawn.params, drawn.distributions)
         return {name: value for name, value in point.items() if name in search_space}
 
@@ -86,7 +86,7 @@ class _FeasibleSampler(BaseSampler):
         relative = sampler.sample_relative(study, so_far, modelled)
 
         def suggest(name: str, parameter: Parameter) -> Scalar:
-            distribution = sampling.distribution(parameter)
+            distribution = distribution_of(parameter)
             value: Scalar = (
                 relative[name]
                 if name in relative

@@ -14,7 +14,6 @@ import pytest
 from optuna.trial import TrialState
 from typing_extensions import override
 
-from fmnist_sweep import search
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.errors import TrialError
@@ -23,9 +22,10 @@ from fmnist_sweep.core.jobs import TrialJob, job_identity
 from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.plan import Drawn, SweepPlan
+from fmnist_sweep.search import loop as search
+from fmnist_sweep.search.opening import open_study
+from fmnist_sweep.search.plan import SweepPlan, TrialDraw
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
-from fmnist_sweep.study_opening import open_study
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer, scripted_curve
 
@@ -938,7 +938,7 @@ class OneOnManySplits(SweepPlan):
         return math.inf
 
     @override
-    def draw(self, trial: optuna.Trial) -> Drawn:
+    def draw(self, trial: optuna.Trial) -> TrialDraw:
         drawn = super().draw(trial)
         return replace(drawn, split=replace(drawn.split, seed=self._split_seeds[trial.number]))
 

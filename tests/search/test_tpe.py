@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.observing import N_BEST, BoundedTPESampler, observed
+from fmnist_sweep.search.tpe import N_BEST, RecentTPESampler, seen_trials
 
 STATES = st.sampled_from(TrialState)
 LOG = optuna.distributions.IntDistribution(1, 1000, log=True)
@@ -32,7 +32,7 @@ def made(number: int, state: TrialState, value: float) -> FrozenTrial:
 def test_the_best_and_the_unfinished_are_always_seen(rows: list[tuple[TrialState, float]], most: int) -> None:
     """No finished trial beyond the limit is seen, no better one is left out, and the order stays."""
     trials = [made(number, *row) for number, row in enumerate(rows)]
-    seen = observed(trials, most)
+    seen = seen_trials(trials, most)
     numbers = [t.number for t in seen]
     assert numbers == sorted(set(numbers))
     finished = [t for t in seen if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
@@ -75,7 +75,7 @@ def test_a_small_study_is_drawn_from_as_by_optuna() -> None:
     """Up to the limit the draws are those of Optuna's own sampler."""
     study = study_of(60)
     for seed in range(5):
-        ours = drawn(BoundedTPESampler(seed=seed, max_observations=60, **SETTINGS), study)
+        ours = drawn(RecentTPESampler(seed=seed, max_observations=60, **SETTINGS), study)
         assert ours == drawn(optuna.samplers.TPESampler(seed=seed, **SETTINGS), study)
 
 
@@ -83,7 +83,7 @@ def test_a_small_study_is_drawn_from_as_by_optuna() -> None:
 def test_a_large_study_is_drawn_from_where_its_best_are() -> None:
     """Beyond the limit the draws still crowd around the best trials; equal seeds draw equally."""
     study = study_of(1000)
-    draws = [drawn(BoundedTPESampler(seed=s, max_observations=300, **SETTINGS), study) for s in range(20)]
+    draws = [drawn(RecentTPESampler(seed=s, max_observations=300, **SETTINGS), study) for s in range(20)]
     assert sum(200 <= units <= 450 for units in draws) >= 18
-    again = [drawn(BoundedTPESampler(seed=s, max_observations=300, **SETTINGS), study) for s in range(20)]
+    again = [drawn(RecentTPESampler(seed=s, max_observations=300, **SETTINGS), study) for s in range(20)]
     assert again == draws

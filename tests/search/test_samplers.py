@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -8,21 +7,19 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from every_sampler import SAMPLERS
 from optuna.trial import TrialState
 
-from fmnist_sweep import sampling
 from fmnist_sweep.config.schema import TPESection
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.core.space import ChoiceParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
+from fmnist_sweep.search import pruners
+from fmnist_sweep.search import samplers as sampling
 
 MakeConfig = Callable[..., SweepConfig]
 Sweep = Callable[..., tuple[Stop, optuna.Study]]
 
-needs_torch = pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="torch, which the gp sampler needs, is not installed"
-)
-SAMPLERS = ["tpe", "random", "cmaes", "qmc", "grid", pytest.param("gp", marks=needs_torch)]
 PRUNERS = ["none", "median", "percentile", "successive_halving", "hyperband", "patient"]
 FINITE: dict[str, Any] = {
     "activation": {"choices": ["relu", "tanh", "elu"]},
@@ -56,7 +53,7 @@ def test_every_sampler_runs_with_every_pruner(
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_a_pruner_is_built_with_its_settings(make_config: MakeConfig, pruner: str) -> None:
     """The pruner's kind is the one that is named."""
-    built = sampling.build_pruner(make_config(pruner={"name": pruner}).file.pruner, max_epochs=9)
+    built = pruners.build_pruner(make_config(pruner={"name": pruner}).file.pruner, max_epochs=9)
     kinds = {"none": "NopPruner", "successive_halving": "SuccessiveHalvingPruner"}
     assert type(built).__name__ == kinds.get(pruner, f"{pruner.title()}Pruner")
 

@@ -1,35 +1,30 @@
-"""A sweep or a confirmation from end to end: lock, data, study, engine, search, display."""
+"""A sweep or a confirmation from end to end: lock, data, study, engine, search."""
 
 from __future__ import annotations
 
-import os
-import signal
-import stat
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import optuna
 from optuna.storages import BaseStorage
-from rich.console import Console
 
 from fmnist_sweep import data
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
+from fmnist_sweep.core.observer import Observer, Observers
 from fmnist_sweep.core.progress import Progress, Stop
-from fmnist_sweep.display import Display
 from fmnist_sweep.engines.checked import CheckedEngine
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import check_workers, n_cores
-from fmnist_sweep.importing import check_source, import_trials
-from fmnist_sweep.plan import Plan, SweepPlan
-from fmnist_sweep.search import Search
+from fmnist_sweep.search.import_trials import check_source, import_trials
+from fmnist_sweep.search.interrupts import stop_signals
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.opening import open_study
+from fmnist_sweep.search.plan import SweepPlan, TrialPlan
 from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.file_lock import study_lock
@@ -37,10 +32,11 @@ from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.storage.lease.postgres import claimed
 from fmnist_sweep.storage.opening import check_storage, open_storage, side_folder
 from fmnist_sweep.storage.studies import load_study
-from fmnist_sweep.study_opening import open_study
+
+Say: TypeAlias = Callable[[str], None]
 
 
-class Undertaking(Protocol):
+class StudyRun(Protocol):
     """What is run in a study: a sweep, or the confirmation of one."""
 
     @property
@@ -54,7 +50,7 @@ class Undertaking(Protocol):
     def open(self, data: DataRef, storage: BaseStorage) -> optuna.Study:
         """Make the study, or open it to go on with; raise `SweepError` where it can't be."""
 
-    def plan(self, study: optuna.Study) -> Plan:
+    def plan(self, study: optuna.Study) -> TrialPlan:
         """Return what is left to try, once this process is the study's owner."""
 
 
@@ -64,7 +60,7 @@ class Sweep:
 
     config: SweepConfig
     import_from: str | None = None
-    say: Callable[[str], None] = lambda _: None
+    say: Say = lambda _: None
     _source: optuna.Study | None = field(default=None, init=False)
 
     @property
@@ -79,7 +75,7 @@ class Sweep:
             check_source(self._source, self.config, data)
         return open_study(self.config, data, storage)
 
-    def plan(self, study: optuna.Study) -> Plan:
+    def plan(self, study: optuna.Study) -> TrialPlan:
         """Bring the other study's trials over; what is left is drawn."""
         if self._source is not None:
             self.say(f"From study {self.import_from!r}: {import_trials(self._source, study, self.config)}.")
@@ -87,32 +83,27 @@ class Sweep:
 
 
 def run_sweep(
-    config: SweepConfig,
-    *,
-    storage_url: str,
-    console: Console,
-    import_from: str | None = None,
-    **options: Any,
+    config: SweepConfig, *, storage_url: str, say: Say, import_from: str | None = None, **options: Any
 ) -> tuple[Stop, Progress]:
     """Run a sweep, or go on with it; see `run`.
 
     Args:
         config: The sweep.
         storage_url: Where its study is, or is made.
-        console: Where the progress is shown.
+        say: Takes a line for the user.
         import_from: Name of a study in the same storage whose trials are brought over first.
         options: Those of `run`.
     """
     check_storage(storage_url, create=import_from is None)
-    sweep = Sweep(config, import_from, sayer(console))
-    return run(sweep, storage_url=storage_url, console=console, **options)
+    return run(Sweep(config, import_from, say), storage_url=storage_url, say=say, **options)
 
 
 def run(
-    undertaking: Undertaking,
+    study_run: StudyRun,
     *,
     storage_url: str,
-    console: Console,
+    say: Say,
+    observers: Iterable[Observer] = (),
     n_workers: int | None = None,
     data_dir: Path | None = None,
     take_over: bool = False,
@@ -120,9 +111,10 @@ def run(
     """Run a study until nothing is left to try, its budget is used up or Ctrl-C is pressed.
 
     Args:
-        undertaking: What is run.
+        study_run: What is run.
         storage_url: Where the study is, or is made.
-        console: Where the progress is shown.
+        say: Takes a line for the user.
+        observers: Told what happens; see `Observer`.
         n_workers: Trials that train side by side; None takes one for each core.
         data_dir: Where Fashion-MNIST is to be found.
         take_over: Run the study even if a process on another machine may be running it.
@@ -133,8 +125,7 @@ def run(
     Raises:
         SweepError: The data, the storage or the study can't be used; nothing stored is changed.
     """
-    say = sayer(console)
-    config = undertaking.config
+    config = study_run.config
     name = config.file.study
     n_workers = n_cores() if n_workers is None else n_workers
     problems = check_workers(n_workers)
@@ -143,82 +134,36 @@ def run(
     folder = side_folder(storage_url, name)
     with study_lock(folder, name), claimed(storage_url, name, say=say) as claim:
         data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=say)
-        problems = data.check_split(data_ref, undertaking.split)
+        problems = data.check_split(data_ref, study_run.split)
         if problems:
             raise ConfigError(name, [f"training: {problem}" for problem in problems])
         n_probe = config.file.training.n_probe
-        for note in data.data_notes(data_ref, undertaking.split, n_probe=n_probe):
+        for note in data.data_notes(data_ref, study_run.split, n_probe=n_probe):
             say(f"Note: {note}.")
         # Made last: a run that is refused leaves no empty database behind.
-        study = undertaking.open(data_ref, open_storage(storage_url, create=True))
+        study = study_run.open(data_ref, open_storage(storage_url, create=True))
         where, total = safe_url(storage_url), config.file.budget.trials
         trials = f"{total} {'trial' if total == 1 else 'trials'} in all"
         say(f"Study {name!r} in {where}: {trials}, {n_workers} side by side.")
         checkpoints = CheckpointFolder(folder)
-        in_accuracy = config.file.score.metric == "accuracy"
         take_over = take_over or (claim is not None and claim.owner_stays_away(study))
         with (
             stop_signals(say) as interrupted,
             ownership(study, take_over=take_over) as owner,
             LocalEngine(n_workers, time_limit_s=config.file.budget.trial_seconds) as engine,
-            Display(name, console, in_accuracy=in_accuracy) as display,
         ):
             search = Search(
                 config,
                 data_ref,
                 study,
                 engine if claim is None else CheckedEngine(engine, partial(claim.check, study, owner.run)),
-                plan=undertaking.plan(study),
+                plan=study_run.plan(study),
                 run=owner.run,
                 checkpoints=checkpoints,
-                observer=display,
+                observer=Observers(observers, say),
             )
             stop = search.run(interrupted)
         size = checkpoints.size()
         if size:
             say(f"Checkpoints of {checkpoints.holds()} trials take {size / 1e6:.1f} MB in {folder}.")
         return stop, search.progress()
-
-
-def sayer(console: Console) -> Callable[[str], None]:
-    """Return the function that prints a line for the user as it is."""
-    return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def stop_signals(
-    say: Callable[[str], None], *, what: str = "running trials are put back"
-) -> Iterator[threading.Event]:
-    """Let the first Ctrl-C, or a polite kill, end the sweep in good order, and the second at once.
-
-    So does a terminal that is closed, unless the sweep was told not to care, as ``nohup`` does.
-    """
-    interrupted = threading.Event()
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        if interrupted.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        interrupted.set()
-        if number == signal.SIGHUP:
-            _leave_terminal()
-        say(f"Stopping: {what}. Press Ctrl-C again to stop at once.")
-
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        numbers.remove(signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _leave_terminal() -> None:
-    """Let what is yet to be printed go nowhere where the terminal is gone: writing to it would fail."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in (1, 2):
-        # A terminal whose other end is gone no longer says that it is one.
-        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
-            os.dup2(nowhere, descriptor)
-    os.close(nowhere)

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from fmnist_sweep import runner
+from fmnist_sweep.search import interrupts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -17,7 +17,7 @@ def test_the_first_signal_asks_and_is_told(number: signal.Signals) -> None:
     inherited = signal.signal(number, signal.default_int_handler)
     said: list[str] = []
     try:
-        with runner.stop_signals(said.append) as interrupted:
+        with interrupts.stop_signals(said.append) as interrupted:
             assert not interrupted.is_set()
             os.kill(os.getpid(), number)
             assert interrupted.is_set()
@@ -29,7 +29,7 @@ def test_the_first_signal_asks_and_is_told(number: signal.Signals) -> None:
 
 def test_the_second_interrupt_ends_at_once() -> None:
     """Ctrl-C twice raises KeyboardInterrupt."""
-    with runner.stop_signals(lambda _: None):
+    with interrupts.stop_signals(lambda _: None):
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
@@ -39,7 +39,7 @@ def test_a_sweep_that_was_told_not_to_care_outlives_its_terminal() -> None:
     """Under nohup a hang-up changes nothing."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with runner.stop_signals(lambda _: None) as interrupted:
+        with interrupts.stop_signals(lambda _: None) as interrupted:
             os.kill(os.getpid(), signal.SIGHUP)
             assert not interrupted.is_set()
     finally:

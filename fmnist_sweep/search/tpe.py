@@ -16,7 +16,7 @@ N_BEST: Final = 25
 """As many of the best trials as TPE models apart from the others, at the most."""
 
 
-class BoundedTPESampler(TPESampler):
+class RecentTPESampler(TPESampler):
     """Draws one trial from at most so many finished ones; where there are fewer, as Optuna's own TPE does.
 
     TPE's time grows with the number of trials that it sees, and for a log-scaled whole number, whose
@@ -79,7 +79,7 @@ class _View:
 
     def __init__(self, study: optuna.Study, max_observations: int) -> None:
         self._study = study
-        self._trials = observed(study.get_trials(deepcopy=False), max_observations)
+        self._trials = seen_trials(study.get_trials(deepcopy=False), max_observations)
 
     def add(self, trial: FrozenTrial) -> None:
         self._trials = [*self._trials, trial]
@@ -96,7 +96,7 @@ class _View:
         return [t for t in self._trials if states is None or t.state in states]
 
 
-def observed(trials: list[FrozenTrial], max_observations: int) -> list[FrozenTrial]:
+def seen_trials(trials: list[FrozenTrial], max_observations: int) -> list[FrozenTrial]:
     """Return the trials that a sampler sees, by number.
 
     Args:

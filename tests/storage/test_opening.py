@@ -4,21 +4,17 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
 
 from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.core.errors import StorageError, StudyMismatchError, StudyNotFoundError
-from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.core.errors import StorageError, StudyNotFoundError
 from fmnist_sweep.storage.opening import open_storage, side_folder
 from fmnist_sweep.storage.studies import load_study, study_names
-from fmnist_sweep.study_opening import open_study
 
 MakeConfig = Callable[..., SweepConfig]
 
@@ -232,167 +228,6 @@ def test_an_unknown_study_is_told_with_those_there_are(storage: RDBStorage) -> N
     with pytest.raises(StudyNotFoundError) as caught:
         load_study(storage, "dens")
     assert str(caught.value) == "no study 'dens'; did you mean 'dense'? (there are dense, cnn)"
-
-
-def test_a_new_study_says_where_it_comes_from(
-    make_config: MakeConfig, data: DataRef, storage: RDBStorage
-) -> None:
-    """Config, digests, data, versions and the allowed epochs are stored before the first trial."""
-    config = make_config(space={"depth": {}, "epochs": {"low": 2, "high": 4}})
-    study = open_study(config, data, storage)
-    attrs = load_study(storage, "tiny").user_attrs
-    assert study.direction == optuna.study.StudyDirection.MAXIMIZE
-    assert attrs["config"] == config.to_dict()
-    assert attrs["config_digest"] == config.digest
-    assert attrs["data_digest"] == data.digest
-    assert attrs["data"] == {
-        "name": "tiny",
-        "input_shape": [2, 2, 1],
-        "class_names": ["a", "b"],
-        "n_train": 100,
-    }
-    assert attrs["model_path"] == "fmnist_sweep.models:DenseModel"
-    assert attrs["allowed_epochs"] == [1, 2, 3]
-    assert attrs["versions"]["optuna"] == optuna.__version__
-    assert set(attrs["versions"]) >= {"tensorflow", "keras", "keras-tuner", "numpy", "fmnist-sweep"}
-
-
-def test_under_the_rule_last_every_epoch_is_allowed(
-    make_config: MakeConfig, data: DataRef, storage: RDBStorage
-) -> None:
-    """The list of allowed epochs is for the rule "best" alone."""
-    config = make_config(score={"epoch_rule": "last"}, space={"depth": {}, "epochs": {"low": 2, "high": 4}})
-    assert open_study(config, data, storage).user_attrs["allowed_epochs"] is None
-
-
-def test_the_default_configuration_waits_first(
-    make_config: MakeConfig, data: DataRef, storage: RDBStorage
-) -> None:
-    """Trial 0 is the hand-tuned baseline, unless the sweep file says otherwise."""
-    study = open_study(make_config(space={"depth": {}, "units_2": {}, "epochs": 3}), data, storage)
-    assert study.user_attrs["default_trial"] == 0
-    assert [t.state for t in study.trials] == [TrialState.WAITING]
-    assert study.trials[0].system_attrs["fixed_params"] == {"depth": 2, "units_2": 200}
-    without = make_config(study="without", sampler={"enqueue_default": False})
-    study = open_study(without, data, storage)
-    assert "default_trial" not in study.user_attrs
-    assert study.trials == []
-
-
-def test_opening_again_adds_nothing(make_config: MakeConfig, data: DataRef, storage: RDBStorage) -> None:
-    """A study that is opened again keeps its one default trial and its settings."""
-    first = open_study(make_config(), data, storage)
-    again = open_study(make_config(), data, storage)
-    assert again._study_id == first._study_id
-    assert len(again.trials) == 1
-
-
-@pytest.mark.usefixtures("own_data")
-@pytest.mark.parametrize(
-    ("sections", "line"),
-    [
-        (
-            {"space": {"depth": {}, "epochs": 3}},
-            "space.epochs.value: the study has 4, now 3",
-        ),
-        ({"score": {"penalty": 2.0}}, "score.penalty: the study has 1.0, now 2.0"),
-        ({"training": {"seed": 7}}, "training.seed: the study has 0, now 7"),
-        ({"training": {"n_val": 100}}, "training.n_val: the study has 5000, now 100"),
-        ({"training": {"split_seed": 7}}, "training.split_seed: the study has None, now 7"),
-        ({"model": "cnn", "space": {"epochs": 4}}, "model: the study has 'dense', now 'cnn'"),
-        ({"data": "package.module:load"}, "data: the study has 'fashion-mnist', now 'package.module:load'"),
-    ],
-)
-def test_a_study_of_other_settings_is_refused_with_the_differences(
-    make_config: MakeConfig,
-    data: DataRef,
-    storage: RDBStorage,
-    sections: dict[str, Any],
-    line: str,
-) -> None:
-    """Trials that can't be compared never share a study; the message lists what differs and how to go on."""
-    open_study(make_config(), data, storage)
-    before = dict(load_study(storage, "tiny").user_attrs)
-    with pytest.raises(StudyMismatchError) as caught:
-        open_study(make_config(**sections), data, storage)
-    said = str(caught.value).splitlines()
-    assert said[0] == "study 'tiny' exists with other settings:"
-    assert f"  {line}" in said
-    mend = ["Choose another name with --study, or put the settings back."]
-    if sections.keys() <= {"space", "score"}:
-        mend.append("Or bring its trials over to a new study: --study NEW --import-from tiny")
-    assert said[-len(mend) :] == mend
-    assert load_study(storage, "tiny").user_attrs == before
-
-
-def test_other_data_under_the_same_name_are_refused(
-    make_config: MakeConfig, data: DataRef, storage: RDBStorage
-) -> None:
-    """The content counts, not the name of the data set."""
-    open_study(make_config(), data, storage)
-    with pytest.raises(StudyMismatchError, match="data: the study has content da7ada7ada7a, now 0123456789"):
-        open_study(make_config(), replace(data, digest="0123456789abcdef"), storage)
-
-
-def test_where_the_data_lie_does_not_matter(
-    make_config: MakeConfig, data: DataRef, storage: RDBStorage
-) -> None:
-    """The same content in another folder goes on with the study."""
-    open_study(make_config(), data, storage)
-    open_study(make_config(), replace(data, directory="/elsewhere"), storage)
-
-
-def test_a_study_of_another_tool_is_refused(
-    make_config: MakeConfig, data: DataRef, storage: RDBStorage
-) -> None:
-    """A study that a sweep did not make is left alone."""
-    other = optuna.create_study(storage=storage, study_name="tiny", direction="maximize")
-    other.tell(other.ask(), 1.0)
-    with pytest.raises(StudyMismatchError, match="study 'tiny' was not made by fmnist-sweep"):
-        open_study(make_config(), data, storage)
-    assert load_study(storage, "tiny").user_attrs == {}
-
-
-def test_sampler_pruner_and_budget_may_change(
-    make_config: MakeConfig, data: DataRef, storage: RDBStorage
-) -> None:
-    """They decide which trials come next, not what a trial gives; the stored config follows them."""
-    open_study(make_config(), data, storage)
-    changed = make_config(
-        sampler={"name": "random", "seed": 9}, pruner={"name": "hyperband"}, budget={"trials": 99}
-    )
-    study = open_study(changed, data, storage)
-    assert isinstance(study.pruner, optuna.pruners.HyperbandPruner)
-    assert load_study(storage, "tiny").user_attrs["config"] == changed.to_dict()
-
-
-@pytest.mark.parametrize("n_steps", range(11))
-def test_a_study_whose_maker_was_killed_is_made_whole(
-    make_config: MakeConfig, data: DataRef, storage: RDBStorage, monkeypatch: pytest.MonkeyPatch, n_steps: int
-) -> None:
-    """Whichever step of making it was the last, the next run finds no half study, and one first trial."""
-    done = 0
-
-    def stop_after(original: Any) -> Any:
-        def step(*args: Any, **kwargs: Any) -> Any:
-            nonlocal done
-            if done == n_steps:
-                raise KeyboardInterrupt
-            done += 1
-            return original(*args, **kwargs)
-
-        return step
-
-    with monkeypatch.context() as killed:
-        for name in ("set_user_attr", "set_metric_names", "enqueue_trial"):
-            killed.setattr(optuna.Study, name, stop_after(getattr(optuna.Study, name)))
-        with pytest.raises(KeyboardInterrupt):
-            open_study(make_config(), data, storage)
-    study = open_study(make_config(), data, storage)
-    assert study.user_attrs["config_digest"] == make_config().digest
-    assert study.user_attrs["default_trial"] == 0
-    assert len(study.trials) == 1
-    assert study.metric_names == ["score"]
 
 
 def test_a_new_database_is_whole_or_not_there(

@@ -10,23 +10,14 @@ from typing import Any, cast
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.pruners import (
-    BasePruner,
-    HyperbandPruner,
-    MedianPruner,
-    NopPruner,
-    PatientPruner,
-    PercentilePruner,
-    SuccessiveHalvingPruner,
-)
 from optuna.samplers import BaseSampler, BruteForceSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
-from fmnist_sweep.config.schema import PrunerSection, SamplerSection
+from fmnist_sweep.config.schema import SamplerSection
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import FloatParameter, IntParameter, Parameter, SearchSpace
-from fmnist_sweep.observing import BoundedTPESampler
+from fmnist_sweep.search.tpe import RecentTPESampler
 
 
 def draw(trial: optuna.Trial, space: SearchSpace) -> dict[str, Scalar]:
@@ -77,7 +68,7 @@ def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Scalar:
     return cast("Scalar", chosen)
 
 
-def distribution(parameter: Parameter) -> BaseDistribution:
+def distribution_of(parameter: Parameter) -> BaseDistribution:
     """Return what a parameter that can vary is drawn from, as `draw` leaves it with a trial."""
     if isinstance(parameter, FloatParameter):
         high = float(parameter.ends()[-1])
@@ -127,7 +118,7 @@ def build_sampler(section: SamplerSection, *, trial: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match section.name:
             case "tpe":
-                return BoundedTPESampler(seed=seed, **settings)
+                return RecentTPESampler(seed=seed, **settings)
             case "random":
                 return RandomSampler(seed=seed)
             case "gp":
@@ -146,23 +137,3 @@ def build_sampler(section: SamplerSection, *, trial: int) -> BaseSampler:
                 return _GridSampler(seed=seed)
             case "points":
                 return GivenSampler(section.points[trial % len(section.points)])
-
-
-def build_pruner(section: PrunerSection, *, max_epochs: int) -> BasePruner:
-    """Return the pruner of a study; it compares penalised scores, epoch by epoch."""
-    settings = section.model_dump(exclude={"name"})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        match section.name:
-            case "none":
-                return NopPruner()
-            case "median":
-                return MedianPruner(**settings)
-            case "percentile":
-                return PercentilePruner(**settings)
-            case "successive_halving":
-                return SuccessiveHalvingPruner(**settings)
-            case "hyperband":
-                return HyperbandPruner(max_resource=max_epochs, **settings)
-            case "patient":
-                return PatientPruner(None, **settings)

@@ -1,0 +1,76 @@
+"""What is told of a run while it goes on: to a display, a file, a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fmnist_sweep.core.progress import Progress, Stop
+from fmnist_sweep.core.trainer import one_line
+
+
+class Observer:
+    """Does nothing: a subclass overrides what it wants to be told.
+
+    An observer changes nothing of a run. One that raises is reported once, is told nothing more, and stops
+    no run.
+    """
+
+    def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
+        """Learn that a run begins.
+
+        Args:
+            study: Name of the study.
+            settings: Of the sweep, laid out like a sweep file, with the resolved space.
+        """
+
+    def on_progress(self, progress: Progress) -> None:
+        """Learn what the run is at, as often as something happens."""
+
+    def on_end(self, stop: Stop | None) -> None:
+        """Learn why the run ended; None where an error ended it."""
+
+
+class ProgressObserver(Observer):
+    """Calls a function with the progress, and does nothing else."""
+
+    def __init__(self, call: Callable[[Progress], None]) -> None:
+        self._call = call
+
+    def on_progress(self, progress: Progress) -> None:
+        """Hand the progress on."""
+        self._call(progress)
+
+
+class Observers(Observer):
+    """Several observers as one, none of which can stop a run.
+
+    Args:
+        observers: Told in this order.
+        say: Takes the line that reports one that failed.
+    """
+
+    def __init__(self, observers: Iterable[Observer], say: Callable[[str], None]) -> None:
+        self._observers = list(observers)
+        self._say = say
+
+    def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
+        """Tell all of them that a run begins."""
+        self._tell(lambda observer: observer.on_start(study, settings))
+
+    def on_progress(self, progress: Progress) -> None:
+        """Tell all of them what the run is at."""
+        self._tell(lambda observer: observer.on_progress(progress))
+
+    def on_end(self, stop: Stop | None) -> None:
+        """Tell all of them why the run ended."""
+        self._tell(lambda observer: observer.on_end(stop))
+
+    def _tell(self, call: Callable[[Observer], None]) -> None:
+        for observer in tuple(self._observers):
+            try:
+                call(observer)
+            except Exception as error:  # noqa: BLE001 - an observer may be anybody's code
+                self._observers.remove(observer)
+                name = type(observer).__name__
+                self._say(f"Note: the observer {name} failed and is told nothing more: {one_line(error)}.")

@@ -1,0 +1,1 @@
+"""The loop and its parts: what a study tries next, and the only writer of the study."""
