@@ -20,13 +20,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from fmnist_sweep.analysis.measures import model_scores, over_repeats
 from fmnist_sweep.core.jobs import SplitSpec, TrialJob
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import n_cores
 from fmnist_sweep.winners.delivered import Delivery
 from fmnist_sweep.winners.final import TEST_READER, read_test, train_finals
-from fmnist_sweep.winners.measures import model_scores, over_repeats
 
 SEED = 10_000
 SPLITS = {

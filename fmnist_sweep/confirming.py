@@ -13,17 +13,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
-from fmnist_sweep.config.loading import parse_config
-from fmnist_sweep.config.schema import BudgetSection, NonePrunerSection, RandomSection
-from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.core.errors import ConfigError, StudyMismatchError, SweepError
-from fmnist_sweep.core.jobs import DataRef, SplitSpec
-from fmnist_sweep.core.score import exceeds
-from fmnist_sweep.reports.frames import candidates, default_trial, left_out_notes, measured_trials, size_limit
-from fmnist_sweep.search.history import configuration_key, without_epochs
-from fmnist_sweep.search.opening import open_study
-from fmnist_sweep.search.plan import GivenPlan, TrialDraw
-from fmnist_sweep.winners.confirmations import (
+from fmnist_sweep.analysis.confirmations import (
     DEFAULT,
     KIND,
     Candidate,
@@ -32,6 +22,22 @@ from fmnist_sweep.winners.confirmations import (
     linked_study,
     read_confirmation,
 )
+from fmnist_sweep.analysis.ranking import (
+    candidates,
+    default_trial,
+    left_out_notes,
+    measured_trials,
+    size_limit,
+)
+from fmnist_sweep.config.loading import parse_config
+from fmnist_sweep.config.schema import BudgetSection, NonePrunerSection, RandomSection
+from fmnist_sweep.config.sweep_config import SweepConfig
+from fmnist_sweep.core.errors import ConfigError, StudyMismatchError, SweepError
+from fmnist_sweep.core.jobs import DataRef, SplitSpec
+from fmnist_sweep.core.score import exceeds
+from fmnist_sweep.search.history import configuration_key, without_epochs
+from fmnist_sweep.search.opening import open_study
+from fmnist_sweep.search.plan import GivenPlan, TrialDraw
 
 MIN_REPEATS: Final = 2
 """One repeat has no spread, so no interval."""

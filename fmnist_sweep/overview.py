@@ -44,7 +44,7 @@ def read_overview(url: str) -> list[dict[str, Any]] | None:
         url: The storage's address.
 
     Returns:
-        The columns of `fmnist_sweep.reports.frames.studies_frame` as plain values: missing numbers are
+        The columns of `fmnist_sweep.analysis.frames.studies_frame` as plain values: missing numbers are
         None, times ISO 8601. None where the storage is no SQLite file, can't be read in this way, or holds
         tables of another Optuna: whoever asks then reads it through Optuna, which says what is wrong.
     """

@@ -13,17 +13,17 @@ import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 
-from fmnist_sweep.cells import new_table, shown
-from fmnist_sweep.core.progress import Progress, Stop
-from fmnist_sweep.core.wording import difference, fraction, points
-from fmnist_sweep.reports.frames import (
+from fmnist_sweep.analysis.frames import trials_frame
+from fmnist_sweep.analysis.ranking import (
     best_trials,
     default_trial,
     hyperparameters,
     is_interrupted,
     left_out_notes,
-    trials_frame,
 )
+from fmnist_sweep.cells import new_table, shown
+from fmnist_sweep.core.progress import Progress, Stop
+from fmnist_sweep.core.wording import difference, fraction, points
 from fmnist_sweep.storage.address import DEFAULT_STORAGE, safe_url
 
 _N_BEST = 5

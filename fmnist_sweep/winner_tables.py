@@ -10,12 +10,12 @@ from typing import Any, Final
 from rich.console import Console
 from rich.markup import escape
 
+from fmnist_sweep.analysis.comparing import Side, caveats, differing
+from fmnist_sweep.analysis.confirmations import Confirmation, confirm_name
+from fmnist_sweep.analysis.statistics import Interval
+from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.cells import new_table
 from fmnist_sweep.core.wording import show_value
-from fmnist_sweep.winners.comparing import Side, caveats, differing
-from fmnist_sweep.winners.confirmations import Confirmation, confirm_name
-from fmnist_sweep.winners.statistics import Interval
-from fmnist_sweep.winners.verdicts import verdicts
 
 _BAR_WIDTH: Final = 33
 

@@ -307,7 +307,7 @@ def finals(monkeypatch: pytest.MonkeyPatch) -> FinalTrainer:
 
     monkeypatch.setattr(exporting, "LocalEngine", lambda n, *, trainer=None: engine(n, trainer))
     monkeypatch.setattr(
-        "fmnist_sweep.winners.pictures.save", lambda _, *paths: [path.write_text("drawn") for path in paths]
+        "fmnist_sweep.reports.pictures.save", lambda _, *paths: [path.write_text("drawn") for path in paths]
     )
     return trainer
 

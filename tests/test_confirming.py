@@ -14,6 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
+from fmnist_sweep.analysis.comparing import side
+from fmnist_sweep.analysis.confirmations import read_confirmation
+from fmnist_sweep.analysis.ranking import best_trials, candidates
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirming import ConfirmationRequest, order, repeat_seeds
@@ -23,7 +26,6 @@ from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.observer import ProgressObserver
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.models.catalog import dense_n_parameters
-from fmnist_sweep.reports.frames import best_trials, candidates
 from fmnist_sweep.search.import_trials import check_source
 from fmnist_sweep.search.loop import Search
 from fmnist_sweep.search.opening import open_study
@@ -32,8 +34,6 @@ from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.storage.studies import load_study
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer, scripted_curve
 from fmnist_sweep.winners.choice import chosen
-from fmnist_sweep.winners.comparing import side
-from fmnist_sweep.winners.confirmations import read_confirmation
 
 Sweep = Callable[..., tuple[Stop, optuna.Study]]
 Run = Callable[..., optuna.Study]

@@ -13,6 +13,7 @@ from made_studies import sqlite_study, study
 from rich.console import Console
 
 from fmnist_sweep import data, exporting
+from fmnist_sweep.analysis.ranking import readings_of
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import StudyBusyError
@@ -20,11 +21,10 @@ from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.exporting import run_export
-from fmnist_sweep.reports.frames import readings_of
+from fmnist_sweep.reports import pictures
 from fmnist_sweep.search import run as runner
 from fmnist_sweep.storage.lease import postgres as claim
 from fmnist_sweep.training.testing import ScriptedTrainer
-from fmnist_sweep.winners import pictures
 
 __all__ = ["sqlite_study", "study"]
 

@@ -26,6 +26,8 @@ ALLOWED = {
         "engines": "core",
         "storage": "core",
         "search": "core data config engines storage",
+        "analysis": "core storage",
+        "reports": "core storage analysis",
     }.items()
 }
 
@@ -108,11 +110,11 @@ def test_keras_and_optuna_are_kept_apart(name: str) -> None:
     [
         ("fmnist_sweep.config.loading", ("optuna", "tensorflow", "keras", "keras_tuner", "torch", "plotly")),
         ("fmnist_sweep.search.loop", ("tensorflow", "keras", "keras_tuner", "torch", "plotly", "matplotlib")),
-        ("fmnist_sweep.reports.html", ("tensorflow", "keras", "sklearn", "matplotlib")),
+        ("fmnist_sweep.reports.page", ("tensorflow", "keras", "sklearn", "matplotlib")),
         ("fmnist_sweep.winners.export", ("tensorflow", "keras", "keras_tuner", "torch")),
         ("fmnist_sweep.engines.local", ("optuna", "tensorflow", "keras", "keras_tuner")),
-        ("fmnist_sweep.reports.frames", ("tensorflow", "keras", "keras_tuner", "torch")),
-        ("fmnist_sweep.winners.confirmations", ("tensorflow", "keras", "keras_tuner", "torch", "plotly")),
+        ("fmnist_sweep.analysis.frames", ("tensorflow", "keras", "keras_tuner", "torch")),
+        ("fmnist_sweep.analysis.confirmations", ("tensorflow", "keras", "keras_tuner", "torch", "plotly")),
         (
             "fmnist_sweep.search.run",
             ("tensorflow", "keras", "keras_tuner", "sklearn", "plotly", "matplotlib"),

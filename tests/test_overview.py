@@ -10,8 +10,8 @@ import pytest
 from made_studies import add_trial, empty_study, fill_study, params_of, scripted_curve, tell_from_elsewhere
 from rich.console import Console
 
+from fmnist_sweep.analysis.frames import studies_frame
 from fmnist_sweep.overview import print_studies, read_overview
-from fmnist_sweep.reports.frames import studies_frame
 from fmnist_sweep.storage.lease.process import Owner
 from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.storage.studies import load_study, study_names

@@ -11,9 +11,9 @@ from made_studies import add_confirmation, confirmed, study, tiny_study
 from rich.console import Console
 
 from fmnist_sweep import winner_tables
-from fmnist_sweep.winners.comparing import compared
-from fmnist_sweep.winners.confirmations import Confirmation, read_confirmation
-from fmnist_sweep.winners.statistics import Interval
+from fmnist_sweep.analysis.comparing import compared
+from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
+from fmnist_sweep.analysis.statistics import Interval
 
 __all__ = ["confirmed", "study", "tiny_study"]
 

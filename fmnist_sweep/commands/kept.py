@@ -28,11 +28,11 @@ def dump(
 
     Example: fmnist-sweep dump dense cnn
     """
+    from fmnist_sweep.analysis.confirmations import is_confirmation, linked_study
     from fmnist_sweep.core.files import safe_name
     from fmnist_sweep.engines.machine import machine
     from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
     from fmnist_sweep.storage.text_form import dump as write
-    from fmnist_sweep.winners.confirmations import is_confirmation, linked_study
 
     found = [
         study

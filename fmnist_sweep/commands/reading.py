@@ -31,7 +31,7 @@ def status(storage: Storage = STORAGE, as_json: AsJson = False) -> None:
     rows = read_overview(storage)
     if rows is None:
         from fmnist_sweep import tables
-        from fmnist_sweep.reports.frames import studies_frame
+        from fmnist_sweep.analysis.frames import studies_frame
 
         rows = tables.records(studies_frame(open_studies(storage)))
     if as_json:
@@ -52,7 +52,7 @@ def trials(
     Example: fmnist-sweep trials dense --csv
     """
     from fmnist_sweep import tables
-    from fmnist_sweep.reports.frames import trials_frame
+    from fmnist_sweep.analysis.frames import trials_frame
 
     if as_json and as_csv:
         raise SweepError("--json and --csv exclude each other; choose one")
@@ -93,7 +93,7 @@ def report(
 
     Example: fmnist-sweep report --output report/index.html
     """
-    from fmnist_sweep.reports.html import write_report
+    from fmnist_sweep.reports.page import write_report
     from fmnist_sweep.storage.address import safe_url
 
     studies = open_studies(storage)

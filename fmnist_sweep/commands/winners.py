@@ -49,13 +49,13 @@ def confirm(
     from rich.console import Console
 
     from fmnist_sweep import winner_tables
+    from fmnist_sweep.analysis.confirmations import linked_study, read_confirmation
+    from fmnist_sweep.analysis.ranking import left_out_notes
     from fmnist_sweep.cells import sayer
     from fmnist_sweep.confirming import order
     from fmnist_sweep.display import Display
     from fmnist_sweep.reports.dashboard import attach_figures
-    from fmnist_sweep.reports.frames import left_out_notes
     from fmnist_sweep.search.run import run as run_order
-    from fmnist_sweep.winners.confirmations import linked_study, read_confirmation
 
     quiet_optuna()
     messages = Console(stderr=True)
@@ -99,7 +99,7 @@ def compare(
     Example: fmnist-sweep compare dense cnn
     """
     from fmnist_sweep import winner_tables
-    from fmnist_sweep.winners.comparing import compared
+    from fmnist_sweep.analysis.comparing import compared
 
     sides = compared(open_studies(storage, studies))
     if as_json:

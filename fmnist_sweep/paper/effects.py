@@ -9,10 +9,10 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from fmnist_sweep.analysis.statistics import Interval, interval
 from fmnist_sweep.core.curves import FloatArray
 from fmnist_sweep.paper.results import Results, Run, Value
 from fmnist_sweep.paper.verdict import Rule, Verdict, larger_by, together
-from fmnist_sweep.winners.statistics import Interval, interval
 
 Unit: TypeAlias = Literal["points", "per cent", "nats", "times"]
 

@@ -12,14 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.core.curves import FloatArray, LearningCurve
 from fmnist_sweep.paper.effects import Judged, JudgedPart, Shown, takes_train_accuracy
 from fmnist_sweep.paper.results import PULLOVER, SHIRT, Results
 from fmnist_sweep.paper.shown import scaled
 from fmnist_sweep.paper.verdict import AtLeast, Between, Equal, Rule, Verdict
+from fmnist_sweep.reports.pictures import STYLE, blank_figure
 from fmnist_sweep.reports.style import BLUE, GREEN, GREY, ORANGE, TRIAL_COLORS, VERMILION
-from fmnist_sweep.winners.pictures import STYLE, blank_figure
-from fmnist_sweep.winners.statistics import Interval
 
 _TITLES: Final = {
     "gap": "gap (points)",

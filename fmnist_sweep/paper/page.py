@@ -12,6 +12,9 @@ import numpy.typing as npt
 import optuna
 from matplotlib.figure import Figure
 
+from fmnist_sweep.analysis.confirmations import DEFAULT
+from fmnist_sweep.analysis.measures import most_confused
+from fmnist_sweep.analysis.ranking import readings_of
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.wording import ABSENT
 from fmnist_sweep.engines.machine import described
@@ -27,11 +30,8 @@ from fmnist_sweep.paper.searched import Entrant, entrant_rows, entrants, entrant
 from fmnist_sweep.paper.shown import effect, limit
 from fmnist_sweep.paper.slips import SLIPS
 from fmnist_sweep.reports.exported import exported
-from fmnist_sweep.reports.frames import readings_of
+from fmnist_sweep.reports.pictures import confusion_matrices
 from fmnist_sweep.storage.attributes import MACHINE
-from fmnist_sweep.winners.confirmations import DEFAULT
-from fmnist_sweep.winners.measures import most_confused
-from fmnist_sweep.winners.pictures import confusion_matrices
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 

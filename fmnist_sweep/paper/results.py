@@ -12,11 +12,11 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
+from fmnist_sweep.analysis.ranking import learning_curve
+from fmnist_sweep.analysis.statistics import Interval, interval
 from fmnist_sweep.core.curves import RUNNING, LearningCurve
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.paper.experiments import NAMES, ON_OWN_SPLIT, REPEAT
-from fmnist_sweep.reports.frames import learning_curve
-from fmnist_sweep.winners.statistics import Interval, interval
 
 BySeed: TypeAlias = Mapping[int, float]
 """A number for each seed, by its number."""

@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 from rich.console import Console
 
+from fmnist_sweep.analysis.measures import confusion
 from fmnist_sweep.cells import sayer
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.progress import Progress, Stop
@@ -23,7 +24,6 @@ from fmnist_sweep.storage.opening import check_storage, open_storage, side_folde
 from fmnist_sweep.storage.studies import load_study, study_names
 from fmnist_sweep.winners.delivered import Delivery
 from fmnist_sweep.winners.export import plan_export
-from fmnist_sweep.winners.measures import confusion
 
 
 @dataclass(frozen=True)

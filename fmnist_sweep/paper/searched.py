@@ -12,6 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
+from fmnist_sweep.analysis.comparing import side
+from fmnist_sweep.analysis.confirmations import is_confirmation
+from fmnist_sweep.analysis.statistics import Interval, interval
 from fmnist_sweep.core.wording import ABSENT, UNITS, show_interval
 from fmnist_sweep.paper.cnn_claims import (
     CNN_HIGH_L2,
@@ -27,12 +30,9 @@ from fmnist_sweep.paper.dense_claims import BASE, BEST
 from fmnist_sweep.paper.results import Results, Run, Value
 from fmnist_sweep.paper.shown import effect, per_cent
 from fmnist_sweep.reports.exported import exported
+from fmnist_sweep.reports.pictures import STYLE, blank_figure
 from fmnist_sweep.reports.style import BLUE, GREY, VERMILION
 from fmnist_sweep.storage.text_form import PREFIX
-from fmnist_sweep.winners.comparing import side
-from fmnist_sweep.winners.confirmations import is_confirmation
-from fmnist_sweep.winners.pictures import STYLE, blank_figure
-from fmnist_sweep.winners.statistics import Interval, interval
 
 SEARCHES: Final = ("dense", "dense-regularised", "cnn", "cnn-regularised")
 _BY_HAND: Final = (

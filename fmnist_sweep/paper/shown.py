@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.core.wording import ABSENT
 from fmnist_sweep.paper.effects import Unit
 from fmnist_sweep.paper.verdict import AtLeast, Between, Equal, Rule
-from fmnist_sweep.winners.statistics import Interval
 
 _DECIMALS: Final[dict[str, int]] = {"points": 2, "per cent": 2, "nats": 3, "times": 2}
 _SUFFIX: Final[dict[str, str]] = {

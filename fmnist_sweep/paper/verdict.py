@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fmnist_sweep.winners.statistics import LEVEL, Interval, paired_difference
+from fmnist_sweep.analysis.statistics import LEVEL, Interval, paired_difference
 
 
 class Verdict(Enum):

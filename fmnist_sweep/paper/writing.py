@@ -9,7 +9,7 @@ from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.files import write_atomically
 from fmnist_sweep.paper.blocks import as_html, as_markdown
 from fmnist_sweep.paper.page import Paper
-from fmnist_sweep.winners.pictures import save
+from fmnist_sweep.reports.pictures import save
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,8 @@ from typing import Any, Final
 import optuna
 import plotly.graph_objects as go
 
-from fmnist_sweep.core.wording import ABSENT, UNITS, Unit, show_score, show_value
-from fmnist_sweep.reports.frames import candidates
-from fmnist_sweep.reports.page_table import text_table
-from fmnist_sweep.reports.style import BLUE, GREEN, GREY, TEMPLATE, VERMILION, placeholder, rounded
-from fmnist_sweep.winners.comparing import Side, caveats, differing, side
-from fmnist_sweep.winners.confirmations import (
+from fmnist_sweep.analysis.comparing import Side, caveats, differing, side
+from fmnist_sweep.analysis.confirmations import (
     DEFAULT,
     Candidate,
     Confirmation,
@@ -23,8 +19,12 @@ from fmnist_sweep.winners.confirmations import (
     is_confirmation,
     read_confirmation,
 )
-from fmnist_sweep.winners.statistics import Interval
-from fmnist_sweep.winners.verdicts import verdicts
+from fmnist_sweep.analysis.ranking import candidates
+from fmnist_sweep.analysis.statistics import Interval
+from fmnist_sweep.analysis.verdicts import verdicts
+from fmnist_sweep.core.wording import ABSENT, UNITS, Unit, show_score, show_value
+from fmnist_sweep.reports.page_table import text_table
+from fmnist_sweep.reports.style import BLUE, GREEN, GREY, TEMPLATE, VERMILION, placeholder, rounded
 
 _ROW_HEIGHT: Final = 62
 

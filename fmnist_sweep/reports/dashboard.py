@@ -26,19 +26,19 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from typing_extensions import override
 
+from fmnist_sweep.analysis.confirmations import Confirmation, is_confirmation, read_confirmation
+from fmnist_sweep.analysis.ranking import best_trials, learning_curve, score_rule
+from fmnist_sweep.analysis.summary import scoring, summary
+from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.wording import UNITS, show_score
 from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS, confirmed_figure, trial_words
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
-from fmnist_sweep.reports.frames import best_trials, learning_curve, score_rule
-from fmnist_sweep.reports.summary import scoring, summary
 from fmnist_sweep.reports.svg import curve_svg, sparkline
 from fmnist_sweep.storage.opening import artifact_folder, open_storage, storage_lost
 from fmnist_sweep.storage.studies import load_study, study_names
-from fmnist_sweep.winners.confirmations import Confirmation, is_confirmation, read_confirmation
-from fmnist_sweep.winners.verdicts import verdicts
 
 _log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 import optuna
 import plotly.graph_objects as go
 
+from fmnist_sweep.analysis.ranking import readings_of, score_rule
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.wording import ABSENT, UNITS, show_interval
 from fmnist_sweep.reports.figures import curve_figure
-from fmnist_sweep.reports.frames import readings_of, score_rule
 from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import TEMPLATE
 

@@ -15,16 +15,17 @@ import plotly.graph_objects as go
 from optuna.trial import FrozenTrial, TrialState
 from plotly.subplots import make_subplots
 
-from fmnist_sweep.core.curves import FloatArray, LearningCurve
-from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.core.wording import UNITS, Unit
-from fmnist_sweep.reports.frames import (
+from fmnist_sweep.analysis.ranking import (
     best_trials,
     default_trial,
     learning_curve,
     measured_trials,
+    non_dominated,
     score_rule,
 )
+from fmnist_sweep.core.curves import FloatArray, LearningCurve
+from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.core.wording import UNITS, Unit
 from fmnist_sweep.reports.style import (
     BLUE,
     GREEN,
@@ -220,22 +221,6 @@ def accuracy_against_gap(study: optuna.Study) -> go.Figure:
         star = {"symbol": "star", "size": 17, "color": ORANGE, "line": {"width": 1.5, "color": "#5c3d00"}}
         figure.add_trace(points([best], f"best (trial {best.number})", star))
     return figure
-
-
-def non_dominated(trials: Sequence[FrozenTrial], rule: ScoreRule) -> list[FrozenTrial]:
-    """Return the trials that no other beats in both validation score and gap, by rising gap."""
-    sign = 1 if rule.metric == "accuracy" else -1
-    front: list[FrozenTrial] = []
-    best = -np.inf
-
-    def value(trial: FrozenTrial) -> float:
-        return sign * float(trial.user_attrs[f"val_{rule.metric}"])
-
-    for trial in sorted(trials, key=lambda t: (t.user_attrs["gap"], -value(t))):
-        if value(trial) > best:
-            front.append(trial)
-            best = value(trial)
-    return front
 
 
 def _shown(curve: LearningCurve, part: str, unit: Unit) -> FloatArray:

@@ -12,9 +12,9 @@ from typing import Any, Final
 import plotly.graph_objects as go
 from optuna.trial import FrozenTrial, TrialState
 
+from fmnist_sweep.analysis.ranking import hyperparameters
 from fmnist_sweep.core.curves import FloatArray
 from fmnist_sweep.core.wording import Unit, show_score, show_value
-from fmnist_sweep.reports.frames import hyperparameters
 
 BLUE: Final = "#0072B2"
 ORANGE: Final = "#E69F00"

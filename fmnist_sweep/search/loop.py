@@ -16,13 +16,7 @@ from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Event, Failed, Finished, Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.observer import Observer
-from fmnist_sweep.core.progress import (
-    MAX_FAILURES_IN_A_ROW,
-    EndedTrial,
-    Progress,
-    RetriedTrial,
-    Stop,
-)
+from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, EndedTrial, Progress, RetriedTrial, Stop
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.search.history import History, KnownCurve

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import fmnist_sweep
+from fmnist_sweep.analysis.measures import ConfusedPair
 from fmnist_sweep.core.wording import UNITS, show_interval, show_value
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
 from fmnist_sweep.models.catalog import MODELS
-from fmnist_sweep.winners.measures import ConfusedPair
-from fmnist_sweep.winners.pictures import PART_NAMES
+from fmnist_sweep.reports.pictures import PART_NAMES
 from fmnist_sweep.winners.script import assets
 
 UNCONFIRMED: Final = (

@@ -11,14 +11,14 @@ import optuna
 import tomli_w
 from optuna.trial import FrozenTrial, TrialState
 
+from fmnist_sweep.analysis.confirmations import read_confirmation
+from fmnist_sweep.analysis.ranking import candidates, hyperparameters, left_out_notes, score_rule, size_limit
+from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.jobs import Hyperparameters
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.core.wording import UNITS
-from fmnist_sweep.reports.frames import candidates, hyperparameters, left_out_notes, score_rule, size_limit
 from fmnist_sweep.storage.stored import is_measured
-from fmnist_sweep.winners.confirmations import read_confirmation
-from fmnist_sweep.winners.verdicts import verdicts
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,11 @@ import numpy as np
 import optuna
 import pandas as pd
 
+from fmnist_sweep.analysis import measures
+from fmnist_sweep.analysis.confirmations import draws_trials, is_confirmation
+from fmnist_sweep.analysis.frames import trials_frame
+from fmnist_sweep.analysis.ranking import left_out_notes, readings_of
+from fmnist_sweep.analysis.summary import scoring
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.files import safe_name
@@ -23,16 +28,13 @@ from fmnist_sweep.core.progress import FinalProgress
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.data.test_set import has_test
 from fmnist_sweep.engines.base import Engine
+from fmnist_sweep.reports import pictures
 from fmnist_sweep.reports.exported import ATTRIBUTE, BUNDLES, bundle_entry, with_bundle
-from fmnist_sweep.reports.frames import left_out_notes, readings_of, trials_frame
-from fmnist_sweep.reports.summary import scoring
 from fmnist_sweep.storage.attributes import READ_ONLY
 from fmnist_sweep.storage.studies import require_writable
-from fmnist_sweep.winners import measures, pictures
 from fmnist_sweep.winners.bundle import bundle_facts, check_place, write_bundle
 from fmnist_sweep.winners.card import model_card
 from fmnist_sweep.winners.choice import Chosen, chosen, sweep_file
-from fmnist_sweep.winners.confirmations import draws_trials, is_confirmation
 from fmnist_sweep.winners.delivered import Delivery
 from fmnist_sweep.winners.final import TEST_READER, FinalPlan, read_test, train_finals
 from fmnist_sweep.winners.readings import complete_reading, record_reading, require_unread

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import optuna
 
+from fmnist_sweep.analysis.ranking import READINGS, readings_of
 from fmnist_sweep.core.errors import SweepError
-from fmnist_sweep.reports.frames import READINGS, readings_of
 from fmnist_sweep.winners.choice import Chosen
 
 

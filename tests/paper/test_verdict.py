@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fmnist_sweep.analysis.statistics import Interval, interval
 from fmnist_sweep.paper.verdict import AtLeast, Between, Equal, Rule, Verdict, larger_by, together
-from fmnist_sweep.winners.statistics import Interval, interval
 
 HOLDS, FAILS, UNDECIDED = Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED
 UNMEASURED = Verdict.UNMEASURED

@@ -11,10 +11,10 @@ import optuna_dashboard
 import pytest
 from made_studies import StudyMaker, add_confirmation, empty_study
 
+from fmnist_sweep.analysis.confirmations import read_confirmation
 from fmnist_sweep.reports import dashboard
 from fmnist_sweep.reports.confirmed import compared_figure, compared_sides, confirmed_figure
-from fmnist_sweep.reports.html import render_report
-from fmnist_sweep.winners.confirmations import read_confirmation
+from fmnist_sweep.reports.page import render_report
 
 CURVE = ([0.85, 0.90], [0.84, 0.90])
 WHEN = datetime(2026, 11, 22, tzinfo=UTC)

@@ -13,14 +13,14 @@ from wsgi import get
 
 from fmnist_sweep.reports import artifacts, dashboard, exported
 from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS
-from fmnist_sweep.reports.html import render_report
+from fmnist_sweep.reports.page import render_report
 
 
 @pytest.fixture
 def bundle(study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bundle of the study, with placeholders for pictures."""
     monkeypatch.setattr(
-        "fmnist_sweep.winners.pictures.save", lambda _, *paths: [path.write_bytes(b"drawn") for path in paths]
+        "fmnist_sweep.reports.pictures.save", lambda _, *paths: [path.write_bytes(b"drawn") for path in paths]
     )
     Exports(study, tmp_path).run()
     return tmp_path / "exports" / "dense"

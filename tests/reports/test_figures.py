@@ -8,9 +8,10 @@ from made_studies import DISTRIBUTIONS, StudyMaker, add_trial, empty_study, para
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
+from fmnist_sweep.analysis import ranking
+from fmnist_sweep.analysis.ranking import best_trials, score_rule
 from fmnist_sweep.core.wording import UNITS
 from fmnist_sweep.reports import figures, search_figures
-from fmnist_sweep.reports.frames import best_trials, score_rule
 from fmnist_sweep.reports.style import hover
 
 OF_STUDIES = [
@@ -105,7 +106,7 @@ def test_the_front_holds_the_trials_that_none_beats_in_both(tiny_study: StudyMak
     """More gap must pay with more validation accuracy."""
     points = [([0.86], [0.86]), ([0.91], [0.89]), ([0.91], [0.88]), ([0.96], [0.90]), ([0.99], [0.87])]
     study = tiny_study(*points)
-    front = figures.non_dominated(study.get_trials(deepcopy=False), score_rule(study))
+    front = ranking.non_dominated(study.get_trials(deepcopy=False), score_rule(study))
     assert [t.number for t in front] == [0, 1, 3]
 
 

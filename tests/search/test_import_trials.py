@@ -12,6 +12,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
+from fmnist_sweep.analysis.ranking import default_trial
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.errors import StudyMismatchError, TrialError
@@ -19,7 +20,6 @@ from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.models.catalog import dense_n_parameters
-from fmnist_sweep.reports.frames import default_trial
 from fmnist_sweep.search.import_trials import Imported, check_source, import_trials
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.studies import load_study

@@ -15,10 +15,11 @@ import optuna
 import pytest
 from made_studies import add_trial, empty_study, fill_study, params_of
 
+from fmnist_sweep.analysis.ranking import score_rule
+from fmnist_sweep.analysis.rescoring import rescored
 from fmnist_sweep.core.curves import METRICS, LearningCurve
 from fmnist_sweep.core.score import Metric, ScoreRule
-from fmnist_sweep.reports.frames import rescored, score_rule
-from fmnist_sweep.reports.html import write_report
+from fmnist_sweep.reports.page import write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (

@@ -7,10 +7,10 @@ import pytest
 from made_studies import StudyMaker, tell_from_elsewhere
 from optuna.trial import TrialState
 
+from fmnist_sweep.analysis.ranking import best_trials
 from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.files import safe_name
-from fmnist_sweep.reports.frames import best_trials
 from fmnist_sweep.winners.choice import chosen, sweep_file
 
 

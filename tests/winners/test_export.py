@@ -14,9 +14,9 @@ import pytest
 from made_exports import DATA, SOURCE, Exports, FinalTrainer, Reader
 from made_studies import StudyMaker, empty_study
 
+from fmnist_sweep.analysis.ranking import readings_of
 from fmnist_sweep.core.errors import InterruptedExportError, StorageError, SweepError
 from fmnist_sweep.core.progress import FinalProgress
-from fmnist_sweep.reports.frames import readings_of
 from fmnist_sweep.training.testing import scripted_curve
 from fmnist_sweep.winners.choice import chosen
 from fmnist_sweep.winners.export import is_sweep, run_plan
@@ -48,7 +48,7 @@ def save_quickly(_figure: Any, *paths: Path) -> None:
 @pytest.fixture(autouse=True)
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing."""
-    monkeypatch.setattr("fmnist_sweep.winners.pictures.save", save_quickly)
+    monkeypatch.setattr("fmnist_sweep.reports.pictures.save", save_quickly)
 
 
 @pytest.fixture
@@ -294,7 +294,7 @@ def test_a_bundle_that_cannot_be_written_costs_no_reading(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("fmnist_sweep.winners.pictures.save", full)
+        patched.setattr("fmnist_sweep.reports.pictures.save", full)
         with pytest.raises(StorageError, match="No space left on device"):
             exports.run()
     assert not (exports.folder / "exports" / "dense").exists()

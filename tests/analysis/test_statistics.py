@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist_sweep.winners.statistics import interval, paired_difference
+from fmnist_sweep.analysis.statistics import interval, paired_difference
 
 SPLIT = {"n_val": 5000, "n_train": 55_000}
 SCORES = st.lists(st.integers(0, 1_000_000).map(lambda n: n / 1e6), min_size=2, max_size=12)

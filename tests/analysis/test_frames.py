@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from made_studies import StudyMaker, tell_from_elsewhere
 
+from fmnist_sweep.analysis import frames, ranking, rescoring
 from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.reports import frames
 
 # At penalty 1 and tolerance 0.01 the scores are 0.86, 0.87 (0.88 at a gap of 0.02) and 0.865.
 MODEST = ([0.80, 0.86], [0.80, 0.86])
@@ -18,8 +18,8 @@ OVERFIT = ([0.87, 0.99], [0.865, 0.90])
 def test_best_trials_ranks_by_score_then_gap_then_size(tiny_study: StudyMaker) -> None:
     """Equal scores go to the smaller gap."""
     study = tiny_study(MODEST, BALANCED, OVERFIT, ([0.87], [0.87]))
-    assert [t.number for t in frames.best_trials(study)] == [3, 1, 2, 0]
-    assert [t.number for t in frames.best_trials(study, 1)] == [3]
+    assert [t.number for t in ranking.best_trials(study)] == [3, 1, 2, 0]
+    assert [t.number for t in ranking.best_trials(study, 1)] == [3]
 
 
 def test_a_study_is_not_read_anew_for_each_of_its_trials(
@@ -34,8 +34,8 @@ def test_a_study_is_not_read_anew_for_each_of_its_trials(
         return reading(self)
 
     monkeypatch.setattr(optuna.Study, "user_attrs", property(counted))
-    assert len(frames.measured_trials(study)) > 4
-    for ask in (frames.candidates, frames.left_out_notes):
+    assert len(ranking.measured_trials(study)) > 4
+    for ask in (ranking.candidates, ranking.left_out_notes):
         asked.clear()
         ask(study)
         assert len(asked) < 5
@@ -43,7 +43,7 @@ def test_a_study_is_not_read_anew_for_each_of_its_trials(
 
 def test_best_trials_never_ranks_pruned_ones(study: optuna.Study) -> None:
     """Only COMPLETE trials are ranked, best first."""
-    best = frames.best_trials(study)
+    best = ranking.best_trials(study)
     assert {t.state.name for t in best} == {"COMPLETE"}
     assert [t.value for t in best] == sorted((t.value or 0.0 for t in best), reverse=True)
 
@@ -109,7 +109,7 @@ def test_curves_frame_has_a_row_for_each_epoch_and_one_scored(tiny_study: StudyM
 
 def test_rescored_answers_what_another_rule_would_have_picked(tiny_study: StudyMaker) -> None:
     """Without a penalty the plain validation accuracy picks, and the study's own pick is told."""
-    found = frames.rescored(tiny_study(MODEST, BALANCED, OVERFIT), ScoreRule(penalty=0))
+    found = rescoring.rescored(tiny_study(MODEST, BALANCED, OVERFIT), ScoreRule(penalty=0))
     assert (found.picked, found.own_pick) == (2, 1)
     assert found.trials["score"].tolist() == pytest.approx([0.90, 0.88, 0.86])
     assert found.trials["epoch"].tolist() == [2, 2, 2]
@@ -118,8 +118,8 @@ def test_rescored_answers_what_another_rule_would_have_picked(tiny_study: StudyM
 
 def test_rescored_by_the_own_rule_is_the_studys_own_ranking(study: optuna.Study) -> None:
     """The stored rule reproduces the stored scores, epochs and order."""
-    found = frames.rescored(study, frames.score_rule(study))
-    assert found.trials["number"].tolist() == [t.number for t in frames.best_trials(study)]
+    found = rescoring.rescored(study, ranking.score_rule(study))
+    assert found.trials["number"].tolist() == [t.number for t in ranking.best_trials(study)]
     assert found.trials["score"].tolist() == pytest.approx(found.trials["own_score"].tolist())
     assert found.trials["epoch"].tolist() == found.trials["own_epoch"].tolist()
 
@@ -128,12 +128,12 @@ def test_rescored_takes_only_epochs_that_the_space_allows(tiny_study: StudyMaker
     """An epoch outside the space is never picked, however good."""
     study = tiny_study(([0.90, 0.90, 0.95], [0.90, 0.80, 0.81]))
     study.set_user_attr("allowed_epochs", [1, 2])
-    assert frames.rescored(study, ScoreRule(penalty=0)).trials["epoch"].tolist() == [3]
+    assert rescoring.rescored(study, ScoreRule(penalty=0)).trials["epoch"].tolist() == [3]
 
 
 def test_rescored_without_trials_picks_none(tiny_study: StudyMaker) -> None:
     """A study without a complete trial has no pick."""
-    found = frames.rescored(tiny_study(), ScoreRule())
+    found = rescoring.rescored(tiny_study(), ScoreRule())
     assert found.picked is None
     assert found.own_pick is None
     assert found.trials.empty
@@ -156,7 +156,7 @@ def test_what_another_tool_told_is_listed_and_not_ranked(study: optuna.Study) ->
     assert (row["best_trial"], row["score"]) == (before["best_trial"], before["score"])
     assert frames.trials_frame(study).set_index("number").loc[number, "score"] == 0.999
     study.set_user_attr("default_trial", number)
-    assert frames.default_trial(study) is None
+    assert ranking.default_trial(study) is None
 
 
 def test_a_study_of_another_tool_is_ranked_as_it_is() -> None:
@@ -164,5 +164,5 @@ def test_a_study_of_another_tool_is_ranked_as_it_is() -> None:
     other = optuna.create_study(direction="maximize")
     for value in (0.1, 0.3, 0.2):
         tell_from_elsewhere(other, value)
-    assert [t.number for t in frames.best_trials(other)] == [1, 2, 0]
-    assert frames.n_unmeasured(other) == 0
+    assert [t.number for t in ranking.best_trials(other)] == [1, 2, 0]
+    assert ranking.n_unmeasured(other) == 0

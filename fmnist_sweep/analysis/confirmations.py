@@ -15,11 +15,11 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from fmnist_sweep.analysis.ranking import measured_trials, score_rule, size_limit
+from fmnist_sweep.analysis.statistics import Interval, interval, paired_difference
 from fmnist_sweep.core.curves import FloatArray
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.score import ScoreRule, exceeds
-from fmnist_sweep.reports.frames import measured_trials, score_rule, size_limit
-from fmnist_sweep.winners.statistics import Interval, interval, paired_difference
 
 KIND: Final = "confirm"
 DEFAULT: Final = "default"

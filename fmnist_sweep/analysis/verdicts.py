@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from fmnist_sweep.analysis.confirmations import DEFAULT, EQUAL_SHARE, Confirmation, Standing
+from fmnist_sweep.analysis.statistics import LEVEL, Interval
 from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.winners.confirmations import DEFAULT, EQUAL_SHARE, Confirmation, Standing
-from fmnist_sweep.winners.statistics import LEVEL, Interval
 
 
 def verdicts(confirmation: Confirmation) -> list[str]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import optuna
 
+from fmnist_sweep.analysis.confirmations import is_confirmation, read_confirmation
+from fmnist_sweep.analysis.ranking import candidates, left_out_notes, score_rule
+from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.reports.frames import candidates, left_out_notes, score_rule
 from fmnist_sweep.storage.attributes import READ_ONLY
-from fmnist_sweep.winners.confirmations import is_confirmation, read_confirmation
-from fmnist_sweep.winners.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _problem(study: optuna.Study) -> str | None:
 
 
 def side(study: optuna.Study) -> Side:
-    """Return a study's winner; the study has one of `fmnist_sweep.reports.frames.candidates`."""
+    """Return a study's winner; the study has one of `fmnist_sweep.analysis.ranking.candidates`."""
     attrs = study.user_attrs
     confirmation = read_confirmation(study)
     winner = None if confirmation is None else confirmation.winner

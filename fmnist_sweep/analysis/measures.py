@@ -13,8 +13,8 @@ import pandas as pd
 from scipy import stats
 from sklearn import metrics
 
+from fmnist_sweep.analysis.statistics import LEVEL, interval
 from fmnist_sweep.core.curves import SCORE_DECIMALS
-from fmnist_sweep.winners.statistics import LEVEL, interval
 
 Array: TypeAlias = npt.NDArray[Any]
 Predictions: TypeAlias = Mapping[str, tuple[Array, Array]]

@@ -5,8 +5,14 @@ from __future__ import annotations
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from fmnist_sweep.analysis.ranking import (
+    best_trials,
+    default_trial,
+    is_interrupted,
+    left_out_notes,
+    score_rule,
+)
 from fmnist_sweep.core.wording import UNITS, Unit, show_score
-from fmnist_sweep.reports.frames import best_trials, default_trial, is_interrupted, left_out_notes, score_rule
 
 
 def summary(study: optuna.Study) -> list[str]:

@@ -22,27 +22,27 @@ from markupsafe import Markup
 from optuna.trial import FrozenTrial, TrialState
 
 import fmnist_sweep
-from fmnist_sweep.core.curves import METRICS
-from fmnist_sweep.core.files import write_atomically
-from fmnist_sweep.core.wording import ABSENT, UNITS, show_score, show_seconds, show_value
-from fmnist_sweep.reports.confirmed import compared_section, confirmed_section, sweeps, winning_trial
-from fmnist_sweep.reports.exported import exported_section
-from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, learning_curves
-from fmnist_sweep.reports.frames import (
+from fmnist_sweep.analysis.confirmations import read_confirmation
+from fmnist_sweep.analysis.frames import studies_frame
+from fmnist_sweep.analysis.ranking import (
     allowed_epochs,
     best_trials,
     default_trial,
     hyperparameters,
     learning_curve,
     score_rule,
-    studies_frame,
 )
+from fmnist_sweep.analysis.summary import scoring, summary
+from fmnist_sweep.core.curves import METRICS
+from fmnist_sweep.core.files import write_atomically
+from fmnist_sweep.core.wording import ABSENT, UNITS, show_score, show_seconds, show_value
+from fmnist_sweep.reports.confirmed import compared_section, confirmed_section, sweeps, winning_trial
+from fmnist_sweep.reports.exported import exported_section
+from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, learning_curves
 from fmnist_sweep.reports.page_table import Cell, Column
 from fmnist_sweep.reports.search_figures import importance, parallel_coordinates, score_history, slices
 from fmnist_sweep.reports.style import TEMPLATE, placeholder, show_configuration
-from fmnist_sweep.reports.summary import scoring, summary
 from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
-from fmnist_sweep.winners.confirmations import read_confirmation
 
 N_BEST: Final = 5
 N_CURVES: Final = 12

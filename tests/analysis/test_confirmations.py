@@ -6,8 +6,8 @@ import optuna
 import pytest
 from made_studies import StudyMaker, add_confirmation, add_repeat
 
-from fmnist_sweep.winners.confirmations import Confirmation, read_confirmation
-from fmnist_sweep.winners.verdicts import verdicts
+from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
+from fmnist_sweep.analysis.verdicts import verdicts
 
 CURVE = ([0.85, 0.90], [0.84, 0.90])
 BEST = [0.90, 0.92, 0.91, 0.93, 0.90]

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from pages import unpacked
 
 from fmnist_sweep.core.errors import StorageError
-from fmnist_sweep.reports.html import packed, render_report, write_report
+from fmnist_sweep.reports.page import packed, render_report, write_report
 from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
 
 EVIL = "<script>alert(1)</script>"

@@ -9,7 +9,8 @@ from made_studies import scripted_curve
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from fmnist_sweep.winners import measures, pictures
+from fmnist_sweep.analysis import measures
+from fmnist_sweep.reports import pictures
 
 
 def text_of(figure: Figure) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_exports import made_predictions
 
-from fmnist_sweep.winners import measures
+from fmnist_sweep.analysis import measures
 
 
 def test_one_models_accuracy_has_wilsons_interval() -> None:

@@ -8,9 +8,9 @@ import optuna
 import pytest
 from made_studies import add_confirmation, add_trial, empty_study, params_of, scripted_curve
 
+from fmnist_sweep.analysis.comparing import caveats, compared, differing
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.storage.attributes import READ_ONLY
-from fmnist_sweep.winners.comparing import caveats, compared, differing
 
 
 @pytest.fixture

@@ -1,0 +1,177 @@
+"""Studies as pandas DataFrames: one row a study, one a trial, one an epoch.
+
+Nothing here is rounded. Epochs count from 1, as everywhere that people or scripts read them; the stored
+attributes and what Optuna calls a step count from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from fmnist_sweep.analysis.ranking import (
+    best_trials,
+    default_trial,
+    hyperparameters,
+    is_interrupted,
+    learning_curve,
+    n_unmeasured,
+    score_rule,
+)
+from fmnist_sweep.core.curves import METRICS
+
+NUMBERS: Final = (
+    "val_accuracy",
+    "train_accuracy",
+    "gap",
+    "val_cross_entropy",
+    "train_cross_entropy",
+    "epoch",
+    "n_epochs",
+    "n_parameters",
+    "seconds",
+    "peak_memory_mb",
+    "seed",
+)
+"""User attributes of a trial that become columns; NaN where a trial has none."""
+
+_WHOLE: Final = ("epoch", "n_epochs", "n_parameters", "seed")
+_TRIAL_COLUMNS: Final = (
+    "number",
+    "state",
+    "score",
+    "pruned_score",
+    *NUMBERS,
+    "stopped_early",
+    "fail_reason",
+    "datetime_start",
+    "datetime_complete",
+)
+
+
+def studies_frame(studies: Iterable[optuna.Study]) -> pd.DataFrame:
+    """Return one row for each study.
+
+    Returns:
+        Columns ``name, model, n_trials, complete, pruned, failed, running, interrupted`` (see
+        `is_interrupted`) ``, waiting, unmeasured`` (see `n_unmeasured`); of the best COMPLETE trial
+        ``best_trial, score, val_accuracy, train_accuracy, gap, epoch`` (from 1) ``, n_parameters``;
+        ``default_score`` and ``difference`` (best minus default score); over all trials ``seconds, epochs,
+        last_activity``. Unknown numbers are NaN.
+    """
+    frame = pd.DataFrame([_study_row(study) for study in studies])
+    return _whole_numbers(frame, ("best_trial", "epoch", "n_parameters"))
+
+
+def _study_row(study: optuna.Study) -> dict[str, Any]:
+    trials = study.get_trials(deepcopy=False)
+    best = next(iter(best_trials(study, 1)), None)
+    default = default_trial(study)
+    score = value_of(best)
+    activity = [time for t in trials for time in (t.datetime_start, t.datetime_complete) if time is not None]
+    states = [t.state for t in trials]
+    n_running, interrupted = states.count(TrialState.RUNNING), is_interrupted(study)
+    row: dict[str, Any] = {
+        "name": study.study_name,
+        "model": study.user_attrs.get("config", {}).get("model"),
+        "n_trials": len(trials),
+        "complete": states.count(TrialState.COMPLETE),
+        "pruned": states.count(TrialState.PRUNED),
+        "failed": states.count(TrialState.FAIL),
+        "running": 0 if interrupted else n_running,
+        "interrupted": n_running if interrupted else 0,
+        "waiting": states.count(TrialState.WAITING),
+        "unmeasured": n_unmeasured(study),
+        "best_trial": np.nan if best is None else best.number,
+        "score": score,
+    }
+    for name in ("val_accuracy", "train_accuracy", "gap", "epoch", "n_parameters"):
+        row[name] = np.nan if best is None else number_of(best.user_attrs, name)
+    row["default_score"] = value_of(default)
+    row["difference"] = score - row["default_score"]
+    row["seconds"] = sum(float(t.user_attrs.get("seconds", 0.0)) for t in trials)
+    row["epochs"] = sum(_epochs_trained(t) for t in trials)
+    row["last_activity"] = max(activity, default=pd.NaT)
+    return row
+
+
+def trials_frame(study: optuna.Study) -> pd.DataFrame:
+    """Return one row for each trial, by number.
+
+    Returns:
+        Columns ``number, state, score`` (NaN unless COMPLETE) ``, pruned_score`` (the last report of a
+        PRUNED trial: never to be ranked with scores) ``, val_accuracy, train_accuracy, gap,
+        val_cross_entropy, train_cross_entropy, epoch`` (from 1) ``, n_epochs, n_parameters, seconds,
+        peak_memory_mb, seed, stopped_early, fail_reason, datetime_start, datetime_complete`` and, as in
+        Optuna's ``trials_dataframe``, ``params_NAME`` for each hyperparameter, fixed ones too.
+    """
+    trials = study.get_trials(deepcopy=False)
+    names = dict.fromkeys(name for t in trials for name in hyperparameters(t))
+    rows = []
+    for trial in trials:
+        attrs, values = trial.user_attrs, hyperparameters(trial)
+        row: dict[str, Any] = {
+            "number": trial.number,
+            "state": trial.state.name,
+            "score": value_of(trial if trial.state == TrialState.COMPLETE else None),
+            "pruned_score": value_of(trial if trial.state == TrialState.PRUNED else None),
+            **{name: number_of(attrs, name) for name in NUMBERS},
+            "stopped_early": bool(attrs.get("stopped_early", False)),
+            "fail_reason": attrs.get("fail_reason"),
+            "datetime_start": trial.datetime_start,
+            "datetime_complete": trial.datetime_complete,
+        }
+        rows.append({**row, **{f"params_{name}": values.get(name) for name in names}})
+    frame = pd.DataFrame(rows, columns=[*_TRIAL_COLUMNS, *(f"params_{name}" for name in names)])
+    whole = [name for name in names if all(type(hyperparameters(t).get(name, 0)) is int for t in trials)]
+    return _whole_numbers(frame, (*_WHOLE, *(f"params_{name}" for name in whole)))
+
+
+def curves_frame(study: optuna.Study) -> pd.DataFrame:
+    """Return one row for each trained epoch of each trial that has a curve.
+
+    Returns:
+        Columns ``number, state, epoch`` (from 1) ``, train_accuracy, train_cross_entropy, val_accuracy,
+        val_cross_entropy, seconds, gap, score`` (by the study's rule) ``, scored`` (true at the epoch whose
+        scores stand for the trial).
+    """
+    rule = score_rule(study)
+    parts = []
+    for trial in study.get_trials(deepcopy=False):
+        curve = learning_curve(trial)
+        if curve is None:
+            continue
+        part = pd.DataFrame({name: curve.values(name) for name in (*METRICS, "seconds")})
+        part["number"], part["state"] = trial.number, trial.state.name
+        part["epoch"] = np.arange(1, len(curve) + 1)
+        part["gap"], part["score"] = rule.gaps(curve), rule.scores(curve)
+        part["scored"] = part["epoch"] == number_of(trial.user_attrs, "epoch")
+        parts.append(part)
+    columns = ["number", "state", "epoch", *METRICS, "seconds", "gap", "score", "scored"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _whole_numbers(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    # Plain int64 has no missing value, so one gap would turn 300 units into 300.0.
+    return frame.astype({name: "Int64" for name in columns if name in frame})
+
+
+def number_of(attrs: Mapping[str, Any], name: str) -> Any:
+    """Return a number of a trial, its epoch counted from 1; NaN where it has none."""
+    value = attrs.get(name, np.nan)
+    return value + 1 if name == "epoch" else value
+
+
+def value_of(trial: FrozenTrial | None) -> float:
+    """Return a trial's value; NaN where there is no trial or it has none."""
+    return np.nan if trial is None or trial.value is None else trial.value
+
+
+def _epochs_trained(trial: FrozenTrial) -> int:
+    curve = learning_curve(trial)
+    return int(trial.user_attrs.get("n_epochs", 0 if curve is None else len(curve)))
