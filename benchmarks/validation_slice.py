@@ -25,8 +25,8 @@ from fmnist_sweep.core.jobs import SplitSpec, TrialJob
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import n_cores
-from fmnist_sweep.winners.delivered import Delivery
-from fmnist_sweep.winners.final import TEST_READER, read_test, train_finals
+from fmnist_sweep.export.delivered import Delivery
+from fmnist_sweep.export.finals import TEST_READER, read_test, train_finals
 
 SEED = 10_000
 SPLITS = {

@@ -18,8 +18,9 @@ from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.data.fashion_mnist import CLASS_NAMES
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.engines.inline import InlineEngine
+from fmnist_sweep.export.plan import ExportPlan, plan_export
+from fmnist_sweep.export.run import run_plan
 from fmnist_sweep.training.testing import scripted_curve
-from fmnist_sweep.winners.export import ExportPlan, plan_export, run_plan
 
 DATA: Final = DataRef("fashion-mnist", "/nowhere", "da7a" * 16, (28, 28, 1), CLASS_NAMES, 60_000)
 

@@ -23,7 +23,7 @@ from made_exports import FinalTrainer, Reader
 from made_studies import tell_from_elsewhere
 from optuna.storages import RDBStorage
 
-from fmnist_sweep import cli, data, exporting
+from fmnist_sweep import cli, data
 from fmnist_sweep.commands.options import STORAGE, command_line
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
@@ -31,6 +31,7 @@ from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.engines import local
 from fmnist_sweep.engines.inline import InlineEngine
+from fmnist_sweep.export import run as exporting
 from fmnist_sweep.search import run as runner
 from fmnist_sweep.training.testing import ScriptedTrainer
 

@@ -28,6 +28,8 @@ ALLOWED = {
         "search": "core data config engines storage",
         "analysis": "core storage",
         "reports": "core storage analysis",
+        "confirm": "core config storage analysis search",
+        "export": "core data engines storage analysis search reports",
     }.items()
 }
 
@@ -111,7 +113,7 @@ def test_keras_and_optuna_are_kept_apart(name: str) -> None:
         ("fmnist_sweep.config.loading", ("optuna", "tensorflow", "keras", "keras_tuner", "torch", "plotly")),
         ("fmnist_sweep.search.loop", ("tensorflow", "keras", "keras_tuner", "torch", "plotly", "matplotlib")),
         ("fmnist_sweep.reports.page", ("tensorflow", "keras", "sklearn", "matplotlib")),
-        ("fmnist_sweep.winners.export", ("tensorflow", "keras", "keras_tuner", "torch")),
+        ("fmnist_sweep.export.run", ("tensorflow", "keras", "keras_tuner", "torch")),
         ("fmnist_sweep.engines.local", ("optuna", "tensorflow", "keras", "keras_tuner")),
         ("fmnist_sweep.analysis.frames", ("tensorflow", "keras", "keras_tuner", "torch")),
         ("fmnist_sweep.analysis.confirmations", ("tensorflow", "keras", "keras_tuner", "torch", "plotly")),

@@ -52,7 +52,7 @@ def confirm(
     from fmnist_sweep.analysis.confirmations import linked_study, read_confirmation
     from fmnist_sweep.analysis.ranking import left_out_notes
     from fmnist_sweep.cells import sayer
-    from fmnist_sweep.confirming import order
+    from fmnist_sweep.confirm.request import confirmation_request
     from fmnist_sweep.display import Display
     from fmnist_sweep.reports.dashboard import attach_figures
     from fmnist_sweep.search.run import run as run_order
@@ -60,7 +60,7 @@ def confirm(
     quiet_optuna()
     messages = Console(stderr=True)
     swept = open_studies(storage, [study])[0]
-    wanted = order(swept, top=top, repeats=repeats, max_retries=max_retries)
+    wanted = confirmation_request(swept, top=top, repeats=repeats, max_retries=max_retries)
     for note in left_out_notes(swept):
         messages.print(note, highlight=False, soft_wrap=True)
     done = None
@@ -140,10 +140,12 @@ def export(
     """
     from rich.console import Console
 
+    from fmnist_sweep.cells import sayer
+    from fmnist_sweep.display import TrainingDisplay
     from fmnist_sweep.engines.machine import check_workers
-    from fmnist_sweep.exporting import run_export
+    from fmnist_sweep.export.plan import is_users_sweep, plan_export
+    from fmnist_sweep.export.run import run_export
     from fmnist_sweep.storage.opening import side_folder
-    from fmnist_sweep.winners.export import is_users_sweep, plan_export
 
     if trial is not None and len(studies or []) != 1:
         raise SweepError("--trial needs the name of one study, such as: fmnist-sweep export dense --trial 7")
@@ -166,7 +168,14 @@ def export(
                 line = f"{plan.folder} is there, of this very choice: nothing was trained or read."
                 messages.print(line, highlight=False, markup=False, soft_wrap=True)
             else:
-                run_export(plan, storage_url=storage, console=messages, n_workers=workers, data_dir=data_dir)
+                run_export(
+                    plan,
+                    storage_url=storage,
+                    say=sayer(messages),
+                    display=lambda what: TrainingDisplay(what, messages),
+                    n_workers=workers,
+                    data_dir=data_dir,
+                )
         except InterruptedExportError:
             raise
         except SweepError as error:

@@ -17,7 +17,7 @@ from typing_extensions import override
 from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.config.schema import BudgetSection, RandomSection
 from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.confirming import repeat_seeds
+from fmnist_sweep.confirm.plan import repeat_seeds
 from fmnist_sweep.core.errors import StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef, Scalar, SplitSpec
 from fmnist_sweep.engines.machine import machine

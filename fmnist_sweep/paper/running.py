@@ -14,16 +14,16 @@ from fmnist_sweep.analysis.measures import confusion
 from fmnist_sweep.cells import sayer
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.progress import Progress, Stop
-from fmnist_sweep.display import Display
-from fmnist_sweep.exporting import run_export
+from fmnist_sweep.display import Display, TrainingDisplay
+from fmnist_sweep.export.delivered import Delivery
+from fmnist_sweep.export.plan import plan_export
+from fmnist_sweep.export.run import run_export
 from fmnist_sweep.paper.experiments import FINALS, Experiment
 from fmnist_sweep.paper.results import TESTED
 from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.search.run import run
 from fmnist_sweep.storage.opening import check_storage, open_storage, side_folder
 from fmnist_sweep.storage.studies import load_study, study_names
-from fmnist_sweep.winners.delivered import Delivery
-from fmnist_sweep.winners.export import plan_export
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,13 @@ def read_test_set(
             n_repeats=experiment.n_repeats,
         )
         if not plan.is_there:
-            run_export(plan, storage_url=storage_url, console=console, **options)
+            run_export(
+                plan,
+                storage_url=storage_url,
+                say=sayer(console),
+                display=lambda what: TrainingDisplay(what, console),
+                **options,
+            )
         study.set_user_attr(TESTED, [_tested(delivery) for delivery in plan.final.deliveries])
 
 

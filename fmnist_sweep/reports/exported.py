@@ -16,7 +16,7 @@ from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import TEMPLATE
 
 ATTRIBUTE: Final = "export"
-"""User attribute of a study: what its last bundle says; see `fmnist_sweep.winners.export`."""
+"""User attribute of a study: what its last bundle says; see `fmnist_sweep.export.contents`."""
 
 BUNDLES: Final = "bundles"
 """User attribute of a study: a few numbers of each of its bundles, in the order of their making."""

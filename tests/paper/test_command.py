@@ -11,11 +11,11 @@ from made_exports import FinalTrainer, Reader
 from made_paper import SWEEPS, made_curve
 
 from fmnist_sweep import data as package_data
-from fmnist_sweep import exporting
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.data.fashion_mnist import CLASS_NAMES
 from fmnist_sweep.engines.inline import InlineEngine
+from fmnist_sweep.export import run as exporting
 from fmnist_sweep.paper.experiments import FINALS, NAMES
 from fmnist_sweep.search import run as runner
 from fmnist_sweep.training.testing import FakeTrainer
@@ -49,7 +49,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
     monkeypatch.setattr(
         exporting, "LocalEngine", lambda _n, *, trainer=None: InlineEngine(made if trainer else finals)
     )
-    for module in ("winners.pictures", "paper.writing"):
+    for module in ("reports.pictures", "paper.writing"):
         monkeypatch.setattr(
             f"fmnist_sweep.{module}.save", lambda _, *paths: [path.write_bytes(b"drawn") for path in paths]
         )

@@ -13,7 +13,7 @@ import pytest
 from programs import python
 
 from fmnist_sweep.data import open_data
-from fmnist_sweep.winners.delivered import Delivery
+from fmnist_sweep.export.delivered import Delivery
 
 pytestmark = pytest.mark.slow
 

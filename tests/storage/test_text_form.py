@@ -12,10 +12,10 @@ from made_studies import add_confirmation, empty_study, fill_study
 
 from fmnist_sweep.analysis.confirmations import read_confirmation
 from fmnist_sweep.core.errors import StorageError, StudyReadOnlyError
+from fmnist_sweep.export.plan import is_users_sweep, plan_export
 from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
 from fmnist_sweep.storage.studies import require_writable
 from fmnist_sweep.storage.text_form import dump, load
-from fmnist_sweep.winners.export import is_users_sweep, plan_export
 
 ON = {MACHINE: {"cpu": "a CPU", "n_cores": 2}}
 

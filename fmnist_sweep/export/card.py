@@ -9,9 +9,8 @@ import fmnist_sweep
 from fmnist_sweep.analysis.measures import ConfusedPair
 from fmnist_sweep.core.wording import UNITS, show_interval, show_value
 from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
-from fmnist_sweep.models.catalog import MODELS
+from fmnist_sweep.export.script import assets
 from fmnist_sweep.reports.pictures import PART_NAMES
-from fmnist_sweep.winners.script import assets
 
 UNCONFIRMED: Final = (
     "It was picked by the validation images that it is measured on here, and not retrained on other splits "
@@ -26,7 +25,7 @@ _FROM_THE_TRAINING_FILE: Final = (
 _SCALE: Final = "0 is black, 1 is white"
 _OWN_SCALE: Final = "bytes divided by 255, floats as they are"
 
-_MEASURED: Final = frozenset(known.path for known in MODELS.values())
+_BUILT_IN: Final = "fmnist_sweep.models:"
 
 
 def model_card(
@@ -96,7 +95,7 @@ def model_card(
             n_readings=readings,
             read_times="once" if readings == 1 else f"{readings} times",
             val_note=_FROM_THE_TRAINING_FILE
-            if data["name"] == FASHION_MNIST and facts["model_path"] in _MEASURED
+            if data["name"] == FASHION_MNIST and facts["model_path"].startswith(_BUILT_IN)
             else "",
             judged="test" if tested else "validation",
             pairs=pairs,

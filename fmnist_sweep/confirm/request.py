@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
-from typing_extensions import override
 
 from fmnist_sweep.analysis.confirmations import (
     DEFAULT,
@@ -32,17 +29,15 @@ from fmnist_sweep.analysis.ranking import (
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.schema import BudgetSection, NonePrunerSection, RandomSection
 from fmnist_sweep.config.sweep_config import SweepConfig
+from fmnist_sweep.confirm.plan import ConfirmPlan, candidate_number, repeat_seeds
 from fmnist_sweep.core.errors import ConfigError, StudyMismatchError, SweepError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.search.history import configuration_key, without_epochs
 from fmnist_sweep.search.opening import open_study
-from fmnist_sweep.search.plan import GivenPlan, TrialDraw
 
 MIN_REPEATS: Final = 2
 """One repeat has no spread, so no interval."""
-
-_NOT_IN_THE_SWEEP: Final = -1
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ class SweepToConfirm:
 
 @dataclass(frozen=True)
 class ConfirmationRequest:
-    """What the confirmation of a study is to hold. Make one with `order`.
+    """What the confirmation of a study is to hold. Make one with `confirmation_request`.
 
     Attributes:
         swept: The confirmed study.
@@ -177,10 +172,18 @@ class ConfirmationRequest:
         linked.set_user_attr("n_repeats", self.n_repeats)
         linked.set_user_attr("candidates", [c.to_attribute() for c in (*self.candidates, *self.too_large)])
         n_swept = len(self.swept.study.get_trials(deepcopy=False))
-        return ConfirmPlan(self, linked, last_trial=n_swept - 1)
+        return ConfirmPlan(
+            self.config,
+            linked,
+            # A repeat of one that has become too large may have been put back: it ends as infeasible.
+            candidates=(*self.candidates, *self.too_large),
+            pairs=self.pairs,
+            n_repeats=self.n_repeats,
+            last_trial=n_swept - 1,
+        )
 
 
-def order(
+def confirmation_request(
     study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: int | None = None
 ) -> ConfirmationRequest:
     """Return what the confirmation of a study is to hold, what it holds already included.
@@ -247,7 +250,9 @@ def _taken_up(swept: SweepToConfirm) -> list[Candidate]:
     # By what was drawn: a trial whose run was killed in the middle of its draw has no more than that.
     begun = {t.params.get("candidate") for t in linked.get_trials(deepcopy=False)}
     kept = [
-        c for stored in linked.user_attrs.get("candidates", ()) if _number(c := Candidate(**stored)) in begun
+        c
+        for stored in linked.user_attrs.get("candidates", ())
+        if candidate_number(c := Candidate(**stored)) in begun
     ]
     # Too large ones as well: a limit that was lowered makes no other study of it.
     trials = {t.number: _candidate("", t) for t in measured_trials(swept.study)}
@@ -262,71 +267,3 @@ def _taken_up(swept: SweepToConfirm) -> list[Candidate]:
             )
         kept[i] = replace(now, label=candidate.label)
     return kept
-
-
-def repeat_seeds(config: SweepConfig, repeat: int) -> tuple[int, int]:
-    """Return the seed and the split's seed of a repeat, the same for every candidate.
-
-    They are made from the sweep's seed, and neither is a seed of the sweep itself.
-    """
-    training = config.file.training
-    drawn = np.random.SeedSequence(training.seed, spawn_key=(repeat,)).generate_state(8) >> 1
-    fresh = (int(n) for n in drawn if int(n) not in (training.seed, training.split_seed))
-    return next(fresh), next(fresh)
-
-
-class ConfirmPlan(GivenPlan):
-    """The plan of a confirmation: every repeat of every candidate that the linked study does not hold yet.
-
-    Args:
-        order: What is to be trained.
-        linked: The linked study, held with `ownership.ownership`.
-        last_trial: Number of the last trial of the confirmed study.
-    """
-
-    def __init__(self, order: ConfirmationRequest, linked: optuna.Study, *, last_trial: int) -> None:
-        self._config = order.config
-        # A repeat of one that has become too large may have been put back: it ends as infeasible.
-        self._candidates = {_number(c): c for c in (*order.candidates, *order.too_large)}
-        self._last_trial = last_trial
-        self._n_repeats = order.n_repeats
-        numbers = {c.label: number for number, c in self._candidates.items()}
-        points = [{"candidate": numbers[label], "repeat": repeat} for label, repeat in order.pairs]
-        super().__init__(linked, points)
-
-    @override
-    def completed(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"repeat": self._n_repeats, **params}
-
-    @property
-    @override
-    def goes_on(self) -> bool:
-        """Only candidates of equal hyperparameters train for longer what another one has trained."""
-        configurations = {configuration_key(c.hyperparameters, None) for c in self._candidates.values()}
-        return len(configurations) < len(self._candidates)
-
-    def draw(self, trial: optuna.Trial) -> TrialDraw:
-        """Return a candidate with the seed and the split of a repeat."""
-        # By numbers: Optuna lets no choice be added to a categorical parameter, and candidates may follow.
-        number = _suggest(trial, "candidate", _NOT_IN_THE_SWEEP, self._last_trial)
-        last = max(self._n_repeats - 1, self._taken[trial.number]["repeat"])
-        repeat = _suggest(trial, "repeat", 0, last)
-        candidate = self._candidates[number]
-        seed, split_seed = repeat_seeds(self._config, repeat)
-        return TrialDraw(
-            candidate.hyperparameters,
-            epochs=candidate.epochs,
-            seed=seed,
-            split=replace(self._config.split, seed=split_seed),
-            attributes={"candidate": candidate.label, "repeat": repeat},
-        )
-
-
-def _suggest(trial: optuna.Trial, name: str, low: int, high: int) -> int:
-    # A trial that was put back has its parameters; in the meantime their ranges may have grown.
-    before: int | None = trial.params.get(name)
-    return trial.suggest_int(name, low, high) if before is None else before
-
-
-def _number(candidate: Candidate) -> int:
-    return _NOT_IN_THE_SWEEP if candidate.trial is None else candidate.trial

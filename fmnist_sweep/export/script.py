@@ -22,7 +22,7 @@ _OWN_IS: Final = "DATA is an .npz file with x_train, y_train and, if there are s
 def assets() -> Environment:
     """Return the templates of a bundle's texts; none of them is HTML."""
     return Environment(
-        loader=PackageLoader("fmnist_sweep.winners", "assets"),
+        loader=PackageLoader("fmnist_sweep.export", "assets"),
         autoescape=False,  # noqa: S701 - Python and Markdown
         undefined=StrictUndefined,
         trim_blocks=True,

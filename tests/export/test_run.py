@@ -17,10 +17,11 @@ from made_studies import StudyMaker, empty_study
 from fmnist_sweep.analysis.ranking import readings_of
 from fmnist_sweep.core.errors import InterruptedExportError, StorageError, SweepError
 from fmnist_sweep.core.progress import FinalProgress
+from fmnist_sweep.export.choice import chosen
+from fmnist_sweep.export.plan import is_sweep
+from fmnist_sweep.export.readings import TestAlreadyReadError
+from fmnist_sweep.export.run import run_plan
 from fmnist_sweep.training.testing import scripted_curve
-from fmnist_sweep.winners.choice import chosen
-from fmnist_sweep.winners.export import is_sweep, run_plan
-from fmnist_sweep.winners.readings import TestAlreadyReadError
 
 FILES = {
     "README.md",
@@ -180,7 +181,7 @@ def test_a_choice_that_was_confirmed_since_is_written_again(
     """The same configuration with other words: the card is new, and the test set is not read again."""
     exports.run()
     confirmed = replace(chosen(exports.study), confirmed=True, words="Confirmed by five repeats.")
-    monkeypatch.setattr("fmnist_sweep.winners.export.chosen", lambda *_: confirmed)
+    monkeypatch.setattr("fmnist_sweep.export.plan.chosen", lambda *_: confirmed)
     facts = exports.run()
     card = (exports.folder / "exports" / "dense" / "README.md").read_text()
     assert "Confirmed by five repeats." in card
@@ -276,7 +277,7 @@ def test_a_reading_that_was_stored_is_no_lost_one(exports: Exports, monkeypatch:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("fmnist_sweep.winners.export.complete_reading", die)
+        patched.setattr("fmnist_sweep.export.run.complete_reading", die)
         with pytest.raises(KeyboardInterrupt):
             exports.run()
     (reading,) = readings_of(exports.study)

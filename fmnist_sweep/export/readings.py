@@ -8,7 +8,7 @@ import optuna
 
 from fmnist_sweep.analysis.ranking import READINGS, readings_of
 from fmnist_sweep.core.errors import SweepError
-from fmnist_sweep.winners.choice import Chosen
+from fmnist_sweep.export.choice import Chosen
 
 
 class TestAlreadyReadError(SweepError):

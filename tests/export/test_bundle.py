@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fmnist_sweep.core.errors import StorageError, SweepError
-from fmnist_sweep.winners.bundle import bundle_facts, check_place, write_bundle
+from fmnist_sweep.export.bundle import bundle_facts, check_place, write_bundle
 
 
 def fill(folder: Path) -> None:

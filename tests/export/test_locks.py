@@ -12,7 +12,7 @@ from made_exports import DATA, Exports, Reader
 from made_studies import sqlite_study, study
 from rich.console import Console
 
-from fmnist_sweep import data, exporting
+from fmnist_sweep import data
 from fmnist_sweep.analysis.ranking import readings_of
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores
@@ -20,7 +20,8 @@ from fmnist_sweep.core.errors import StudyBusyError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.exporting import run_export
+from fmnist_sweep.export import run as exporting
+from fmnist_sweep.export.run import run_export
 from fmnist_sweep.reports import pictures
 from fmnist_sweep.search import run as runner
 from fmnist_sweep.storage.lease import postgres as claim
@@ -48,7 +49,7 @@ def test_a_study_that_another_machine_holds_is_not_exported(
     monkeypatch.setattr(claim, "ServerLock", lambda *_, **__: held)
     plan = Exports(study, tmp_path).plan()
     with pytest.raises(StudyBusyError, match="'dense' is being run by process 4711 on node-b"):
-        run_export(plan, storage_url="postgresql+psycopg://me@host/db", console=QUIET)
+        run_export(plan, storage_url="postgresql+psycopg://me@host/db", say=lambda _: None)
     assert readings_of(study) == ()
     assert not plan.folder.exists()
 
@@ -70,7 +71,7 @@ def test_a_study_that_is_being_run_is_not_exported(
                     exporting, "LocalEngine", lambda _n, *, trainer=None: found.engine(trainer)
                 )
                 try:
-                    run_export(found.plan(), storage_url=storage_url, console=QUIET)
+                    run_export(found.plan(), storage_url=storage_url, say=lambda _: None)
                 except StudyBusyError as error:
                     said.append(str(error))
             return iter(ScriptedTrainer().fit(job))
@@ -96,11 +97,11 @@ def test_of_two_exports_side_by_side_one_is_refused(
     def start_another() -> None:
         monkeypatch.setattr(exporting, "LocalEngine", lambda _n, *, trainer=None: second.engine(trainer))
         with pytest.raises(StudyBusyError, match="'dense' is being run by process"):
-            run_export(plan, storage_url=storage_url, console=QUIET)
+            run_export(plan, storage_url=storage_url, say=lambda _: None)
 
     first.reader = Reader(before=start_another)
     monkeypatch.setattr(exporting, "LocalEngine", lambda _n, *, trainer=None: first.engine(trainer))
-    run_export(first.plan(), storage_url=storage_url, console=QUIET)
+    run_export(first.plan(), storage_url=storage_url, say=lambda _: None)
     assert (first.reader.n_readings, second.reader.n_readings) == (1, 0)
     assert second.trainer.trained == []
     assert len(readings_of(sqlite_study)) == 1

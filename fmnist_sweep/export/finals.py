@@ -20,8 +20,8 @@ from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
 from fmnist_sweep.core.progress import FinalProgress
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.engines.base import Engine
-from fmnist_sweep.winners.choice import Chosen
-from fmnist_sweep.winners.delivered import Delivery
+from fmnist_sweep.export.choice import Chosen
+from fmnist_sweep.export.delivered import Delivery
 
 SEEDS_BEGIN: Final = 10_000
 """Added to the sweep's seed: final trainings repeat none of its draws, and are fixed beforehand."""

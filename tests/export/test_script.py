@@ -7,7 +7,7 @@ import pytest
 from made_exports import DATA, SOURCE
 
 from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
-from fmnist_sweep.winners.script import train_script
+from fmnist_sweep.export.script import train_script
 
 VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1", "numpy": "2.4.6"}
 OWN = DataRef("mine.npz", "/nowhere", "00" * 32, (4, 4, 1), ("a", "b"), 100)

@@ -11,7 +11,7 @@ from fmnist_sweep.analysis.ranking import best_trials
 from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.files import safe_name
-from fmnist_sweep.winners.choice import chosen, sweep_file
+from fmnist_sweep.export.choice import chosen, sweep_file
 
 
 def test_the_best_trial_is_chosen_up_to_its_scored_epoch(study: optuna.Study) -> None:

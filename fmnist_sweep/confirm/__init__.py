@@ -1,0 +1,1 @@
+"""The confirmation of a study: which candidates, how often, from which seeds."""

@@ -1,0 +1,179 @@
+"""What stands in a bundle: its facts, texts, tables and pictures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from fmnist_sweep.analysis import measures
+from fmnist_sweep.analysis.frames import trials_frame
+from fmnist_sweep.analysis.ranking import readings_of
+from fmnist_sweep.analysis.summary import scoring
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.core.versions import versions
+from fmnist_sweep.export.card import model_card
+from fmnist_sweep.export.choice import sweep_file
+from fmnist_sweep.export.delivered import Delivery
+from fmnist_sweep.export.plan import ExportPlan
+from fmnist_sweep.export.script import train_script
+from fmnist_sweep.reports import pictures
+
+_INTERVALS: Final = {
+    "model": "95 %, over images of the same kind: Wilson for accuracies, normal for cross-entropies",
+    "mean": "95 %, over seeds on the same split: Student's t",
+}
+
+
+def export_facts(plan: ExportPlan, data: DataRef, deliveries: list[Delivery]) -> dict[str, Any]:
+    """Return what a bundle's ``metrics.json`` holds.
+
+    Args:
+        plan: The export.
+        data: The sweep's data set.
+        deliveries: What the final trainings handed over, the exported model's first.
+    """
+    study, final = plan.study, plan.final
+    scores = [measures.model_scores(delivery.predictions) for delivery in deliveries]
+    readings = readings_of(study)
+    return {
+        "name": plan.folder.name,
+        "study": study.study_name,
+        "trial": plan.choice.trial,
+        "confirmed": plan.choice.confirmed,
+        "chosen": plan.choice.words,
+        "key": final.key,
+        "kind": study.user_attrs["config"]["model"],
+        "model_path": study.user_attrs["model_path"],
+        "n_parameters": deliveries[0].source["n_parameters"],
+        "hyperparameters": dict(plan.choice.hyperparameters),
+        "epochs": plan.choice.epochs,
+        "model": scores[0],
+        "mean": measures.over_repeats(scores),
+        "intervals": _INTERVALS,
+        "seeds": final.seeds,
+        "repeats": [_repeat(d.seed, score) for d, score in zip(deliveries, scores, strict=True)],
+        "data": {
+            "name": data.name,
+            "digest": data.digest,
+            "input_shape": list(data.input_shape),
+            "class_names": list(data.class_names),
+            "split": asdict(final.split),
+        },
+        "n_test_readings": len(readings),
+        "test_readings": list(readings),
+        "versions": versions(),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _repeat(seed: int, scores: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {"seed": seed}
+    for name, value in scores.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}_{metric}": value[metric] for metric in ("accuracy", "cross_entropy")}
+        else:
+            flat[name] = value
+    return flat
+
+
+def fill_bundle(
+    folder: Path, plan: ExportPlan, data: DataRef, deliveries: list[Delivery], facts: Mapping[str, Any]
+) -> None:
+    """Write all files of a bundle but ``metrics.json``."""
+    study, first = plan.study, deliveries[0]
+    names, title = data.class_names, _title(plan)
+    counts = {part: measures.confusion(*predicted) for part, predicted in first.predictions.items()}
+    judged = "test" if "test" in counts else "val"
+    script = train_script(
+        plan.final.jobs(data)[0], first.source, about=f"{title}. {plan.choice.words}", versions=versions()
+    )
+    shutil.copyfile(first.model, folder / "model.keras")
+    texts = {
+        "config.toml": sweep_file(study, plan.choice, name=f"{plan.folder.name}-final", seed=first.seed),
+        "history.csv": _history([d.curve for d in deliveries], plan.final.seeds).to_csv(index=False),
+        "trials.csv": trials_frame(study).to_csv(index=False),
+        "classification_report.csv": measures.classification_table(*first.predictions[judged], names).to_csv(
+            index=False, float_format="%.6f"
+        ),
+        "README.md": model_card(
+            facts,
+            scoring=scoring(study),
+            pairs=measures.most_confused(counts[judged], names),
+            has_script=script is not None,
+            why_no_script=str(first.source.get("why_not", "")),
+            has_worst="test" in counts,
+        ),
+    }
+    if script is not None:
+        texts["train.py"] = script
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    curve = pictures.learning_curve([d.curve for d in deliveries], title=f"Learning curve of {title}")
+    pictures.save(curve, folder / "learning_curve.png", folder / "learning_curve.pdf")
+    matrices = pictures.confusion_matrices(counts, names, title=f"Confusion matrix of {title}")
+    pictures.save(matrices, folder / "confusion_matrix.png", folder / "confusion_matrix.pdf")
+    if "test" in counts:
+        _draw_worst(folder / "misclassified.png", first, data)
+
+
+def _draw_worst(path: Path, delivery: Delivery, data: DataRef) -> None:
+    worst, images = delivery.worst
+    probabilities, labels = delivery.predictions["test"]
+    predicted = probabilities[worst].argmax(axis=1)
+    figure = pictures.misclassified(
+        images,
+        [data.class_names[int(i)] for i in labels[worst]],
+        [data.class_names[int(i)] for i in predicted],
+        probabilities[worst, predicted].tolist(),
+        title=f"The most confident mistakes among {len(labels):,} test images",
+    )
+    pictures.save(figure, path)
+
+
+def _title(plan: ExportPlan) -> str:
+    trial = plan.choice.trial
+    return f"{plan.study.study_name}, {'the default' if trial is None else f'trial {trial}'}"
+
+
+def _history(curves: list[LearningCurve], seeds: list[int]) -> pd.DataFrame:
+    """Return one row for each epoch of each training, epochs counted from 1."""
+    parts = []
+    for seed, curve in zip(seeds, curves, strict=True):
+        part = pd.DataFrame(curve.to_attribute())
+        part.insert(0, "epoch", np.arange(1, len(curve) + 1))
+        part.insert(0, "seed", seed)
+        part["gap"] = (part["train_accuracy"] - part["val_accuracy"]).round(6)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def export_summary(facts: Mapping[str, Any], delivery: Delivery) -> dict[str, Any]:
+    """Return what the study keeps of a bundle: report and dashboard show it."""
+    kept = (
+        "name",
+        "trial",
+        "confirmed",
+        "chosen",
+        "key",
+        "epochs",
+        "model",
+        "mean",
+        "seeds",
+        "repeats",
+        "written",
+    )
+    counts = {part: measures.confusion(*p).tolist() for part, p in delivery.predictions.items()}
+    return {
+        **{name: facts[name] for name in kept},
+        "confusion": counts,
+        "class_names": facts["data"]["class_names"],
+        "curve": delivery.curve.to_attribute(),
+    }

@@ -1,0 +1,112 @@
+"""What an export is about to do, with all checks that can be made before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+
+from fmnist_sweep.analysis.confirmations import draws_trials, is_confirmation
+from fmnist_sweep.analysis.ranking import left_out_notes
+from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.core.files import safe_name
+from fmnist_sweep.export.bundle import bundle_facts, check_place
+from fmnist_sweep.export.choice import Chosen, chosen
+from fmnist_sweep.export.finals import FinalPlan
+from fmnist_sweep.export.readings import require_unread
+from fmnist_sweep.storage.attributes import READ_ONLY
+from fmnist_sweep.storage.studies import require_writable
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """An export that nothing speaks against so far, and that nothing heavy was loaded for.
+
+    Attributes:
+        study: The sweep's study.
+        choice: What is exported.
+        folder: The bundle.
+        final: The trainings behind it.
+        is_there: Whether the bundle is there already, of the same choice: nothing is left to do.
+        again: Whether the test set may be read although it was.
+    """
+
+    study: optuna.Study
+    choice: Chosen
+    folder: Path
+    final: FinalPlan
+    is_there: bool
+    again: bool
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether what a reading of the test set gave for these trainings is kept, and may be used."""
+        return not self.again and all(d.is_trained and d.is_tested for d in self.final.deliveries)
+
+    def outlook(self) -> list[str]:
+        """Return what the export is about to do, a line each."""
+        final, folder = self.final, self.folder
+        lines = [self.choice.words, *left_out_notes(self.study)]
+        if self.is_tested:
+            return [*lines, f"Writing {folder} from the trainings and the reading that are kept."]
+        kept = sum(delivery.is_trained for delivery in final.deliveries)
+        done = f" ({kept} are done)" if kept else ""
+        trainings = f"Training {final.n_repeats} times for {self.choice.epochs} epochs{done}"
+        return [*lines, f"{trainings}, then reading the test set, if there is one, into {folder}."]
+
+
+def is_sweep(study: optuna.Study) -> bool:
+    """Return whether a study is a sweep's own, and not one of repeats or of another program."""
+    return "config" in study.user_attrs and not is_confirmation(study)
+
+
+def is_users_sweep(study: optuna.Study) -> bool:
+    """Return whether a study is a sweep of the user's own: none of the paper, none that is read-only."""
+    return is_sweep(study) and draws_trials(study) and study.user_attrs.get(READ_ONLY) is None
+
+
+def plan_export(
+    study: optuna.Study,
+    *,
+    output: Path,
+    root: Path,
+    trial: int | None = None,
+    n_repeats: int = 5,
+    again: bool = False,
+    force: bool = False,
+) -> ExportPlan:
+    """Choose what to export, and check what can be checked before anything trains.
+
+    Args:
+        study: A sweep's study.
+        output: Folder that the bundle goes into, under the study's name; with ``trial`` as
+            ``NAME-trial-N``.
+        root: Folder that keeps the study's final trainings.
+        trial: Number of the trial to export; by default the winner.
+        n_repeats: Number of trainings.
+        again: Read the test set although it was read before.
+        force: Write the bundle anew although it is there.
+
+    Raises:
+        SweepError: There is nothing to export, no place for it, or the test set was read before.
+    """
+    name = study.study_name
+    if is_confirmation(study):
+        confirmed = study.user_attrs["confirms"]
+        raise SweepError(f"study {name!r} holds repeats that confirm another; export {confirmed!r}")
+    if not is_sweep(study):
+        raise SweepError(f"study {name!r} was not made by fmnist-sweep: there is nothing to train from")
+    require_writable(study)
+    choice = chosen(study, trial)
+    folder = output / (safe_name(name) if trial is None else f"{safe_name(name)}-trial-{trial}")
+    final = FinalPlan(study, choice, n_repeats, root)
+    check_place(folder)
+    there = bundle_facts(folder)
+    # The words as well: the same configuration may have been confirmed since.
+    same = there is not None and (there["key"], there["chosen"]) == (final.key, choice.words)
+    is_there = same and not (again or force)
+    plan = ExportPlan(study, choice, folder, final, is_there, again)
+    if not is_there and not plan.is_tested:
+        require_unread(study, again=again)
+    return plan
