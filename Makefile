@@ -55,8 +55,8 @@ report: $(INSTALLED) ## write a static page on all studies to report/
 export: $(INSTALLED) ## train the winners anew, test them once, write them to exports/
 	@$(SWEEP) export $(if $(STUDY),"$(STUDY)") --storage "$(STORAGE)" $(if $(WORKERS),--workers $(WORKERS))
 
-paper: $(INSTALLED) ## run the report's experiments again, a verdict for each claim; QUICK=1 takes ten minutes
-	@$(SWEEP) paper --storage "$(STORAGE)" $(if $(QUICK),--quick) $(if $(WORKERS),--workers $(WORKERS))
+paper: $(INSTALLED) ## run the original study again, a verdict for each claim; QUICK=1 takes ten minutes
+	@$(BIN)/python -m original_study --storage "$(STORAGE)" $(if $(QUICK),--quick) $(if $(WORKERS),--workers $(WORKERS))
 
 studies.db: $(INSTALLED) ## bring the reference studies into the storage, read-only, beside what is there
 	@$(SWEEP) load --storage "$(STORAGE)"

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from postgres import Server
 from typing_extensions import override
 
-from fmnist_sweep import cli
+from fmnist_sweep.cli import main as cli
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import LearningCurve

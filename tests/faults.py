@@ -31,7 +31,8 @@ import optuna
 import psutil
 import sqlalchemy
 
-from fmnist_sweep import cli, data
+from fmnist_sweep import data
+from fmnist_sweep.cli import main as cli
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import CheckpointSkipped, Started
 from fmnist_sweep.core.files import new_file

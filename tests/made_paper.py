@@ -7,13 +7,13 @@ from pathlib import Path
 
 import optuna
 
-import fmnist_sweep
+import original_study
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import TrialJob
-from fmnist_sweep.paper.experiments import Scale
-from fmnist_sweep.paper.results import TESTED
+from original_study.experiments import Scale
+from original_study.results import TESTED
 
-SWEEPS = Path(fmnist_sweep.__file__).parent.parent / "sweeps" / "paper"
+SWEEPS = Path(original_study.__file__).parent / "sweeps"
 TINY = Scale("tiny-", 3)
 
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 from programs import ROOT, python
 
-from fmnist_sweep import cli
+from fmnist_sweep.cli import main as cli
 from fmnist_sweep.config.loading import parse_config
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])

@@ -12,7 +12,7 @@ import pytest
 from optuna.storages import InMemoryStorage
 
 import fmnist_sweep
-from fmnist_sweep import cli
+from fmnist_sweep.cli import main as cli
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.reports import dashboard
 

@@ -79,6 +79,12 @@ class InterruptedExportError(SweepError):
     exit_code = 130
 
 
+class NothingTrainedError(SweepError):
+    """Every trial of a study failed: there is no result."""
+
+    exit_code = 1
+
+
 class TrialError(SweepError):
     """One trial failed in a way that a sweep survives: it is stored as FAIL with this reason.
 

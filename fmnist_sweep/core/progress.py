@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from fmnist_sweep.core.errors import NothingTrainedError, SweepError
 from fmnist_sweep.core.events import CheckpointSkipped
 
 MAX_FAILURES_IN_A_ROW: Final = 5
@@ -122,3 +123,25 @@ class FinalProgress:
     n_jobs: int
     n_epochs: int
     n_epochs_in_all: int
+
+
+def require_results(study: str, stop: Stop, progress: Progress) -> None:
+    """Raise where a run came to nothing, or gave up.
+
+    Args:
+        study: Name of the study.
+        stop: Why the run ended.
+        progress: What it was at.
+
+    Raises:
+        NothingTrainedError: Every trial of the study failed.
+        SweepError: The last trials all failed.
+    """
+    if progress.nothing_trains:
+        n = progress.n_failed
+        trials = "the only trial" if n == 1 else f"each of the {n} trials"
+        line = f"study {study!r}: {trials} failed, so there is no result; the first one: "
+        raise NothingTrainedError(f"{line}{progress.first_failure}")
+    if stop is Stop.FAILURES:
+        reason = progress.ended.reason if progress.ended is not None else ""
+        raise SweepError(f"study {study!r}: {stop.value}; the last one: {reason}")

@@ -89,6 +89,3 @@ def server_options(url: str) -> dict[str, Any]:
     if sqlalchemy.make_url(url).drivername in _PSYCOPG:
         options["connect_args"] = dict(_CONNECTION)
     return options
-
-
-DEFAULT_STORAGE: Final = "sqlite:///studies.db"

@@ -11,11 +11,11 @@ from made_paper import SWEEPS, TINY, add_test, made_curve
 
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef, TrialJob
-from fmnist_sweep.paper.experiments import Experiment, experiments
-from fmnist_sweep.paper.results import Results, read_results
 from fmnist_sweep.search.loop import Search
 from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.training.testing import FakeTrainer
+from original_study.experiments import Experiment, experiments
+from original_study.results import Results, read_results
 
 
 @pytest.fixture

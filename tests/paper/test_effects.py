@@ -12,12 +12,12 @@ from made_paper import TINY, add_test, made_curve
 
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import TrialJob
-from fmnist_sweep.paper.claims import CLAIMS
-from fmnist_sweep.paper.dense_claims import BASE, BEST, RELU, SLOW
-from fmnist_sweep.paper.effects import Claim, Judged, judge, of, takes_train_accuracy
-from fmnist_sweep.paper.experiments import Experiment
-from fmnist_sweep.paper.results import Results, read_results
-from fmnist_sweep.paper.verdict import Verdict
+from original_study.claims import CLAIMS
+from original_study.dense_claims import BASE, BEST, RELU, SLOW
+from original_study.effects import Claim, Judged, judge, of, takes_train_accuracy
+from original_study.experiments import Experiment
+from original_study.results import Results, read_results
+from original_study.verdict import Verdict
 
 Runner = Callable[..., optuna.Study]
 Wanted = dict[str, Experiment]

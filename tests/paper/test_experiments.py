@@ -15,10 +15,19 @@ from optuna.trial import TrialState
 from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.core.errors import ConfigError, StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef, TrialJob
-from fmnist_sweep.paper.claims import CLAIMS
-from fmnist_sweep.paper.experiments import FINALS, FULL, NAMES, QUICK, REPEAT, Experiment, Scale, experiments
-from fmnist_sweep.paper.results import Best, Run
-from fmnist_sweep.paper.workload import workload
+from original_study.claims import CLAIMS
+from original_study.experiments import (
+    FINALS,
+    FULL,
+    NAMES,
+    QUICK,
+    REPEAT,
+    Experiment,
+    Scale,
+    experiments,
+)
+from original_study.results import Best, Run
+from original_study.workload import workload
 
 Runner = Callable[..., optuna.Study]
 Wanted = dict[str, Experiment]

@@ -17,8 +17,11 @@ from made_paper import SWEEPS
 from made_studies import add_confirmation, empty_study, fill_study
 from typing_extensions import override
 
-from fmnist_sweep.commands.paper import _read
-from fmnist_sweep.paper.blocks import (
+from fmnist_sweep.reports.exported import ATTRIBUTE
+from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.text_form import PREFIX, load
+from original_study.__main__ import _read
+from original_study.blocks import (
     Block,
     Bullets,
     Code,
@@ -29,15 +32,12 @@ from fmnist_sweep.paper.blocks import (
     as_html,
     as_markdown,
 )
-from fmnist_sweep.paper.claims import CLAIMS
-from fmnist_sweep.paper.experiments import FULL
-from fmnist_sweep.paper.page import Paper
-from fmnist_sweep.paper.results import Results, read_results
-from fmnist_sweep.paper.searched import entrants
-from fmnist_sweep.paper.writing import Places, write_paper
-from fmnist_sweep.reports.exported import ATTRIBUTE
-from fmnist_sweep.storage.opening import open_storage
-from fmnist_sweep.storage.text_form import PREFIX, load
+from original_study.claims import CLAIMS
+from original_study.experiments import FULL
+from original_study.page import Paper
+from original_study.results import Results, read_results
+from original_study.searched import entrants
+from original_study.writing import Places, write_paper
 
 CLASSES = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"]
 
@@ -52,7 +52,7 @@ def paper(results: Results) -> Paper:
             curve = results.studies[name].trials[0].user_attrs["curve"]
             kept = {"confusion": {"train": counts, "val": counts, "test": counts}, "curve": curve}
             study.set_user_attr(ATTRIBUTE, {**kept, "seeds": [10_000], "epochs": 15})
-    return Paper(results, {}, command="fmnist-sweep paper", date="2001-02-03")
+    return Paper(results, {}, command="python -m original_study", date="2001-02-03")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def places(tmp_path: Path) -> Places:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are made and not turned into pixels, which takes most of the time."""
-    save = "fmnist_sweep.paper.writing.save"
+    save = "original_study.writing.save"
     monkeypatch.setattr(save, lambda _, *paths: [path.write_bytes(b"png") for path in paths])
 
 
@@ -93,7 +93,7 @@ def test_equal_studies_give_equal_pages(
     paper: Paper, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of the time of writing is in a file, pictures and tables included."""
-    monkeypatch.setattr("fmnist_sweep.paper.page.CLAIMS", [CLAIMS[2], CLAIMS[7]])
+    monkeypatch.setattr("original_study.page.CLAIMS", [CLAIMS[2], CLAIMS[7]])
     write_paper(paper, places)
     files = [path for path in places.folder.parent.rglob("*") if path.is_file()]
     before = {path: path.read_bytes() for path in files}
@@ -112,7 +112,7 @@ def test_the_page_says_on_how_much_it_rests(paper: Paper) -> None:
     """Seeds, images, machine, versions, date and command."""
     page = " ".join(as_markdown(paper.blocks(), pictures="x").split())
     assert "3 seeds for each configuration, all 55,000 training images" in page
-    assert "Written 2001-02-03 by `fmnist-sweep paper`. Machine: " in page
+    assert "Written 2001-02-03 by `python -m original_study`. Machine: " in page
     assert "optuna" in page
 
 
@@ -125,8 +125,7 @@ def test_the_committed_page_is_that_of_the_reference_studies(tmp_path: Path) -> 
     page = (root / "docs" / "paper.md").read_text("utf-8")
     written = re.search(r"Written (\S+) by `([^`]+)`", " ".join(page.split()))
     assert written is not None
-    asked = written[2].removeprefix("fmnist-sweep ")
-    told = replace(_read(url, f"{PREFIX}{FULL.prefix}", asked, quick=False), date=written[1])
+    told = replace(_read(url, f"{PREFIX}{FULL.prefix}", written[2], quick=False), date=written[1])
     assert as_markdown(told.blocks(), pictures="paper") == page
 
 

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fmnist_sweep.analysis.statistics import Interval, interval
-from fmnist_sweep.paper.verdict import AtLeast, Between, Equal, Rule, Verdict, larger_by, together
+from original_study.verdict import AtLeast, Between, Equal, Rule, Verdict, larger_by, together
 
 HOLDS, FAILS, UNDECIDED = Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED
 UNMEASURED = Verdict.UNMEASURED

@@ -41,7 +41,7 @@ class Picky(Tiny):
 
 MEASURED = """
 import re, sys
-from fmnist_sweep.cli import main
+from fmnist_sweep.cli.main import main
 try:
     main()
 finally:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from programs import ROOT, python
+from programs import python
 
 pytestmark = pytest.mark.slow
 
@@ -16,8 +16,7 @@ TINY = ("space.epochs=1", "training.train_size=200", "training.n_probe=200", "tr
 def paper(folder: Path, *arguments: str) -> str:
     """Run the whole paper in a folder, and return what it said."""
     settings = [word for setting in TINY for word in ("--set", setting)]
-    sweeps = ["--sweeps", str(ROOT / "sweeps" / "paper"), "--seeds", "2"]
-    return python(folder, "-m", "fmnist_sweep", "paper", *sweeps, *settings, *arguments).stderr
+    return python(folder, "-m", "original_study", "--seeds", "2", *settings, *arguments).stderr
 
 
 def test_the_whole_paper_runs(tmp_path: Path) -> None:

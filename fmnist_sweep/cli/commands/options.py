@@ -1,0 +1,136 @@
+"""What the commands share: options, and how studies are opened and results printed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shlex
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.storage import DEFAULT_STORAGE
+
+if TYPE_CHECKING:
+    import optuna
+    from rich.console import Console
+
+    from fmnist_sweep.core.progress import Progress, Stop
+
+_WIDE: Final = 200
+
+Storage = Annotated[
+    str,
+    typer.Option("--storage", metavar="URL", help="Where the studies are.", envvar="FMNIST_SWEEP_STORAGE"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a setting, such as score.penalty=2; repeatable."
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Folder with the four files of Fashion-MNIST.", envvar="FMNIST_DATA_DIR"
+    ),
+]
+
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", help="Trials side by side; by default one for each core.")
+]
+MaxRetries = Annotated[
+    int | None, typer.Option(metavar="N", help="How often a trial whose process died goes on in a new one.")
+]
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Run the study though its owner, on another machine, may live.")
+]
+
+
+def uses_storage(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command with the option ``--storage`` tell of a storage that is lost while it is in use."""
+
+    @functools.wraps(command)
+    def told(*, storage: str, **options: Any) -> None:
+        try:
+            command(storage=storage, **options)
+        except (SweepError, typer.Exit):
+            raise
+        except Exception:
+            # Loaded now: what tells a lost storage from a bug knows Optuna, and `status` answers without it.
+            from fmnist_sweep.storage.opening import storage_in_use
+
+            with storage_in_use(storage):
+                raise
+
+    return told
+
+
+def quiet_optuna() -> None:
+    """Keep Optuna's own log lines off the terminal."""
+    import optuna
+
+    # Optuna logs every study that it creates; the display says it better.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def command_line(*words: str, storage: str, **options: Any) -> str:
+    """Return what a user can type again: words, options that have a value, a storage that is not the default.
+
+    Args:
+        words: The command and its arguments.
+        storage: The storage's address; a password in it is not shown.
+        options: By their names; a list is repeated, what is None or empty is left out.
+
+    Example:
+        >>> command_line("run", "my sweep.toml", storage=DEFAULT_STORAGE, trials=50, set=["score.penalty=2"])
+        "run 'my sweep.toml' --trials 50 --set score.penalty=2"
+    """
+    from fmnist_sweep.storage.address import safe_url
+
+    if storage != DEFAULT_STORAGE:
+        options["storage"] = safe_url(storage)
+    typed = list(words)
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            typed += [] if one is None else [f"--{name}", str(one)]
+    return shlex.join(typed)
+
+
+def exit_unless_done(messages: Console, stop: Stop, progress: Progress, *, study: str, again: str) -> None:
+    """Raise what ends the command where a run was interrupted or gave up."""
+    from fmnist_sweep.core.progress import Stop, require_results
+
+    if stop is Stop.INTERRUPTED:
+        messages.print(
+            f"Everything is kept. Go on with: fmnist-sweep {again}", highlight=False, soft_wrap=True
+        )
+        raise typer.Exit(130)
+    require_results(study, stop, progress)
+
+
+def open_studies(storage_url: str, names: Iterable[str] | None = None) -> list[optuna.Study]:
+    """Return the named studies of a storage, or all of them."""
+    from fmnist_sweep.storage.opening import open_storage
+    from fmnist_sweep.storage.studies import load_study, study_names
+
+    storage = open_storage(storage_url, create=False)
+    return [load_study(storage, name) for name in (names or study_names(storage))]
+
+
+def results_console() -> Console:
+    """Return the console for results; where no terminal limits them, tables are as wide as they are."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=_WIDE)
+
+
+def print_json(value: Any) -> None:
+    """Print a value for a script."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))

@@ -1,0 +1,125 @@
+"""Commands that show and keep what studies hold."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fmnist_sweep.cli.commands.options import (
+    AsJson,
+    Storage,
+    open_studies,
+    print_json,
+    results_console,
+    uses_storage,
+)
+from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.storage import DEFAULT_STORAGE
+
+
+@uses_storage
+def status(storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+    """Show what each study is at.
+
+    Example: fmnist-sweep status --json
+    """
+    from fmnist_sweep.cli.console.status import print_studies
+    from fmnist_sweep.storage.overview import read_overview
+
+    rows = read_overview(storage)
+    if rows is None:
+        from fmnist_sweep.analysis.frames import studies_frame
+        from fmnist_sweep.cli.console import tables
+
+        rows = tables.records(studies_frame(open_studies(storage)))
+    if as_json:
+        print_json(rows)
+    else:
+        print_studies(results_console(), rows)
+
+
+@uses_storage
+def trials(
+    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """List the trials of a study.
+
+    Example: fmnist-sweep trials dense --csv
+    """
+    from fmnist_sweep.analysis.frames import trials_frame
+    from fmnist_sweep.cli.console import tables
+
+    if as_json and as_csv:
+        raise SweepError("--json and --csv exclude each other; choose one")
+    found = open_studies(storage, [study])[0]
+    if as_json:
+        print_json(tables.records(trials_frame(found)))
+    elif as_csv:
+        sys.stdout.write(trials_frame(found).to_csv(index=False))
+    else:
+        tables.print_trials(results_console(), found)
+
+
+@uses_storage
+def dashboard(
+    storage: Storage = DEFAULT_STORAGE,
+    host: Annotated[str, typer.Option(help="Address to listen on; others can reach 0.0.0.0.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Port; by default 8080 or the next free one.", min=1, max=65535)
+    ] = None,
+) -> None:
+    """Browse the studies in optuna-dashboard, learning curves included.
+
+    Example: fmnist-sweep dashboard --port 8081
+    """
+    from fmnist_sweep.reports.dashboard import serve
+
+    serve(storage, host=host, port=port, announce=lambda line: typer.echo(line, err=True))
+
+
+@uses_storage
+def report(
+    storage: Storage = DEFAULT_STORAGE,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")] = Path(
+        "report/index.html"
+    ),
+) -> None:
+    """Write a static page on all studies: it needs no server and no network.
+
+    Example: fmnist-sweep report --output report/index.html
+    """
+    from fmnist_sweep.reports.page import write_report
+    from fmnist_sweep.storage.address import safe_url
+
+    studies = open_studies(storage)
+    if not studies:
+        raise SweepError(
+            f"{safe_url(storage)} has no studies yet; run a sweep first, such as: make sweep-dense"
+        )
+    typer.echo(write_report(studies, output, storage=safe_url(storage)))
+
+
+@uses_storage
+def backup(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="The copy to write; by default beside the storage, with the time in its name."),
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a whole, verified copy of an SQLite storage, also while a sweep is running.
+
+    Example: fmnist-sweep backup copies/studies.db
+    """
+    from fmnist_sweep.storage.backup import back_up
+
+    made = back_up(storage, file, overwrite=force)
+    typer.echo(f"Copied; studies: {made.n_studies}, trials: {made.n_trials}.", err=True)
+    typer.echo(made.path)

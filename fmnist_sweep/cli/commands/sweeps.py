@@ -1,0 +1,147 @@
+"""Commands that run sweeps and check what they need."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fmnist_sweep.cli.commands.options import (
+    AsJson,
+    DataDir,
+    MaxRetries,
+    Overrides,
+    Storage,
+    TakeOver,
+    Workers,
+    command_line,
+    exit_unless_done,
+    open_studies,
+    print_json,
+    quiet_optuna,
+    results_console,
+    uses_storage,
+)
+from fmnist_sweep.core.errors import ConfigError, SweepError
+from fmnist_sweep.storage import DEFAULT_STORAGE
+
+if TYPE_CHECKING:
+    from fmnist_sweep.config.sweep_config import SweepConfig
+
+
+@uses_storage
+def run(
+    file: Annotated[Path, typer.Argument(help="A sweep file.")],
+    study: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the study.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Finished trials in the study: a total, not n more.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="S", help="Seconds after which no trial is started.")
+    ] = None,
+    workers: Workers = None,
+    import_from: Annotated[
+        str | None,
+        typer.Option(
+            "--import-from", metavar="NAME", help="First bring over the fitting trials of another study."
+        ),
+    ] = None,
+    max_retries: MaxRetries = None,
+    take_over: TakeOver = False,
+    storage: Storage = DEFAULT_STORAGE,
+    data_dir: DataDir = None,
+    overrides: Overrides = None,
+) -> None:
+    """Run a sweep, or go on with it.
+
+    Example: fmnist-sweep run sweeps/dense.toml --trials 50 --set score.penalty=2
+    """
+    from fmnist_sweep.config.loading import load_config
+
+    named = {
+        "study": study,
+        "budget.trials": trials,
+        "budget.seconds": timeout,
+        "budget.max_retries": max_retries,
+    }
+    given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
+    config = load_config(file, [*(overrides or []), *given])
+    _run(
+        config,
+        command_line("run", str(file), storage=storage, study=study, trials=trials, set=overrides),
+        storage=storage,
+        n_workers=workers,
+        data_dir=data_dir,
+        take_over=take_over,
+        import_from=import_from,
+    )
+
+
+def _run(config: SweepConfig, again: str, *, storage: str, **options: Any) -> None:
+    from rich.console import Console
+
+    from fmnist_sweep.cli.console import tables
+    from fmnist_sweep.cli.console.cells import sayer
+    from fmnist_sweep.cli.console.live import Display
+    from fmnist_sweep.core.progress import Stop
+    from fmnist_sweep.reports.dashboard import attach_figures
+    from fmnist_sweep.search.run import run_sweep
+
+    quiet_optuna()
+    messages = Console(stderr=True)
+    stop, progress = run_sweep(
+        config, storage_url=storage, say=sayer(messages), observers=[Display(messages)], **options
+    )
+    study = open_studies(storage, [config.file.study])[0]
+    attach_figures(study)
+    tables.print_summary(results_console(), study, stop, progress, storage=storage)
+    if not progress.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
+        more = f" --trials is a total: more than {progress.n_done} goes on." if stop is Stop.TRIALS else ""
+        messages.print(f"The study was finished: nothing was trained.{more}", highlight=False, soft_wrap=True)
+    exit_unless_done(messages, stop, progress, study=config.file.study, again=again)
+
+
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="Sweep files.")],
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check sweep files and print their space, its size, the parameter counts and the budget.
+
+    Example: fmnist-sweep validate sweeps/*.toml
+    """
+    from fmnist_sweep.cli.console.outline import print_config
+    from fmnist_sweep.config.loading import load_config
+    from fmnist_sweep.config.outline import outline
+
+    configs, problems = [], []
+    for file in files:
+        try:
+            configs.append((file, load_config(file, overrides or [])))
+        except ConfigError as error:
+            problems.append(str(error))
+    if as_json:
+        print_json([{"file": str(file), **outline(config)} for file, config in configs])
+    else:
+        for file, config in configs:
+            print_config(results_console(), str(file), config)
+    if problems:
+        raise SweepError("\n".join(problems))
+
+
+def data(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Find Fashion-MNIST, or fetch it, and verify every file.
+
+    Example: fmnist-sweep data
+    """
+    from dataclasses import asdict
+
+    from fmnist_sweep.data import open_data
+
+    found = open_data(data_dir=data_dir, say=lambda line: typer.echo(line, err=True))
+    if as_json:
+        print_json(asdict(found))
+    else:
+        typer.echo(f"{found.name}: {found.n_train} training images, verified, in {found.directory}")

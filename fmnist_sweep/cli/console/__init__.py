@@ -1,0 +1,1 @@
+"""What the terminal shows: live displays and tables."""

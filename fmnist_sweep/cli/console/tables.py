@@ -1,0 +1,143 @@
+"""Tables and sentences on trials for the terminal, and the same facts for scripts."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+
+from fmnist_sweep.analysis.frames import trials_frame
+from fmnist_sweep.analysis.ranking import (
+    best_trials,
+    default_trial,
+    hyperparameters,
+    is_interrupted,
+    left_out_notes,
+)
+from fmnist_sweep.cli.console.cells import new_table, shown
+from fmnist_sweep.core.progress import Progress, Stop
+from fmnist_sweep.core.wording import difference, fraction, points
+from fmnist_sweep.storage import DEFAULT_STORAGE
+from fmnist_sweep.storage.address import safe_url
+
+_N_BEST = 5
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as plain values that JSON can hold: missing ones are None, times ISO 8601."""
+    return [{str(key): _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, pd.Timestamp):
+        return None if pd.isna(value) else value.isoformat()
+    if value is pd.NaT or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value
+
+
+def print_trials(console: Console, study: optuna.Study) -> None:
+    """Print one row for each trial, with the parameters that vary."""
+    frame, killed = trials_frame(study), is_interrupted(study)
+    settings = [column for column in frame.columns if column.startswith("params_")]
+    varying = [column for column in settings if len(set(frame[column].dropna().map(str))) > 1]
+    table = new_table("trial", "state", "score", "val acc", "gap", "epoch", "configuration")
+    table.columns[-1].justify = "left"
+    for row in records(frame):
+        told = {column.removeprefix("params_"): row[column] for column in varying}
+        table.add_row(
+            shown(row["number"]),
+            "interrupted" if killed and row["state"] == "RUNNING" else shown(row["state"]).lower(),
+            fraction(row["score"]),
+            fraction(row["val_accuracy"]),
+            difference(row["gap"]),
+            shown(row["epoch"]),
+            _configuration({name: value for name, value in told.items() if value is not None}),
+        )
+    console.print(table)
+    _print_left_out(console, study)
+
+
+def _configuration(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_setting(value)}" for name, value in values.items())
+
+
+def _setting(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else escape(str(value))
+
+
+def print_summary(
+    console: Console, study: optuna.Study, stop: Stop, progress: Progress, *, storage: str
+) -> None:
+    """Print what came of a sweep: the five best trials, what to do next, and where things are."""
+    name = study.study_name
+    counts = f"{progress.n_complete} complete, {progress.n_pruned} pruned, {progress.n_failed} failed"
+    n_saved = progress.n_reused_epochs
+    reused = f"; saved {n_saved} {'epoch' if n_saved == 1 else 'epochs'} by reuse" if n_saved else ""
+    console.print(f"\nStudy {name!r}: {stop.value}; {counts}{reused}.", highlight=False, markup=False)
+    best = best_trials(study, _N_BEST)
+    if best:
+        table = new_table("trial", "score", "val acc", "train acc", "gap", "epoch", "parameters", "seconds")
+        for trial in best:
+            attrs = trial.user_attrs
+            table.add_row(
+                str(trial.number),
+                fraction(trial.value),
+                fraction(attrs["val_accuracy"]),
+                fraction(attrs["train_accuracy"]),
+                difference(attrs["gap"]),
+                f"{attrs['epoch'] + 1}/{attrs['n_epochs']}",
+                f"{attrs['n_parameters']:,}",
+                f"{attrs['seconds']:.0f}",
+            )
+        console.print(table)
+        searched = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
+        setting = {k: v for k, v in hyperparameters(best[0]).items() if k in searched}
+        told = _configuration(setting) or "nothing was searched"
+        console.print(f"Trial {best[0].number}: {told}.", highlight=False, soft_wrap=True)
+        _print_against_default(console, study, best[0])
+    _print_left_out(console, study)
+    where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
+    typed = shlex.quote(name)
+    steps = [f"fmnist-sweep dashboard{where} (browse)", f"fmnist-sweep report{where} (a page)"]
+    # Before a trial is complete these are refused.
+    if best:
+        steps += [
+            f"fmnist-sweep confirm {typed}{where} (the best on fresh seeds and splits)",
+            f"fmnist-sweep export {typed}{where} (the winner as a bundle)",
+        ]
+    console.print(
+        f"Next: {' | '.join(steps)}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _print_left_out(console: Console, study: optuna.Study) -> None:
+    for note in left_out_notes(study):
+        console.print(note, highlight=False, soft_wrap=True)
+
+
+def _print_against_default(console: Console, study: optuna.Study, best: optuna.trial.FrozenTrial) -> None:
+    default = default_trial(study)
+    if default is None or default.value is None or best.value is None:
+        return
+    if default.number == best.number:
+        console.print("The best is the model's default configuration; nothing tried so far beats it.")
+        return
+    in_accuracy = study.user_attrs["config"]["score"]["metric"] == "accuracy"
+    gain = best.value - default.value
+    by = points(gain) if in_accuracy else f"{gain:+.4f}"
+    console.print(
+        f"Against the model's default configuration (trial {default.number}): {by}.", highlight=False
+    )

@@ -1,0 +1,158 @@
+"""Confirmations and comparisons for the terminal, and the same facts for scripts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+
+from fmnist_sweep.analysis.comparing import Side, caveats, differing
+from fmnist_sweep.analysis.confirmations import Confirmation, confirm_name
+from fmnist_sweep.analysis.statistics import Interval
+from fmnist_sweep.analysis.verdicts import verdicts
+from fmnist_sweep.cli.console.cells import new_table
+from fmnist_sweep.core.wording import show_value
+
+_BAR_WIDTH: Final = 33
+
+
+def print_confirmation(console: Console, confirmation: Confirmation) -> None:
+    """Print a row for each candidate, best first, and the verdicts."""
+    n, standings, winner = len(confirmation.paired), confirmation.standings, confirmation.winner
+    head = f"Confirmation of study {confirmation.study!r}: means over {n} repeats, \N{PLUS-MINUS SIGN} 95 %."
+    console.print(f"\n{head}", style="bold", highlight=False, markup=False)
+    measured = new_table("candidate", "score", "val acc", "cross-entropy", "gap")
+    against = new_table("candidate", "to best other", "to default", "sweep score", "parameters", "seconds")
+    for standing in standings:
+        won = winner is not None and winner.label == standing.label
+        name, told = f"{standing.label} *" if won else standing.label, standing.intervals
+        swept = standing.candidate.sweep_score
+        measured.add_row(
+            name,
+            *(_mean(told[metric]) for metric in ("score", "val_accuracy", "val_cross_entropy")),
+            _mean(told["gap"], signed=True),
+        )
+        against.add_row(
+            name,
+            *("-" if d is None else _mean(d, signed=True) for d in (standing.to_rival, standing.to_default)),
+            "-" if swept is None else f"{swept:.4f}",
+            _count(standing.n_parameters),
+            f"{standing.seconds:.1f}",
+        )
+    for table in (measured, against) if standings else ():
+        console.print(table)
+        console.print()
+    for sentence in verdicts(confirmation):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def facts(confirmation: Confirmation) -> dict[str, Any]:
+    """Return all that is known of a confirmation as values that JSON can hold."""
+    winner = confirmation.winner
+    return _plain(
+        {
+            "study": confirmation.study,
+            "linked_study": confirm_name(confirmation.study),
+            "finished": confirmation.finished,
+            "n_repeats": confirmation.n_repeats,
+            "n_val": confirmation.n_val,
+            "n_train": confirmation.n_train,
+            "winner": None if winner is None else winner.label,
+            "verdicts": verdicts(confirmation),
+            "candidates": [
+                {**s.candidate.to_attribute(), **_without_candidate(asdict(s)), "regression": s.regression}
+                for s in confirmation.standings
+            ],
+            "repeats": [asdict(r) for r in confirmation.repeats],
+            "failures": [asdict(f) for f in confirmation.failures],
+        }
+    )
+
+
+def print_comparison(console: Console, sides: Sequence[Side]) -> None:
+    """Print a row for each study's winner, the settings that differ, and what to beware of."""
+    measured = new_table("study", "winner", "score", "val acc", "gap")
+    drawn = new_table("study", "score and its 95 % interval", "", "parameters", "seconds")
+    for side, bar in zip(sides, interval_bars([s.score for s in sides]), strict=True):
+        name = escape(side.study)
+        measured.add_row(
+            name,
+            side.label,
+            _mean(side.score),
+            _mean(side.val_accuracy),
+            _mean(side.gap, signed=True),
+        )
+        confirmed = "confirmed" if side.confirmed else "unconfirmed"
+        drawn.add_row(name, bar, confirmed, _count(side.n_parameters), f"{side.seconds:.1f}")
+    console.print(measured)
+    console.print()
+    console.print(drawn)
+    settings = new_table("differs", *(escape(side.study) for side in sides))
+    for name, values in differing(sides).items():
+        settings.add_row(escape(name), *(escape(show_value(value)) for value in values))
+    console.print()
+    console.print(settings)
+    for line in caveats(sides):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def comparison_facts(sides: Sequence[Side]) -> dict[str, Any]:
+    """Return a comparison as values that JSON can hold."""
+    studies = [{**asdict(side), "hyperparameters": dict(side.hyperparameters)} for side in sides]
+    return _plain({"studies": studies, "differing": differing(sides), "caveats": caveats(sides)})
+
+
+def interval_bars(intervals: Sequence[Interval]) -> list[str]:
+    """Return intervals as bars of text on one scale, the mean as a dot.
+
+    Example:
+        >>> interval_bars([Interval(0.2, 0.0, 0.4, 5), Interval(1.0, float("nan"), float("nan"), 1)])
+        ['|-----o------|                   ', '                                o']
+    """
+    ends = [x for i in intervals for x in (i.low, i.mean, i.high) if math.isfinite(x)]
+    low, span = min(ends, default=0.0), (max(ends, default=0.0) - min(ends, default=0.0)) or 1.0
+
+    def place(x: float) -> int:
+        return round((x - low) / span * (_BAR_WIDTH - 1))
+
+    bars = []
+    for i in intervals:
+        cells = [" "] * _BAR_WIDTH
+        if math.isfinite(i.low):
+            left, right = place(i.low), place(i.high)
+            cells[left : right + 1] = "-" * (right + 1 - left)
+            cells[left] = cells[right] = "|"
+        cells[place(i.mean)] = "o"
+        bars.append("".join(cells))
+    return bars
+
+
+def _mean(interval: Interval, *, signed: bool = False) -> str:
+    shown = f"{interval.mean:{'+' if signed else ''}.4f}"
+    spread = (interval.high - interval.low) / 2
+    return f"{shown} \N{PLUS-MINUS SIGN}{spread:.4f}" if math.isfinite(spread) else shown
+
+
+def _count(n: int | None) -> str:
+    return "-" if n is None else f"{n:,}"
+
+
+def _without_candidate(standing: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in standing.items() if name != "candidate"}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested values with None for what is no finite number."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return _plain(value)
+        if isinstance(value, list):
+            return [plain(inner) for inner in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return {name: plain(value) for name, value in values.items()}

@@ -1,0 +1,103 @@
+"""The live display and its estimates."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from fmnist_sweep.cli.console.live import Display, seconds_left
+from fmnist_sweep.core.events import CheckpointSkipped
+from fmnist_sweep.core.progress import BestTrial, EndedTrial, Progress, RetriedTrial, TrialProgress
+from fmnist_sweep.core.wording import percent, points
+
+
+def progress(**changes: Any) -> Progress:
+    values: dict[str, Any] = {
+        "n_trials": 10,
+        "n_complete": 3,
+        "n_pruned": 1,
+        "n_failed": 0,
+        "n_reused_epochs": 0,
+        "seconds": 100.0,
+        "n_done_now": 4,
+        "running": (),
+        "best": BestTrial(2, 0.886, 0.891, 0.015, 9),
+        "ended": EndedTrial(3, "COMPLETE", 0.88, ""),
+    }
+    return Progress(**{**values, **changes})
+
+
+def show(*shown: Progress, terminal: bool, in_accuracy: bool = True) -> str:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=120, _environ={})
+    display = Display(console)
+    display.on_start("tiny", {"score": {"metric": "accuracy" if in_accuracy else "cross_entropy"}})
+    for one in shown:
+        display.on_progress(one)
+    display.on_end(None)
+    return out.getvalue()
+
+
+def test_time_left_counts_running_trials_by_their_share() -> None:
+    """Four trials and a half in 90 s leave five and a half: 110 s."""
+    running = (TrialProgress(4, 5, 10, 0.8),)
+    assert seconds_left(progress(seconds=90.0, running=running)) == pytest.approx(110.0)
+
+
+def test_time_left_is_unknown_at_first() -> None:
+    """Nothing is guessed before half a trial is done."""
+    assert seconds_left(progress(n_done_now=0, running=(TrialProgress(0, 4, 10, 0.8),))) is None
+
+
+def test_a_pipe_gets_one_plain_line_for_each_ended_trial() -> None:
+    """The same trial is told once, however often the progress is shown, and no control codes are sent."""
+    out = show(progress(), progress(seconds=120.0), terminal=False)
+    assert out == (
+        "[4/10] trial 3 complete score 0.8800; best 0.8860 (trial 2); 0:01:40 passed, about 0:02:30 left\n"
+    )
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_checkpoint_that_was_skipped_is_told_once_for_a_trial(terminal: bool) -> None:
+    """A full disk, met again at each epoch, does not fill the screen."""
+    skips = [CheckpointSkipped(n, "No space left on device") for n in (4, 4, 5, 4)]
+    out = show(*(progress(skipped=skip) for skip in skips), terminal=terminal)
+    assert out.count("trial 4: no checkpoint") == 1
+    assert out.count("could be written: No space left on device") == 2
+
+
+def test_a_failure_is_told_with_its_reason_on_a_terminal_too() -> None:
+    """The live display is wiped in the end; what failed stays."""
+    ended = EndedTrial(5, "FAIL", None, "out of memory")
+    assert "trial 5 fail: out of memory" in show(progress(ended=ended), terminal=True)
+
+
+def test_a_terminal_shows_running_trials_and_the_best() -> None:
+    """Counts, the best trial's accuracy and gap, and each running trial's epochs."""
+    out = show(progress(running=(TrialProgress(4, 5, 10, 0.8),)), terminal=True)
+    assert "3 complete, 1 running, 1 pruned, 0 failed" in out
+    assert "best: trial 2, score 0.8860 (validation 89.10 %, gap +1.50 points, 9 epochs)" in out
+    assert "5/10" in out
+
+
+def test_cross_entropy_gaps_are_no_points() -> None:
+    """A gap of 0.05 nats is shown as such."""
+    best = BestTrial(2, -0.31, 0.891, 0.05, 9)
+    assert "gap +0.0500" in show(progress(best=best), terminal=True, in_accuracy=False)
+
+
+def test_units() -> None:
+    """Accuracies are per cent, differences are points with a sign."""
+    assert (percent(0.8912), points(0.012), points(-0.005)) == ("89.12 %", "+1.20 points", "-0.50 points")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_retry_is_told_once(terminal: bool) -> None:
+    """Which trial, how its process died, and the number of the retry."""
+    retried = RetriedTrial(4, 1, "process was killed by SIGKILL (out of memory?)")
+    again = progress(retried=retried)
+    out = show(again, again, terminal=terminal)
+    assert out.count("trial 4: process was killed by SIGKILL (out of memory?); goes on, retry 1") == 1

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import io
+import sqlite3
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import optuna
+import pytest
+from made_studies import add_trial, empty_study, fill_study, params_of, scripted_curve, tell_from_elsewhere
+from rich.console import Console
+
+from fmnist_sweep.analysis.frames import studies_frame
+from fmnist_sweep.cli.console.status import print_studies
+from fmnist_sweep.cli.console.tables import records
+from fmnist_sweep.storage.lease.process import Owner
+from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.overview import read_overview
+from fmnist_sweep.storage.studies import load_study, study_names
+
+
+def by_optuna(url: str) -> list[dict[str, object]]:
+    storage = open_storage(url, create=False)
+    return records(studies_frame([load_study(storage, name) for name in study_names(storage)]))
+
+
+def test_the_overview_is_what_optuna_reads(storage_url: str) -> None:
+    """Counts, best trials, baselines, sums and times agree with the frame, for studies of every kind."""
+    open_storage(storage_url, create=True)
+    fill_study(full := empty_study(storage_url))
+    tell_from_elsewhere(full, 0.999)
+    empty_study(storage_url, "empty")
+    strict = empty_study(storage_url, "strict", penalty=3.0)
+    add_trial(strict, params_of(0), None, state=optuna.trial.TrialState.FAIL)
+    # Equal scores: the smaller gap wins, then fewer weights, then the earlier trial.
+    for i, n_parameters in enumerate((500, 300, 300)):
+        add_trial(strict, params_of(i), scripted_curve(0.88, 0.02), n_parameters=n_parameters)
+    killed = empty_study(storage_url, "killed")
+    killed.set_user_attr("owner", asdict(replace(Owner.this_process(), started=-100)))
+    killed.ask()
+    other = optuna.create_study(storage=storage_url, study_name="of another tool")
+    tell_from_elsewhere(other, 0.5)
+    found = read_overview(storage_url)
+    assert found is not None
+    assert [row["name"] for row in found] == ["dense", "empty", "strict", "killed", "of another tool"]
+    assert [row["unmeasured"] for row in found] == [1, 0, 0, 0, 0]
+    assert [row["best_trial"] for row in found[2:]] == [2, None, 0]
+    assert [(row["running"], row["interrupted"]) for row in found] == [(1, 0), (0, 0), (0, 0), (0, 1), (0, 0)]
+    for got, want in zip(found, by_optuna(storage_url), strict=True):
+        assert got == {**want, "seconds": pytest.approx(want["seconds"])}
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_table_of_studies_folds_no_word(storage_url: str, width: int) -> None:
+    """Eighty columns hold it too, in two tables; what waits and what was interrupted has its column."""
+    study = empty_study(storage_url, "dense-regularised")
+    fill_study(study, 6)
+    study.set_user_attr("owner", asdict(replace(Owner.this_process(), started=-100)))
+    rows, told = read_overview(storage_url), io.StringIO()
+    assert rows is not None
+    print_studies(Console(file=told, width=width), rows)
+    lines = [line for line in told.getvalue().splitlines() if line.strip()]
+    assert len(lines) == (4 if width == 80 else 2)
+    titles = lines[0].split()
+    assert titles[:7] == ["study", "done", "pruned", "failed", "running", "interrupted", "waiting"]
+    cells = lines[1].split()
+    assert cells[0] == "dense-regularised"
+    assert cells[4:7] == ["0", "1", "1"]
+    assert "vs default" in told.getvalue()
+
+
+def test_the_overview_leaves_to_optuna_what_it_does_not_know(storage_url: str, tmp_path: Path) -> None:
+    """No file, no database, other tables, another version or another kind of storage are not read here."""
+    path = tmp_path / "studies.db"
+    assert read_overview(storage_url) is None
+    assert read_overview("postgresql+psycopg://host/studies") is None
+    path.write_text("no database", encoding="utf-8")
+    assert read_overview(storage_url) is None
+    path.unlink()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE mine (a)")
+    database.close()
+    assert read_overview(storage_url) is None
+    path.unlink()
+    empty_study(storage_url)
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE version_info SET schema_version = 13")
+    database.close()
+    assert read_overview(storage_url) is None
+
+
+def test_the_overview_knows_the_tables_of_the_installed_optuna(storage_url: str) -> None:
+    """A new Optuna that changes its tables is noticed here, before status quietly becomes slow."""
+    empty_study(storage_url)
+    assert read_overview(storage_url) is not None
