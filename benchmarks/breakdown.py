@@ -18,6 +18,7 @@ import optuna
 from benchmarks.instrumented import told_file
 from benchmarks.workload import Workload, draw
 from fmnist_sweep.core.observer import ProgressObserver
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import KERAS_PRELOAD, LocalEngine
@@ -59,9 +60,14 @@ def measure(
         checkpoints = CheckpointFolder(side_folder(url, config.file.study))
         with (
             ownership(study) as owner,
-            LocalEngine(n_cores(), trainer=TRAINER, preload=KERAS_PRELOAD) as engine,
+            LocalEngine(
+                n_cores(),
+                places=Places.of(data, checkpoints=checkpoints.path),
+                trainer=TRAINER,
+                preload=KERAS_PRELOAD,
+            ) as engine,
         ):
-            search = Search(
+            search = Search.of(
                 config,
                 data,
                 study,

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.workload import Workload
 from fmnist_sweep.core.jobs import DataRef, Scalar
+from fmnist_sweep.core.places import Places
 
 
 def ours(work: Workload) -> dict[str, Any]:
@@ -43,9 +44,12 @@ def ours(work: Workload) -> dict[str, Any]:
             study.enqueue_trial({name: value for name, value in point.items() if name in searched})
         checkpoints = CheckpointFolder(side_folder(url, config.file.study))
         _start_fork_server(data)
-        with ownership(study) as owner, LocalEngine(work.n_workers) as engine:
+        with (
+            ownership(study) as owner,
+            LocalEngine(work.n_workers, places=Places.of(data, checkpoints=checkpoints.path)) as engine,
+        ):
             began = time.time()
-            Search(config, data, study, engine, run=owner.run, checkpoints=checkpoints).run()
+            Search.of(config, data, study, engine, run=owner.run, checkpoints=checkpoints).run()
             ended = time.time()
         trials = study.get_trials(deepcopy=False)
         failed = [t.user_attrs.get("fail_reason") for t in trials if t.state.name != "COMPLETE"]

@@ -15,6 +15,7 @@ import optuna
 from benchmarks.stats import Bar
 from benchmarks.workload import fixed_config
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import n_cores
@@ -69,8 +70,11 @@ def _curves(lengths: tuple[int, ...], train_size: int) -> tuple[list[LearningCur
         for n in lengths:
             study.enqueue_trial({**searched, "epochs": n})
         checkpoints = CheckpointFolder(side_folder(url, config.file.study))
-        with ownership(study) as owner, LocalEngine(n_cores()) as engine:
-            search = Search(config, data, study, engine, run=owner.run, checkpoints=checkpoints)
+        with (
+            ownership(study) as owner,
+            LocalEngine(n_cores(), places=Places.of(data, checkpoints=checkpoints.path)) as engine,
+        ):
+            search = Search.of(config, data, study, engine, run=owner.run, checkpoints=checkpoints)
             search.run()
         trials = study.get_trials(deepcopy=False)
         curves = [LearningCurve.from_attribute(trial.user_attrs["curve"]) for trial in trials]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import CheckpointSkipped, Started
-from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.training import trainer
 from fmnist_sweep.training.checkpoint import CheckpointFile
 
@@ -33,7 +33,7 @@ class TimedTrainer:
     def __init__(self) -> None:
         self._seconds: dict[str, list[float]] = {}
 
-    def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
         """Train with the parts replaced by timed ones; this process trains nothing else."""
         began = time.time()
         for name, part in _TIMED.items():
@@ -44,7 +44,10 @@ class TimedTrainer:
         yield from trainer.KerasTrainer().fit(job)
         told = {"began": began, "ended": time.time(), "seconds": self._seconds}
         # Beside its checkpoint: a child has the environment of the fork server, whoever started that.
-        path = told_file(Path(str(job.checkpoint)).parent, job.trial)
+        folder = job.places.checkpoints
+        if folder is None:
+            raise ValueError("the timed trainer writes beside the checkpoints: give the engine their folder")
+        path = told_file(folder, job.trial)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(told), encoding="utf-8")
 

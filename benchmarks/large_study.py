@@ -41,7 +41,7 @@ def measure(url: str, n_trials: int) -> None:
     began = time.perf_counter()
     sweep = config(n_trials)
     study = open_study(sweep, DATA, open_storage(url, create=False))
-    search = Search(sweep, DATA, study, InlineEngine(ScriptedTrainer()))
+    search = Search.of(sweep, DATA, study, InlineEngine(ScriptedTrainer()))
     started = time.perf_counter() - began
     asks = []
     for _ in range(N_ASKS):

@@ -17,6 +17,7 @@ import psutil
 
 from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.core.observer import ProgressObserver
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
@@ -45,8 +46,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         study = open_study(config, data, open_storage(f"sqlite:///{folder}/studies.db", create=True))
-        with ownership(study), LocalEngine(n_cores()) as engine:
-            Search(config, data, study, engine, observer=ProgressObserver(observe)).run()
+        with ownership(study), LocalEngine(n_cores(), places=Places.of(data)) as engine:
+            Search.of(config, data, study, engine, observer=ProgressObserver(observe)).run()
         children_mb = [trial.user_attrs["peak_memory_mb"] for trial in study.get_trials(deepcopy=False)]
     print(f"{n_trials} trials, {n_cores()} at a time")
     print("process        first (MB)   last (MB)   slope (MB a trial, 95 % interval)")

@@ -21,7 +21,7 @@ from fmnist_sweep.search.loop import Search
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.lease.ownership import ownership
 
-DATA: Final = DataRef("fashion-mnist", "/nowhere", "0" * 64, (28, 28, 1), tuple("abcdefghij"), 60_000)
+DATA: Final = DataRef("fashion-mnist", "0" * 64, (28, 28, 1), tuple("abcdefghij"), 60_000, "/nowhere")
 LIMIT_TRIALS: Final = 100
 """A race ends unreached after the seconds of so many whole trials, shared among its workers."""
 
@@ -131,7 +131,7 @@ def race_ours(name: str, problem: Problem, config: SweepConfig, seed: int, *, n_
 
     study = open_study(config, DATA, optuna.storages.InMemoryStorage())
     with ownership(study):
-        Search(config, DATA, study, engine, observer=ProgressObserver(observe)).run(finish.reached)
+        Search.of(config, DATA, study, engine, observer=ProgressObserver(observe)).run(finish.reached)
     n_trials = len(study.get_trials(deepcopy=False))
     return Race(name, problem.digest, seed, finish.reached_s, engine.now, n_trials, engine.n_epochs)
 

@@ -22,6 +22,7 @@ from benchmarks.workload import ROOT, SWEEPS, draw, fixed_config
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.events import EpochDone, Failed, Finished, Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import n_cores
@@ -67,11 +68,11 @@ def record(model: str, path: Path, *, n: int, epochs: int, seed: int, train_size
             data,
             config.split,
             n_probe=config.file.training.n_probe,
-            checkpoint=str(folder.file(i)),
+            checkpoint=folder.key(i),
         )
         for i in waiting
     ]
-    with LocalEngine(n_cores(), trainer=CLOCK) as engine:
+    with LocalEngine(n_cores(), places=Places.of(data, checkpoints=folder.path), trainer=CLOCK) as engine:
         _train(engine, jobs, path, folder)
     if folder.path.is_dir() and not any(folder.path.iterdir()):
         folder.path.rmdir()
@@ -81,7 +82,7 @@ def _train(engine: LocalEngine, jobs: list[TrialJob], path: Path, folder: Checkp
     began, n_done, pending = time.monotonic(), 0, list(reversed(jobs))
     live: dict[int, _Training] = {}
     while pending or live:
-        while pending and len(live) < engine.n_workers:
+        while pending and len(live) < engine.slots:
             job = pending.pop()
             live[job.trial] = _Training(job)
             engine.submit(job)

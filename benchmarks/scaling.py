@@ -98,7 +98,7 @@ def simulate(n_workers: int, *, sqlite: bool, n_trials: int) -> dict[str, float]
         study = open_study(config, DATA, storage)
         engine = VirtualEngine(_scripted, n_workers)
         with ownership(study):
-            search = Search(config, DATA, study, engine)
+            search = Search.of(config, DATA, study, engine)
             began = time.perf_counter()
             search.run()
             spent = time.perf_counter() - began

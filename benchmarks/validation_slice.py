@@ -21,12 +21,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from fmnist_sweep.analysis.measures import model_scores, over_repeats
+from fmnist_sweep.core.events import Failed
 from fmnist_sweep.core.jobs import SplitSpec, TrialJob
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import n_cores
 from fmnist_sweep.export.delivered import Delivery
-from fmnist_sweep.export.finals import TEST_READER, read_test, train_finals
+from fmnist_sweep.export.finals import TEST_READER
 
 SEED = 10_000
 SPLITS = {
@@ -57,20 +59,33 @@ def main() -> None:
 def fresh(epochs: int, n_seeds: int) -> None:
     """Train the default dense net on each split with some seeds, and let all predict the test images."""
     with tempfile.TemporaryDirectory() as folder:
-        base = TrialJob(0, "fmnist_sweep.models:DenseModel", {}, epochs, SEED, open_data())
+        data = open_data()
+        base = TrialJob(0, "fmnist_sweep.models:DenseModel", {}, epochs, SEED, data.key)
         points = [(split, SEED + i) for split in SPLITS.values() for i in range(n_seeds)]
         jobs = [
-            replace(base, trial=i, split=split, seed=seed, save_to=f"{folder}/{i}")
+            replace(base, trial=i, split=split, seed=seed, deliver_to=str(i))
             for i, (split, seed) in enumerate(points)
         ]
-        with LocalEngine(n_cores()) as engine:
-            train_finals(engine, jobs)
-        with LocalEngine(1, trainer=TEST_READER) as engine:
-            read_test(engine, jobs, Path(folder))
-        scores = [model_scores(Delivery(Path(str(job.save_to)), job.seed).predictions) for job in jobs]
+        places = Places.of(data, deliveries=Path(folder))
+        with LocalEngine(n_cores(), places=places) as engine:
+            _run(engine, jobs)
+        with LocalEngine(1, places=places, trainer=TEST_READER) as engine:
+            _run(engine, jobs[:1])
+        deliveries = [Delivery(Path(folder) / str(job.deliver_to), job.seed) for job in jobs]
+        scores = [model_scores(delivery.predictions) for delivery in deliveries]
     for k, name in enumerate(SPLITS):
         mean = over_repeats(scores[k * n_seeds : (k + 1) * n_seeds])
         show(name, *(mean[f"{part}_accuracy"]["mean"] for part in ("train", "val", "test")))
+
+
+def _run(engine: LocalEngine, jobs: list[TrialJob]) -> None:
+    waiting = list(jobs)
+    while waiting or engine.running:
+        while waiting and len(engine.running) < engine.slots:
+            engine.submit(waiting.pop(0))
+        failed = [event for event in engine.events(60) if isinstance(event, Failed)]
+        if failed:
+            raise RuntimeError(f"training {failed[0].trial} failed: {failed[0].reason}")
 
 
 def show(name: str, train: float, val: float, test: float) -> None:

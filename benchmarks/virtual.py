@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing_extensions import override
 
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
-from fmnist_sweep.core.events import EpochDone, Event, Finished, Started
+from fmnist_sweep.core.events import Cancelled, EpochDone, Finished, Started, TrialEvent
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.engines.base import ClosedByWith, require_free
 
@@ -19,7 +19,7 @@ class VirtualEngine(ClosedByWith):
 
     Args:
         curve: Gives the curve of a job; the epochs' ``seconds`` are what they take.
-        n_workers: Jobs that run at the same time.
+        slots: Jobs that run at the same time.
         start_s: Seconds before a job's first epoch.
         slowness: Factor on all seconds.
         watch: Called with each epoch's scores at its end; `now` is then that moment.
@@ -33,13 +33,13 @@ class VirtualEngine(ClosedByWith):
     def __init__(
         self,
         curve: Callable[[TrialJob], LearningCurve],
-        n_workers: int,
+        slots: int,
         *,
         start_s: float = 0.0,
         slowness: float = 1.0,
         watch: Callable[[EpochScores], None] = lambda _: None,
     ) -> None:
-        self.n_workers = n_workers
+        self.slots = slots
         self.now = 0.0
         self.n_epochs = 0
         self.n_events = 0
@@ -47,7 +47,7 @@ class VirtualEngine(ClosedByWith):
         self._start_s = start_s * slowness
         self._slowness = slowness
         self._watch = watch
-        self._queue: list[tuple[float, int, Event]] = []
+        self._queue: list[tuple[float, int, TrialEvent]] = []
         self._order = itertools.count()
         self._running: dict[int, int] = {}
         self._closed = False
@@ -68,9 +68,9 @@ class VirtualEngine(ClosedByWith):
             self._push(at, EpochDone(job.trial, scores))
         self._push(at, Finished(job.trial))
 
-    def events(self, timeout_s: float) -> list[Event]:  # noqa: ARG002 - nobody waits here
+    def events(self, timeout_s: float) -> list[TrialEvent]:  # noqa: ARG002 - nobody waits here
         """Go on to the next event, and return it with all others of the same moment."""
-        found: list[Event] = []
+        found: list[TrialEvent] = []
         while self._queue and (not found or self._queue[0][0] <= self.now):
             at, _, event = heapq.heappop(self._queue)
             if event.trial not in self._running:
@@ -82,15 +82,16 @@ class VirtualEngine(ClosedByWith):
                 if event.scores.epoch >= self._running[event.trial]:
                     self.n_epochs += 1
                 self._watch(event.scores)
-            elif isinstance(event, Finished):
+            elif isinstance(event, Finished | Cancelled):
                 del self._running[event.trial]
         return found
 
     def cancel(self, trial: int) -> None:
-        """Drop a trial: its worker is free at once."""
-        if self._running.pop(trial, None) is not None:
+        """Drop a trial: its slot is free at this very moment."""
+        if trial in self._running:
             self._queue = [entry for entry in self._queue if entry[2].trial != trial]
             heapq.heapify(self._queue)
+            self._push(self.now, Cancelled(trial))
 
     @override
     def close(self) -> None:
@@ -99,5 +100,5 @@ class VirtualEngine(ClosedByWith):
         self._running.clear()
         self._queue.clear()
 
-    def _push(self, at: float, event: Event) -> None:
+    def _push(self, at: float, event: TrialEvent) -> None:
         heapq.heappush(self._queue, (at, next(self._order), event))

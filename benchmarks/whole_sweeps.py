@@ -36,7 +36,7 @@ def sweep(problem: Problem, pruner: Mapping[str, Any], seed: int) -> tuple[float
     engine = VirtualEngine(problem.of_job(seed), N_WORKERS, start_s=problem.start_s)
     study = open_study(config, DATA, optuna.storages.InMemoryStorage())
     with ownership(study):
-        Search(config, DATA, study, engine).run()
+        Search.of(config, DATA, study, engine).run()
     return study.best_value, engine.now, engine.n_epochs
 
 

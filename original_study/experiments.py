@@ -214,7 +214,7 @@ class PaperPlan(GivenPlan):
         super().__init__(study, experiment.wanted)
 
     @override
-    def completed(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    def whole_point(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         drawn = {name: value for name, value in params.items() if name != REPEAT}
         point = next(p for p in self._experiment.points if drawn.items() <= p.items())
         return {REPEAT: self._experiment.n_repeats, **point, **params}

@@ -19,9 +19,10 @@ from fmnist_sweep.cli import main as cli
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import LearningCurve
-from fmnist_sweep.core.events import Event, Failed, Finished
+from fmnist_sweep.core.events import Cancelled, Failed, Finished, TrialEvent
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.observer import ProgressObserver
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.engines.base import ClosedByWith, require_free, run_job
 from fmnist_sweep.engines.inline import InlineEngine
@@ -50,12 +51,14 @@ class Workers(ClosedByWith):
         cancelled: Every trial that it was told to drop.
     """
 
-    def __init__(self, trainer: Any, n_workers: int = 2) -> None:
-        self.n_workers = n_workers
+    def __init__(self, trainer: Any, slots: int = 2, *, places: Places | None = None) -> None:
+        self.slots = slots
         self.submitted: list[TrialJob] = []
         self.cancelled: list[int] = []
         self._trainer = trainer
-        self._jobs: dict[int, Iterator[Event]] = {}
+        self._places = Places() if places is None else places
+        self._jobs: dict[int, Iterator[TrialEvent]] = {}
+        self._dropped: list[int] = []
 
     @property
     def running(self) -> tuple[int, ...]:
@@ -66,20 +69,23 @@ class Workers(ClosedByWith):
         """Take a job."""
         require_free(self, job.trial, closed=False)
         self.submitted.append(job)
-        self._jobs[job.trial] = run_job(self._trainer, job)
+        self._jobs[job.trial] = run_job(self._trainer, job, self._places)
 
-    def events(self, timeout_s: float) -> list[Event]:  # noqa: ARG002 - scripted epochs take no time
-        """Return the next event of each running job."""
-        found = [next(job) for job in self._jobs.values()]
+    def events(self, timeout_s: float) -> list[TrialEvent]:  # noqa: ARG002 - scripted epochs take no time
+        """Return the ends that were asked for, or else the next event of each running job."""
+        dropped, self._dropped = self._dropped, []
+        found: list[TrialEvent] = [Cancelled(trial) for trial in dropped]
+        found = found or [next(job) for job in self._jobs.values()]
         for event in found:
-            if isinstance(event, Finished | Failed):
+            if isinstance(event, Finished | Failed | Cancelled):
                 del self._jobs[event.trial]
         return found
 
     def cancel(self, trial: int) -> None:
         """Drop a trial's job."""
         self.cancelled.append(trial)
-        self._jobs.pop(trial, None)
+        if trial in self._jobs and trial not in self._dropped:
+            self._dropped.append(trial)
 
     @override
     def close(self) -> None:
@@ -112,7 +118,7 @@ def quiet_optuna() -> None:
 @pytest.fixture
 def data() -> DataRef:
     """A data set that nothing opens."""
-    return DataRef("tiny", "/nowhere", "da7a" * 16, (2, 2, 1), ("a", "b"), 100)
+    return DataRef("tiny", "da7a" * 16, (2, 2, 1), ("a", "b"), 100, "/nowhere")
 
 
 @pytest.fixture
@@ -245,9 +251,11 @@ def sweep(data: DataRef, memory: optuna.storages.InMemoryStorage) -> Callable[..
             trainer = FakeTrainer(trainer)
         study = open_study(config, data, storage)
         with ownership(study):
-            engine = InlineEngine(trainer) if engine is None else engine
+            if engine is None:
+                kept = options.get("checkpoints")
+                engine = InlineEngine(trainer, places=Places(checkpoints=None if kept is None else kept.path))
             watching = None if observer is None else ProgressObserver(observer)
-            search = Search(config, data, study, engine, observer=watching, **options)
+            search = Search.of(config, data, study, engine, observer=watching, **options)
             return search.run(interrupted), study
 
     return run

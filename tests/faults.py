@@ -37,6 +37,8 @@ from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import CheckpointSkipped, Started
 from fmnist_sweep.core.files import new_file
 from fmnist_sweep.core.jobs import DataRef, TrialJob, job_identity
+from fmnist_sweep.core.places import PlacedJob, Places
+from fmnist_sweep.engines.base import OpenEngine
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.search import run as runner
 from fmnist_sweep.storage.lease import postgres as claim
@@ -62,7 +64,7 @@ name = "none"
 trials = {trials}
 """
 
-DATA: Final = DataRef("fashion-mnist", "/nowhere", "d1" * 32, (28, 28, 1), tuple("abcdefghij"), 60_000)
+DATA: Final = DataRef("fashion-mnist", "d1" * 32, (28, 28, 1), tuple("abcdefghij"), 60_000, "/nowhere")
 
 GRACE_S: Final = 3
 """How long an owner on another machine may take to come back; the real wait would take up these tests."""
@@ -78,12 +80,12 @@ class FaultyTrainer:
     ``hang``, ``nan``, ``memory`` or ``full``, and one of `PHASES`, met once by trial 1 in its second epoch.
     """
 
-    def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
         """Train, or do something worse."""
         meet(job, "loading")
         peak = round(0.8 + 10 * float(job.hyperparameters["learning_rate"]), 6)
         curve = scripted_curve(replace(job, hyperparameters={"accuracy_peak": peak}))
-        file = CheckpointFile(Path(str(job.checkpoint)), job_identity(job, software=[]))
+        file = CheckpointFile(Path(str(job.checkpoint_file)), job_identity(job, software=[]))
         stored = file.load(())
         done = [] if stored is None else list(stored.epochs)
         yield Started(job.trial, 1000)
@@ -360,14 +362,21 @@ def compare(whole: Sweep, cut: Sweep) -> dict[str, Any]:
     }
 
 
+def faulty_engine(
+    _name: str, slots: int, *, places: Places, time_limit_s: float | None = None, **_: object
+) -> OpenEngine:
+    """Stand in for `open_engine`: the trials are those of `FaultyTrainer`."""
+    return LocalEngine(
+        slots, places=places, trainer="faults:FaultyTrainer", preload=("faults",), time_limit_s=time_limit_s
+    )
+
+
 def main() -> None:
     """Run a faulty sweep, or kill one."""
     if sys.argv[1] == "run":
         data.open_data = lambda *_, **__: DATA
         data.check_split = lambda *_: []
-        runner.LocalEngine = functools.partial(  # type: ignore[assignment, attr-defined]
-            LocalEngine, trainer="faults:FaultyTrainer", preload=("faults",)
-        )
+        setattr(runner, "open_engine", faulty_engine)  # noqa: B010 - another function of that name
         if machine := os.environ["FAULT_MACHINE"]:
             socket.gethostname = lambda: machine
             owner.boot_id = lambda: machine

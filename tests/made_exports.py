@@ -13,16 +13,17 @@ from typing_extensions import override
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
-from fmnist_sweep.core.events import EpochDone, Event, Failed, Started
+from fmnist_sweep.core.events import EpochDone, Failed, Started, TrialEvent
 from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.places import PlacedJob, Places
 from fmnist_sweep.data.fashion_mnist import CLASS_NAMES
-from fmnist_sweep.engines.base import Engine
+from fmnist_sweep.engines.base import KERAS_TRAINER, OpenEngine
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.export.plan import ExportPlan, plan_export
 from fmnist_sweep.export.run import run_plan
 from fmnist_sweep.training.testing import scripted_curve
 
-DATA: Final = DataRef("fashion-mnist", "/nowhere", "da7a" * 16, (28, 28, 1), CLASS_NAMES, 60_000)
+DATA: Final = DataRef("fashion-mnist", "da7a" * 16, (28, 28, 1), CLASS_NAMES, 60_000, "/nowhere")
 
 SOURCE: Final[dict[str, Any]] = {
     "n_parameters": 7850,
@@ -57,14 +58,15 @@ class FinalTrainer:
         self._fail = fail
         self._source = source
 
-    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | EpochScores]:
         """Yield a scripted curve and write a folder."""
         if job.seed == self._fail:
             raise TrialError("out of memory")
         self.trained.append(job.seed)
         yield Started(job.trial, 7850)
         yield from scripted_curve(job).epochs
-        folder = Path(str(job.save_to))
+        folder = job.delivery_folder
+        assert folder is not None
         folder.mkdir(parents=True, exist_ok=True)
         train, y_train = made_predictions(600, accuracy=0.93, seed=job.seed)
         val, y_val = made_predictions(300, accuracy=0.90, seed=job.seed + 1)
@@ -80,11 +82,13 @@ class Reader:
         self.n_readings = 0
         self._before = before
 
-    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | EpochScores]:
         """Write each model's predictions."""
         self._before()
         self.n_readings += 1
-        for path in sorted(Path(str(job.save_to)).glob("*/model.keras")):
+        folder = job.places.deliveries
+        assert folder is not None
+        for path in sorted(folder.glob("*/model.keras")):
             test, labels = made_predictions(500, accuracy=0.88, seed=int(path.parent.name[5:]) + 2)
             worst = np.flatnonzero(test.argmax(axis=1) != labels)[:24]
             images = np.random.default_rng(0).random((len(worst), 28, 28, 1), np.float32)
@@ -97,12 +101,13 @@ class Mortal(InlineEngine):
 
     Args:
         trainer: Trains the jobs.
+        places: Where what they name lies.
         deaths: By a job's seed: after how many epochs its process dies, one number for each attempt. The
             attempt after the last one runs to its end.
     """
 
-    def __init__(self, trainer: FinalTrainer, deaths: Mapping[int, list[int]]) -> None:
-        super().__init__(trainer)
+    def __init__(self, trainer: FinalTrainer, places: Places, deaths: Mapping[int, list[int]]) -> None:
+        super().__init__(trainer, places=places)
         self._deaths = {seed: list(epochs) for seed, epochs in deaths.items()}
         self._left: int | None = None
 
@@ -114,11 +119,12 @@ class Mortal(InlineEngine):
         self._left = deaths.pop(0) if deaths else None
 
     @override
-    def events(self, timeout_s: float) -> list[Event]:
+    def events(self, timeout_s: float) -> list[TrialEvent]:
         """Return the next event; that of a death once the job has come so far."""
         if self.running and self._left == 0:
             (trial,) = self.running
             self.cancel(trial)
+            super().events(timeout_s)
             return [Failed(trial, "process was killed by SIGKILL (out of memory?)", died=True)]
         found = super().events(timeout_s)
         if self._left is not None:
@@ -149,6 +155,12 @@ class Exports:
         assert not plan.is_there
         return run_plan(plan, data, self.engine)
 
-    def engine(self, trainer: str | None) -> Engine:
+    def engine(self, trainer: str | None, places: Places) -> OpenEngine:
         """Return an engine of the scripted trainer or reader."""
-        return Mortal(self.trainer, self.deaths) if trainer is None else InlineEngine(self.reader)
+        if trainer is None:
+            return Mortal(self.trainer, places, self.deaths)
+        return InlineEngine(self.reader, places=places)
+
+    def open_engine(self, *_: Any, places: Places, trainer: str, **__: Any) -> OpenEngine:
+        """Stand in for the function of that name."""
+        return self.engine(None if trainer == KERAS_TRAINER else trainer, places)

@@ -60,7 +60,7 @@ class ConfirmPlan(GivenPlan):
         super().__init__(linked, points)
 
     @override
-    def completed(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    def whole_point(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"repeat": self._n_repeats, **params}
 
     @property

@@ -68,4 +68,11 @@ class Failed:
     died: bool = False
 
 
-Event: TypeAlias = Started | CheckpointSkipped | EpochDone | Finished | Failed
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A job whose end was asked for has ended: nothing of it runs any more."""
+
+    trial: int
+
+
+TrialEvent: TypeAlias = Started | CheckpointSkipped | EpochDone | Finished | Failed | Cancelled

@@ -1,4 +1,4 @@
-"""Frozen records that travel between the layers: jobs go down to the engines, scores come up."""
+"""What decides a trial's result: frozen records that go down to the engines, and their identity."""
 
 from __future__ import annotations
 
@@ -30,12 +30,11 @@ class SplitSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class DataRef:
-    """Where a verified data set lies on this machine: what a training process needs to open it.
+class DataKey:
+    """A data set by its content: what a job says of it, on whatever machine it runs.
 
     Attributes:
         name: ``"fashion-mnist"``, or what the user called their own.
-        directory: Folder of the memory-mapped files.
         digest: SHA-256 over the uncompressed content; same digest, same data.
         input_shape: Shape of one image with its channel axis, such as ``(28, 28, 1)``.
         class_names: One for each label ``0 .. n_classes - 1``.
@@ -43,7 +42,6 @@ class DataRef:
     """
 
     name: str
-    directory: str
     digest: str
     input_shape: tuple[int, ...]
     class_names: tuple[str, ...]
@@ -56,8 +54,24 @@ class DataRef:
 
 
 @dataclass(frozen=True, slots=True)
+class DataRef(DataKey):
+    """A verified data set on this machine: what a training process needs to open it.
+
+    Attributes:
+        directory: Folder of the memory-mapped files.
+    """
+
+    directory: str
+
+    @property
+    def key(self) -> DataKey:
+        """The data set without its place: what travels."""
+        return DataKey(*(getattr(self, f.name) for f in fields(DataKey)))
+
+
+@dataclass(frozen=True, slots=True)
 class TrialJob:
-    """All that decides a trial's result, as plain data that can go to any engine.
+    """All that decides a trial's result, as plain data that can go to any engine on any machine.
 
     Two runs of equal jobs on one machine give the same curve bit for bit, and one of more epochs begins with
     the curve of one of fewer.
@@ -72,10 +86,10 @@ class TrialJob:
         split: Its train/validation split.
         n_probe: Number of training images that measure the train scores.
         batch_size: Images in a step where the hyperparameters name no ``batch_size``.
-        checkpoint: File that keeps the job's progress and that the job goes on from; None keeps none. Does
-            not decide the result.
-        save_to: Folder that gets what the job trained: the model, its predictions and its source; None keeps
-            nothing. Does not decide the result.
+        checkpoint: Name, among the checkpoints, of the one that keeps the job's progress and that the job
+            goes on from; None keeps none. Does not decide the result.
+        deliver_to: Name, among the deliveries, of the folder that gets what the job trained: the model, its
+            predictions and its source; None keeps nothing. Does not decide the result.
         running_metrics: Whether each epoch also tells Keras's running mean of the training accuracy.
         exact_steps: Whether each step runs the operations of Keras's ``fit``, bit for bit, rather than a
             faster kernel that rounds otherwise.
@@ -86,12 +100,12 @@ class TrialJob:
     hyperparameters: Hyperparameters
     epochs: int
     seed: int
-    data: DataRef
+    data: DataKey
     split: SplitSpec = field(default_factory=SplitSpec)
     n_probe: int = 10_000
     batch_size: int = 32
     checkpoint: str | None = None
-    save_to: str | None = None
+    deliver_to: str | None = None
     running_metrics: bool = False
     exact_steps: bool = False
 
@@ -105,7 +119,7 @@ class TrialJob:
         return type(self), tuple(values)
 
 
-_DECIDES_NOTHING: Final = ("trial", "checkpoint", "epochs", "save_to")
+_DECIDES_NOTHING: Final = ("trial", "checkpoint", "epochs", "deliver_to", "places")
 """Fields of a job that leave its epochs alone; where the data lie does so too. No epoch depends on how many
 are to follow: a job goes on from the last epoch of a shorter one."""
 

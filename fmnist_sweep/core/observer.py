@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fmnist_sweep.core.progress import Progress, Stop
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.events import TrialEvent
+from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.progress import EndedTrial, Progress, Stop
 from fmnist_sweep.core.trainer import one_line
 
 
@@ -22,6 +25,18 @@ class Observer:
         Args:
             study: Name of the study.
             settings: Of the sweep, laid out like a sweep file, with the resolved space.
+        """
+
+    def on_event(self, event: TrialEvent, job: TrialJob) -> None:
+        """Learn what came from a running trial: that it started, that an epoch was measured."""
+
+    def on_trial_end(self, trial: EndedTrial, job: TrialJob, curve: LearningCurve) -> None:
+        """Learn how a trial ended, after the study was told.
+
+        Args:
+            trial: Its number, state and score, and why it failed if it did.
+            job: What was trained.
+            curve: What it came to; empty where no epoch was measured.
         """
 
     def on_progress(self, progress: Progress) -> None:
@@ -57,6 +72,14 @@ class Observers(Observer):
     def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
         """Tell all of them that a run begins."""
         self._tell(lambda observer: observer.on_start(study, settings))
+
+    def on_event(self, event: TrialEvent, job: TrialJob) -> None:
+        """Tell all of them what came from a running trial."""
+        self._tell(lambda observer: observer.on_event(event, job))
+
+    def on_trial_end(self, trial: EndedTrial, job: TrialJob, curve: LearningCurve) -> None:
+        """Tell all of them how a trial ended."""
+        self._tell(lambda observer: observer.on_trial_end(trial, job, curve))
 
     def on_progress(self, progress: Progress) -> None:
         """Tell all of them what the run is at."""

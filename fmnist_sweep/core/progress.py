@@ -108,23 +108,6 @@ class Progress:
         return 0 < self.n_failed == self.n_done
 
 
-@dataclass(frozen=True, slots=True)
-class FinalProgress:
-    """What the final trainings are at.
-
-    Attributes:
-        n_done: Trainings that have ended.
-        n_jobs: All of them.
-        n_epochs: Epochs trained.
-        n_epochs_in_all: Epochs of all trainings together.
-    """
-
-    n_done: int
-    n_jobs: int
-    n_epochs: int
-    n_epochs_in_all: int
-
-
 def require_results(study: str, stop: Stop, progress: Progress) -> None:
     """Raise where a run came to nothing, or gave up.
 

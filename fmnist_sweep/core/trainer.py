@@ -7,13 +7,13 @@ from typing import Protocol
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import CheckpointSkipped, Started
-from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.places import PlacedJob
 
 
 class Trainer(Protocol):
     """Trains one job epoch by epoch."""
 
-    def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
         """Train a job; nothing happens until the first value is asked for.
 
         Args:

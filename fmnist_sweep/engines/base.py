@@ -5,43 +5,47 @@ from __future__ import annotations
 import traceback
 from collections.abc import Generator
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import SweepError, TrialError
-from fmnist_sweep.core.events import EpochDone, Event, Failed, Finished
+from fmnist_sweep.core.events import EpochDone, Failed, Finished, TrialEvent
 from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.places import Places, placed
 from fmnist_sweep.core.trainer import Trainer, one_line
+
+KERAS_TRAINER: Final = "fmnist_sweep.training.trainer:KerasTrainer"
+"""Import path of the trainer of sweeps; nothing here imports it."""
 
 
 class Engine(Protocol):
     """Runs jobs and says what becomes of them.
 
     Each submitted job gives `Started`, then an `EpochDone` for each epoch in order, before it a
-    `CheckpointSkipped` where the epoch could not be stored, and last exactly one `Finished` or `Failed`; a
-    job that fails early leaves out what it did not reach, and a cancelled one is silent from then on.
-    Events of different trials mix freely.
+    `CheckpointSkipped` where the epoch could not be stored, and last exactly one `Finished`, `Failed` or,
+    where its end was asked for, `Cancelled`; a job that fails early leaves out what it did not reach. Events
+    of different trials mix freely.
     """
 
     @property
-    def n_workers(self) -> int:
+    def slots(self) -> int:
         """How many jobs can run at the same time."""
         ...
 
     @property
     def running(self) -> tuple[int, ...]:
-        """Trials that were submitted and have neither ended nor been cancelled, oldest first."""
+        """Trials that were submitted and whose last event was not handed over yet, oldest first."""
         ...
 
     def submit(self, job: TrialJob) -> None:
         """Start a job.
 
         Raises:
-            RuntimeError: All workers are busy, the trial is running already, or the engine is closed.
+            RuntimeError: All slots are taken, the trial is running already, or the engine is closed.
         """
         ...
 
-    def events(self, timeout_s: float) -> list[Event]:
+    def events(self, timeout_s: float) -> list[TrialEvent]:
         """Return the events at hand, waiting for the first of them.
 
         Args:
@@ -53,14 +57,32 @@ class Engine(Protocol):
         ...
 
     def cancel(self, trial: int) -> None:
-        """End a trial's job; when this returns it is gone and none of its events will come.
+        """Ask for the end of a trial's job: of its events `Cancelled` alone will come, once it is gone.
 
-        A trial that has ended, or never ran, is no mistake: it may have ended in this very moment.
+        A trial that has ended, or never ran, is no mistake: it may have ended in this very moment. Its slot
+        is free once its last event is handed over.
         """
         ...
 
     def close(self) -> None:
-        """Cancel every job and give everything back. Closing twice is no mistake."""
+        """End every job without a further event, and give everything back. Closing twice is no mistake."""
+        ...
+
+
+class OpenEngine(Engine, Protocol):
+    """An engine that is closed where its context is left."""
+
+    def __enter__(self) -> Self:
+        """Return the engine."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the engine."""
         ...
 
 
@@ -68,7 +90,7 @@ class ClosedByWith:
     """Makes an engine a context manager that closes it."""
 
     def close(self) -> None:
-        """Cancel every job and give everything back."""
+        """End every job and give everything back."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -84,24 +106,29 @@ class ClosedByWith:
 
 
 def require_free(engine: Engine, trial: int, *, closed: bool) -> None:
-    """Raise `RuntimeError` when an engine can't take a trial: the search asked without looking."""
+    """Raise `RuntimeError` if the engine has no free slot for this trial, which is a bug of the caller."""
     if closed:
         raise RuntimeError(f"trial {trial}: the engine is closed")
     if trial in engine.running:
         raise RuntimeError(f"trial {trial} is running already")
-    if len(engine.running) >= engine.n_workers:
+    if len(engine.running) >= engine.slots:
         raise RuntimeError(
-            f"trial {trial}: all {engine.n_workers} workers are busy; wait for an event that ends a trial"
+            f"trial {trial}: all {engine.slots} slots are taken; wait for an event that ends a trial"
         )
 
 
-def run_job(trainer: Trainer, job: TrialJob) -> Generator[Event]:
+def run_job(trainer: Trainer, job: TrialJob, places: Places) -> Generator[TrialEvent]:
     """Train a job and yield its events, the last of which is `Finished` or `Failed`.
 
     Every exception of the trainer ends in `Failed`, since most of what runs there is the user's code.
+
+    Args:
+        trainer: Trains it.
+        job: The job.
+        places: Where what it names lies.
     """
     try:
-        for step in trainer.fit(job):
+        for step in trainer.fit(placed(job, places)):
             if isinstance(step, EpochScores):
                 step.require_finite()
                 yield EpochDone(job.trial, step)

@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
-from fmnist_sweep.core.events import EpochDone, Event, Failed
+from fmnist_sweep.core.events import EpochDone, Failed, TrialEvent
 from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.trainer import Trainer
 from fmnist_sweep.engines.base import failure, run_job
 
@@ -29,12 +30,14 @@ class ChildSpec:
 
     Attributes:
         trainer: Import path of the trainer, ``"package.module:Class"``, called without arguments.
+        places: Where what jobs name lies.
         preload: Modules to import before the trainer, as the fork server did; free where it did.
         log: File that takes what the process prints, its C libraries included.
         device: What ``CUDA_VISIBLE_DEVICES`` becomes; None leaves it alone.
     """
 
     trainer: str
+    places: Places
     preload: Sequence[str]
     log: Path
     device: str | None = None
@@ -61,7 +64,7 @@ def main(connection: Connection, job: TrialJob, spec: ChildSpec) -> None:
     except Exception as error:  # noqa: BLE001 - the parent tells the user, and has the other trials to care for
         connection.send(failure(job.trial, error))
         _leave(1)
-    for event in run_job(trainer, job):
+    for event in run_job(trainer, job, spec.places):
         if isinstance(event, Failed):
             sys.stderr.write(event.detail)
         connection.send(_with_memory(event))
@@ -74,7 +77,7 @@ def _load(path: str) -> Trainer:
     return trainer
 
 
-def _with_memory(event: Event) -> Event:
+def _with_memory(event: TrialEvent) -> TrialEvent:
     """Add this process's peak memory so far where the event can carry it."""
     if not isinstance(event, EpochDone):
         return event

@@ -23,13 +23,13 @@ from typing import Final
 
 from typing_extensions import override
 
-from fmnist_sweep.core.events import Event, Failed, Finished
+from fmnist_sweep.core.events import Cancelled, Failed, Finished, TrialEvent
 from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.engines import child
-from fmnist_sweep.engines.base import ClosedByWith, require_free
+from fmnist_sweep.engines.base import KERAS_TRAINER, ClosedByWith, require_free
 from fmnist_sweep.engines.machine import find_devices
 
-KERAS_TRAINER: Final = "fmnist_sweep.training.trainer:KerasTrainer"
 KERAS_PRELOAD: Final = ("fmnist_sweep.training.preload",)
 
 _HAS_FORK_SERVER: Final = sys.platform.startswith("linux")
@@ -50,6 +50,14 @@ class _Worker:
     log: Path
     slot: int
     deadline: float
+    cancelled: bool = False
+
+    @property
+    def handles(self) -> tuple[Connection | int, ...]:
+        """What becomes ready when something comes from the process, or when it ends."""
+        sentinel = self.process.sentinel
+        # What it sent before it was killed is not asked for any more.
+        return (sentinel,) if self.cancelled else (self.connection, sentinel)
 
 
 class LocalEngine(ClosedByWith):
@@ -62,32 +70,35 @@ class LocalEngine(ClosedByWith):
     Not for use from several threads.
 
     Args:
-        n_workers: How many jobs run at the same time; each computes on one core.
+        slots: How many jobs run at the same time; each computes on one core.
+        places: Where what jobs name lies; None for jobs that name nothing.
         trainer: Import path of the trainer, ``"package.module:Class"``, called without arguments.
         preload: Modules that the fork server imports before it forks.
         log_dir: Folder for ``trial-<n>.log``, what each process prints; None takes one that is removed
             when the engine closes.
         time_limit_s: Seconds after which a job is ended as failed; None sets no limit.
-        devices: Accelerators by their ``CUDA_VISIBLE_DEVICES`` name, shared out among the workers; None
+        devices: Accelerators by their ``CUDA_VISIBLE_DEVICES`` name, shared out among the slots; None
             takes those of the machine.
 
     Raises:
-        ValueError: ``n_workers`` is below 1.
+        ValueError: ``slots`` is below 1.
     """
 
     def __init__(
         self,
-        n_workers: int,
+        slots: int,
         *,
+        places: Places | None = None,
         trainer: str = KERAS_TRAINER,
         preload: Sequence[str] = KERAS_PRELOAD,
         log_dir: Path | None = None,
         time_limit_s: float | None = None,
         devices: Sequence[str] | None = None,
     ) -> None:
-        if n_workers < 1:
-            raise ValueError(f"n_workers must be at least 1; got {n_workers}")
-        self.n_workers = n_workers
+        if slots < 1:
+            raise ValueError(f"slots must be at least 1; got {slots}")
+        self.slots = slots
+        self._places = Places() if places is None else places
         self._trainer = trainer
         self._preload = tuple(preload)
         self._time_limit_s = math.inf if time_limit_s is None else time_limit_s
@@ -118,10 +129,10 @@ class LocalEngine(ClosedByWith):
         """Start a job's process."""
         require_free(self, job.trial, closed=self._closed)
         deadline = time.monotonic() + self._time_limit_s
-        slot = min(set(range(self.n_workers)) - {worker.slot for worker in self._workers.values()})
+        slot = min(set(range(self.slots)) - {worker.slot for worker in self._workers.values()})
         log = self.log_path(job.trial)
         device = self._devices[slot % len(self._devices)] if self._devices else None
-        spec = child.ChildSpec(self._trainer, self._preload, log, device)
+        spec = child.ChildSpec(self._trainer, self._places, self._preload, log, device)
         if _HAS_FORK_SERVER:
             # With the first job and not before: a study that is finished needs no TensorFlow.
             _ensure_fork_server()
@@ -140,7 +151,7 @@ class LocalEngine(ClosedByWith):
             theirs.close()
         self._workers[job.trial] = _Worker(process, ours, log, slot, deadline)
 
-    def events(self, timeout_s: float) -> list[Event]:
+    def events(self, timeout_s: float) -> list[TrialEvent]:
         """Return the events at hand, waiting for the first of them for at most ``timeout_s``."""
         until = time.monotonic() + timeout_s
         while True:
@@ -150,30 +161,37 @@ class LocalEngine(ClosedByWith):
                 return found
             deadline = min(worker.deadline for worker in self._workers.values())
             # The exit is waited for as well: a process that the job started may hold the connection open.
-            handles = [h for w in self._workers.values() for h in (w.connection, w.process.sentinel)]
+            handles = [h for w in self._workers.values() for h in w.handles]
             wait(handles, max(0.0, min(left, deadline - time.monotonic())))
 
     def cancel(self, trial: int) -> None:
-        """Kill a trial's process and forget it."""
-        if trial in self._workers:
-            self._retire(trial, grace_s=0)
+        """Kill a trial's process; that it is gone is told by an event."""
+        worker = self._workers.get(trial)
+        if worker is not None and not worker.cancelled:
+            worker.cancelled = True
+            worker.process.kill()
 
     @override
     def close(self) -> None:
         """Kill every process and remove the logs, unless the caller named their folder."""
         self._closed = True
         for trial in self.running:
-            self.cancel(trial)
+            self._retire(trial, grace_s=0)
         if self._own_logs is not None:
             self._own_logs.cleanup()
 
-    def _collect(self, trial: int) -> Iterator[Event]:
+    def _collect(self, trial: int) -> Iterator[TrialEvent]:
         """Yield what has come from a trial, and retire it with its last event."""
         worker = self._workers[trial]
         ended = not worker.process.is_alive()
+        if worker.cancelled:
+            if ended:
+                self._retire(trial, grace_s=0)
+                yield Cancelled(trial)
+            return
         try:
             while worker.connection.poll():
-                event: Event = worker.connection.recv()
+                event: TrialEvent = worker.connection.recv()
                 if isinstance(event, Finished | Failed):
                     self._retire(trial, grace_s=_GRACE_S)
                     yield event

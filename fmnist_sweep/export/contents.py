@@ -93,7 +93,7 @@ def fill_bundle(
     counts = {part: measures.confusion(*predicted) for part, predicted in first.predictions.items()}
     judged = "test" if "test" in counts else "val"
     script = train_script(
-        plan.final.jobs(data)[0], first.source, about=f"{title}. {plan.choice.words}", versions=versions()
+        plan.final.jobs(data.key)[0], first.source, about=f"{title}. {plan.choice.words}", versions=versions()
     )
     shutil.copyfile(first.model, folder / "model.keras")
     texts = {

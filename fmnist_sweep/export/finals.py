@@ -5,23 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
 
-from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import InterruptedExportError, SweepError
-from fmnist_sweep.core.events import EpochDone, Failed, Finished
-from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
-from fmnist_sweep.core.progress import FinalProgress
+from fmnist_sweep.core.events import Failed
+from fmnist_sweep.core.jobs import DataKey, SplitSpec, TrialJob
+from fmnist_sweep.core.observer import Observer
+from fmnist_sweep.core.progress import Stop
+from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.export.choice import Chosen
 from fmnist_sweep.export.delivered import Delivery
+from fmnist_sweep.search.loop import Search
+from fmnist_sweep.search.plan import TrialDraw
+from fmnist_sweep.search.samplers import GivenSampler
+from fmnist_sweep.search.settings import LoopSettings
+from fmnist_sweep.storage.checkpoints import CheckpointFolder
 
 SEEDS_BEGIN: Final = 10_000
 """Added to the sweep's seed: final trainings repeat none of its draws, and are fixed beforehand."""
@@ -29,7 +38,8 @@ SEEDS_BEGIN: Final = 10_000
 TEST_READER: Final = "fmnist_sweep.training.test_reading:TestReader"
 
 _LONGEST_WAIT_S: Final = 0.5
-_MAX_RETRIES: Final = 2
+MAX_RETRIES: Final = 2
+"""Of sweeps whose study names no other number."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ class FinalPlan:
         training = self._training
         return SplitSpec(training["n_val"], training["split_seed"], training["train_size"])
 
-    def jobs(self, data: DataRef) -> list[TrialJob]:
+    def jobs(self, data: DataKey) -> list[TrialJob]:
         """Return the trainings as jobs, numbered from 0."""
         return [
             TrialJob(
@@ -98,7 +108,7 @@ class FinalPlan:
                 split=self.split,
                 n_probe=self._training["n_probe"],
                 batch_size=self._training["batch_size"],
-                save_to=str(delivery.folder),
+                deliver_to=delivery.folder.name,
                 # The bundle's script trains with Keras alone, and is to give the same numbers.
                 exact_steps=True,
             )
@@ -106,79 +116,151 @@ class FinalPlan:
         ]
 
     @property
+    def settings(self) -> LoopSettings:
+        """How they are trained: as the sweep's trials are, each to its end, and the first failure ends it."""
+        config: Mapping[str, Any] = self.study.user_attrs["config"]
+        return LoopSettings(
+            model=self.study.user_attrs["model_path"],
+            rule=ScoreRule(**{**config["score"], "epoch_rule": "last"}),
+            max_epochs=self.choice.epochs,
+            split=self.split,
+            n_probe=self._training["n_probe"],
+            batch_size=self._training["batch_size"],
+            exact_steps=True,
+            max_retries=self._budget.get("max_retries", MAX_RETRIES),
+            max_failures=1,
+            told=config,
+        )
+
+    @property
+    def time_limit_s(self) -> float | None:
+        """Seconds that one training may take, as a trial of the sweep; None for no limit."""
+        limit: float | None = self._budget.get("trial_seconds")
+        return limit
+
+    @property
+    def _budget(self) -> Mapping[str, Any]:
+        budget: Mapping[str, Any] = self.study.user_attrs["config"].get("budget", {})
+        return budget
+
+    @property
     def _training(self) -> Mapping[str, Any]:
         training: Mapping[str, Any] = self.study.user_attrs["config"]["training"]
         return training
 
 
-def train_finals(
-    engine: Engine,
-    jobs: Sequence[TrialJob],
-    *,
-    interrupted: threading.Event | None = None,
-    observer: Callable[[FinalProgress], None] = lambda _: None,
-) -> None:
-    """Train the jobs that have not been trained yet, side by side.
+class FinalTrainings:
+    """The final trainings as a plan for the loop: those that are not there yet, in the order of their seeds.
+
+    They are no trials of the sweep, so their study lies in memory, where each has the number of its seed.
 
     Args:
+        final: The trainings.
+    """
+
+    def __init__(self, final: FinalPlan) -> None:
+        self._final = final
+        self.study = optuna.create_study(direction="maximize")
+        for delivery in final.deliveries:
+            # What was trained before is finished, and not of this run.
+            state = TrialState.COMPLETE if delivery.is_trained else TrialState.WAITING
+            value = 0.0 if delivery.is_trained else None
+            self.study.add_trial(optuna.trial.create_trial(state=state, value=value))
+
+    @property
+    def n_trials(self) -> int:
+        """Trainings, those that are there included."""
+        return self._final.n_repeats
+
+    @property
+    def size(self) -> float:
+        """The number of trainings alone ends it."""
+        return float("inf")
+
+    @property
+    def goes_on(self) -> bool:
+        """Every training is of another seed: none goes on from another one's end."""
+        return False
+
+    def sampler(self, trial: int) -> BaseSampler:
+        """Return a sampler that gives a training its place among the seeds."""
+        return GivenSampler({"repeat": trial})
+
+    def draw(self, trial: optuna.Trial) -> TrialDraw:
+        """Return the training of a seed, on the sweep's own split."""
+        repeat = trial.suggest_int("repeat", 0, max(1, self.n_trials - 1))
+        final, delivery = self._final, self._final.deliveries[repeat]
+        return TrialDraw(
+            final.choice.hyperparameters,
+            epochs=final.choice.epochs,
+            seed=delivery.seed,
+            split=final.split,
+            deliver_to=delivery.folder.name,
+        )
+
+    def keep(self, job: TrialJob, curve: LearningCurve) -> None:
+        """Keep a training's curve, which says that all of the training is there."""
+        self._final.deliveries[job.trial].keep_curve(curve)
+
+
+def train_finals(
+    final: FinalPlan,
+    data: DataKey,
+    engine: Engine,
+    *,
+    check: Callable[[], None] = lambda: None,
+    interrupted: threading.Event | None = None,
+    observer: Observer | None = None,
+) -> None:
+    """Train what has not been trained yet, side by side.
+
+    Args:
+        final: The trainings.
+        data: The sweep's data set.
         engine: Where they train.
-        jobs: As `FinalPlan.jobs` gives them.
-        interrupted: Once set, what is training is given up.
-        observer: Called whenever something happens.
+        check: As for `Search`.
+        interrupted: Once set, what is training is given up; it goes on from its last whole epoch.
+        observer: Told what happens.
 
     Raises:
         InterruptedExportError: ``interrupted`` was set.
         SweepError: A training failed; the others that are done are kept.
     """
     interrupted = threading.Event() if interrupted is None else interrupted
-    waiting = [job for job in jobs if not _delivery(job).is_trained]
-    curves: dict[int, list[EpochScores]] = {job.trial: [] for job in waiting}
-    n_retries = dict.fromkeys(curves, 0)
-    n_done = len(jobs) - len(waiting)
-    n_before = sum(job.epochs for job in jobs if job.trial not in curves)
-    while True:
-        # Asked after the last training too: what follows reads the test set.
-        if interrupted.is_set():
-            raise InterruptedExportError(f"interrupted; {n_done} of {len(jobs)} trainings are kept")
-        if not waiting and not engine.running:
-            return
-        while waiting and len(engine.running) < engine.n_workers:
-            engine.submit(waiting.pop(0))
-        for event in engine.events(_LONGEST_WAIT_S):
-            job = jobs[event.trial]
-            match event:
-                case EpochDone(scores=scores):
-                    curves[job.trial].append(scores)
-                case Finished():
-                    _delivery(job).keep_curve(LearningCurve(tuple(curves[job.trial])))
-                    n_done += 1
-                case Failed(died=True) if n_retries[job.trial] < _MAX_RETRIES:
-                    n_retries[job.trial] += 1
-                    curves[job.trial].clear()
-                    waiting.insert(0, job)
-                case Failed(reason=reason):
-                    raise SweepError(f"the final training with seed {job.seed} failed: {reason}")
-        n_epochs = n_before + sum(map(len, curves.values()))
-        observer(FinalProgress(n_done, len(jobs), n_epochs, sum(job.epochs for job in jobs)))
+    plan = FinalTrainings(final)
+    stop = Search(
+        final.settings,
+        data,
+        plan.study,
+        engine,
+        plan=plan,
+        checkpoints=CheckpointFolder(final.folder),
+        check=check,
+        deliver=plan.keep,
+        observer=observer,
+    ).run(interrupted)
+    # Asked after the last training too: what follows reads the test set.
+    if stop is Stop.INTERRUPTED or interrupted.is_set():
+        n_done = sum(delivery.is_trained for delivery in final.deliveries)
+        raise InterruptedExportError(f"interrupted; {n_done} of {final.n_repeats} trainings are kept")
+    for trial in plan.study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
+        seed = final.deliveries[trial.number].seed
+        raise SweepError(f"the final training with seed {seed} failed: {trial.user_attrs['fail_reason']}")
 
 
-def read_test(engine: Engine, jobs: Sequence[TrialJob], folder: Path) -> None:
+def read_test(final: FinalPlan, data: DataKey, engine: Engine) -> None:
     """Let every trained model predict the test images; the reading is to be recorded before.
 
     Args:
+        final: The trainings.
+        data: The sweep's data set.
         engine: Runs `TEST_READER`.
-        jobs: The trainings.
-        folder: The folder that theirs are in.
 
     Raises:
         SweepError: It failed.
     """
-    engine.submit(replace(jobs[0], save_to=str(folder)))
+    engine.submit(final.jobs(data)[0])
     while engine.running:
         for event in engine.events(_LONGEST_WAIT_S):
             if isinstance(event, Failed):
                 raise SweepError(f"predicting the test images failed: {event.reason}")
-
-
-def _delivery(job: TrialJob) -> Delivery:
-    return Delivery(Path(str(job.save_to)), job.seed)

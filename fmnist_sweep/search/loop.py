@@ -4,71 +4,94 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self, TypeAlias
 
 import optuna
 from optuna.trial import TrialState
 
 from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.errors import TrialError
-from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Event, Failed, Finished, Started
-from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.events import (
+    Cancelled,
+    CheckpointSkipped,
+    EpochDone,
+    Failed,
+    Finished,
+    Started,
+    TrialEvent,
+)
+from fmnist_sweep.core.jobs import DataKey, DataRef, TrialJob
 from fmnist_sweep.core.observer import Observer
-from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, EndedTrial, Progress, RetriedTrial, Stop
+from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.search.history import History, KnownCurve
 from fmnist_sweep.search.plan import SweepPlan, TrialPlan
-from fmnist_sweep.search.pruners import build_pruner
 from fmnist_sweep.search.running import RunningTrial
+from fmnist_sweep.search.settings import LoopSettings
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.ownership import put_back
 
 _LONGEST_WAIT_S: Final = 0.5
+
+_LONGEST_END_S: Final = 10.0
+"""How long jobs whose end was asked for are waited for where the run ends."""
+
 _DETAIL_CHARACTERS: Final = 4000
+
+Deliver: TypeAlias = Callable[[TrialJob, LearningCurve], None]
 
 
 class Search:
     """Runs a study until its budget is used up.
 
     Args:
-        config: The sweep's settings.
+        settings: How it runs.
         data: The data set that the jobs name.
-        study: As `study.open_study` gives it, held with `ownership.ownership`.
+        study: The study, held by this process.
         engine: Where the jobs run.
-        plan: What is tried; by default what the sweep's sampler draws from its space.
-        run: What each running trial names as its owner; see `ownership.Owner`.
+        plan: What is tried.
+        run: What each running trial names as its owner; see `Owner`.
         checkpoints: Where trials keep what they have come to; None keeps nothing.
-        observer: Told the progress whenever something happens.
+        check: Raises what is to end the run before it writes what came from the engine; see `Lease.check`.
+        deliver: Called with each trial that was trained to its end, once the study was told. Unlike what an
+            observer raises, what this raises ends the run.
+        observer: Told what happens.
     """
 
     def __init__(
         self,
-        config: SweepConfig,
-        data: DataRef,
+        settings: LoopSettings,
+        data: DataKey,
         study: optuna.Study,
         engine: Engine,
         *,
-        plan: TrialPlan | None = None,
+        plan: TrialPlan,
         run: str = "",
         checkpoints: CheckpointFolder | None = None,
+        check: Callable[[], None] = lambda: None,
+        deliver: Deliver = lambda _job, _curve: None,
         observer: Observer | None = None,
     ) -> None:
-        self._config = config
+        self._settings = settings
         self._data = data
         self._study = study
         self._engine = engine
-        self._plan = SweepPlan(config) if plan is None else plan
+        self._plan = plan
         self._run_id = run
         self._checkpoints = checkpoints
         self._goes_on = checkpoints is not None and self._plan.goes_on
         self._observer = Observer() if observer is None else observer
-        self._rule = config.score_rule
-        self._allowed = config.allowed_epochs
-        self._history = History(study, max_epochs=config.epochs[-1], split_seed=config.split.seed)
+        self._check = check
+        self._deliver = deliver
+        self._rule = settings.rule
+        self._allowed = settings.allowed_epochs
+        self._history = History(study, max_epochs=settings.max_epochs, split_seed=settings.split.seed)
         self._running: dict[int, RunningTrial] = {}
+        # Told already; the engine has not yet said that their jobs are gone.
+        self._ending: dict[int, tuple[RunningTrial, TrialState]] = {}
         self._twins: dict[int, list[RunningTrial]] = {}
         self._n_done_now = 0
         self._n_failures_in_a_row = 0
@@ -77,8 +100,23 @@ class Search:
         self._skipped: CheckpointSkipped | None = None
         if checkpoints is not None:
             checkpoints.keep(self._history.waiting)
-        study.pruner = build_pruner(config.file.pruner, max_epochs=config.epochs[-1])
+        study.pruner = settings.pruner
         self._began = time.monotonic()
+
+    @classmethod
+    def of(
+        cls,
+        config: SweepConfig,
+        data: DataRef,
+        study: optuna.Study,
+        engine: Engine,
+        *,
+        plan: TrialPlan | None = None,
+        **options: Any,
+    ) -> Self:
+        """Return the search of a sweep, by its own plan unless another one is given."""
+        plan = SweepPlan(config) if plan is None else plan
+        return cls(LoopSettings.of(config), data.key, study, engine, plan=plan, **options)
 
     def run(self, interrupted: threading.Event | None = None) -> Stop:
         """Train trials until a limit is reached, and return which.
@@ -91,7 +129,7 @@ class Search:
             interrupted: Once set, the search puts the running trials back and returns `Stop.INTERRUPTED`.
         """
         interrupted = threading.Event() if interrupted is None else interrupted
-        self._observer.on_start(self._study.study_name, self._config.to_dict())
+        self._observer.on_start(self._study.study_name, self._settings.told)
         stop: Stop | None = None
         try:
             stop = self._run(interrupted)
@@ -109,9 +147,12 @@ class Search:
     def _run(self, interrupted: threading.Event) -> Stop:
         while not interrupted.is_set():
             stop = self._fill()
-            if stop is not None and not self._running:
+            if stop is not None and not self._running and not self._ending:
                 return stop
-            for event in self._engine.events(_LONGEST_WAIT_S):
+            events = self._engine.events(_LONGEST_WAIT_S)
+            # An engine may wait long: what counts is whose the study is once they are there.
+            self._check()
+            for event in events:
                 self._handle(event)
             self._observer.on_progress(self.progress())
         return Stop.INTERRUPTED
@@ -127,7 +168,9 @@ class Search:
             n_reused_epochs=history.n_reused_epochs,
             seconds=time.monotonic() - self._began,
             n_done_now=self._n_done_now,
-            running=tuple(self._running[number].progress for number in self._engine.running),
+            running=tuple(
+                self._running[number].progress for number in self._engine.running if number in self._running
+            ),
             best=history.best,
             ended=self._ended,
             retried=self._retried,
@@ -141,7 +184,7 @@ class Search:
         """Start trials until the workers are busy or a limit is reached; return the limit."""
         while True:
             stop = self._limit()
-            if stop is not None or len(self._engine.running) >= self._engine.n_workers:
+            if stop is not None or len(self._engine.running) >= self._engine.slots:
                 return stop
             running = self._ask()
             self._running[running.job.trial] = running
@@ -149,14 +192,14 @@ class Search:
 
     def _limit(self) -> Stop | None:
         """Return the limit that lets no further trial start."""
-        budget, history = self._config.file.budget, self._history
+        settings, history = self._settings, self._history
         if history.n_finished + len(self._running) >= self._plan.n_trials:
             return Stop.TRIALS
-        if budget.seconds is not None and time.monotonic() - self._began >= budget.seconds:
+        if settings.max_seconds is not None and time.monotonic() - self._began >= settings.max_seconds:
             return Stop.SECONDS
-        if budget.epochs is not None and history.n_epochs >= budget.epochs:
+        if settings.max_trained_epochs is not None and history.n_epochs >= settings.max_trained_epochs:
             return Stop.EPOCHS
-        if self._n_failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+        if self._n_failures_in_a_row >= settings.max_failures:
             return Stop.FAILURES
         # First roughly: at every event, putting the points together would take longer than the event.
         left = self._plan.size - len(history.tried) - len(self._running)
@@ -175,23 +218,24 @@ class Search:
         trial.set_user_attr("run", self._run_id)
         self._history.waiting.discard(trial.number)
         drawn = self._plan.draw(trial)
-        other_split = {} if drawn.split == self._config.split else {"split_seed": drawn.split.seed}
+        other_split = {} if drawn.split == self._settings.split else {"split_seed": drawn.split.seed}
         for name, value in {**drawn.attributes, **other_split}.items():
             trial.set_user_attr(name, value)
-        training = self._config.file.training
+        settings = self._settings
         job = TrialJob(
             trial=trial.number,
-            model=self._config.model_space.path,
+            model=settings.model,
             hyperparameters=drawn.hyperparameters,
             epochs=drawn.epochs,
             seed=drawn.seed,
             data=self._data,
             split=drawn.split,
-            n_probe=training.n_probe,
-            batch_size=training.batch_size,
-            checkpoint=None if self._checkpoints is None else str(self._checkpoints.file(trial.number)),
-            running_metrics=training.running_metrics,
-            exact_steps=training.exact_steps,
+            n_probe=settings.n_probe,
+            batch_size=settings.batch_size,
+            checkpoint=None if self._checkpoints is None else self._checkpoints.key(trial.number),
+            deliver_to=drawn.deliver_to,
+            running_metrics=settings.running_metrics,
+            exact_steps=settings.exact_steps,
         )
         # A trial that was put back has reported some epochs already; equal jobs give equal scores.
         before = self._study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - all others are read as well
@@ -231,11 +275,16 @@ class Search:
 
     # --- events --------------------------------------------------------------------------------------------
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: TrialEvent) -> None:
+        if isinstance(event, Cancelled):
+            if event.trial in self._ending:
+                self._freed(*self._ending.pop(event.trial))
+            return
         running = self._running.get(event.trial)
         if running is None:
             # It was stopped by an earlier event of the same batch.
             return
+        self._observer.on_event(event, running.job)
         match event:
             case Started():
                 self._started(running, event)
@@ -246,7 +295,7 @@ class Search:
                 self._epoch_done(running, scores)
             case Finished():
                 self._tell(running, TrialState.COMPLETE)
-            case Failed(died=True) if running.n_retries < self._config.file.budget.max_retries:
+            case Failed(died=True) if running.n_retries < self._settings.max_retries:
                 self._retry(running, event.reason)
             case Failed(reason=reason, detail=detail):
                 self._fail(running, reason, detail)
@@ -262,7 +311,7 @@ class Search:
 
     def _require_feasible(self, running: RunningTrial, n_parameters: int) -> None:
         """End a trial whose model, which only its build could count, is larger than the sweep allows."""
-        limit = self._config.file.max_model_size
+        limit = self._settings.max_model_size
         if not exceeds(limit, n_parameters):
             return
         self._engine.cancel(running.job.trial)
@@ -308,7 +357,7 @@ class Search:
         return True
 
     def _out_of_patience(self, running: RunningTrial) -> bool:
-        patience = self._config.file.training.patience
+        patience = self._settings.patience
         stop = self._rule.stop_epoch(running.curve, allowed=self._allowed, patience=patience)
         return stop is not None
 
@@ -343,26 +392,47 @@ class Search:
     def _close(self, running: RunningTrial, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
         del self._running[ended.number]
         state = TrialState[ended.state]
-        self._close_checkpoint(running, state)
         told = {**attrs, "split_seed": running.job.split.seed}
         self._history.add(ended.number, state, ended.value, told, epochs=running.job.epochs)
+        if state is TrialState.COMPLETE:
+            self._deliver(running.job, running.curve)
         self._n_done_now += 1
         self._ended = ended
+        self._observer.on_trial_end(ended, running.job, running.curve)
         self._observer.on_progress(self.progress())
-        # The longest first: one worker has become free, and the others then wait for that one.
-        for twin in sorted(self._twins.pop(ended.number, []), key=lambda twin: -twin.job.epochs):
+        if ended.number in self._engine.running:
+            # Its end was asked for: until that comes, it may still write to its checkpoint.
+            self._ending[ended.number] = (running, state)
+        else:
+            self._freed(running, state)
+
+    def _freed(self, running: RunningTrial, state: TrialState) -> None:
+        """Go on where a trial's job is gone: with its checkpoint, and with those that waited for it."""
+        self._close_checkpoint(running, state)
+        # The longest first: one slot has become free, and the others then wait for that one.
+        for twin in sorted(self._twins.pop(running.job.trial, []), key=lambda twin: -twin.job.epochs):
             self._start(twin)
 
     def _close_checkpoint(self, running: RunningTrial, state: TrialState) -> None:
         if self._checkpoints is None:
             return
-        longer = running.job.epochs < self._config.epochs[-1]
+        longer = running.job.epochs < self._settings.max_epochs
         if self._goes_on and longer and state is TrialState.COMPLETE:
             self._checkpoints.finish(running.job)
         self._checkpoints.remove(running.job.trial)
 
     def _put_back(self) -> None:
+        try:
+            self._end_jobs()
+        finally:
+            # Also a trial that was asked for and whose draw was cut short.
+            put_back(self._study)
+
+    def _end_jobs(self) -> None:
         for number in self._engine.running:
             self._engine.cancel(number)
-        # Also a trial that was asked for and whose draw was cut short.
-        put_back(self._study)
+        deadline = time.monotonic() + _LONGEST_END_S
+        while self._engine.running and time.monotonic() < deadline:
+            for event in self._engine.events(_LONGEST_WAIT_S):
+                if event.trial in self._ending and event.trial not in self._engine.running:
+                    self._close_checkpoint(*self._ending.pop(event.trial))

@@ -29,6 +29,7 @@ class TrialDraw:
         seed: Decides initial weights, dropout, augmentation and the order of the images.
         split: The train/validation split: the study's own, or one that differs from it in its seed.
         attributes: What the trial stores from its start on; the seed of another split is stored with it.
+        deliver_to: As in `TrialJob`.
     """
 
     hyperparameters: Mapping[str, Scalar]
@@ -36,6 +37,7 @@ class TrialDraw:
     seed: int
     split: SplitSpec
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    deliver_to: str | None = None
 
 
 class TrialPlan(Protocol):
@@ -139,11 +141,11 @@ class GivenPlan(ABC):
             self._taken[trial.number] = begun[0]
         else:
             # Of an order for more; it is trained to its end all the same.
-            self._taken[trial.number] = self.completed(trial.params)
+            self._taken[trial.number] = self.whole_point(trial.params)
             self._n_trials += 1
 
     @abstractmethod
-    def completed(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    def whole_point(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the parameters of a trial of which these are stored, and which nobody asked for any more."""
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -16,10 +15,10 @@ from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.observer import Observer, Observers
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.progress import Progress, Stop
-from fmnist_sweep.engines.checked import CheckedEngine
-from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import check_workers, n_cores
+from fmnist_sweep.engines.opening import open_engine
 from fmnist_sweep.search.import_trials import check_source, import_trials
 from fmnist_sweep.search.interrupts import stop_signals
 from fmnist_sweep.search.loop import Search
@@ -27,9 +26,7 @@ from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.search.plan import SweepPlan, TrialPlan
 from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
-from fmnist_sweep.storage.lease.file_lock import study_lock
-from fmnist_sweep.storage.lease.ownership import ownership
-from fmnist_sweep.storage.lease.postgres import claimed
+from fmnist_sweep.storage.lease.lease import lease
 from fmnist_sweep.storage.opening import check_storage, open_storage, side_folder
 from fmnist_sweep.storage.studies import load_study
 
@@ -104,6 +101,7 @@ def run(
     storage_url: str,
     say: Say,
     observers: Iterable[Observer] = (),
+    engine: str = "local",
     n_workers: int | None = None,
     data_dir: Path | None = None,
     take_over: bool = False,
@@ -115,6 +113,7 @@ def run(
         storage_url: Where the study is, or is made.
         say: Takes a line for the user.
         observers: Told what happens; see `Observer`.
+        engine: Name of the engine that the trials run on; see `open_engine`.
         n_workers: Trials that train side by side; None takes one for each core.
         data_dir: Where Fashion-MNIST is to be found.
         take_over: Run the study even if a process on another machine may be running it.
@@ -132,7 +131,7 @@ def run(
     if problems:
         raise ConfigError(name, problems)
     folder = side_folder(storage_url, name)
-    with study_lock(folder, name), claimed(storage_url, name, say=say) as claim:
+    with lease(storage_url, name, say=say, take_over=take_over) as held:
         data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=say)
         problems = data.check_split(data_ref, study_run.split)
         if problems:
@@ -146,20 +145,22 @@ def run(
         trials = f"{total} {'trial' if total == 1 else 'trials'} in all"
         say(f"Study {name!r} in {where}: {trials}, {n_workers} side by side.")
         checkpoints = CheckpointFolder(folder)
-        take_over = take_over or (claim is not None and claim.owner_stays_away(study))
+        places = Places.of(data_ref, checkpoints=folder)
+        limit = config.file.budget.trial_seconds
         with (
             stop_signals(say) as interrupted,
-            ownership(study, take_over=take_over) as owner,
-            LocalEngine(n_workers, time_limit_s=config.file.budget.trial_seconds) as engine,
+            held.owning(study) as owner,
+            open_engine(engine, n_workers, places=places, time_limit_s=limit) as running_on,
         ):
-            search = Search(
+            search = Search.of(
                 config,
                 data_ref,
                 study,
-                engine if claim is None else CheckedEngine(engine, partial(claim.check, study, owner.run)),
+                running_on,
                 plan=study_run.plan(study),
                 run=owner.run,
                 checkpoints=checkpoints,
+                check=held.check,
                 observer=Observers(observers, say),
             )
             stop = search.run(interrupted)

@@ -29,9 +29,13 @@ class CheckpointFolder:
         self.path = path
         self._max_finished_bytes = max_finished_bytes
 
+    def key(self, trial: int) -> str:
+        """Return the name under which a trial's job knows its checkpoint, on whatever machine."""
+        return f"trial-{trial}.checkpoint"
+
     def file(self, trial: int) -> Path:
         """Return where a trial's checkpoint is, or will be."""
-        return self.path / f"trial-{trial}.checkpoint"
+        return self.path / self.key(trial)
 
     def remove(self, trial: int) -> None:
         """Forget a trial that has ended, and what its processes were writing when they were killed."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmnist_sweep.core.errors import TrialError
-from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data import load_split
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.inference import inference_model
@@ -35,8 +35,10 @@ def learning_rate(model: keras.Model) -> float:
     return float(str(np.float32(model.optimizer.learning_rate.numpy())))
 
 
-def deliver(model: keras.Model, job: TrialJob, *, from_logits: bool, learning_rates: Sequence[float]) -> None:
-    """Write a trained model's files into ``job.save_to``.
+def deliver(
+    model: keras.Model, job: PlacedJob, *, from_logits: bool, learning_rates: Sequence[float]
+) -> None:
+    """Write a trained model's files into ``job.delivery_folder``.
 
     ``model.keras`` is the inference model; ``predictions.npz`` holds its probabilities and the labels of all
     train and validation images, as the *loaded* file gives them; ``source.json`` the Python that builds it.
@@ -44,11 +46,13 @@ def deliver(model: keras.Model, job: TrialJob, *, from_logits: bool, learning_ra
     Raises:
         TrialError: The saved model can't be loaded, or predicts something else than the trained one.
     """
-    folder = Path(str(job.save_to))
+    folder = job.delivery_folder
+    if folder is None:
+        raise ValueError(f"trial {job.trial} names no folder to deliver to")
     folder.mkdir(parents=True, exist_ok=True)
     final = inference_model(model, job.data.input_shape, from_logits=from_logits)
     final.save(folder / MODEL)
-    split = load_split(job.data, job.split)
+    split = load_split(job.data_ref, job.split)
     # A folder is handed out once the file in it was seen to work.
     loaded = load_delivered(folder, job)
     val = predictor(loaded, split.x_val)()
@@ -67,7 +71,7 @@ def deliver(model: keras.Model, job: TrialJob, *, from_logits: bool, learning_ra
     (folder / SOURCE).write_text(json.dumps(_source(model, job, learning_rates)), encoding="utf-8")
 
 
-def load_delivered(folder: Path, job: TrialJob) -> keras.Model:
+def load_delivered(folder: Path, job: PlacedJob) -> keras.Model:
     """Load the model of a folder that `deliver` wrote; a user's own layers come from their own module."""
     hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
     # What the user's code saved a moment ago may hold their functions, which a stranger's file may not.
@@ -76,7 +80,7 @@ def load_delivered(folder: Path, job: TrialJob) -> keras.Model:
     )
 
 
-def _source(model: keras.Model, job: TrialJob, learning_rates: Sequence[float]) -> dict[str, Any]:
+def _source(model: keras.Model, job: PlacedJob, learning_rates: Sequence[float]) -> dict[str, Any]:
     # A schedule of Keras's own stands with the optimizer.
     own = isinstance(model.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)  # noqa: SLF001
     changes = len(set(learning_rates)) > 1 and not own

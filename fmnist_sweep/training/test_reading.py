@@ -12,7 +12,7 @@ import numpy as np
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.files import new_file
-from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data.test_set import load_test
 from fmnist_sweep.training.delivery import MODEL, load_delivered
 from fmnist_sweep.training.runtime import failing_as, predictor, set_up_tensorflow
@@ -23,7 +23,7 @@ N_WORST: Final = 24
 
 
 class TestReader:
-    """A trainer that trains nothing: it lets every model below ``job.save_to`` predict the test images.
+    """A trainer that trains nothing: it lets every model that was delivered predict the test images.
 
     Each model's folder gets ``test.npz``: its probabilities, the labels, and the images that it got wrong
     with the most confidence. Whoever submits the job has recorded that the test images are read.
@@ -31,14 +31,15 @@ class TestReader:
 
     __test__ = False  # pytest would take the name for that of a test class
 
-    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | EpochScores]:
         """Predict; `Started` is all that is told, and no epoch follows."""
         set_up_tensorflow()
-        folders = sorted(path.parent for path in Path(str(job.save_to)).glob(f"*/{MODEL}"))
+        deliveries = job.places.deliveries
+        folders = [] if deliveries is None else sorted(path.parent for path in deliveries.glob(f"*/{MODEL}"))
         with failing_as("loading the models"):
             models = [load_delivered(folder, job) for folder in folders]
         with failing_as("reading the test images"):
-            test = load_test(job.data)
+            test = load_test(job.data_ref)
             for folder, model in zip(folders, models, strict=True):
                 _write(folder, predictor(model, test.x)(), test.x, test.y)
         yield Started(job.trial, n_parameters=_size(models))

@@ -20,7 +20,8 @@ from keras.src.random.seed_generator import global_seed_generator
 from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import CheckpointSkipped, Started
-from fmnist_sweep.core.jobs import TrialJob, job_identity
+from fmnist_sweep.core.jobs import job_identity
+from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data import Split, load_split, probe_indices
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.hyperparameters import filled
@@ -62,13 +63,13 @@ class KerasTrainer:
     state that no checkpoint can hold; those of Keras are exact.
     """
 
-    def fit(self, job: TrialJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
         """Train a job as `fmnist_sweep.core.trainer.Trainer` says."""
         set_up_tensorflow()
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(job.seed)
         with failing_as("loading the data"):
-            split = load_split(job.data, job.split)
+            split = load_split(job.data_ref, job.split)
         probe = probe_indices(len(split.y_train), job.n_probe)
         with failing_as("import of the model"):
             hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
@@ -93,7 +94,7 @@ class KerasTrainer:
         yield Started(job.trial, int(model.count_params()), min(len(done), job.epochs))
         yield from done[: job.epochs]
 
-        rates: list[float] = []
+        rates = _rates_of(range(len(done)), model, set_learning_rate)
         for epoch in range(len(done), job.epochs):
             began = time.perf_counter()
             order = np.random.default_rng((job.seed, epoch)).permutation(n_train).astype(np.int32)
@@ -116,9 +117,18 @@ class KerasTrainer:
                 if (problem := file.save(Checkpoint(tuple(done), arrays))) is not None:
                     yield CheckpointSkipped(job.trial, problem)
             yield scores
-        if job.save_to is not None:
+        if job.delivery_folder is not None:
             with failing_as("saving the model"):
                 deliver(model, job, from_logits=from_logits, learning_rates=rates)
+
+
+def _rates_of(epochs: range, model: keras.Model, set_learning_rate: Callable[[int], None]) -> list[float]:
+    """Return the learning rates of epochs that another process trained: a schedule knows them."""
+    rates = []
+    for epoch in epochs:
+        set_learning_rate(epoch)
+        rates.append(learning_rate(model))
+    return rates
 
 
 def _seed_generators(seed: int, epoch: int) -> None:
@@ -128,15 +138,15 @@ def _seed_generators(seed: int, epoch: int) -> None:
     np.random.seed(for_numpy)  # noqa: NPY002 - the user's code may use the old interface
 
 
-def _checkpoint_file(job: TrialJob, hypermodel: keras_tuner.HyperModel) -> CheckpointFile | None:
-    if job.checkpoint is None:
+def _checkpoint_file(job: PlacedJob, hypermodel: keras_tuner.HyperModel) -> CheckpointFile | None:
+    if job.checkpoint_file is None:
         return None
     try:
         source = Path(inspect.getfile(type(hypermodel))).read_text(encoding="utf-8")
     except (OSError, TypeError):
         source = ""
     versions = [library.__version__ for library in (tf, keras, keras_tuner, np)]
-    return CheckpointFile(Path(job.checkpoint), job_identity(job, software=[*versions, source]))
+    return CheckpointFile(job.checkpoint_file, job_identity(job, software=[*versions, source]))
 
 
 def _resume(model: keras.Model, file: CheckpointFile) -> list[EpochScores]:
@@ -194,7 +204,7 @@ def _epoch_trainer(
     hyperparameters: keras_tuner.HyperParameters,
     model: keras.Model,
     split: Split,
-    job: TrialJob,
+    job: PlacedJob,
 ) -> TrainEpoch:
     """Return the function that trains the model for one epoch, over images in a given order."""
     batch_size = int(job.hyperparameters.get("batch_size", job.batch_size))

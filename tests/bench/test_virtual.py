@@ -2,10 +2,10 @@ import pytest
 
 from benchmarks.virtual import VirtualEngine
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
-from fmnist_sweep.core.events import EpochDone, Finished, Started
+from fmnist_sweep.core.events import Cancelled, EpochDone, Finished, Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 
-DATA = DataRef("tiny", "/nowhere", "0" * 64, (2, 2, 1), ("a", "b"), 100)
+DATA = DataRef("tiny", "0" * 64, (2, 2, 1), ("a", "b"), 100, "/nowhere")
 
 
 def job(trial: int, *, epochs: int = 2, seconds: float = 1.0) -> TrialJob:
@@ -36,15 +36,16 @@ def test_jobs_run_side_by_side_on_one_clock() -> None:
     assert (engine.now, engine.n_epochs, engine.events(0)) == (3.5, 3, [])
 
 
-def test_a_cancelled_job_is_silent_and_its_worker_free() -> None:
-    """At once, in the middle of an epoch too."""
+def test_a_cancelled_job_is_silent_and_its_slot_free() -> None:
+    """At that very moment, in the middle of an epoch too."""
     engine = VirtualEngine(curve, 1)
     engine.submit(job(0))
-    with pytest.raises(RuntimeError, match="busy"):
+    with pytest.raises(RuntimeError, match="slots are taken"):
         engine.submit(job(1))
     engine.events(0)
     engine.cancel(0)
     engine.cancel(0)
+    assert (engine.events(0), engine.now) == ([Cancelled(0)], 0.0)
     engine.submit(job(1, epochs=1))
     events = [event for _ in range(2) for event in engine.events(0)]
     assert {event.trial for event in events} == {1}

@@ -30,9 +30,12 @@ from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.engines import local
 from fmnist_sweep.engines.inline import InlineEngine
+from fmnist_sweep.engines.opening import open_engine
 from fmnist_sweep.export import run as exporting
+from fmnist_sweep.export.finals import TEST_READER
 from fmnist_sweep.search import run as runner
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.training.testing import ScriptedTrainer
@@ -70,10 +73,12 @@ Command = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A sweep file whose trials follow a script instead of training."""
-    found = DataRef("fashion-mnist", "/nowhere", "d1" * 32, (28, 28, 1), tuple("abcdefghij"), 60_000)
+    found = DataRef("fashion-mnist", "d1" * 32, (28, 28, 1), tuple("abcdefghij"), 60_000, "/nowhere")
     monkeypatch.setattr(data, "open_data", lambda *_args, **_kwargs: found)
     monkeypatch.setattr(data, "check_split", lambda *_args: [])
-    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(ScriptedTrainer()))
+    monkeypatch.setattr(
+        runner, "open_engine", lambda *_, places, **__: InlineEngine(ScriptedTrainer(), places=places)
+    )
     path = tmp_path / "tiny.toml"
     path.write_text(SWEEP)
     return path
@@ -126,7 +131,9 @@ def test_without_a_complete_trial_no_confirmation_or_export_is_advised(
             yield Started(job.trial, n_parameters=1000)
             raise TrialError("it fails")
 
-    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Failing()))
+    monkeypatch.setattr(
+        runner, "open_engine", lambda *_, places, **__: InlineEngine(Failing(), places=places)
+    )
     _, out, _ = command("run", str(sweep))
     assert "0 complete" in out
     assert "Next: fmnist-sweep dashboard (browse)" in out
@@ -150,7 +157,7 @@ def test_a_finished_study_starts_no_process(
     command: Command, swept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told at once: no fork server, which would load TensorFlow, is started for it."""
-    monkeypatch.setattr(runner, "LocalEngine", local.LocalEngine)
+    monkeypatch.setattr(runner, "open_engine", open_engine)
     monkeypatch.setattr(local, "_ensure_fork_server", lambda: pytest.fail("it was started"))
     assert command("run", str(swept))[0] == 0
 
@@ -189,21 +196,21 @@ def test_a_finished_confirmation_starts_nothing(command: Command, monkeypatch: p
     """Neither data nor the model are looked for: it is printed though both are gone."""
     command("confirm", "tiny", "--top", "1", "--repeats", "2")
     monkeypatch.setattr(data, "open_data", lambda *_args, **_kwargs: pytest.fail("it was opened"))
-    monkeypatch.setattr(runner, "LocalEngine", lambda *_args, **_kwargs: pytest.fail("it was started"))
+    monkeypatch.setattr(runner, "open_engine", lambda *_args, **_kwargs: pytest.fail("it was started"))
     assert command("confirm", "tiny", "--top", "1", "--repeats", "2")[0] == 0
 
 
 @pytest.mark.usefixtures("swept")
 def test_confirm_refuses_what_it_cannot_do(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 2 with a message, and no linked study is left behind."""
-    monkeypatch.setattr(runner, "LocalEngine", lambda *_args, **_kwargs: pytest.fail("it was started"))
+    monkeypatch.setattr(runner, "open_engine", lambda *_args, **_kwargs: pytest.fail("it was started"))
     code, _, err = command("confirm", "tiny", "--top", "9", "--repeats", "1")
     assert (code, err.count("\n")) == (2, 3)
     code, _, err = command("confirm", "tinny")
     assert (code, err) == (2, "no study 'tinny'; did you mean 'tiny'? (there are tiny)\n")
     code, _, err = command("confirm", "tiny", "--workers", "1000")
     assert (code, "--workers: 1000 can't be used" in err) == (2, True)
-    changed = DataRef("fashion-mnist", "/nowhere", "0ff" * 21, (28, 28, 1), tuple("abcdefghij"), 60_000)
+    changed = DataRef("fashion-mnist", "0ff" * 21, (28, 28, 1), tuple("abcdefghij"), 60_000, "/nowhere")
     monkeypatch.setattr(data, "open_data", lambda *_args, **_kwargs: changed)
     code, _, err = command("confirm", "tiny", "--top", "1")
     assert (code, "study 'tiny' was run on other data" in err) == (2, True)
@@ -303,16 +310,16 @@ def test_what_another_tool_told_breaks_no_command(command: Command, swept: Path,
 @pytest.fixture
 def finals(monkeypatch: pytest.MonkeyPatch) -> FinalTrainer:
     """Final trainings and a test set from a script, and no picture drawn."""
-    trainer = FinalTrainer()
+    finals = FinalTrainer()
 
-    def engine(_n: int, trainer_path: str | None = None) -> InlineEngine:
-        return InlineEngine(trainer if trainer_path is None else Reader())
+    def engine(*_: Any, places: Places, trainer: str, **__: Any) -> InlineEngine:
+        return InlineEngine(Reader() if trainer == TEST_READER else finals, places=places)
 
-    monkeypatch.setattr(exporting, "LocalEngine", lambda n, *, trainer=None: engine(n, trainer))
+    monkeypatch.setattr(exporting, "open_engine", engine)
     monkeypatch.setattr(
         "fmnist_sweep.reports.pictures.save", lambda _, *paths: [path.write_text("drawn") for path in paths]
     )
-    return trainer
+    return finals
 
 
 @pytest.mark.usefixtures("swept")
@@ -486,7 +493,9 @@ def let_all_fail(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
         def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
             raise ValueError(f"{words} in trial {job.trial}")
 
-    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Failing()))
+    monkeypatch.setattr(
+        runner, "open_engine", lambda *_, places, **__: InlineEngine(Failing(), places=places)
+    )
 
 
 def test_a_model_that_never_builds_ends_the_sweep(

@@ -25,6 +25,7 @@ from fmnist_sweep.core.errors import ConfigError, StudyBusyError, StudyMismatchE
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.observer import ProgressObserver
+from fmnist_sweep.core.places import PlacedJob, Places
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.export.choice import chosen
 from fmnist_sweep.models.catalog import dense_n_parameters
@@ -70,9 +71,10 @@ def run(data: DataRef, workers: Any) -> Run:
         checkpoints: CheckpointFolder | None = None,
     ) -> optuna.Study:
         linked = wanted.open(data, wanted.swept.study._storage)
-        engine = workers(ScriptedTrainer() if trainer is None else trainer)
+        places = Places(checkpoints=None if checkpoints is None else checkpoints.path)
+        engine = workers(ScriptedTrainer() if trainer is None else trainer, places=places)
         with ownership(linked) as owner:
-            search = Search(
+            search = Search.of(
                 wanted.config,
                 data,
                 linked,
@@ -539,8 +541,9 @@ def test_checkpoints_stay_only_for_a_candidate_that_can_go_on_from_them(
 
     class Saving(ScriptedTrainer):
         def fit(self, job: TrialJob) -> Any:
-            found.append(Path(str(job.checkpoint)).exists())
-            Path(str(job.checkpoint)).write_bytes(b"state")
+            assert isinstance(job, PlacedJob)
+            found.append(Path(str(job.checkpoint_file)).exists())
+            Path(str(job.checkpoint_file)).write_bytes(b"state")
             return super().fit(job)
 
     run(replace(wanted, candidates=(short, default)), Saving(), checkpoints=CheckpointFolder(tmp_path))

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from fmnist_sweep.core.events import EpochDone, Event, Failed, Finished, Started
+from fmnist_sweep.core.events import Cancelled, EpochDone, Failed, Finished, Started, TrialEvent
 from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.training.testing import ScriptedTrainer, scripted_curve
 
-NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
+NOWHERE = DataRef("none", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000, "/nowhere")
 
 
 def make_job(trial: int, *, epochs: int = 3, **hyperparameters: Scalar) -> TrialJob:
@@ -22,13 +22,13 @@ def make_job(trial: int, *, epochs: int = 3, **hyperparameters: Scalar) -> Trial
     return TrialJob(trial, "none:Model", hyperparameters, epochs=epochs, seed=trial, data=NOWHERE)
 
 
-def events_of(engine: Engine, trial: int, *, within_s: float = 30) -> list[Event]:
+def events_of(engine: Engine, trial: int, *, within_s: float = 30) -> list[TrialEvent]:
     """Collect a trial's events up to its last."""
-    found: list[Event] = []
+    found: list[TrialEvent] = []
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         found += [event for event in engine.events(timeout_s=1) if event.trial == trial]
-        if found and isinstance(found[-1], Finished | Failed):
+        if found and isinstance(found[-1], Finished | Failed | Cancelled):
             return found
     raise AssertionError(f"no end of trial {trial} within {within_s} s; it gave {found}")
 
@@ -64,17 +64,17 @@ class EngineContract:
             engine.submit(make_job(trial))
             assert isinstance(events_of(engine, trial)[-1], Finished)
 
-    def test_no_more_jobs_than_workers(self, engine: Engine) -> None:
-        """A job that finds no free worker is refused, and those that run are not disturbed."""
-        for trial in range(engine.n_workers):
+    def test_no_more_jobs_than_slots(self, engine: Engine) -> None:
+        """A job that finds no free slot is refused, and those that run are not disturbed."""
+        for trial in range(engine.slots):
             engine.submit(make_job(trial, sleep_s=0.05))
-        with pytest.raises(RuntimeError, match="workers are busy"):
+        with pytest.raises(RuntimeError, match="slots are taken"):
             engine.submit(make_job(99))
-        assert engine.running == tuple(range(engine.n_workers))
+        assert engine.running == tuple(range(engine.slots))
         ended: set[int] = set()
         while engine.running:
             ended |= {e.trial for e in engine.events(timeout_s=5) if isinstance(e, Finished)}
-        assert ended == set(range(engine.n_workers))
+        assert ended == set(range(engine.slots))
 
     def test_a_trial_runs_once_at_a_time(self, engine: Engine) -> None:
         """A trial that is running is refused a second job."""
@@ -106,13 +106,15 @@ class EngineContract:
         assert "train_accuracy is nan after epoch 1" in last.reason
 
     def test_a_cancelled_trial_is_silent(self, engine: Engine) -> None:
-        """After cancel no event of the trial comes and its worker is free; cancelling again is no mistake."""
+        """After cancel `Cancelled` alone comes of the trial, and its slot is free; twice is no mistake."""
         engine.submit(make_job(0, sleep_s=0.05, epochs=100))
         while not engine.events(timeout_s=5):
             pass
         engine.cancel(0)
         engine.cancel(0)
         engine.cancel(12345)
+        assert list(engine.running) == [0]
+        assert events_of(engine, 0) == [Cancelled(0)]
         assert engine.running == ()
         assert engine.events(timeout_s=0.2) == []
         engine.submit(make_job(1))
@@ -124,6 +126,7 @@ class EngineContract:
         while not engine.events(timeout_s=5):
             pass
         engine.cancel(0)
+        assert events_of(engine, 0) == [Cancelled(0)]
         engine.submit(make_job(0))
         assert [type(event) for event in events_of(engine, 0)] == [Started, *[EpochDone] * 3, Finished]
 

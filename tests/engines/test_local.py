@@ -13,19 +13,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fmnist_sweep.core.events import EpochDone, Event, Failed, Finished, Started
+from fmnist_sweep.core.events import Cancelled, EpochDone, Failed, Finished, Started, TrialEvent
 from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import find_devices
 
 SCRIPTED = "fmnist_sweep.training.testing:ScriptedTrainer"
-NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
+NOWHERE = DataRef("none", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000, "/nowhere")
 
 PARENT = """
 import pathlib, sys, time
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.core.jobs import DataRef, TrialJob
-data = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
+data = DataRef("none", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000, "/nowhere")
 logs = pathlib.Path(sys.argv[1])
 engine = LocalEngine(2, trainer="fmnist_sweep.training.testing:ScriptedTrainer", preload=(), log_dir=logs)
 for trial in range(2):
@@ -59,7 +59,7 @@ def wait_until(condition: Callable[[], bool], *, within_s: float) -> bool:
     return condition()
 
 
-def last_event(engine: LocalEngine, *, within_s: float = 20) -> Event:
+def last_event(engine: LocalEngine, *, within_s: float = 20) -> TrialEvent:
     """Return the event that ends the one running trial."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
@@ -86,10 +86,12 @@ def test_close_leaves_no_process(engine: LocalEngine) -> None:
 
 
 def test_cancel_ends_the_process(engine: LocalEngine) -> None:
-    """The cancelled trial's process is gone when cancel returns; the other trial goes on."""
+    """The cancelled trial's process is gone once that is told; the other trial goes on."""
     engine.submit(make_job(0, crash="hang"))
     engine.submit(make_job(1, sleep_s=0.2))
     engine.cancel(0)
+    while (event := engine.events(10)) != [Cancelled(0)]:
+        assert all(isinstance(one, Started | EpochDone) and one.trial == 1 for one in event)
     assert len(trial_processes()) == 1
     assert last_event(engine).trial == 1
 
@@ -104,7 +106,7 @@ def test_a_finished_process_is_gone(engine: LocalEngine) -> None:
 def test_memory_is_that_of_the_trials_process(engine: LocalEngine) -> None:
     """Each epoch tells its process's peak memory, in MiB."""
     engine.submit(make_job(0))
-    events: list[Event] = []
+    events: list[TrialEvent] = []
     while not events or not isinstance(events[-1], Finished):
         events += engine.events(10)
     peaks = [event.peak_memory_mb for event in events if isinstance(event, EpochDone)]
@@ -125,7 +127,7 @@ def test_a_killed_process_is_seen_at_once(engine: LocalEngine) -> None:
 def test_scores_before_a_kill_are_kept(engine: LocalEngine) -> None:
     """What a process sent before it died still comes up, in order."""
     engine.submit(make_job(0, crash="sigkill", crash_epoch=2))
-    events: list[Event] = []
+    events: list[TrialEvent] = []
     while not events or not isinstance(events[-1], Failed):
         events += engine.events(10)
     assert [type(event) for event in events] == [Started, EpochDone, EpochDone, Failed]

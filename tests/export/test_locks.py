@@ -67,16 +67,16 @@ def test_a_study_that_is_being_run_is_not_exported(
         def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
             if job.trial == 1:
                 found = Exports(optuna.load_study(study_name="tiny", storage=storage_url), tmp_path)
-                monkeypatch.setattr(
-                    exporting, "LocalEngine", lambda _n, *, trainer=None: found.engine(trainer)
-                )
+                monkeypatch.setattr(exporting, "open_engine", found.open_engine)
                 try:
                     run_export(found.plan(), storage_url=storage_url, say=lambda _: None)
                 except StudyBusyError as error:
                     said.append(str(error))
             return iter(ScriptedTrainer().fit(job))
 
-    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(Exporting()))
+    monkeypatch.setattr(
+        runner, "open_engine", lambda *_, places, **__: InlineEngine(Exporting(), places=places)
+    )
     runner.run_sweep(make_config(budget={"trials": 3}), storage_url=storage_url, say=lambda _: None)
     (line,) = said
     assert line.startswith("study 'tiny' is being run by process ")
@@ -95,12 +95,12 @@ def test_of_two_exports_side_by_side_one_is_refused(
     plan = second.plan()
 
     def start_another() -> None:
-        monkeypatch.setattr(exporting, "LocalEngine", lambda _n, *, trainer=None: second.engine(trainer))
+        monkeypatch.setattr(exporting, "open_engine", second.open_engine)
         with pytest.raises(StudyBusyError, match="'dense' is being run by process"):
             run_export(plan, storage_url=storage_url, say=lambda _: None)
 
     first.reader = Reader(before=start_another)
-    monkeypatch.setattr(exporting, "LocalEngine", lambda _n, *, trainer=None: first.engine(trainer))
+    monkeypatch.setattr(exporting, "open_engine", first.open_engine)
     run_export(first.plan(), storage_url=storage_url, say=lambda _: None)
     assert (first.reader.n_readings, second.reader.n_readings) == (1, 0)
     assert second.trainer.trained == []

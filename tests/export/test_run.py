@@ -16,7 +16,8 @@ from made_studies import StudyMaker, empty_study
 
 from fmnist_sweep.analysis.ranking import readings_of
 from fmnist_sweep.core.errors import InterruptedExportError, StorageError, SweepError
-from fmnist_sweep.core.progress import FinalProgress
+from fmnist_sweep.core.observer import ProgressObserver
+from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.export.choice import chosen
 from fmnist_sweep.export.plan import is_sweep
 from fmnist_sweep.export.readings import TestAlreadyReadError
@@ -244,12 +245,14 @@ def test_an_export_that_is_interrupted_at_the_last_moment_reads_nothing(exports:
     """Ctrl-C as the last training ends: all are kept, and the test set is as it was."""
     interrupted = threading.Event()
 
-    def press(progress: FinalProgress) -> None:
-        if progress.n_done == progress.n_jobs:
+    def press(progress: Progress) -> None:
+        if progress.n_done == progress.n_trials:
             interrupted.set()
 
     with pytest.raises(InterruptedExportError, match="3 of 3 trainings are kept"):
-        run_plan(exports.plan(), DATA, exports.engine, interrupted=interrupted, observer=press)
+        run_plan(
+            exports.plan(), DATA, exports.engine, interrupted=interrupted, observer=ProgressObserver(press)
+        )
     assert (readings_of(exports.study), exports.reader.n_readings) == ((), 0)
     assert exports.run()["n_test_readings"] == 1
     assert exports.trainer.trained == [10_000, 10_001, 10_002]

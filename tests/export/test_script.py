@@ -10,7 +10,7 @@ from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
 from fmnist_sweep.export.script import train_script
 
 VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1", "numpy": "2.4.6"}
-OWN = DataRef("mine.npz", "/nowhere", "00" * 32, (4, 4, 1), ("a", "b"), 100)
+OWN = DataRef("mine.npz", "00" * 32, (4, 4, 1), ("a", "b"), 100, "/nowhere")
 
 
 def script(source: dict[str, Any] = SOURCE, *, about: str = "made", **fields: Any) -> str:

@@ -21,7 +21,7 @@ from original_study.results import Results, read_results
 @pytest.fixture
 def data() -> DataRef:
     """A data set of the size of Fashion-MNIST that nothing opens."""
-    return DataRef("fashion-mnist", "/nowhere", "da7a" * 16, (28, 28, 1), tuple("abcdefghij"), 60_000)
+    return DataRef("fashion-mnist", "da7a" * 16, (28, 28, 1), tuple("abcdefghij"), 60_000, "/nowhere")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def run(data: DataRef, workers: Any) -> Callable[..., optuna.Study]:
         engine = workers(FakeTrainer(curve))
         with ownership(study) as owner:
             plan = experiment.plan(study)
-            Search(experiment.config, data, study, engine, plan=plan, run=owner.run).run(**options)
+            Search.of(experiment.config, data, study, engine, plan=plan, run=owner.run).run(**options)
         if jobs is not None:
             jobs += engine.submitted
         return study

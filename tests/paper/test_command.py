@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_exports import FinalTrainer, Reader
@@ -14,9 +15,11 @@ from made_paper import made_curve
 from fmnist_sweep import data as package_data
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.data.fashion_mnist import CLASS_NAMES
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.export import run as exporting
+from fmnist_sweep.export.finals import TEST_READER
 from fmnist_sweep.search import run as runner
 from fmnist_sweep.training.testing import FakeTrainer
 from original_study.__main__ import main
@@ -38,7 +41,9 @@ def trained(data: DataRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> l
         jobs.append(job)
         return made_curve(job)
 
-    monkeypatch.setattr(runner, "LocalEngine", lambda _n, **_: InlineEngine(FakeTrainer(curve)))
+    monkeypatch.setattr(
+        runner, "open_engine", lambda *_, places, **__: InlineEngine(FakeTrainer(curve), places=places)
+    )
     return jobs
 
 
@@ -46,9 +51,11 @@ def trained(data: DataRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> l
 def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
     """What reads the test set after the final trainings, and nothing is drawn."""
     made, finals = Reader(), FinalTrainer()
-    monkeypatch.setattr(
-        exporting, "LocalEngine", lambda _n, *, trainer=None: InlineEngine(made if trainer else finals)
-    )
+
+    def engine(*_: Any, places: Places, trainer: str, **__: Any) -> InlineEngine:
+        return InlineEngine(made if trainer == TEST_READER else finals, places=places)
+
+    monkeypatch.setattr(exporting, "open_engine", engine)
     for module in ("fmnist_sweep.reports.pictures", "original_study.writing"):
         monkeypatch.setattr(
             f"{module}.save", lambda _, *paths: [path.write_bytes(b"drawn") for path in paths]

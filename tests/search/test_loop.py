@@ -19,6 +19,7 @@ from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Failed, Finished, Started
 from fmnist_sweep.core.jobs import TrialJob, job_identity
+from fmnist_sweep.core.places import PlacedJob, Places
 from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.engines.inline import InlineEngine
@@ -382,7 +383,7 @@ class Dying:
     Epochs that an earlier attempt told come again, as from a checkpoint.
     """
 
-    n_workers = 1
+    slots = 1
 
     def __init__(self, *deaths: int, died: bool = True) -> None:
         self.submitted: list[TrialJob] = []
@@ -502,7 +503,7 @@ def test_checkpoints_are_for_unfinished_trials(make_config: MakeConfig, sweep: S
 
     class Saving(Counting):
         def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
-            assert job.checkpoint == str(folder.file(job.trial))
+            assert job.checkpoint == folder.key(job.trial)
             folder.file(job.trial).touch()
             there.append(sorted(int(path.stem.split("-")[1]) for path in tmp_path.iterdir()))
             if job.trial == 1:
@@ -744,9 +745,9 @@ class Checkpointing:
     def __init__(self) -> None:
         self.trained: list[tuple[int, int]] = []
 
-    def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | EpochScores]:
         """Go on from the checkpoint, if any."""
-        file = CheckpointFile(Path(str(job.checkpoint)), job_identity(job, software=[]))
+        file = CheckpointFile(Path(str(job.checkpoint_file)), job_identity(job, software=[]))
         stored = file.load(())
         done = [] if stored is None else list(stored.epochs)
         yield Started(job.trial, 1000, len(done))
@@ -776,7 +777,7 @@ def test_three_lengths_of_a_run_cost_one_run_of_the_longest(
     trainer, seen = Checkpointing(), list[Progress]()
     _, study = sweep(
         last_config(budget={"trials": 3}),
-        engine=workers(trainer, n_workers),
+        engine=workers(trainer, n_workers, places=Places(checkpoints=tmp_path)),
         checkpoints=CheckpointFolder(tmp_path),
         observer=seen.append,
     )

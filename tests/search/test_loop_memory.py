@@ -44,7 +44,7 @@ def test_the_parent_holds_no_curve_twice(
     )
     study = open_study(config, data, sqlite_storage)
     with ownership(study):
-        search = Search(config, data, study, InlineEngine(FakeTrainer(long_curve)))
+        search = Search.of(config, data, study, InlineEngine(FakeTrainer(long_curve)))
         tracemalloc.start()
         try:
             before = kept_by_the_package()

@@ -149,7 +149,7 @@ def test_sampler_pruner_and_budget_may_change(
         sampler={"name": "random", "seed": 9}, pruner={"name": "hyperband"}, budget={"trials": 99}
     )
     study = open_study(changed, data, storage)
-    Search(changed, data, study, InlineEngine(FakeTrainer({})))
+    Search.of(changed, data, study, InlineEngine(FakeTrainer({})))
     assert isinstance(study.pruner, optuna.pruners.HyperbandPruner)
     assert load_study(storage, "tiny").user_attrs["config"] == changed.to_dict()
 

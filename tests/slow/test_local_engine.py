@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 
 SWEEP = """
 import json, sys
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.core.events import EpochDone, Failed, Finished
@@ -26,9 +27,9 @@ def job(trial, model):
 data = open_data()
 jobs = [job(trial, "ConvModel" if trial % 2 else "DenseModel") for trial in range(8)]
 curves, peaks, failed = {}, {}, []
-with LocalEngine(2) as engine:
+with LocalEngine(2, places=Places.of(data)) as engine:
     while jobs or engine.running:
-        while jobs and len(engine.running) < engine.n_workers:
+        while jobs and len(engine.running) < engine.slots:
             engine.submit(jobs.pop(0))
         for event in engine.events(60):
             if isinstance(event, EpochDone):

@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from fmnist_sweep.core.curves import EpochScores
-from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Event, Failed, Finished
+from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Failed, Finished, TrialEvent
 from fmnist_sweep.core.jobs import Scalar, SplitSpec, TrialJob
+from fmnist_sweep.core.places import Places
 from fmnist_sweep.data import open_data
 from fmnist_sweep.engines.local import LocalEngine
 
@@ -90,7 +91,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        with LocalEngine(1, log_dir=folder) as engine:
+        # Checkpoints are named by whole paths here.
+        places = Places.of(open_data(), checkpoints=Path("/"))
+        with LocalEngine(1, places=places, log_dir=folder) as engine:
             yield engine
     finally:
         os.chdir(before)
@@ -232,7 +235,7 @@ def test_a_checkpoint_that_can_not_be_written_costs_nothing(
     """The curve is the same, and each epoch says what was in the way."""
     (tmp_path / "file").touch()
     engine.submit(make_job("dense", tmp_path / "file" / "checkpoint"))
-    events: list[Event] = []
+    events: list[TrialEvent] = []
     while engine.running:
         events += engine.events(60)
     scores = [event.scores for event in events if isinstance(event, EpochDone)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from placing import placed_here
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
@@ -135,7 +136,7 @@ def curve(wanted: TrialJob) -> list[EpochScores]:
     """Train, and return the scores without their seconds."""
     from fmnist_sweep.training.trainer import KerasTrainer
 
-    steps = KerasTrainer().fit(wanted)
+    steps = KerasTrainer().fit(placed_here(wanted))
     return [replace(step, seconds=0.0) for step in steps if isinstance(step, EpochScores)]
 
 
@@ -149,7 +150,7 @@ def test_an_epoch_trains_exactly_as_keras_does(users_models: Any, batch_size: in
     from fmnist_sweep.training.runtime import set_up_tensorflow
 
     wanted = job("Plain")
-    split = load_split(wanted.data, wanted.split)
+    split = load_split(placed_here(wanted).data_ref, wanted.split)
     set_up_tensorflow()
     weights = []
     for compiled in (True, False):
@@ -205,7 +206,7 @@ def test_running_accuracy_is_what_keras_logs() -> None:
     wanted = job("fmnist_sweep.models:DenseModel", units_1=20, depth=1, dropout=0.2)
     kept = curve(replace(wanted, running_metrics=True))
     assert [replace(scores, running_accuracy=None) for scores in kept] == curve(wanted)
-    split = load_split(wanted.data, wanted.split)
+    split = load_split(placed_here(wanted).data_ref, wanted.split)
     set_up_tensorflow()
     keras.utils.set_random_seed(wanted.seed)
     hypermodel = load_model(wanted.model, input_shape=(28, 28, 1), n_classes=10)
@@ -247,7 +248,7 @@ def test_a_schedule_is_that_of_keras_s_callback(users_models: Any) -> None:
     from fmnist_sweep.training import runtime, trainer
 
     wanted = job("Scheduled")
-    split = load_split(wanted.data, wanted.split)
+    split = load_split(placed_here(wanted).data_ref, wanted.split)
     runtime.set_up_tensorflow()
     hypermodel = users_models.Scheduled()
     hp = keras_tuner.HyperParameters()
@@ -327,7 +328,9 @@ def test_parameters_are_counted_whole() -> None:
     """Trainable weights and those that are not, such as batch normalisation's means."""
     from fmnist_sweep.training.trainer import KerasTrainer
 
-    first = next(iter(KerasTrainer().fit(job("fmnist_sweep.models:DenseModel", batch_norm=True))))
+    first = next(
+        iter(KerasTrainer().fit(placed_here(job("fmnist_sweep.models:DenseModel", batch_norm=True))))
+    )
     assert first == Started(0, n_parameters=297_710 + 4 * (300 + 200))
 
 

@@ -11,7 +11,7 @@ import pytest
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 
-DATA = DataRef("tiny", "/nowhere", "0" * 64, (2, 2, 1), ("a", "b"), 100)
+DATA = DataRef("tiny", "0" * 64, (2, 2, 1), ("a", "b"), 100, "/nowhere")
 JOB = TrialJob(1, "none:Model", {"units": 3}, epochs=2, seed=0, data=DATA)
 LONGER = replace(JOB, trial=7, epochs=5)
 

@@ -18,7 +18,7 @@ from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob, job_identity
 from fmnist_sweep.training.checkpoint import Array, Checkpoint, CheckpointFile
 
-NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
+NOWHERE = DataRef("none", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000, "/nowhere")
 JOB = TrialJob(7, "none:Model", {"units": 3, "dropout": 0.5}, epochs=3, seed=5, data=NOWHERE)
 CURVE = LearningCurve.from_scores(train=[0.1, 1 / 3], val=[0.1, 0.25]).epochs
 ARRAYS: tuple[Array, ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from placing import placed_here
 
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.errors import TrialError
@@ -13,12 +14,14 @@ from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
 from fmnist_sweep.core.trainer import Trainer, one_line
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer
 
-NOWHERE = DataRef("none", "/nowhere", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000)
+NOWHERE = DataRef("none", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000, "/nowhere")
 
 
 def curve_of(trainer: Trainer, job: TrialJob) -> list[EpochScores]:
     """Return a job's scores without their seconds, which no two runs share."""
-    return [replace(step, seconds=0.0) for step in trainer.fit(job) if isinstance(step, EpochScores)]
+    return [
+        replace(step, seconds=0.0) for step in trainer.fit(placed_here(job)) if isinstance(step, EpochScores)
+    ]
 
 
 class TrainerContract:
@@ -36,7 +39,7 @@ class TrainerContract:
 
     def test_started_comes_first_and_once(self, trainer: Trainer, job: TrialJob) -> None:
         """The first value is `Started` with the trial's number and a parameter count; then come scores."""
-        first, *others = trainer.fit(job)
+        first, *others = trainer.fit(placed_here(job))
         assert isinstance(first, Started)
         assert first.trial == job.trial
         assert first.n_parameters > 0

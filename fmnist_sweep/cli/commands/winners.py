@@ -168,11 +168,12 @@ def export(
                 line = f"{plan.folder} is there, of this very choice: nothing was trained or read."
                 messages.print(line, highlight=False, markup=False, soft_wrap=True)
             else:
+                what = f"{study.study_name}: {plan.final.n_repeats} final trainings"
                 run_export(
                     plan,
                     storage_url=storage,
                     say=sayer(messages),
-                    display=lambda what: TrainingDisplay(what, messages),
+                    observers=[TrainingDisplay(what, plan.choice.epochs, messages)],
                     n_workers=workers,
                     data_dir=data_dir,
                 )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,7 +14,7 @@ from rich.text import Text
 from typing_extensions import override
 
 from fmnist_sweep.core.observer import Observer
-from fmnist_sweep.core.progress import EndedTrial, FinalProgress, Progress, RetriedTrial, Stop
+from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
 from fmnist_sweep.core.wording import percent, points
 
 
@@ -31,16 +30,18 @@ def seconds_left(progress: Progress) -> float | None:
     return progress.seconds / done * max(0.0, progress.n_trials - progress.n_done - in_part)
 
 
-class TrainingDisplay:
-    """Shows how far a set of trainings has come, until its context is left.
+class TrainingDisplay(Observer):
+    """Shows how far the final trainings of an export have come.
 
     Args:
         what: What is trained, such as ``"dense: 5 final trainings"``.
+        n_epochs: Epochs of each training.
         console: Where to show it; a console that is no terminal gets a line for each training that ends.
     """
 
-    def __init__(self, what: str, console: Console) -> None:
+    def __init__(self, what: str, n_epochs: int, console: Console) -> None:
         self._what = what
+        self._n_epochs = n_epochs
         self._console = console
         self._bars = Bars(
             TextColumn("{task.description}"),
@@ -55,21 +56,21 @@ class TrainingDisplay:
         self._task = self._bars.add_task(what, total=None)
         self._n_shown = 0
 
-    def __enter__(self) -> Self:
+    @override
+    def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
         self._bars.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @override
+    def on_end(self, stop: Stop | None) -> None:
         self._bars.stop()
 
-    def __call__(self, progress: FinalProgress) -> None:
-        """Show the progress."""
-        self._bars.update(self._task, completed=progress.n_epochs, total=progress.n_epochs_in_all)
+    @override
+    def on_progress(self, progress: Progress) -> None:
+        n_epochs = progress.n_done * self._n_epochs + sum(trial.n_epochs for trial in progress.running)
+        self._bars.update(self._task, completed=n_epochs, total=progress.n_trials * self._n_epochs)
         if progress.n_done > self._n_shown:
             self._n_shown = progress.n_done
-            line = f"{self._what}: {progress.n_done} of {progress.n_jobs} done"
+            line = f"{self._what}: {progress.n_done} of {progress.n_trials} done"
             if not self._console.is_terminal:
                 self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import optuna
 
@@ -51,9 +51,9 @@ class Claim:
 
     def _require_lock(self) -> None:
         if not self._lock.take():
-            pid, _, host = self._lock.holder().partition(" ")
+            holder = self._holder() or {}
             self._lock.let_go()
-            raise StudyBusyError(busy(self._name, {"pid": pid, "host": host} if host else {}))
+            raise StudyBusyError(busy(self._name, holder))
 
     def owner_stays_away(self, study: optuna.Study) -> bool:
         """Return whether the study's owner, on another machine, is gone, which takes a while to see.
@@ -74,11 +74,11 @@ class Claim:
         self._require_lock()
         return True
 
-    def check(self, study: optuna.Study, run: str) -> None:
-        """Ask for the lock again where it was lost, and return as long as the study is this run's.
+    def check(self, study: optuna.Study | None, run: str | None) -> None:
+        """Ask for the lock again where it was lost, and return as long as the study is this process's.
 
         Args:
-            study: The study.
+            study: The study; None where this process does not own it, and the lock alone tells.
             run: As its owner names it.
 
         Raises:
@@ -93,20 +93,33 @@ class Claim:
         try:
             with suppress(StorageError):
                 back = self._lock.take()
-            # Read last: whoever held the lock until now has written its name.
-            with storage_in_use(self._url):
-                owner = owner_of(study)
+            holder = self._other_holder(study, run, back=back)
         except StorageError:
             # The server is away: what can't be written will say so, and nobody else can write either.
             return
-        if owner.get("run") != run:
+        if holder is not None:
             raise StudyBusyError(
-                f"study {self._name!r} was taken over by {shown(owner)} while the connection to its server "
+                f"study {self._name!r} was taken over by {shown(holder)} while the connection to its server "
                 "was lost; this run ends and leaves it as it is."
             )
         if back:
             self._missing = False
             self._say("The connection that holds the study is back.")
+
+    def _other_holder(
+        self, study: optuna.Study | None, run: str | None, *, back: bool
+    ) -> Mapping[str, Any] | None:
+        if study is None:
+            return None if back else self._holder()
+        # Read last: whoever held the lock until now has written its name.
+        with storage_in_use(self._url):
+            owner = owner_of(study)
+        return None if owner.get("run") == run else owner
+
+    def _holder(self) -> Mapping[str, Any] | None:
+        """Return who has the lock, as a message shows it; None where nobody has it."""
+        pid, _, host = self._lock.holder().partition(" ")
+        return {"pid": pid, "host": host} if host else None
 
     def release(self) -> None:
         """Give the claim up."""

@@ -1,3 +1,5 @@
+"""The check of the lease: what came from the engine is written only as long as the study is held."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -6,24 +8,20 @@ from typing import Any
 import optuna
 import pytest
 
-from fmnist_sweep.core.events import EpochDone, Event
+from fmnist_sweep.core.events import EpochDone, TrialEvent
 from fmnist_sweep.core.progress import Stop
-from fmnist_sweep.engines.checked import CheckedEngine
 from fmnist_sweep.training.testing import ScriptedTrainer
 
 
-def test_a_search_behind_a_check_is_the_same(
+def test_a_check_that_passes_changes_nothing(
     sweep: Callable[..., tuple[Stop, optuna.Study]], make_config: Callable[..., Any], workers: Any
 ) -> None:
-    """What passes changes nothing, and is asked before each batch of events."""
+    """It is asked before each batch of events is handled."""
     asked: list[None] = []
-    engine = CheckedEngine(workers(ScriptedTrainer()), lambda: asked.append(None))
-    stop, study = sweep(make_config(), engine=engine)
+    stop, study = sweep(make_config(), engine=workers(ScriptedTrainer()), check=lambda: asked.append(None))
     assert stop is Stop.TRIALS
     assert len(study.trials) == 5
     assert len(asked) >= 4
-    assert (engine.n_workers, engine.running) == (2, ())
-    engine.close()
 
 
 def test_nothing_that_came_is_written_once_the_check_fails(
@@ -39,7 +37,7 @@ def test_nothing_that_came_is_written_once_the_check_fails(
 
     inner = workers(ScriptedTrainer())
     with pytest.raises(LookupError, match="taken over"):
-        sweep(make_config(), engine=CheckedEngine(inner, taken))
+        sweep(make_config(), engine=inner, check=taken)
     assert (inner.running, sorted(inner.cancelled)) == ((), [0, 1])
     (name,) = optuna.get_all_study_names(memory)
     trials = optuna.load_study(study_name=name, storage=memory).trials
@@ -53,12 +51,12 @@ def test_what_came_while_the_study_was_lost_is_not_written(
     memory: Any,
 ) -> None:
     """An engine may wait long for its events: what counts is whose the study is once they are there."""
-    lost: list[Event] = []
+    lost: list[TrialEvent] = []
     inner = workers(ScriptedTrainer())
     events = inner.events
 
-    def lose(timeout_s: float) -> list[Event]:
-        found: list[Event] = events(timeout_s)
+    def lose(timeout_s: float) -> list[TrialEvent]:
+        found: list[TrialEvent] = events(timeout_s)
         # Taken over before the second epochs came.
         lost.extend(event for event in found if isinstance(event, EpochDone) and event.scores.epoch == 1)
         return found
@@ -69,7 +67,7 @@ def test_what_came_while_the_study_was_lost_is_not_written(
 
     inner.events = lose
     with pytest.raises(LookupError, match="taken over"):
-        sweep(make_config(), engine=CheckedEngine(inner, check))
+        sweep(make_config(), engine=inner, check=check)
     assert len(lost) == 2
     (name,) = optuna.get_all_study_names(memory)
     trials = optuna.load_study(study_name=name, storage=memory).trials
