@@ -1,0 +1,162 @@
+"""What each command tells of studies that an earlier release stored, as one text.
+
+``studies.sql`` was written by release 0.1.0: sweeps that were run, confirmed and exported by scripted
+trainings, with trials that failed, were pruned, stopped early, were retried and reused; a study whose run was
+interrupted and whose limit on weights was lowered; one of another tool; a reference study. The texts beside it
+are what that release told of them. ``python tests/stored_forms.py`` writes them anew: do that where a change is
+meant, and read the difference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import runpy
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Final
+
+from typing_extensions import override
+
+ROOT: Final = Path(__file__).parent.parent
+STORED: Final = ROOT / "tests" / "data" / "stored"
+
+MADE: Final = ("tiny", "tiny-confirm", "last", "short", "reference-dense-regularised", "made", "theirs")
+
+COMMANDS: Final = (
+    ("status",),
+    ("status", "--json"),
+    *(("trials", name) for name in MADE),
+    *(("trials", name, "--json") for name in MADE),
+    ("trials", "tiny", "--csv"),
+    ("compare", "tiny", "short"),
+    ("compare", "tiny", "short", "--json"),
+    ("compare", "tiny", "last", "made", "--json"),
+    ("compare", "tiny", "theirs"),
+    ("confirm", "tiny", "--top", "2", "--repeats", "3"),
+    ("confirm", "tiny", "--top", "2", "--repeats", "3", "--json"),
+    ("confirm", "theirs"),
+    ("export", "tiny", "--repeats", "2", "--trial", "99"),
+    ("export", "made", "--trial", "7"),
+    ("export", "reference-dense-regularised"),
+    ("report",),
+)
+OF_REFERENCES: Final = (
+    ("status", "--json"),
+    ("compare", "reference-dense", "reference-cnn", "reference-dense-regularised", "--json"),
+    *(
+        ("trials", f"reference-{name}", "--json")
+        for name in ("dense", "dense-confirm", "cnn", "cnn-confirm", "dense-regularised", "paper-cnn-final")
+    ),
+    ("report",),
+)
+
+
+class _Words(HTMLParser):
+    """Collects what a page shows, less its scripts and styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._hidden = 0
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._hidden += tag in ("script", "style")
+        if tag in ("tr", "p", "h1", "h2", "h3", "li", "section", "table"):
+            self.words.append("\n")
+
+    @override
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag in ("script", "style")
+
+    @override
+    def handle_data(self, data: str) -> None:
+        if not self._hidden and data.strip():
+            self.words.append(" ".join(data.split()))
+
+
+def page_words(page: str) -> str:
+    """Return what a report shows, a line for each row and paragraph, less its time of writing."""
+    parser = _Words()
+    parser.feed(page)
+    text = re.sub(r" *\n[ \n]*", "\n", " | ".join(parser.words).replace("| \n |", "\n"))
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d [A-Z+\d:]+", "NOW", text)
+
+
+@contextlib.contextmanager
+def _in_folder(folder: Path) -> Iterator[None]:
+    before, columns = Path.cwd(), os.environ.get("COLUMNS")
+    os.chdir(folder)
+    os.environ["COLUMNS"] = "160"
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        if columns is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = columns
+
+
+def command(*arguments: str) -> str:
+    """Run a command in this process; return its exit code and what it printed."""
+    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["fmnist-sweep", *arguments]
+    code: object = 0
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            runpy.run_module("fmnist_sweep", run_name="__main__")
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.argv = argv
+    printed = out.getvalue()
+    if arguments == ("report",) and code == 0:
+        printed = page_words(Path("report/index.html").read_text("utf-8"))
+    return f"exit code {code}\n{printed}{err.getvalue()}"
+
+
+def made_storage(folder: Path) -> None:
+    """Make ``studies.db`` of the text."""
+    with contextlib.closing(sqlite3.connect(folder / "studies.db")) as database:
+        database.executescript((STORED / "studies.sql").read_text("utf-8"))
+
+
+def told_of_made(folder: Path) -> str:
+    """Return what the commands tell of the made studies, in a folder that is empty."""
+    made_storage(folder)
+    with _in_folder(folder):
+        return _told(COMMANDS)
+
+
+def told_of_references(folder: Path) -> str:
+    """Return what the commands tell of all reference studies, in a folder that is empty."""
+    shutil.copytree(ROOT / "reference", folder / "reference")
+    with _in_folder(folder):
+        return _told((("load",), *OF_REFERENCES))
+
+
+def _told(commands: tuple[tuple[str, ...], ...]) -> str:
+    return "".join(f"### {' '.join(words)}\n{command(*words)}\n" for words in commands)
+
+
+PARTS: Final = {"made.txt": told_of_made, "references.txt": told_of_references}
+
+
+def main() -> None:
+    """Write the texts anew."""
+    for name, told in PARTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            (STORED / name).write_text(told(Path(folder)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
