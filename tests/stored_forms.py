@@ -1,10 +1,10 @@
 """What each command tells of studies that an earlier release stored, as one text.
 
 ``studies.sql`` was written by release 0.1.0: sweeps that were run, confirmed and exported by scripted
-trainings, with trials that failed, were pruned, stopped early, were retried and reused; a study whose run was
-interrupted and whose limit on weights was lowered; one of another tool; a reference study. The texts beside it
-are what that release told of them. ``python tests/stored_forms.py`` writes them anew: do that where a change is
-meant, and read the difference.
+trainings, with trials that failed, were pruned, stopped early, were retried and reused; a study whose run
+was interrupted and whose limit on weights was lowered; one of another tool; a reference study. The texts
+beside it are what that release told of them. ``python tests/stored_forms.py`` writes them anew: do that where
+a change is meant, and read the difference.
 """
 
 from __future__ import annotations

@@ -30,7 +30,9 @@ ALLOWED = {
         "reports": "core storage analysis",
         "confirm": "core config storage analysis search",
         "export": "core data engines storage analysis search reports",
-        "cli": "core config data engines storage analysis search reports confirm export",
+        "observers": "core",
+        "api": "core config data engines storage observers analysis search reports confirm export",
+        "cli": "core config storage analysis api",
         "__main__": "cli",
     }.items()
 }

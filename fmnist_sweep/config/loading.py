@@ -14,13 +14,13 @@ from fmnist_sweep.config.limits import name_problems, value_problems
 from fmnist_sweep.config.messages import describe, sound_part
 from fmnist_sweep.config.overrides import apply_override
 from fmnist_sweep.config.points import points_problems
-from fmnist_sweep.config.schema import SweepFile
+from fmnist_sweep.config.schema import AddedSection, SweepFile
 from fmnist_sweep.config.sweep_config import SweepConfig, images_of, shape_corners
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.space import FixedParameter, Parameter, SearchSpace
 from fmnist_sweep.data import check_source, open_data
-from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
+from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.models import catalog
 
 _EXTRA_PACKAGES: Final = {"gp": ("torch", "scipy"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
@@ -66,12 +66,13 @@ def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
     file, config, problems = _first_look(settings, own)
     if problems or file is None:
         raise ConfigError(where, problems)
-    if config is not None and file.data == FASHION_MNIST:
+    known = known_source(file.data)
+    if config is not None and known is not None:
         return config
     # A user's own images decide what can be built.
-    data = None if file.data == FASHION_MNIST else open_data(file.data)
+    data = None if known is not None else open_data(file.data)
     if own is None:
-        shape, n_classes = images_of(data)
+        shape, n_classes = images_of(file.data, data)
         own = catalog.model_space(file.model, input_shape=shape, n_classes=n_classes)
         file, _, problems = _validate(settings, own)
         problems += name_problems(settings.get("space"), own)
@@ -135,7 +136,7 @@ def _whole_problems(
     config = SweepConfig(file, own, space, data)
     if not epochs:
         problems += _epochs_problems(config)
-    if not unusable and (data is not None or file.data == FASHION_MNIST):
+    if not unusable and (data is not None or known_source(file.data) is not None):
         problems += [*_fit_problems(config), *_size_problems(config)]
     sampled = config.sampled_space
     endless = [n for n in sampled if sampled[n].values() is None and n not in wrong]
@@ -163,6 +164,8 @@ def _validate(
     for section, default in (("sampler", "tpe"), ("pruner", "median")):
         if isinstance(given.get(section), dict):
             given[section] = {"name": default, **given[section]}
+    if isinstance(given.get("sampler"), dict):
+        given["sampler"] = AddedSection.as_given(given["sampler"])
     try:
         file = SweepFile.model_validate(given)
     except ValidationError as error:
@@ -252,7 +255,7 @@ def _fit_problems(config: SweepConfig) -> list[str]:
     check = config.model_space.problems
     if check is None:
         return []
-    shape, _ = images_of(config.data)
+    shape, _ = config.images
     for point in shape_corners(config.space):
         problems = check(point, shape)
         if problems:

@@ -75,7 +75,8 @@ def _line(details: Any, schema: type[BaseModel]) -> str:
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tag = context.get("discriminator", "").strip("'")
         allowed = [m.strip(" '") for m in context.get("expected_tags", "").split(",")] or _tags(loc, schema)
-        allowed = [a for a in allowed if a] or _tags(loc, schema)
+        # Nobody writes "added": it stands for a sampler of an installed package, by that one's name.
+        allowed = [a for a in allowed if a and a != "added"] or _tags(loc, schema)
         if kind == "union_tag_not_found":
             return f"{where}.{tag}: missing; one of {', '.join(allowed)}"
         text = str(context.get("tag"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from fmnist_sweep.core.registry import Registry
 from fmnist_sweep.core.score import EpochRule, Metric
 from fmnist_sweep.core.space import FiniteFloat, ParameterField, StrictScalar
-from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
+from fmnist_sweep.data.sources import FASHION_MNIST
 
 PositiveInt: TypeAlias = Annotated[StrictInt, Field(ge=1)]
 Count: TypeAlias = Annotated[StrictInt, Field(ge=0)]
@@ -126,8 +127,44 @@ class PointsSection(_Sampler):
     points: Annotated[tuple[dict[str, StrictScalar], ...], Field(min_length=1)]
 
 
+class AddedSection(_Sampler):
+    """A sampler of an installed package: a sweep file names it as it names ours.
+
+    Attributes:
+        sampler: Its name; the entry point is called with ``seed`` and the settings, and returns a sampler of
+            Optuna for one trial.
+        settings: All settings of the section but those that every sampler has.
+    """
+
+    name: Literal["added"] = "added"
+    sampler: str
+    settings: dict[str, StrictScalar] = Field(default_factory=dict)
+
+    @classmethod
+    def as_given(cls, section: dict[str, Any]) -> dict[str, Any]:
+        """Return a section as this class has it; as it is where no package adds a sampler of its name."""
+        name = section.get("name")
+        if not isinstance(name, str) or name in _BUILT_IN_SAMPLERS or name not in SAMPLERS.names():
+            return section
+        shared: dict[str, Any] = {key: section[key] for key in _Sampler.model_fields if key in section}
+        own = {key: value for key, value in section.items() if key not in ("name", *shared)}
+        return {"name": "added", "sampler": name, "settings": own, **shared}
+
+
+SAMPLERS: Final = Registry("sampler", "fmnist_sweep.samplers", {})
+"""Samplers of installed packages; ours have a section each."""
+
+_BUILT_IN_SAMPLERS: Final = ("tpe", "random", "gp", "cmaes", "qmc", "grid", "points", "added")
+
 SamplerSection: TypeAlias = Annotated[
-    TPESection | RandomSection | GPSection | CmaEsSection | QMCSection | GridSection | PointsSection,
+    TPESection
+    | RandomSection
+    | GPSection
+    | CmaEsSection
+    | QMCSection
+    | GridSection
+    | PointsSection
+    | AddedSection,
     Field(discriminator="name"),
 ]
 
@@ -222,7 +259,7 @@ class SweepFile(_Section):
 
     study: Annotated[str, Field(pattern=r"^\w[\w .+-]{0,99}$")]
     model: str
-    data: str = FASHION_MNIST
+    data: str = FASHION_MNIST.name
     tune_new_entries: StrictBool = True
     max_model_size: PositiveInt | None = None
     space: dict[str, ParameterField] = Field(default_factory=dict)

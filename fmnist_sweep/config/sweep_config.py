@@ -14,6 +14,7 @@ from fmnist_sweep.config.schema import SweepFile
 from fmnist_sweep.core.jobs import DataRef, Hyperparameters, Scalar, SplitSpec
 from fmnist_sweep.core.score import ScoreRule, exceeds
 from fmnist_sweep.core.space import SearchSpace
+from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.models import catalog
 
 DECIDES: Final = ("model", "data", "space", "score", "training")
@@ -21,8 +22,6 @@ DECIDES: Final = ("model", "data", "space", "score", "training")
 
 _LATER_SWITCHES: Final = ("running_metrics", "exact_steps")
 """Settings of ``[training]`` that are off by default and that studies of earlier versions do not hold."""
-
-_FASHION_MNIST_IMAGES: Final = ((28, 28, 1), 10)
 
 _WITHOUT_WEIGHTS: Final = frozenset(
     {"learning_rate", "l2", "activation", "optimizer", "batch_size", "dropout", "epochs", "pooling"}
@@ -39,7 +38,7 @@ class SweepConfig:
         model_space: The model's own space and defaults.
         space: What is searched: the model's own space with the file's entries in place. Parameters that
             neither names for searching are fixed at the model's default.
-        data: The data set, where it had to be opened to know its images; None for Fashion-MNIST.
+        data: The data set, where it had to be opened to know its images; None where it is known without.
     """
 
     file: SweepFile
@@ -94,6 +93,11 @@ class SweepConfig:
         point = self.sampled_space.fill(lambda name, _: defaults[name])
         return point if self.sampled_space.contains(point) and not self.is_too_large(point) else None
 
+    @property
+    def images(self) -> tuple[tuple[int, ...], int]:
+        """The shape of one image and the number of classes."""
+        return images_of(self.file.data, self.data)
+
     def is_too_large(self, point: Hyperparameters) -> bool:
         """Return whether a point has more weights than the sweep's limit, as far as the catalog can count."""
         return exceeds(self.file.max_model_size, self.n_parameters(point))
@@ -101,7 +105,7 @@ class SweepConfig:
     def n_parameters(self, point: Hyperparameters) -> int | None:
         """Return the number of weights at a point; None where only a build can count them."""
         count = self.model_space.n_parameters
-        return None if count is None else count(point, *images_of(self.data))
+        return None if count is None else count(point, *self.images)
 
     def n_parameters_range(self) -> tuple[int, int] | None:
         """Return the fewest and most weights over the corners of the space.
@@ -111,7 +115,7 @@ class SweepConfig:
         count = self.model_space.n_parameters
         if count is None:
             return self.model_space.seen_n_parameters
-        counts = [count(point, *images_of(self.data)) for point in shape_corners(self.space)]
+        counts = [count(point, *self.images) for point in shape_corners(self.space)]
         return min(counts), max(counts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -149,9 +153,19 @@ def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, value
 
 
-def images_of(data: DataRef | None) -> tuple[tuple[int, ...], int]:
-    """Return the shape of one image and the number of classes."""
-    return _FASHION_MNIST_IMAGES if data is None else (data.input_shape, data.n_classes)
+def images_of(source: str, data: DataRef | None) -> tuple[tuple[int, ...], int]:
+    """Return the shape of one image and the number of classes.
+
+    Args:
+        source: The data set as a sweep file names it.
+        data: The same, opened; None where it is known without.
+    """
+    known = known_source(source)
+    if data is not None:
+        return data.input_shape, data.n_classes
+    if known is None:
+        raise ValueError(f"data {source} must be opened before its images are known")
+    return known.image_shape, known.n_classes
 
 
 def shape_corners(space: SearchSpace) -> Iterator[dict[str, Scalar]]:

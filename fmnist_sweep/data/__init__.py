@@ -16,6 +16,7 @@ from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.data.fashion_mnist import NAME, find_fashion_mnist
 from fmnist_sweep.data.notes import data_notes
 from fmnist_sweep.data.own import IMPORT_PATH, prepare_import, prepare_npz
+from fmnist_sweep.data.sources import DATA_SETS, is_added
 from fmnist_sweep.data.split import Split, check_split, load_split, probe_indices
 
 __all__ = [
@@ -41,8 +42,8 @@ def open_data(
     """Find, verify and, where need be, fetch or convert a data set.
 
     Args:
-        source: ``"fashion-mnist"``, the path of an ``.npz`` file (relative to the current folder), or
-            ``"package.module:function"``.
+        source: ``"fashion-mnist"``, the path of an ``.npz`` file (relative to the current folder),
+            ``"package.module:function"``, or the name of an installed package's data set.
         data_dir: Where Fashion-MNIST is to be found; other sources have no use for it.
         say: Receives one line about each thing that takes time or is out of order.
 
@@ -61,7 +62,7 @@ def open_data(
         say(f"{data_dir} is not looked at: --data-dir is for {NAME} only")
     if source.endswith(".npz"):
         return prepare_npz(Path(source), name=source)
-    return prepare_import(source, say=say)
+    return prepare_import(DATA_SETS.path(source) if is_added(source) else source, say=say)
 
 
 def check_source(source: str) -> list[str]:
@@ -75,7 +76,7 @@ def check_source(source: str) -> list[str]:
     if source.endswith(".npz"):
         path = Path(source).expanduser().absolute()
         return [] if path.is_file() else [f"there is no file {path}"]
-    if IMPORT_PATH.fullmatch(source) is not None:
+    if IMPORT_PATH.fullmatch(source) is not None or is_added(source):
         return []
     close = difflib.get_close_matches(source.lower().replace("_", "-"), [NAME, "fmnist"])
     hint = f"; did you mean {NAME!r}?" if close else ""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import fmnist_sweep
 from fmnist_sweep.analysis.measures import ConfusedPair
 from fmnist_sweep.core.wording import UNITS, show_interval, show_value
-from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
+from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.export.script import assets
 from fmnist_sweep.reports.pictures import PART_NAMES
 
@@ -16,13 +16,6 @@ UNCONFIRMED: Final = (
     "It was picked by the validation images that it is measured on here, and not retrained on other splits "
     "against its rivals: part of its lead may be luck."
 )
-_FROM_THE_TRAINING_FILE: Final = (
-    "The validation images come from the training file, and are easier than the test images: models of this "
-    "kind score 0.7 to 1.5 points higher on them. A gap of one point to validation is a larger one to test."
-)
-"""Measured with the built-in models on Fashion-MNIST (docs/test-set.md), and said of nothing else."""
-
-_SCALE: Final = "0 is black, 1 is white"
 _OWN_SCALE: Final = "bytes divided by 255, floats as they are"
 
 _BUILT_IN: Final = "fmnist_sweep.models:"
@@ -49,6 +42,7 @@ def model_card(
     """
     model, mean, data = facts["model"], facts["mean"], facts["data"]
     parts = [part for part in PART_NAMES if part in model]
+    known = known_source(data["name"])
     tested = "test" in parts
     split = data["split"]
     readings = facts["n_test_readings"]
@@ -57,10 +51,10 @@ def model_card(
         .get_template("README.md.j2")
         .render(
             name=facts["name"],
-            fashion=data["name"] == FASHION_MNIST,
+            fashion=known is not None,
             study=facts["study"],
             model={"dense": "dense net", "cnn": "convolutional net"}.get(facts["kind"], f"`{facts['kind']}`"),
-            data_name={FASHION_MNIST: "Fashion-MNIST"}.get(data["name"], data["name"]),
+            data_name=data["name"] if known is None else known.title,
             n_parameters=f"{facts['n_parameters']:,}",
             n_train=f"{model['train']['n']:,}",
             epochs=facts["epochs"],
@@ -94,8 +88,8 @@ def model_card(
             tested=tested,
             n_readings=readings,
             read_times="once" if readings == 1 else f"{readings} times",
-            val_note=_FROM_THE_TRAINING_FILE
-            if data["name"] == FASHION_MNIST and facts["model_path"].startswith(_BUILT_IN)
+            val_note=known.val_note
+            if known is not None and facts["model_path"].startswith(_BUILT_IN)
             else "",
             judged="test" if tested else "validation",
             pairs=pairs,
@@ -107,7 +101,7 @@ def model_card(
             digest=data["digest"],
             versions=", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
             input_shape=f"(n, {', '.join(map(str, data['input_shape']))})",
-            scale=_SCALE if data["name"] == FASHION_MNIST else _OWN_SCALE,
+            scale=_OWN_SCALE if known is None else known.scale,
             class_names=", ".join(data["class_names"]),
             n_classes=len(data["class_names"]),
             has_script=has_script,

@@ -9,13 +9,9 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fmnist_sweep.core.jobs import TrialJob
-from fmnist_sweep.data.fashion_mnist import NAME as FASHION_MNIST
+from fmnist_sweep.data.sources import known_source
 
 _LINE_LENGTH: Final = 110
-_FASHION_MNIST_IS: Final = (
-    "DATA is a folder with the four files of Fashion-MNIST, or an .npz file. Without it Keras's own folder, "
-    "/usr/share/datasets/fashion-mnist and the cache of fmnist-sweep are looked in, and then Keras is asked."
-)
 _OWN_IS: Final = "DATA is an .npz file with x_train, y_train and, if there are some, x_test, y_test."
 
 
@@ -51,14 +47,14 @@ def train_script(
     # Named by where they stand, written in the order in which they were made.
     names = {first: f"part_{i}" for i, first in enumerate(sorted(first for first, _ in model["made"]), 1)}
     parts = [{"name": names[first], "layers": model["layers"][first:last]} for first, last in model["made"]]
-    fashion = job.data.name == FASHION_MNIST
+    known = known_source(job.data.name)
     return (
         assets()
         .get_template("train.py.j2")
         .render(
             about=textwrap.fill(_in_docstring(about), _LINE_LENGTH),
-            fashion=fashion,
-            data_is=textwrap.fill(_FASHION_MNIST_IS if fashion else _OWN_IS, _LINE_LENGTH),
+            fashion=known is not None,
+            data_is=textwrap.fill(_OWN_IS if known is None else known.script_data, _LINE_LENGTH),
             versions=", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "keras", "numpy")),
             seed=job.seed,
             epochs=job.epochs,

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from fmnist_sweep.core.errors import ConfigError, did_you_mean
 from fmnist_sweep.core.jobs import Hyperparameters, Scalar
+from fmnist_sweep.core.registry import Registry
 from fmnist_sweep.core.space import ChoiceParameter, FloatParameter, IntParameter, Parameter, SearchSpace
 
 ACTIVATIONS: Final = ("relu", "tanh", "elu", "selu", "gelu", "sigmoid", "hard_sigmoid", "leaky_relu")
@@ -325,6 +326,12 @@ MODELS: Final[Mapping[str, ModelSpace]] = MappingProxyType(
 )
 
 
+HYPERMODELS: Final = Registry(
+    "model", "fmnist_sweep.models", {name: known.path for name, known in MODELS.items()}
+)
+"""Each name stands for a HyperModel, as a sweep file can name one by its import path."""
+
+
 def name_problems(model: str) -> list[str]:
     """Return what is wrong with a model's name as a sweep file gives it, without importing anything."""
     if model in MODELS:
@@ -332,8 +339,11 @@ def name_problems(model: str) -> list[str]:
     module, _, name = model.partition(":")
     if name and all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
         return []
-    hint = did_you_mean(model, MODELS)
-    known = ", ".join(MODELS)
+    names = HYPERMODELS.names()
+    if model in names:
+        return []
+    hint = did_you_mean(model, names)
+    known = ", ".join(names)
     return [f"unknown model {model!r}{hint} (allowed: {known}, or package.module:HyperModelClass)"]
 
 
@@ -344,7 +354,8 @@ def model_space(model: str, *, input_shape: tuple[int, ...] = (28, 28, 1), n_cla
     import path runs their own code.
 
     Args:
-        model: A built-in name, or ``"package.module:HyperModelClass"``.
+        model: A built-in name, that of an installed package's entry point, or
+            ``"package.module:HyperModelClass"``.
         input_shape: Shape of one image, for a HyperModel that wants to know it.
         n_classes: Number of classes, likewise.
 
@@ -356,6 +367,7 @@ def model_space(model: str, *, input_shape: tuple[int, ...] = (28, 28, 1), n_cla
     problems = name_problems(model)
     if problems:
         raise ConfigError("model", problems)
+    model = model if ":" in model else HYPERMODELS.path(model)
     for info in MODELS.values():
         if info.path == model:
             return info

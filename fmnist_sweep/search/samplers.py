@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler, BruteForceSampler, CmaEsSampler, GPSamp
 from optuna.trial import FrozenTrial
 from typing_extensions import override
 
-from fmnist_sweep.config.schema import SamplerSection
+from fmnist_sweep.config.schema import SAMPLERS, SamplerSection
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import FloatParameter, IntParameter, Parameter, SearchSpace
 from fmnist_sweep.search.tpe import RecentTPESampler
@@ -137,3 +137,6 @@ def build_sampler(section: SamplerSection, *, trial: int) -> BaseSampler:
                 return _GridSampler(seed=seed)
             case "points":
                 return GivenSampler(section.points[trial % len(section.points)])
+            case "added":
+                added: BaseSampler = SAMPLERS.load(section.sampler)(seed=seed, **section.settings)
+                return added

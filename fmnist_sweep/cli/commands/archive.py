@@ -7,13 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fmnist_sweep.cli.commands.options import (
-    Storage,
-    open_studies,
-    quiet_optuna,
-    uses_storage,
-)
-from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.cli.commands.options import Storage, quiet_optuna, uses_storage
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
 
@@ -34,20 +28,9 @@ def dump(
 
     Example: fmnist-sweep dump dense cnn
     """
-    from fmnist_sweep.analysis.confirmations import is_confirmation, linked_study
-    from fmnist_sweep.core.files import safe_name
-    from fmnist_sweep.engines.machine import machine
-    from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
-    from fmnist_sweep.storage.text_form import dump as write
+    from fmnist_sweep.api import keeping
 
-    found = [
-        study
-        for study in open_studies(storage, studies)
-        if studies or not (is_confirmation(study) or study.user_attrs.get(READ_ONLY) is not None)
-    ]
-    for study in [s for one in found for s in (one, linked_study(one)) if s is not None]:
-        path = output / f"{safe_name(study.study_name)}.jsonl"
-        n = write(study, path, attributes={MACHINE: machine()})
+    for path, n in keeping.dump(studies, output=output, storage=storage):
         typer.echo(f"{path}: {n} trials")
 
 
@@ -62,21 +45,11 @@ def load(
 
     Example: fmnist-sweep load reference/dense.jsonl
     """
-    from fmnist_sweep.reports.dashboard import attach_figures
-    from fmnist_sweep.storage.opening import open_storage
-    from fmnist_sweep.storage.text_form import load as bring
+    from fmnist_sweep.api import keeping
 
     quiet_optuna()
-    paths = sorted(Path("reference").glob("*.jsonl")) if files is None else files
-    if not paths:
-        raise SweepError(
-            "reference/ holds no studies (*.jsonl); keep some there with: fmnist-sweep dump NAME"
-        )
-    made = open_storage(storage, create=True)
-    for path in paths:
-        study = bring(path, made)
+    for path, study in keeping.load(files, storage=storage):
         if study is None:
             typer.echo(f"{path}: is there already")
-            continue
-        attach_figures(study)
-        typer.echo(f"{path}: {study.study_name}, {len(study.get_trials(deepcopy=False))} trials")
+        else:
+            typer.echo(f"{path}: {study.study_name}, {len(study.get_trials(deepcopy=False))} trials")

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,9 +16,9 @@ from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
-    import optuna
     from rich.console import Console
 
+    from fmnist_sweep.api.runs import RunOptions
     from fmnist_sweep.core.progress import Progress, Stop
 
 _WIDE: Final = 200
@@ -52,23 +52,32 @@ TakeOver = Annotated[
 ]
 
 
+def run_options(
+    workers: int | None, data_dir: Path | None, *, take_over: bool = False, engine: str = "local"
+) -> RunOptions:
+    """Return the options that all commands share that train something."""
+    from fmnist_sweep.api.runs import RunOptions
+
+    return RunOptions(n_workers=workers, data_dir=data_dir, take_over=take_over, engine=engine)
+
+
 def uses_storage(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command with the option ``--storage`` tell of a storage that is lost while it is in use."""
+    """Report it as an error if the storage fails while a command prints what it holds."""
 
     @functools.wraps(command)
-    def told(*, storage: str, **options: Any) -> None:
+    def guarded(*, storage: str, **options: Any) -> None:
         try:
             command(storage=storage, **options)
         except (SweepError, typer.Exit):
             raise
         except Exception:
             # Loaded now: what tells a lost storage from a bug knows Optuna, and `status` answers without it.
-            from fmnist_sweep.storage.opening import storage_in_use
+            from fmnist_sweep.api.studies import storage_errors
 
-            with storage_in_use(storage):
+            with storage_errors(storage):
                 raise
 
-    return told
+    return guarded
 
 
 def quiet_optuna() -> None:
@@ -112,15 +121,6 @@ def exit_unless_done(messages: Console, stop: Stop, progress: Progress, *, study
         )
         raise typer.Exit(130)
     require_results(study, stop, progress)
-
-
-def open_studies(storage_url: str, names: Iterable[str] | None = None) -> list[optuna.Study]:
-    """Return the named studies of a storage, or all of them."""
-    from fmnist_sweep.storage.opening import open_storage
-    from fmnist_sweep.storage.studies import load_study, study_names
-
-    storage = open_storage(storage_url, create=False)
-    return [load_study(storage, name) for name in (names or study_names(storage))]
 
 
 def results_console() -> Console:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,6 @@ import typer
 from fmnist_sweep.cli.commands.options import (
     AsJson,
     Storage,
-    open_studies,
     print_json,
     results_console,
     uses_storage,
@@ -32,9 +32,10 @@ def status(storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
     rows = read_overview(storage)
     if rows is None:
         from fmnist_sweep.analysis.frames import studies_frame
+        from fmnist_sweep.api.studies import open_studies
         from fmnist_sweep.cli.console import tables
 
-        rows = tables.records(studies_frame(open_studies(storage)))
+        rows = tables.records(studies_frame(open_studies(storage=storage)))
     if as_json:
         print_json(rows)
     else:
@@ -53,11 +54,12 @@ def trials(
     Example: fmnist-sweep trials dense --csv
     """
     from fmnist_sweep.analysis.frames import trials_frame
+    from fmnist_sweep.api.studies import open_study
     from fmnist_sweep.cli.console import tables
 
     if as_json and as_csv:
         raise SweepError("--json and --csv exclude each other; choose one")
-    found = open_studies(storage, [study])[0]
+    found = open_study(study, storage=storage)
     if as_json:
         print_json(tables.records(trials_frame(found)))
     elif as_csv:
@@ -78,9 +80,10 @@ def dashboard(
 
     Example: fmnist-sweep dashboard --port 8081
     """
-    from fmnist_sweep.reports.dashboard import serve
+    from fmnist_sweep.api import pages
 
-    serve(storage, host=host, port=port, announce=lambda line: typer.echo(line, err=True))
+    announce = partial(typer.echo, err=True)
+    pages.dashboard(storage=storage, host=host, port=port, announce=announce)
 
 
 @uses_storage
@@ -94,15 +97,9 @@ def report(
 
     Example: fmnist-sweep report --output report/index.html
     """
-    from fmnist_sweep.reports.page import write_report
-    from fmnist_sweep.storage.address import safe_url
+    from fmnist_sweep.api import pages
 
-    studies = open_studies(storage)
-    if not studies:
-        raise SweepError(
-            f"{safe_url(storage)} has no studies yet; run a sweep first, such as: make sweep-dense"
-        )
-    typer.echo(write_report(studies, output, storage=safe_url(storage)))
+    typer.echo(pages.report(output, storage=storage))
 
 
 @uses_storage
@@ -118,8 +115,8 @@ def backup(
 
     Example: fmnist-sweep backup copies/studies.db
     """
-    from fmnist_sweep.storage.backup import back_up
+    from fmnist_sweep.api import keeping
 
-    made = back_up(storage, file, overwrite=force)
+    made = keeping.backup(file, storage=storage, overwrite=force)
     typer.echo(f"Copied; studies: {made.n_studies}, trials: {made.n_trials}.", err=True)
     typer.echo(made.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,16 +18,17 @@ from fmnist_sweep.cli.commands.options import (
     Workers,
     command_line,
     exit_unless_done,
-    open_studies,
     print_json,
     quiet_optuna,
     results_console,
+    run_options,
     uses_storage,
 )
 from fmnist_sweep.core.errors import ConfigError, SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
+    from fmnist_sweep.api.runs import RunOptions
     from fmnist_sweep.config.sweep_config import SweepConfig
 
 
@@ -68,35 +69,34 @@ def run(
     }
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     config = load_config(file, [*(overrides or []), *given])
-    _run(
-        config,
-        command_line("run", str(file), storage=storage, study=study, trials=trials, set=overrides),
-        storage=storage,
-        n_workers=workers,
-        data_dir=data_dir,
-        take_over=take_over,
-        import_from=import_from,
-    )
+    again = command_line("run", str(file), storage=storage, study=study, trials=trials, set=overrides)
+    options = run_options(workers, data_dir, take_over=take_over)
+    _run(config, again, storage=storage, import_from=import_from, options=options)
 
 
-def _run(config: SweepConfig, again: str, *, storage: str, **options: Any) -> None:
+def _run(
+    config: SweepConfig, again: str, *, storage: str, import_from: str | None, options: RunOptions
+) -> None:
     from rich.console import Console
 
+    from fmnist_sweep.api import runs
     from fmnist_sweep.cli.console import tables
     from fmnist_sweep.cli.console.cells import sayer
     from fmnist_sweep.cli.console.live import Display
     from fmnist_sweep.core.progress import Stop
-    from fmnist_sweep.reports.dashboard import attach_figures
-    from fmnist_sweep.search.run import run_sweep
 
     quiet_optuna()
     messages = Console(stderr=True)
-    stop, progress = run_sweep(
-        config, storage_url=storage, say=sayer(messages), observers=[Display(messages)], **options
+    end = runs.run(
+        config,
+        storage=storage,
+        import_from=import_from,
+        options=options,
+        say=sayer(messages),
+        observers=[Display(messages)],
     )
-    study = open_studies(storage, [config.file.study])[0]
-    attach_figures(study)
-    tables.print_summary(results_console(), study, stop, progress, storage=storage)
+    stop, progress = end.stop, end.progress
+    tables.print_summary(results_console(), end.study, stop, progress, storage=storage)
     if not progress.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
         more = f" --trials is a total: more than {progress.n_done} goes on." if stop is Stop.TRIALS else ""
         messages.print(f"The study was finished: nothing was trained.{more}", highlight=False, soft_wrap=True)
@@ -138,9 +138,9 @@ def data(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """
     from dataclasses import asdict
 
-    from fmnist_sweep.data import open_data
+    from fmnist_sweep.api.data import find_data
 
-    found = open_data(data_dir=data_dir, say=lambda line: typer.echo(line, err=True))
+    found = find_data(data_dir=data_dir, say=lambda line: typer.echo(line, err=True))
     if as_json:
         print_json(asdict(found))
     else:

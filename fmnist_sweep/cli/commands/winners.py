@@ -16,10 +16,10 @@ from fmnist_sweep.cli.commands.options import (
     Workers,
     command_line,
     exit_unless_done,
-    open_studies,
     print_json,
     quiet_optuna,
     results_console,
+    run_options,
     uses_storage,
 )
 from fmnist_sweep.core.errors import InterruptedExportError, SweepError
@@ -48,44 +48,32 @@ def confirm(
     """
     from rich.console import Console
 
-    from fmnist_sweep.analysis.confirmations import linked_study, read_confirmation
-    from fmnist_sweep.analysis.ranking import left_out_notes
+    from fmnist_sweep.api import runs
     from fmnist_sweep.cli.console import winner_tables
     from fmnist_sweep.cli.console.cells import sayer
     from fmnist_sweep.cli.console.live import Display
-    from fmnist_sweep.confirm.request import confirmation_request
-    from fmnist_sweep.reports.dashboard import attach_figures
-    from fmnist_sweep.search.run import run as run_order
 
     quiet_optuna()
     messages = Console(stderr=True)
-    swept = open_studies(storage, [study])[0]
-    wanted = confirmation_request(swept, top=top, repeats=repeats, max_retries=max_retries)
-    for note in left_out_notes(swept):
-        messages.print(note, highlight=False, soft_wrap=True)
-    done = None
-    if not wanted.fulfilled():
-        done = run_order(
-            wanted,
-            storage_url=storage,
-            say=sayer(messages),
-            observers=[Display(messages)],
-            n_workers=workers,
-            data_dir=data_dir,
-            take_over=take_over,
-        )
-        for one in filter(None, (swept, linked_study(swept))):
-            attach_figures(one)
-    found = read_confirmation(swept)
-    if found is not None and as_json:
-        print_json(winner_tables.facts(found))
-    elif found is not None:
-        winner_tables.print_confirmation(results_console(), found)
-    if done is None:
+    came = runs.confirm(
+        study,
+        storage=storage,
+        top=top,
+        repeats=repeats,
+        max_retries=max_retries,
+        options=run_options(workers, data_dir, take_over=take_over),
+        say=sayer(messages),
+        observers=[Display(messages)],
+    )
+    if came.confirmation is not None and as_json:
+        print_json(winner_tables.facts(came.confirmation))
+    elif came.confirmation is not None:
+        winner_tables.print_confirmation(results_console(), came.confirmation)
+    if came.end is None:
         messages.print("The confirmation was finished: nothing was trained. More --repeats add to it.")
     else:
         again = command_line("confirm", study, storage=storage, top=top, repeats=repeats)
-        exit_unless_done(messages, *done, study=wanted.config.file.study, again=again)
+        exit_unless_done(messages, *came.end, study=came.linked, again=again)
 
 
 @uses_storage
@@ -98,10 +86,10 @@ def compare(
 
     Example: fmnist-sweep compare dense cnn
     """
-    from fmnist_sweep.analysis.comparing import compared
+    from fmnist_sweep.api import studies as door
     from fmnist_sweep.cli.console import winner_tables
 
-    sides = compared(open_studies(storage, studies))
+    sides = door.compare(studies, storage=storage)
     if as_json:
         print_json(winner_tables.comparison_facts(sides))
     else:
@@ -140,43 +128,28 @@ def export(
     """
     from rich.console import Console
 
+    from fmnist_sweep.api import runs
+    from fmnist_sweep.api.studies import open_studies
     from fmnist_sweep.cli.console.cells import sayer
     from fmnist_sweep.cli.console.live import TrainingDisplay
-    from fmnist_sweep.engines.machine import check_workers
-    from fmnist_sweep.export.plan import is_users_sweep, plan_export
-    from fmnist_sweep.export.run import run_export
-    from fmnist_sweep.storage.opening import side_folder
 
     if trial is not None and len(studies or []) != 1:
         raise SweepError("--trial needs the name of one study, such as: fmnist-sweep export dense --trial 7")
-    if workers is not None and (problems := check_workers(workers)):
-        raise SweepError("\n".join(problems))
+    options = run_options(workers, data_dir)
+    options.check()
     messages, refused = Console(stderr=True), []
-    found = open_studies(storage, studies)
-    for study in found if studies else filter(is_users_sweep, found):
+    say = sayer(messages)
+    choice = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
+    found = open_studies(storage=storage, names=studies)
+    for study in found if studies else filter(runs.is_users_sweep, found):
         try:
-            plan = plan_export(
-                study,
-                output=output,
-                root=side_folder(storage, study.study_name, kind="exports"),
-                trial=trial,
-                n_repeats=repeats,
-                again=again,
-                force=force,
-            )
+            plan = runs.plan(study, output=output, storage=storage, **choice)
             if plan.is_there:
-                line = f"{plan.folder} is there, of this very choice: nothing was trained or read."
-                messages.print(line, highlight=False, markup=False, soft_wrap=True)
+                say(f"{plan.folder} is there, of this very choice: nothing was trained or read.")
             else:
                 what = f"{study.study_name}: {plan.final.n_repeats} final trainings"
-                run_export(
-                    plan,
-                    storage_url=storage,
-                    say=sayer(messages),
-                    observers=[TrainingDisplay(what, plan.choice.epochs, messages)],
-                    n_workers=workers,
-                    data_dir=data_dir,
-                )
+                display = TrainingDisplay(what, plan.choice.epochs, messages)
+                runs.export(plan, storage=storage, options=options, say=say, observers=[display])
         except InterruptedExportError:
             raise
         except SweepError as error:

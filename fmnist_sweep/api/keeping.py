@@ -1,0 +1,94 @@
+"""Keep studies: copies of a storage, studies as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import optuna
+
+from fmnist_sweep.analysis.confirmations import is_confirmation, linked_study
+from fmnist_sweep.api.studies import open_studies, uses_storage
+from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.core.files import safe_name
+from fmnist_sweep.engines.machine import machine
+from fmnist_sweep.reports.dashboard import attach_figures
+from fmnist_sweep.storage import DEFAULT_STORAGE
+from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
+from fmnist_sweep.storage.backup import Backup, back_up
+from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.text_form import dump as write_text
+from fmnist_sweep.storage.text_form import load as bring_back
+
+REFERENCE = Path("reference")
+"""Folder of studies that are kept as text."""
+
+
+@uses_storage
+def backup(file: Path | None = None, *, storage: str = DEFAULT_STORAGE, overwrite: bool = False) -> Backup:
+    """Write a whole, verified copy of an SQLite storage, also while a sweep is running.
+
+    It takes no lease: a copy is of what was committed when it began, whoever writes meanwhile.
+
+    Raises:
+        StorageError: As `back_up` says.
+    """
+    return back_up(storage, file, overwrite=overwrite)
+
+
+@uses_storage
+def dump(
+    studies: Sequence[str] | None = None, *, output: Path = REFERENCE, storage: str = DEFAULT_STORAGE
+) -> list[tuple[Path, int]]:
+    """Write studies as text, each with its confirmation.
+
+    Args:
+        studies: Names; None takes all but reference studies.
+        output: Folder that each study's file goes into.
+        storage: Where they are.
+
+    Returns:
+        Each file with its number of trials.
+
+    Raises:
+        StorageError: A file can't be written.
+    """
+    found = [
+        study
+        for study in open_studies(storage=storage, names=studies)
+        if studies or not (is_confirmation(study) or study.user_attrs.get(READ_ONLY) is not None)
+    ]
+    written = []
+    for study in [s for one in found for s in (one, linked_study(one)) if s is not None]:
+        path = output / f"{safe_name(study.study_name)}.jsonl"
+        written.append((path, write_text(study, path, attributes={MACHINE: machine()})))
+    return written
+
+
+def load(
+    files: Iterable[Path] | None = None, *, storage: str = DEFAULT_STORAGE
+) -> Iterator[tuple[Path, optuna.Study | None]]:
+    """Bring studies back that were kept as text: read-only, named ``reference-NAME``.
+
+    Args:
+        files: The files; None takes all of ``reference/``.
+        storage: Where they are made.
+
+    Yields:
+        Each file with its study; None where that is there already.
+
+    Raises:
+        SweepError: There are no files.
+        StorageError: A file can't be read, or is none of these.
+    """
+    paths = sorted(REFERENCE.glob("*.jsonl")) if files is None else list(files)
+    if not paths:
+        raise SweepError(
+            "reference/ holds no studies (*.jsonl); keep some there with: fmnist-sweep dump NAME"
+        )
+    made = open_storage(storage, create=True)
+    for path in paths:
+        study = bring_back(path, made)
+        if study is not None:
+            attach_figures(study)
+        yield path, study

@@ -1,0 +1,83 @@
+"""Studies of a storage: open some, compare their winners."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import ParamSpec, TypeVar
+
+import optuna
+
+from fmnist_sweep.analysis.comparing import Side, compared
+from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.storage import DEFAULT_STORAGE
+from fmnist_sweep.storage.opening import open_storage, storage_in_use
+from fmnist_sweep.storage.studies import load_study, study_names
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def storage_errors(storage: str) -> AbstractContextManager[None]:
+    """Return a context that reports it as an error if a storage fails inside it."""
+    return storage_in_use(storage)
+
+
+def uses_storage(call: Callable[P, R]) -> Callable[P, R]:
+    """Report it as an error if the storage, given as ``storage``, fails while a function uses it."""
+
+    @functools.wraps(call)
+    def guarded(*args: P.args, **options: P.kwargs) -> R:
+        with storage_errors(str(options.get("storage", DEFAULT_STORAGE))):
+            return call(*args, **options)
+
+    return guarded
+
+
+@uses_storage
+def open_studies(*, storage: str = DEFAULT_STORAGE, names: Iterable[str] | None = None) -> list[optuna.Study]:
+    """Return the named studies of a storage, or all of them, oldest first.
+
+    Args:
+        storage: Its address.
+        names: Names of studies; None takes all.
+
+    Raises:
+        StudyNotFoundError: There is no study of a name.
+        StorageError: The storage can't be read.
+    """
+    opened = open_storage(storage, create=False)
+    return [load_study(opened, name) for name in (names or study_names(opened))]
+
+
+@uses_storage
+def compare(studies: Sequence[str], *, storage: str = DEFAULT_STORAGE) -> list[Side]:
+    """Return the winners of studies: confirmed ones, or, where there are none, the sweeps' best.
+
+    Args:
+        studies: Names of two or more.
+        storage: Where they are.
+
+    Raises:
+        ConfigError: Fewer than two, the same one twice, or one without a winner; all problems at once.
+    """
+    return compared(open_studies(storage=storage, names=studies))
+
+
+@uses_storage
+def open_study(name: str, *, storage: str = DEFAULT_STORAGE) -> optuna.Study:
+    """Return one study of a storage.
+
+    Raises:
+        StudyNotFoundError: There is no study of that name.
+        StorageError: The storage can't be read.
+    """
+    (found,) = open_studies(storage=storage, names=[name])
+    return found
+
+
+def require_studies(studies: Sequence[optuna.Study], where: str) -> None:
+    """Raise `SweepError` if a storage, named in ``where``, has no studies."""
+    if not studies:
+        raise SweepError(f"{where} has no studies yet; run a sweep first, such as: make sweep-dense")
