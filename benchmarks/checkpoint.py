@@ -18,7 +18,7 @@ from fmnist_sweep.models.hyperparameters import filled
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 
 N_WRITES = 50
-EPOCHS = tuple(EpochScores(epoch, 0.9, 0.3, 0.88, 0.35, 1.234) for epoch in range(30))
+EPOCHS = tuple(EpochScores.of_classes(epoch, 0.9, 0.3, 0.88, 0.35, 1.234) for epoch in range(30))
 
 
 def main() -> None:

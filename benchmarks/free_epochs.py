@@ -86,7 +86,7 @@ def _scores(curve: LearningCurve) -> list[tuple[float, ...]]:
 
 
 def _without_seconds(scores: EpochScores) -> tuple[float, ...]:
-    return (scores.train_accuracy, scores.train_cross_entropy, scores.val_accuracy, scores.val_cross_entropy)
+    return tuple(scores.by_name().values())
 
 
 def bars(told: dict[str, Any]) -> list[Bar]:

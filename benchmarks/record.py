@@ -121,7 +121,7 @@ class _Training:
 
     def words(self) -> str:
         """Return its outcome for whoever watches."""
-        best = max(scores.val_accuracy for scores in self.epochs)
+        best = max(scores.val["accuracy"] for scores in self.epochs)
         seconds = sum(scores.seconds for scores in self.epochs)
         return f"validation accuracy {best:.4f} at best, {seconds:.0f} s"
 

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from fmnist_sweep.analysis.ranking import learning_curve
 from fmnist_sweep.analysis.statistics import Interval, interval
-from fmnist_sweep.core.curves import RUNNING, LearningCurve
+from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import Scalar
 from original_study.experiments import NAMES, ON_OWN_SPLIT, REPEAT
 
@@ -23,6 +23,8 @@ BySeed: TypeAlias = Mapping[int, float]
 
 LAST_EPOCHS: Final = 5
 """The epochs over which an accuracy may swing."""
+
+_RUNNING: Final = "running_accuracy"
 
 TESTED: Final = "paper_test"
 """User attribute of a final model's study: ``test_accuracy`` and ``confusion`` of each exported seed."""
@@ -119,14 +121,14 @@ class Results:
             return {seed: max(column[seed] for column in columns) for seed in sorted(seeds)}
         if value.what in _OF_TEST:
             return {i: _OF_TEST[value.what](row) for i, row in enumerate(self.tested(value.run.experiment))}
-        train = RUNNING if running else "train_accuracy"
+        train = _RUNNING if running else "train_accuracy"
         of = _OF_CURVE.get(value.what)
         found = {}
         for repeat, curve in self.curves(value.run).items():
             if value.epochs is not None and len(curve) < value.epochs:
                 continue
             part = LearningCurve(curve.epochs[: value.epochs])
-            if value.takes_train_accuracy and part.epochs[-1].running_accuracy is None and running:
+            if value.takes_train_accuracy and not part.epochs[-1].running and running:
                 continue
             found[repeat] = float(part.values(value.what)[-1]) if of is None else of(part, train)
         return found

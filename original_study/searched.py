@@ -15,7 +15,8 @@ from optuna.trial import TrialState
 from fmnist_sweep.analysis.comparing import side
 from fmnist_sweep.analysis.confirmations import is_confirmation
 from fmnist_sweep.analysis.statistics import Interval, interval
-from fmnist_sweep.core.wording import ABSENT, UNITS, show_interval
+from fmnist_sweep.core.metrics import UNITS
+from fmnist_sweep.core.wording import ABSENT, show_interval
 from fmnist_sweep.reports.exported import exported
 from fmnist_sweep.reports.pictures import STYLE, blank_figure
 from fmnist_sweep.reports.style import BLUE, GREY, VERMILION

@@ -94,7 +94,7 @@ class FaultyTrainer:
             log(f"{job.trial} {scores.epoch}")
             time.sleep(float(os.environ.get("FAULT_SLEEP_S", "0")))
             if scores.epoch == 1 and meet(job, "epoch") == "nan":
-                yield replace(scores, train_accuracy=float("nan"))
+                yield replace(scores, train={**scores.train, "accuracy": float("nan")})
             done.append(scores)
             if scores.epoch == 1:
                 checkpoint.new_file = functools.partial(new_file_or_fault, job)  # type: ignore[attr-defined]

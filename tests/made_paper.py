@@ -31,7 +31,9 @@ def made_curve(job: TrialJob, *, val: float = 0.88, gap: float = 0.015) -> Learn
     )
     rows = (
         replace(
-            s, seconds=float(job.hyperparameters.get("pool_size", 2) == 1) * 5 + 1, running_accuracy=t - 0.01
+            s,
+            seconds=float(job.hyperparameters.get("pool_size", 2) == 1) * 5 + 1,
+            running={"accuracy": t - 0.01},
         )
         for s, t in zip(made.epochs, trains, strict=True)
     )

@@ -79,7 +79,7 @@ def scripted_curve(final: float, overfit: float, *, n_epochs: int = 20, speed: f
         val = final - 0.16 * (1 - rise) + wobble - 0.15 * overfit * (e / n_epochs) ** 3
         train = min(1.0, final - 0.16 * (1 - rise) + overfit * ((e + 1) / n_epochs) ** 1.5)
         rows.append(
-            EpochScores(
+            EpochScores.of_classes(
                 e,
                 round(train, 6),
                 round(1.2 * (1 - train), 6),
@@ -149,11 +149,11 @@ def add_trial(
         at = curve.epochs[epoch]
         value = float(scores[epoch] if state == TrialState.COMPLETE else scores[-1])
         stored |= {
-            "val_accuracy": at.val_accuracy,
-            "train_accuracy": at.train_accuracy,
+            "val_accuracy": at.val["accuracy"],
+            "train_accuracy": at.train["accuracy"],
             "gap": float(rule.gaps(curve)[epoch]),
-            "val_cross_entropy": at.val_cross_entropy,
-            "train_cross_entropy": at.train_cross_entropy,
+            "val_cross_entropy": at.val["cross_entropy"],
+            "train_cross_entropy": at.train["cross_entropy"],
             "epoch": epoch,
             "n_epochs": len(curve),
             "n_parameters": 10_000 + 300 * int(params.get("units_1", 100)),

@@ -10,6 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.score import ScoreRule, exceeds
 from fmnist_sweep.core.wording import too_large_note, unmeasured_note
 from fmnist_sweep.storage.lease.process import was_killed
@@ -130,7 +131,7 @@ def default_trial(study: optuna.Study) -> FrozenTrial | None:
 
 def non_dominated(trials: Sequence[FrozenTrial], rule: ScoreRule) -> list[FrozenTrial]:
     """Return the trials that no other beats in both validation score and gap, by rising gap."""
-    sign = 1 if rule.metric == "accuracy" else -1
+    sign = metric_of(rule.metric).sign
     front: list[FrozenTrial] = []
     best = -np.inf
 

@@ -12,7 +12,8 @@ from fmnist_sweep.analysis.ranking import (
     left_out_notes,
     score_rule,
 )
-from fmnist_sweep.core.wording import UNITS, Unit, show_score
+from fmnist_sweep.core.metrics import UNITS, metric_of
+from fmnist_sweep.core.wording import Unit, show_score
 
 
 def summary(study: optuna.Study) -> list[str]:
@@ -46,7 +47,7 @@ def scoring(study: optuna.Study) -> str:
     """
     rule = score_rule(study)
     unit = UNITS[rule.metric]
-    value = f"validation {unit.name}" if rule.metric == "accuracy" else f"minus validation {unit.name}"
+    value = f"validation {unit.name}" if metric_of(rule.metric).sign > 0 else f"minus validation {unit.name}"
     penalty = f" \N{MINUS SIGN} {rule.penalty:g} \N{MULTIPLICATION SIGN} the gap beyond "
     epoch = "at each trial's best epoch" if rule.epoch_rule == "best" else "after each trial's last epoch"
     floor = "" if rule.min_val_accuracy is None else f", with a floor of {100 * rule.min_val_accuracy:g} %"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fmnist_sweep.analysis.confirmations import DEFAULT, EQUAL_SHARE, Confirmation, Standing
 from fmnist_sweep.analysis.statistics import LEVEL, Interval
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import ScoreRule
 
 
@@ -88,11 +89,12 @@ def _name(standing: Standing) -> str:
 def amount(rule: ScoreRule, value: float, *, signed: bool = False) -> str:
     """Return a difference of scores in its unit, such as ``"0.60 points"``."""
     sign = "+" if signed else ""
-    return f"{100 * value:{sign}.2f} points" if rule.metric == "accuracy" else f"{value:{sign}.4f} nats"
+    unit = UNITS[rule.metric]
+    return f"{unit.factor * value:{sign}.{unit.decimals}f} {unit.gap}"
 
 
 def between(rule: ScoreRule, interval: Interval, *, plain: bool = False) -> str:
     """Return the ends of an interval of differences, in their unit, or of scores (``plain``), as they are."""
-    if plain or rule.metric != "accuracy":
+    if plain or not UNITS[rule.metric].in_points:
         return f"{interval.low:.4f} to {interval.high:.4f}"
     return f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}"

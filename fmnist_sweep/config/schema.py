@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from fmnist_sweep.core.registry import Registry
-from fmnist_sweep.core.score import EpochRule, Metric
+from fmnist_sweep.core.score import EpochRule, MetricName
 from fmnist_sweep.core.space import FiniteFloat, ParameterField, StrictScalar
 from fmnist_sweep.data.sources import FASHION_MNIST
 
@@ -24,7 +24,7 @@ class _Section(BaseModel):
 class ScoreSection(_Section):
     """``[score]``: how a learning curve becomes one number; see `ScoreRule`."""
 
-    metric: Metric = "accuracy"
+    metric: MetricName = "accuracy"
     penalty: NonNegative = 1.0
     tolerance: NonNegative = 0.01
     epoch_rule: EpochRule = "best"

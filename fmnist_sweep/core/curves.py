@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,39 +20,56 @@ SCORE_DECIMALS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class EpochScores:
-    """The four scores of one epoch, all measured after it with dropout off.
+    """The scores of one epoch, all measured after it with dropout off. Nobody changes its mappings.
 
     Attributes:
         epoch: Counted from 0; the step under which Optuna stores the epoch's score.
-        train_accuracy: Fraction in [0, 1] on the probe, the fixed training images.
-        train_cross_entropy: Mean negative log likelihood on the probe, in nats, without the L2 term.
-        val_accuracy: Fraction in [0, 1] on the validation images.
-        val_cross_entropy: As ``train_cross_entropy``, on the validation images.
+        train: Each metric on the probe, the fixed training images, by its name. Accuracy is a fraction in
+            [0, 1]; cross-entropy is the mean negative log likelihood, in nats, without the L2 term.
+        val: The same metrics on the validation images.
         seconds: Wall-clock time of the epoch's training and measuring.
-        running_accuracy: What Keras's ``fit`` logs as ``accuracy``: the mean over the epoch's batches, each
-            seen by the model as it was before it learned from that batch, dropout on. None unless the job
-            asked for it.
+        running: What Keras's ``fit`` logs while it trains: the mean over the epoch's batches, each seen by
+            the model as it was before it learned from that batch, dropout on. Empty unless the job asked
+            for it.
     """
 
     epoch: int
-    train_accuracy: float
-    train_cross_entropy: float
-    val_accuracy: float
-    val_cross_entropy: float
+    train: Mapping[str, float]
+    val: Mapping[str, float]
     seconds: float = 0.0
-    running_accuracy: float | None = None
+    running: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of_classes(  # noqa: PLR0917 - in the order in which they are stored
+        cls,
+        epoch: int,
+        train_accuracy: float,
+        train_cross_entropy: float,
+        val_accuracy: float,
+        val_cross_entropy: float,
+        seconds: float = 0.0,
+    ) -> Self:
+        """Return the scores of a model that tells classes apart."""
+        train = {"accuracy": train_accuracy, "cross_entropy": train_cross_entropy}
+        val = {"accuracy": val_accuracy, "cross_entropy": val_cross_entropy}
+        return cls(epoch, train, val, seconds)
+
+    def by_name(self) -> dict[str, float]:
+        """Return the scores by the names under which they are stored, such as ``"val_accuracy"``."""
+        parts = (("train", self.train), ("val", self.val))
+        return {f"{part}_{name}": value for part, scores in parts for name, value in scores.items()}
 
     def require_finite(self) -> None:
-        """Raise `TrialError` when a score is NaN or infinite: Optuna would store either without a reason."""
-        for name in METRICS:
-            value = getattr(self, name)
+        """Raise `TrialError` if a score is NaN or infinite: Optuna would store either without a reason."""
+        for name, value in self.by_name().items():
             if not math.isfinite(value):
                 raise TrialError(f"{name} is {value} after epoch {self.epoch + 1}: the training diverged")
 
 
-RUNNING: Final = "running_accuracy"
+METRICS: Final = tuple(EpochScores.of_classes(0, 0.0, 0.0, 0.0, 0.0).by_name())
+"""The stored scores of a model that tells classes apart."""
 
-METRICS: Final = tuple(f.name for f in fields(EpochScores) if f.name not in ("epoch", "seconds", RUNNING))
+_PARTS: Final = ("train", "val", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +108,14 @@ class LearningCurve:
         train_ce = [1 - a for a in train] if train_cross_entropy is None else train_cross_entropy
         val_ce = [1 - a for a in val] if val_cross_entropy is None else val_cross_entropy
         rows = zip(train, train_ce, val, val_ce, strict=True)
-        return cls(tuple(EpochScores(epoch, *row) for epoch, row in enumerate(rows)))
+        return cls(tuple(EpochScores.of_classes(epoch, *row) for epoch, row in enumerate(rows)))
 
     def values(self, metric: str) -> FloatArray:
         """Return one recorded quantity for each epoch.
 
         Args:
-            metric: A name of `METRICS`, ``"seconds"``, or `RUNNING` where it was asked for.
+            metric: ``"train_NAME"`` or ``"val_NAME"`` of a measured metric, ``"seconds"``, or
+                ``"running_NAME"`` where it was asked for.
 
         Returns:
             Shape ``(n_epochs,)``, float64.
@@ -105,24 +123,53 @@ class LearningCurve:
         Raises:
             MetricNotRecordedError: No such quantity is recorded.
         """
-        recorded = (*METRICS, *self._others)
+        return np.array(self._column(metric), dtype=np.float64)
+
+    def _column(self, metric: str) -> list[float]:
+        part, _, name = metric.partition("_")
+        try:
+            if part in _PARTS and self.epochs:
+                return [getattr(scores, part)[name] for scores in self.epochs]
+        except KeyError:
+            pass
+        recorded = self.recorded
         if metric not in recorded:
             raise MetricNotRecordedError(f"{metric!r} is not recorded; recorded are {', '.join(recorded)}")
-        return np.array([getattr(scores, metric) for scores in self.epochs], dtype=np.float64)
+        return [scores.seconds for scores in self.epochs]
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """Names of all recorded quantities; those of running means only where every epoch has them."""
+        if not self.epochs:
+            return (*METRICS, "seconds")
+        first = self.epochs[0]
+        running = [name for name in first.running if all(name in scores.running for scores in self.epochs)]
+        return (*first.by_name(), "seconds", *(f"running_{name}" for name in running))
 
     def to_attribute(self) -> dict[str, list[float]]:
         """Return the compact form that is stored with a trial; `from_attribute` reads it back."""
-        return {name: [getattr(s, name) for s in self.epochs] for name in (*METRICS, *self._others)}
-
-    @property
-    def _others(self) -> tuple[str, ...]:
-        """What is recorded beside the four scores; running means only where every epoch has one."""
-        runs = bool(self.epochs) and all(s.running_accuracy is not None for s in self.epochs)
-        return ("seconds", RUNNING) if runs else ("seconds",)
+        return {name: self._column(name) for name in self.recorded}
 
     @classmethod
     def from_attribute(cls, stored: Mapping[str, Sequence[float]]) -> LearningCurve:
-        """Rebuild a curve from what `to_attribute` gave."""
-        names = (*METRICS, "seconds", *((RUNNING,) if RUNNING in stored else ()))
-        rows = zip(*(stored[name] for name in names), strict=True)
-        return cls(tuple(EpochScores(epoch, *row) for epoch, row in enumerate(rows)))
+        """Rebuild a curve from what `to_attribute` gave, whatever metrics it holds.
+
+        Raises:
+            ValueError: The lists have different lengths.
+        """
+        by_part: dict[str, dict[str, Sequence[float]]] = {part: {} for part in _PARTS}
+        for name, values in stored.items():
+            part, _, metric = name.partition("_")
+            if part in by_part:
+                by_part[part][metric] = values
+        seconds = stored["seconds"]
+        train, val, running = (_rows(columns, len(seconds)) for columns in by_part.values())
+        rows = zip(range(len(seconds)), train, val, seconds, running, strict=True)
+        return cls(tuple(EpochScores(*row) for row in rows))
+
+
+def _rows(columns: Mapping[str, Sequence[float]], n: int) -> list[dict[str, float]]:
+    """Return for each of so many epochs the values of all metrics by their names."""
+    if not columns:
+        return [{}] * n
+    return [dict(zip(columns, row, strict=False)) for row in zip(*columns.values(), strict=True)]

@@ -7,22 +7,17 @@ them is off by more than the effect that the penalty acts on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from fmnist_sweep.core.curves import METRICS, SCORE_DECIMALS, EpochScores, FloatArray, LearningCurve
+from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores, FloatArray, LearningCurve
+from fmnist_sweep.core.metrics import metric_of
 
-Metric: TypeAlias = Literal["accuracy", "cross_entropy"]
+MetricName: TypeAlias = Literal["accuracy", "cross_entropy"]
 EpochRule: TypeAlias = Literal["best", "last"]
-
-_SIGN: Final[dict[str, int]] = {"accuracy": 1, "cross_entropy": -1}
-
-_LARGEST: Final[dict[str, float]] = {"accuracy": 1.0, "cross_entropy": -math.log(1e-7)}
-"""No value, and no gap, is larger: Keras clips probabilities at 1e-7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ class ScoreRule:
         1
     """
 
-    metric: Metric = "accuracy"
+    metric: MetricName = "accuracy"
     penalty: float = 1.0
     tolerance: float = 0.01
     epoch_rule: EpochRule = "best"
@@ -75,17 +70,18 @@ class ScoreRule:
             Shape ``(n_epochs,)``, float64, higher is better, at most the plain validation score; rounded
             to the decimals that scores are measured with.
         """
-        value = _SIGN[self.metric] * curve.values(f"val_{self.metric}")
+        metric = metric_of(self.metric)
+        value = metric.sign * curve.values(f"val_{self.metric}")
         score = value - self.penalty * np.maximum(0.0, self.gaps(curve) - self.tolerance)
         if self.min_val_accuracy is not None:
             shortfall = self.min_val_accuracy - curve.values("val_accuracy")
-            worst = -(1 + self.penalty) * _LARGEST[self.metric]
+            worst = -(1 + self.penalty) * metric.largest
             score = np.where(shortfall > 0, worst - shortfall, score)
         return np.round(score, SCORE_DECIMALS)
 
     def score(self, scores: EpochScores) -> float:
         """Return the penalised score of a single epoch: what is reported to the pruner."""
-        alone = EpochScores(0, *(getattr(scores, name) for name in EpochScores.__slots__[1:]))
+        alone = EpochScores(0, scores.train, scores.val)
         return float(self.scores(LearningCurve((alone,)))[0])
 
     def scored_epoch(self, curve: LearningCurve, *, allowed: Collection[int] | None = None) -> int:
@@ -124,7 +120,7 @@ class ScoreRule:
         """
         epoch = self.scored_epoch(curve, allowed=allowed)
         return {
-            **{name: getattr(curve.epochs[epoch], name) for name in METRICS},
+            **curve.epochs[epoch].by_name(),
             "gap": round(float(self.gaps(curve)[epoch]), SCORE_DECIMALS),
             "epoch": epoch,
         }
@@ -146,7 +142,7 @@ class ScoreRule:
         return next(waited, None)
 
 
-def generalization_gap(curve: LearningCurve, *, metric: Metric = "accuracy") -> FloatArray:
+def generalization_gap(curve: LearningCurve, *, metric: MetricName = "accuracy") -> FloatArray:
     """Return how much better the model does on its training images, for each epoch.
 
     Args:
@@ -170,7 +166,7 @@ def generalization_gap(curve: LearningCurve, *, metric: Metric = "accuracy") -> 
         Prechelt (1998), "Early Stopping - But When?".
     """
     train, val = curve.values(f"train_{metric}"), curve.values(f"val_{metric}")
-    return _SIGN.get(metric, 1) * (train - val)
+    return metric_of(metric).sign * (train - val)
 
 
 def exceeds(limit: int | None, n_parameters: int | None) -> bool:

@@ -41,7 +41,7 @@ class Unit:
     """How a score's metric is shown to people.
 
     Attributes:
-        metric: ``"accuracy"`` or ``"cross_entropy"``.
+        metric: Name of the metric.
         factor: Stored number times this is the shown one.
         value: Unit of a value.
         gap: Unit of a gap.
@@ -53,6 +53,11 @@ class Unit:
     value: str
     gap: str
     decimals: int
+
+    @property
+    def in_points(self) -> bool:
+        """Whether a gap is shown in points of a hundred."""
+        return self.gap == "points"
 
     @property
     def name(self) -> str:
@@ -75,12 +80,6 @@ class Unit:
         sign = "+" if signed else ""
         number = f"{self.factor * value:{sign}.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
         return f"{number} {self.gap if gap or signed else self.value}"
-
-
-UNITS: Final[Mapping[str, Unit]] = {
-    "accuracy": Unit("accuracy", 100.0, "%", "points", 2),
-    "cross_entropy": Unit("cross_entropy", 1.0, "nats", "nats", 4),
-}
 
 
 def show_score(value: float | None) -> str:

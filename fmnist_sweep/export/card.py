@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import fmnist_sweep
 from fmnist_sweep.analysis.measures import ConfusedPair
-from fmnist_sweep.core.wording import UNITS, show_interval, show_value
+from fmnist_sweep.core.metrics import UNITS
+from fmnist_sweep.core.wording import show_interval, show_value
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.export.script import assets
 from fmnist_sweep.reports.pictures import PART_NAMES

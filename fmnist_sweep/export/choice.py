@@ -16,8 +16,8 @@ from fmnist_sweep.analysis.ranking import candidates, hyperparameters, left_out_
 from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.jobs import Hyperparameters
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import exceeds
-from fmnist_sweep.core.wording import UNITS
 from fmnist_sweep.storage.stored import is_measured
 
 

@@ -22,7 +22,8 @@ from fmnist_sweep.analysis.confirmations import (
 from fmnist_sweep.analysis.ranking import candidates
 from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.analysis.verdicts import verdicts
-from fmnist_sweep.core.wording import ABSENT, UNITS, Unit, show_score, show_value
+from fmnist_sweep.core.metrics import UNITS
+from fmnist_sweep.core.wording import ABSENT, Unit, show_score, show_value
 from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import BLUE, GREEN, GREY, TEMPLATE, VERMILION, placeholder, rounded
 

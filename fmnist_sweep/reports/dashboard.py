@@ -32,8 +32,9 @@ from fmnist_sweep.analysis.summary import scoring, summary
 from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import StorageError
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.core.wording import UNITS, show_score
+from fmnist_sweep.core.wording import show_score
 from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS, confirmed_figure, trial_words
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
 from fmnist_sweep.reports.svg import curve_svg, sparkline

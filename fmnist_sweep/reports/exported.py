@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from fmnist_sweep.analysis.ranking import readings_of, score_rule
 from fmnist_sweep.core.curves import LearningCurve
-from fmnist_sweep.core.wording import ABSENT, UNITS, show_interval
+from fmnist_sweep.core.metrics import UNITS
+from fmnist_sweep.core.wording import ABSENT, show_interval
 from fmnist_sweep.reports.figures import curve_figure
 from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import TEMPLATE

@@ -24,8 +24,9 @@ from fmnist_sweep.analysis.ranking import (
     score_rule,
 )
 from fmnist_sweep.core.curves import FloatArray, LearningCurve
+from fmnist_sweep.core.metrics import UNITS, metric_of
 from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.core.wording import UNITS, Unit
+from fmnist_sweep.core.wording import Unit
 from fmnist_sweep.reports.style import (
     BLUE,
     GREEN,
@@ -72,7 +73,7 @@ def curve_figure(curve: LearningCurve, rule: ScoreRule, *, title: str, epoch: in
     x = list(range(1, len(curve) + 1))
     train, val = _shown(curve, "train", unit), _shown(curve, "val", unit)
     # Cross-entropy is better when lower, so there the tolerated part lies below the validation curve.
-    sign = 1 if rule.metric == "accuracy" else -1
+    sign = metric_of(rule.metric).sign
     gap = np.maximum(0.0, sign * (train - val))
     tolerated = val + sign * np.minimum(gap, unit.factor * rule.tolerance)
     figure = new_figure(title, x="epoch", y=unit.axis(""))
@@ -253,7 +254,7 @@ def _add_equal_score(
 ) -> None:
     if best.value is None or rule.min_val_accuracy is not None:
         return
-    sign = 1 if rule.metric == "accuracy" else -1
+    sign = metric_of(rule.metric).sign
     gaps = [t.user_attrs["gap"] for t in trials]
     low, high = min(*gaps, 0.0), max(*gaps, 2 * rule.tolerance)
     x = [low, rule.tolerance, high]

@@ -35,7 +35,8 @@ from fmnist_sweep.analysis.ranking import (
 from fmnist_sweep.analysis.summary import scoring, summary
 from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.files import write_atomically
-from fmnist_sweep.core.wording import ABSENT, UNITS, show_score, show_seconds, show_value
+from fmnist_sweep.core.metrics import UNITS, metric_of
+from fmnist_sweep.core.wording import ABSENT, show_score, show_seconds, show_value
 from fmnist_sweep.reports.confirmed import compared_section, confirmed_section, sweeps, winning_trial
 from fmnist_sweep.reports.exported import exported_section
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, learning_curves
@@ -295,7 +296,7 @@ def _whatif(study: optuna.Study) -> dict[str, Any] | None:
     if not trials:
         return None
     tolerance = unit.factor * rule.tolerance
-    step = 0.1 if rule.metric == "accuracy" else 0.005
+    step = metric_of(rule.metric).step
     return {
         "n": len(trials),
         "penalty": f"{rule.penalty:g}",

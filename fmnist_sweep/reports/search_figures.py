@@ -14,7 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.analysis.ranking import best_trials, default_trial, measured_trials, score_rule
 from fmnist_sweep.core.jobs import Scalar
-from fmnist_sweep.core.wording import ABSENT, UNITS, show_value
+from fmnist_sweep.core.metrics import UNITS
+from fmnist_sweep.core.wording import ABSENT, show_value
 from fmnist_sweep.reports.style import (
     BLUE,
     GAP_SCALE,

@@ -9,8 +9,8 @@ import html
 from typing import Final
 
 from fmnist_sweep.core.curves import FloatArray, LearningCurve
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.core.wording import UNITS
 from fmnist_sweep.reports.style import BLUE, GREY, ORANGE, VERMILION
 
 _WIDTH: Final = 560

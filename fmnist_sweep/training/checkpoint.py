@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -64,7 +64,7 @@ class CheckpointFile:
         """
         header = {
             "identity": self._identity,
-            "epochs": [astuple(scores) for scores in checkpoint.epochs],
+            "epochs": [asdict(scores) for scores in checkpoint.epochs],
             "arrays": [_kind(array) for array in checkpoint.arrays],
         }
         text = json.dumps(header).encode()
@@ -117,7 +117,16 @@ class CheckpointFile:
             flat = np.frombuffer(body, dtype=array.dtype, count=array.size, offset=end)
             arrays.append(flat.reshape(array.shape))
             end += array.nbytes
-        return Checkpoint(tuple(EpochScores(*row) for row in header["epochs"]), tuple(arrays))
+        return Checkpoint(tuple(map(_scores, header["epochs"])), tuple(arrays))
+
+
+def _scores(stored: Any) -> EpochScores:
+    if isinstance(stored, list):
+        # Release 0.1.0 knew four scores, in this order, and the running accuracy last.
+        *four, running = stored
+        scores = EpochScores.of_classes(*four)
+        return scores if running is None else replace(scores, running={"accuracy": running})
+    return EpochScores(**stored)
 
 
 def _kind(array: Array) -> list[Any]:

@@ -47,6 +47,20 @@ def accuracy_and_cross_entropy(
     )
 
 
+def class_scores(
+    outputs: npt.NDArray[Any], labels: npt.NDArray[np.integer[Any]], *, from_logits: bool
+) -> dict[str, float]:
+    """Return the scores of a model that tells classes apart, by the names of their metrics.
+
+    Args:
+        outputs: As for `accuracy_and_cross_entropy`.
+        labels: As above.
+        from_logits: As above.
+    """
+    accuracy, cross_entropy = accuracy_and_cross_entropy(outputs, labels, from_logits=from_logits)
+    return {"accuracy": accuracy, "cross_entropy": cross_entropy}
+
+
 def are_probabilities(outputs: npt.NDArray[Any]) -> bool:
     """Return whether each row could be the probabilities of classes: in [0, 1], with sum 1.
 

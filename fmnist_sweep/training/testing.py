@@ -95,7 +95,7 @@ def _crash(kind: str) -> Iterator[EpochScores]:
     if kind == "fail":
         raise TrialError("scripted failure", "scripted detail")
     if kind == "nan":
-        yield EpochScores(0, float("nan"), 0.5, 0.5, 0.5)
+        yield EpochScores.of_classes(0, float("nan"), 0.5, 0.5, 0.5)
     if kind == "hang":
         time.sleep(3600)
     if kind == "sigkill":

@@ -29,7 +29,7 @@ from fmnist_sweep.models.load import build_model, load_model
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 from fmnist_sweep.training.delivery import deliver, learning_rate
 from fmnist_sweep.training.fused import fused_kernels
-from fmnist_sweep.training.measure import accuracy_and_cross_entropy, are_probabilities
+from fmnist_sweep.training.measure import are_probabilities, class_scores
 from fmnist_sweep.training.runtime import (
     N_AT_ONCE,
     failing_as,
@@ -104,11 +104,11 @@ class KerasTrainer:
                 train_epoch(order)
                 rates.append(learning_rate(model))
                 outputs = predict()
-            train = accuracy_and_cross_entropy(outputs[: len(probe)], y_probe, from_logits=from_logits)
-            val = accuracy_and_cross_entropy(outputs[len(probe) :], y_val, from_logits=from_logits)
-            running = _running_accuracy(model) if job.running_metrics else None
+            train = class_scores(outputs[: len(probe)], y_probe, from_logits=from_logits)
+            val = class_scores(outputs[len(probe) :], y_val, from_logits=from_logits)
+            running = {"accuracy": _running_accuracy(model)} if job.running_metrics else {}
             seconds = round(time.perf_counter() - began, 3)
-            scores = EpochScores(epoch, *train, *val, seconds=seconds, running_accuracy=running)
+            scores = EpochScores(epoch, train, val, seconds, running)
             scores.require_finite()
             done.append(scores)
             if file is not None:

@@ -18,7 +18,7 @@ HEADER: dict[str, Any] = {
 
 
 def row(index: int, *, epochs: int = 2) -> Row:
-    scores = tuple(EpochScores(e, 0.9123, 0.3456, 0.8866, 0.4567, 2.25) for e in range(epochs))
+    scores = tuple(EpochScores.of_classes(e, 0.9123, 0.3456, 0.8866, 0.4567, 2.25) for e in range(epochs))
     return Row(index, {"units": 64, "l2": 1e-4, "activation": "relu"}, 0.5, 1234, LearningCurve(scores))
 
 

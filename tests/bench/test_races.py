@@ -30,7 +30,7 @@ def made_curve(point: dict[str, Scalar], rng: np.random.Generator) -> LearningCu
     """Best at a learning rate of 1e-3; a second an epoch."""
     peak = 0.9 - 0.02 * abs(math.log10(float(point["learning_rate"])) + 3) + rng.normal(scale=1e-4)
     val = [round(peak - 0.1 * math.exp(-e), 4) for e in range(EPOCHS)]
-    return LearningCurve(tuple(EpochScores(e, v, 1 - v, v, 1 - v, 1.0) for e, v in enumerate(val)))
+    return LearningCurve(tuple(EpochScores.of_classes(e, v, 1 - v, v, 1 - v, 1.0) for e, v in enumerate(val)))
 
 
 def made_table(model: str, n: int = 60) -> Table:
@@ -53,7 +53,7 @@ def test_a_configuration_has_one_curve_for_a_seed(problem: Problem) -> None:
     assert first == again
     other = problem.curve(point, 1)
     assert other != first
-    assert abs(other.epochs[-1].val_accuracy - first.epochs[-1].val_accuracy) < 0.02
+    assert abs(other.epochs[-1].val["accuracy"] - first.epochs[-1].val["accuracy"]) < 0.02
     assert all(scores.seconds == pytest.approx(1.0, rel=0.01) for scores in first.epochs)
 
 

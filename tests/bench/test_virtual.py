@@ -14,7 +14,7 @@ def job(trial: int, *, epochs: int = 2, seconds: float = 1.0) -> TrialJob:
 
 def curve(of: TrialJob) -> LearningCurve:
     seconds = float(of.hyperparameters["seconds"])
-    return LearningCurve(tuple(EpochScores(e, 0.5, 0.5, 0.5, 0.5, seconds) for e in range(4)))
+    return LearningCurve(tuple(EpochScores.of_classes(e, 0.5, 0.5, 0.5, 0.5, seconds) for e in range(4)))
 
 
 def test_jobs_run_side_by_side_on_one_clock() -> None:

@@ -12,26 +12,28 @@ from hypothesis import strategies as st
 
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.errors import MetricNotRecordedError
-from fmnist_sweep.core.score import Metric, ScoreRule, generalization_gap
+from fmnist_sweep.core.score import MetricName, ScoreRule, generalization_gap
 
 accuracies = st.floats(0, 1).map(lambda a: round(a, 6))
 cross_entropies = st.floats(0, 16).map(lambda c: round(c, 6))
-metrics: st.SearchStrategy[Metric] = st.sampled_from(["accuracy", "cross_entropy"])
+metrics: st.SearchStrategy[MetricName] = st.sampled_from(["accuracy", "cross_entropy"])
 amounts = st.floats(0, 10).map(lambda x: round(x, 6))
 curves = st.lists(
     st.tuples(accuracies, cross_entropies, accuracies, cross_entropies), min_size=1, max_size=8
-).map(lambda rows: LearningCurve(tuple(EpochScores(epoch, *row) for epoch, row in enumerate(rows))))
+).map(
+    lambda rows: LearningCurve(tuple(EpochScores.of_classes(epoch, *row) for epoch, row in enumerate(rows)))
+)
 rules = st.builds(ScoreRule, metric=metrics, penalty=amounts, tolerance=amounts)
 
 
 @given(curves, metrics, st.floats(-1, 1))
 def test_a_constant_added_to_both_curves_leaves_the_gap(
-    curve: LearningCurve, metric: Metric, c: float
+    curve: LearningCurve, metric: MetricName, c: float
 ) -> None:
     """The gap depends on the difference of the two scores alone."""
     shifted = LearningCurve(
         tuple(
-            replace(s, **{name: getattr(s, name) + c for name in (f"train_{metric}", f"val_{metric}")})
+            replace(s, train={metric: s.train[metric] + c}, val={metric: s.val[metric] + c})
             for s in curve.epochs
         )
     )
@@ -64,8 +66,8 @@ def test_a_higher_penalty_never_raises_a_score(curve: LearningCurve, rule: Score
 def test_equal_train_and_validation_scores_win_nothing_by_themselves(a: float, b: float, gap: float) -> None:
     """A model without a gap loses to every one whose validation accuracy is higher by more than its loss."""
     rule = ScoreRule()
-    without_gap = EpochScores(0, a, 1 - a, a, 1 - a)
-    with_gap = EpochScores(0, b + gap, 1 - b, b, 1 - b)
+    without_gap = EpochScores.of_classes(0, a, 1 - a, a, 1 - a)
+    with_gap = EpochScores.of_classes(0, b + gap, 1 - b, b, 1 - b)
     lost = max(0.0, gap - rule.tolerance)
     assume(abs(b - lost - a) > 1e-9)
     assert (rule.score(with_gap) > rule.score(without_gap)) == (b - lost > a)
@@ -75,8 +77,8 @@ def test_equal_train_and_validation_scores_win_nothing_by_themselves(a: float, b
 def test_a_negative_gap_earns_nothing(val: float, train: float, rule: ScoreRule) -> None:
     """Training scores below the validation scores are worth as much as equal ones."""
     low, high = sorted((val, train))
-    better_on_val = EpochScores(0, low, high, high, low)
-    equal = EpochScores(0, high, low, high, low)
+    better_on_val = EpochScores.of_classes(0, low, high, high, low)
+    equal = EpochScores.of_classes(0, high, low, high, low)
     assert rule.score(better_on_val) == rule.score(equal)
 
 
@@ -85,9 +87,9 @@ def test_the_gap_costs_only_what_passes_the_tolerance(gap: float, lost: float) -
     """At the tolerance itself nothing is lost; beyond it the penalty for each unit is."""
     # Eighths are exact in binary, so the edge can be hit.
     rule = ScoreRule(penalty=2.0, tolerance=0.25)
-    assert rule.score(EpochScores(0, 0.5 + gap, 0.0, 0.5, 0.0)) == 0.5 - lost
+    assert rule.score(EpochScores.of_classes(0, 0.5 + gap, 0.0, 0.5, 0.0)) == 0.5 - lost
     cross_entropy = ScoreRule(metric="cross_entropy", penalty=2.0, tolerance=0.25)
-    assert cross_entropy.score(EpochScores(0, 0.0, 0.5, 0.0, 0.5 + gap)) == -(0.5 + gap) - lost
+    assert cross_entropy.score(EpochScores.of_classes(0, 0.0, 0.5, 0.0, 0.5 + gap)) == -(0.5 + gap) - lost
 
 
 def test_gap_of_cross_entropy_is_validation_minus_train() -> None:
@@ -167,8 +169,8 @@ def test_the_floor_parts_the_epochs(curve: LearningCurve, rule: ScoreRule, floor
 def test_the_worst_epoch_above_the_floor_beats_the_best_below() -> None:
     """The floor holds at its hardest: largest possible loss and gap above it, no gap just below it."""
     worst = -math.log(1e-7)
-    above = EpochScores(0, 1.0, 0.0, 0.8, worst)
-    below = EpochScores(0, 0.799999, 0.0, 0.799999, 0.0)
+    above = EpochScores.of_classes(0, 1.0, 0.0, 0.8, worst)
+    below = EpochScores.of_classes(0, 0.799999, 0.0, 0.799999, 0.0)
     for metric in ("accuracy", "cross_entropy"):
         rule = ScoreRule(metric=metric, penalty=100.0, tolerance=0.0, min_val_accuracy=0.8)
         assert rule.score(below) < rule.score(above), metric

@@ -75,7 +75,7 @@ def test_a_running_mean_that_changes_an_answer_is_shown(judged: Callable[..., Ju
 
     def curve(job: TrialJob) -> LearningCurve:
         made = by_rate(0.005, 0.03)(job)
-        rows = (replace(s, running_accuracy=s.val_accuracy - 0.001) for s in made.epochs)
+        rows = (replace(s, running={"accuracy": s.val["accuracy"] - 0.001}) for s in made.epochs)
         return LearningCurve(tuple(rows))
 
     found = judged(1, curve, "dense-rate-and-l2")

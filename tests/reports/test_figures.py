@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from fmnist_sweep.analysis import ranking
 from fmnist_sweep.analysis.ranking import best_trials, score_rule
-from fmnist_sweep.core.wording import UNITS
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.reports import figures, search_figures
 from fmnist_sweep.reports.style import hover
 

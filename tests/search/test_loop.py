@@ -100,7 +100,7 @@ def test_a_trial_holds_all_that_the_reports_read(
             "epoch": epoch, "n_epochs": 4, "n_parameters": 1000, "seed": 0,
         }  # fmt: skip
         for name in ("val_accuracy", "train_accuracy", "val_cross_entropy", "train_cross_entropy"):
-            assert attrs[name] == getattr(scored, name)
+            assert attrs[name] == scored.by_name()[name]
         assert attrs["gap"] == pytest.approx(rule.gaps(curve)[epoch], abs=1e-6)
         assert attrs["seconds"] >= 0
         assert attrs["hyperparameters"].items() >= trial.params.items()
@@ -311,7 +311,9 @@ def test_an_engine_that_passes_nan_on_is_caught(make_config: MakeConfig, sweep: 
 
     def with_nan(timeout_s: float) -> list[Any]:
         return [
-            EpochDone(e.trial, EpochScores(0, 0.5, 0.5, math.nan, 0.5)) if isinstance(e, EpochDone) else e
+            EpochDone(e.trial, EpochScores.of_classes(0, 0.5, 0.5, math.nan, 0.5))
+            if isinstance(e, EpochDone)
+            else e
             for e in events(timeout_s)
         ]
 

@@ -35,8 +35,8 @@ with LocalEngine(2, places=Places.of(data)) as engine:
             if isinstance(event, EpochDone):
                 scores = event.scores
                 curves.setdefault(event.trial, []).append(
-                    [scores.train_accuracy, scores.train_cross_entropy,
-                     scores.val_accuracy, scores.val_cross_entropy])
+                    [scores.train["accuracy"], scores.train["cross_entropy"],
+                     scores.val["accuracy"], scores.val["cross_entropy"]])
                 peaks[event.trial] = event.peak_memory_mb
             elif isinstance(event, Failed):
                 failed.append([event.reason, event.detail])

@@ -205,7 +205,7 @@ def test_running_accuracy_is_what_keras_logs() -> None:
 
     wanted = job("fmnist_sweep.models:DenseModel", units_1=20, depth=1, dropout=0.2)
     kept = curve(replace(wanted, running_metrics=True))
-    assert [replace(scores, running_accuracy=None) for scores in kept] == curve(wanted)
+    assert [replace(scores, running={}) for scores in kept] == curve(wanted)
     split = load_split(placed_here(wanted).data_ref, wanted.split)
     set_up_tensorflow()
     keras.utils.set_random_seed(wanted.seed)
@@ -216,7 +216,7 @@ def test_running_accuracy_is_what_keras_logs() -> None:
         order = np.random.default_rng((wanted.seed, epoch)).permutation(410)
         x, y = split.x_train[order], split.y_train[order]
         logged += model.fit(x, y, batch_size=32, epochs=1, shuffle=False, verbose=0).history["accuracy"]
-    assert [scores.running_accuracy for scores in kept] == pytest.approx(logged, abs=1e-6)
+    assert [scores.running["accuracy"] for scores in kept] == pytest.approx(logged, abs=1e-6)
 
 
 def test_running_accuracy_needs_a_model_that_keeps_it() -> None:
@@ -234,8 +234,8 @@ def test_faster_steps_learn_the_same() -> None:
     """Only rounding tells them apart from Keras's: few of a few images fall to another class."""
     exact, faster = (curve(replace(job("Plain", lr=1e-3), exact_steps=steps)) for steps in (True, False))
     for one, other in zip(exact, faster, strict=True):
-        assert other.val_accuracy == pytest.approx(one.val_accuracy, abs=0.01)
-        assert other.val_cross_entropy == pytest.approx(one.val_cross_entropy, rel=1e-3)
+        assert other.val["accuracy"] == pytest.approx(one.val["accuracy"], abs=0.01)
+        assert other.val["cross_entropy"] == pytest.approx(one.val["cross_entropy"], rel=1e-3)
 
 
 # Keras's way to NumPy is older than NumPy 2.
@@ -338,8 +338,8 @@ def test_parameters_are_counted_whole() -> None:
 def test_logits_are_scored_as_their_softmax(model: str) -> None:
     """Whether the loss says so or only the outputs show it, logits give sensible cross-entropies."""
     scores = curve(job(model, epochs=5))[-1]
-    assert scores.val_accuracy > 0.4
-    assert 0.5 < scores.val_cross_entropy < 2.3
+    assert scores.val["accuracy"] > 0.4
+    assert 0.5 < scores.val["cross_entropy"] < 2.3
 
 
 @pytest.mark.parametrize(

@@ -54,10 +54,10 @@ class TrainerContract:
         """Accuracies lie in [0, 1] and cross-entropies are not negative; all are finite."""
         for scores in curve_of(trainer, job):
             scores.require_finite()
-            assert 0 <= scores.train_accuracy <= 1
-            assert 0 <= scores.val_accuracy <= 1
-            assert scores.train_cross_entropy >= 0
-            assert scores.val_cross_entropy >= 0
+            assert 0 <= scores.train["accuracy"] <= 1
+            assert 0 <= scores.val["accuracy"] <= 1
+            assert scores.train["cross_entropy"] >= 0
+            assert scores.val["cross_entropy"] >= 0
 
     def test_same_job_same_curve(self, trainer: Trainer, job: TrialJob) -> None:
         """Two runs of a job give the same numbers to the last digit."""

@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 from typing_extensions import override
 
+from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
 from fmnist_sweep.core.wording import percent, points
@@ -85,7 +86,7 @@ class Display(Observer):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._study = ""
-        self._in_accuracy = True
+        self._in_points = True
         self._shown: EndedTrial | None = None
         self._shown_retry: RetriedTrial | None = None
         self._shown_skips: set[int] = set()
@@ -94,7 +95,7 @@ class Display(Observer):
     @override
     def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
         self._study = study
-        self._in_accuracy = settings["score"]["metric"] == "accuracy"
+        self._in_points = metric_of(settings["score"]["metric"]).unit.in_points
         if self._console.is_terminal:
             self._live.start()
 
@@ -123,7 +124,7 @@ class Display(Observer):
             self._live.update(self._panel(progress))
 
     def _gap(self, gap: float) -> str:
-        return points(gap) if self._in_accuracy else f"{gap:+.4f}"
+        return points(gap) if self._in_points else f"{gap:+.4f}"
 
     def _line(self, progress: Progress, ended: EndedTrial) -> str:
         value = "" if ended.value is None else f" score {ended.value:.4f}"

@@ -22,6 +22,7 @@ from fmnist_sweep.analysis.ranking import (
     left_out_notes,
 )
 from fmnist_sweep.cli.console.cells import new_table, shown
+from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.core.wording import difference, fraction, points
 from fmnist_sweep.storage import DEFAULT_STORAGE
@@ -135,9 +136,9 @@ def _print_against_default(console: Console, study: optuna.Study, best: optuna.t
     if default.number == best.number:
         console.print("The best is the model's default configuration; nothing tried so far beats it.")
         return
-    in_accuracy = study.user_attrs["config"]["score"]["metric"] == "accuracy"
+    in_points = metric_of(study.user_attrs["config"]["score"]["metric"]).unit.in_points
     gain = best.value - default.value
-    by = points(gain) if in_accuracy else f"{gain:+.4f}"
+    by = points(gain) if in_points else f"{gain:+.4f}"
     console.print(
         f"Against the model's default configuration (trial {default.number}): {by}.", highlight=False
     )
