@@ -72,7 +72,7 @@ def test_a_stored_curve_with_lists_of_unequal_length_is_refused(curve: Callable[
     """A damaged curve is an error, not a shorter curve."""
     stored = curve(0.5, 0.75).to_attribute()
     stored["val_accuracy"].pop()
-    with pytest.raises(ValueError, match="shorter|longer"):
+    with pytest.raises(ValueError, match=r"shorter|longer"):
         LearningCurve.from_attribute(stored)
 
 
