@@ -9,7 +9,8 @@ from typing import Any, Final, TypeAlias
 from fmnist_sweep.core.errors import did_you_mean
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import Parameter
-from fmnist_sweep.models.catalog import ACTIVATIONS, MAX_BLOCKS, MAX_DEPTH, OPTIMIZERS, SCHEDULES, ModelSpace
+from fmnist_sweep.models.catalog import ModelSpace
+from fmnist_sweep.models.spaces import ACTIVATIONS, MAX_BLOCKS, MAX_DEPTH, OPTIMIZERS, SCHEDULES
 
 _Rule: TypeAlias = tuple[str, Callable[[Scalar], bool]]
 

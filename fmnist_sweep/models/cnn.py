@@ -12,8 +12,8 @@ from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Hyperparameters
 from fmnist_sweep.core.space import SearchSpace
 from fmnist_sweep.models.building import BuiltInModel, activated, hidden_layers
-from fmnist_sweep.models.catalog import CONV_DEFAULTS, CONV_SPACE, ConvBlock, conv_blocks, conv_problems
 from fmnist_sweep.models.hyperparameters import ask
+from fmnist_sweep.models.spaces import CONV_DEFAULTS, CONV_SPACE, ConvBlock, conv_blocks, conv_problems
 
 _POOLING: Final = {"average": keras.layers.AveragePooling2D, "max": keras.layers.MaxPooling2D}
 
@@ -25,7 +25,7 @@ class ConvModel(BuiltInModel):
     activation behind each, a pooling behind the first two blocks, padded unless ``pool_padding`` is
     ``"valid"``, and dropout where ``conv_dropout`` is above 0. Two convolutions to a block and
     ``global_pooling`` in place of Flatten make a small VGG. The L2 penalty and ``dropout`` are on the dense
-    layers alone. The space is `fmnist_sweep.models.catalog.CONV_SPACE`.
+    layers alone. The space is `fmnist_sweep.models.spaces.CONV_SPACE`.
 
     Args:
         input_shape: Height, width and channels of one image. Images of one channel may come without that

@@ -11,8 +11,8 @@ from typing_extensions import override
 from fmnist_sweep.core.jobs import Hyperparameters
 from fmnist_sweep.core.space import SearchSpace
 from fmnist_sweep.models.building import BuiltInModel, hidden_layers
-from fmnist_sweep.models.catalog import DENSE_DEFAULTS, DENSE_SPACE
 from fmnist_sweep.models.hyperparameters import ask
+from fmnist_sweep.models.spaces import DENSE_DEFAULTS, DENSE_SPACE
 
 
 class DenseModel(BuiltInModel):
@@ -21,7 +21,7 @@ class DenseModel(BuiltInModel):
     Each hidden layer is Dense with an L2 penalty on its kernel, batch normalisation where ``batch_norm``,
     the activation, and dropout where ``dropout`` is above 0. The output is a softmax with the same penalty.
     ``flip`` and ``shift`` take their images to be ``(height, width, channels)``. The space is
-    `fmnist_sweep.models.catalog.DENSE_SPACE`.
+    `fmnist_sweep.models.spaces.DENSE_SPACE`.
 
     Args:
         input_shape: Shape of one image, its channel axis last. Images of one channel may come without it.

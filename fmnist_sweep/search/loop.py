@@ -27,10 +27,12 @@ from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.engines.base import Engine
+from fmnist_sweep.search.asking import Asker
 from fmnist_sweep.search.history import History, KnownCurve
 from fmnist_sweep.search.plan import SweepPlan, TrialPlan
 from fmnist_sweep.search.running import RunningTrial
 from fmnist_sweep.search.settings import LoopSettings
+from fmnist_sweep.search.telling import Teller
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.ownership import put_back
 
@@ -39,7 +41,6 @@ _LONGEST_WAIT_S: Final = 0.5
 _LONGEST_END_S: Final = 10.0
 """How long jobs whose end was asked for are waited for where the run ends."""
 
-_DETAIL_CHARACTERS: Final = 4000
 
 Deliver: TypeAlias = Callable[[TrialJob, LearningCurve], None]
 
@@ -76,11 +77,11 @@ class Search:
         observer: Observer | None = None,
     ) -> None:
         self._settings = settings
-        self._data = data
         self._study = study
         self._engine = engine
         self._plan = plan
-        self._run_id = run
+        self._asker = Asker(settings, data, study, plan, run=run, checkpoints=checkpoints)
+        self._teller = Teller(study, settings.rule, settings.allowed_epochs)
         self._checkpoints = checkpoints
         self._goes_on = checkpoints is not None and self._plan.goes_on
         self._observer = Observer() if observer is None else observer
@@ -186,7 +187,8 @@ class Search:
             stop = self._limit()
             if stop is not None or len(self._engine.running) >= self._engine.slots:
                 return stop
-            running = self._ask()
+            running = self._asker.ask()
+            self._history.waiting.discard(running.job.trial)
             self._running[running.job.trial] = running
             self._start(running)
 
@@ -208,40 +210,6 @@ class Search:
             if len(seen) >= self._plan.size:
                 return Stop.SPACE
         return None
-
-    def _ask(self) -> RunningTrial:
-        # This alone reads the study, with all its running trials: a trial that waits comes first.
-        trial = self._study.ask()
-        # Its sampler follows from its number, also where it was put back in the middle of its draw. Whatever
-        # sampler was asked before could do nothing: Optuna's begin with the first parameter.
-        self._study.sampler = self._plan.sampler(trial.number)
-        trial.set_user_attr("run", self._run_id)
-        self._history.waiting.discard(trial.number)
-        drawn = self._plan.draw(trial)
-        other_split = {} if drawn.split == self._settings.split else {"split_seed": drawn.split.seed}
-        for name, value in {**drawn.attributes, **other_split}.items():
-            trial.set_user_attr(name, value)
-        settings = self._settings
-        job = TrialJob(
-            trial=trial.number,
-            model=settings.model,
-            hyperparameters=drawn.hyperparameters,
-            epochs=drawn.epochs,
-            seed=drawn.seed,
-            data=self._data,
-            split=drawn.split,
-            n_probe=settings.n_probe,
-            batch_size=settings.batch_size,
-            checkpoint=None if self._checkpoints is None else self._checkpoints.key(trial.number),
-            deliver_to=drawn.deliver_to,
-            running_metrics=settings.running_metrics,
-            exact_steps=settings.exact_steps,
-        )
-        # A trial that was put back has reported some epochs already; equal jobs give equal scores.
-        before = self._study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - all others are read as well
-        reported = -1 if before.last_step is None else before.last_step
-        n_retries, n_reused = (before.user_attrs.get(name, 0) for name in ("n_retries", "n_reused_epochs"))
-        return RunningTrial(trial, job, reported, n_retries, n_reused)
 
     def _start(self, running: RunningTrial) -> None:
         """Train a trial, unless an equal one has been trained, or is being trained, for as long."""
@@ -364,30 +332,14 @@ class Search:
     # --- tell ----------------------------------------------------------------------------------------------
 
     def _tell(self, running: RunningTrial, state: TrialState, extra: Mapping[str, Any] | None = None) -> None:
-        curve = running.curve
-        scored = self._rule.scored(curve, allowed=self._allowed)
-        attrs = {**scored, **running.attributes(), **(extra or {})}
-        # What Optuna takes for a pruned trial's value is its last report.
-        epoch = int(scored["epoch"]) if state is TrialState.COMPLETE else len(curve) - 1
-        score = self._rule.score(curve.epochs[epoch])
-        self._write(running, attrs)
-        self._study.tell(running.trial, score if state is TrialState.COMPLETE else None, state=state)
+        attrs, ended = self._teller.tell(running, state, extra)
         self._n_failures_in_a_row = 0
-        self._close(running, attrs, EndedTrial(running.job.trial, state.name, score, ""))
+        self._close(running, attrs, ended)
 
     def _fail(self, running: RunningTrial, reason: str, detail: str, *, broken: bool = True) -> None:
-        if running.n_retries:
-            reason = f"{reason}, after {running.n_retries} {'retry' if running.n_retries == 1 else 'retries'}"
-        attrs = {**running.attributes(), "fail_reason": reason, "fail_detail": detail[-_DETAIL_CHARACTERS:]}
-        self._write(running, attrs)
-        self._study.tell(running.trial, state=TrialState.FAIL)
+        attrs, ended = self._teller.fail(running, reason, detail)
         self._n_failures_in_a_row += broken
-        self._close(running, attrs, EndedTrial(running.job.trial, TrialState.FAIL.name, None, reason))
-
-    def _write(self, running: RunningTrial, attrs: Mapping[str, Any]) -> None:
-        # All of it before the state: a finished trial can't be written to.
-        for name, value in attrs.items():
-            running.trial.set_user_attr(name, value)
+        self._close(running, attrs, ended)
 
     def _close(self, running: RunningTrial, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
         del self._running[ended.number]

@@ -13,7 +13,7 @@ from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import FixedParameter, FloatParameter, IntParameter
-from fmnist_sweep.models.catalog import MAX_BLOCKS, MAX_DEPTH
+from fmnist_sweep.models.spaces import MAX_BLOCKS, MAX_DEPTH
 
 BELOW_0 = math.nextafter(0.0, -1.0)
 ABOVE_0 = math.nextafter(0.0, 1.0)

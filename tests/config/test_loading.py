@@ -18,8 +18,9 @@ from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.space import ChoiceParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
-from fmnist_sweep.models import catalog
-from fmnist_sweep.models.catalog import DENSE_DEFAULTS, DENSE_SPACE, ModelSpace
+from fmnist_sweep.models import catalog, spaces
+from fmnist_sweep.models.catalog import ModelSpace
+from fmnist_sweep.models.spaces import DENSE_DEFAULTS, DENSE_SPACE
 
 MakeConfig = Callable[..., SweepConfig]
 MakeSettings = Callable[..., dict[str, Any]]
@@ -32,8 +33,8 @@ DENSE_NAMES = (
     "optimizer, schedule, schedule_epochs, shift, units_1, units_2, units_3, units_4, units_5, weight_decay"
 )
 
-ACTIVATIONS = ", ".join(sorted((*catalog.ACTIVATIONS, *limits.MORE_ACTIVATIONS)))
-OPTIMIZERS = ", ".join(sorted((*catalog.OPTIMIZERS, *limits.MORE_OPTIMIZERS)))
+ACTIVATIONS = ", ".join(sorted((*spaces.ACTIVATIONS, *limits.MORE_ACTIVATIONS)))
+OPTIMIZERS = ", ".join(sorted((*spaces.OPTIMIZERS, *limits.MORE_OPTIMIZERS)))
 
 BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown key": (
@@ -638,7 +639,7 @@ narrowings = st.fixed_dictionaries(
             lambda ends: {"low": min(ends), "high": max(ends)}
         ),
         "units_3": st.integers(16, 512).map(lambda low: {"low": low}),
-        "activation": st.lists(st.sampled_from(catalog.ACTIVATIONS), min_size=1, unique=True).map(
+        "activation": st.lists(st.sampled_from(spaces.ACTIVATIONS), min_size=1, unique=True).map(
             lambda choices: {"choices": choices}
         ),
         "batch_norm": st.booleans(),

@@ -37,7 +37,7 @@ def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_there_are_sweeps_and_examples() -> None:
     """The tests below have something to look at."""
     assert {"dense.toml", "cnn.toml", "smoke.toml"} <= {path.name for path in SWEEPS}
-    assert {"fmnist_sweep.core.score", "fmnist_sweep.config.loading", "fmnist_sweep.models.catalog"} <= set(
+    assert {"fmnist_sweep.core.score", "fmnist_sweep.config.loading", "fmnist_sweep.models.spaces"} <= set(
         EXAMPLES
     )
 

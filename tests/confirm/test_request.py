@@ -28,7 +28,7 @@ from fmnist_sweep.core.observer import ProgressObserver
 from fmnist_sweep.core.places import PlacedJob, Places
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.export.choice import chosen
-from fmnist_sweep.models.catalog import dense_n_parameters
+from fmnist_sweep.models.spaces import dense_n_parameters
 from fmnist_sweep.search.import_trials import check_source
 from fmnist_sweep.search.loop import Search
 from fmnist_sweep.search.opening import open_study

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import IntParameter
-from fmnist_sweep.models import catalog
+from fmnist_sweep.models import catalog, spaces
 
 FASHION_MNIST = (28, 28, 1)
 models = pytest.mark.parametrize("model", ["dense", "cnn"])
@@ -50,7 +50,7 @@ def test_the_defaults_are_the_report_s_final_models(model: str, n_parameters: in
 )
 def test_dense_weights_are_counted_as_by_hand(values: dict[str, int], n_parameters: int) -> None:
     """Kernels, biases, and four numbers for each normalised channel."""
-    assert catalog.dense_n_parameters(values, FASHION_MNIST, 10) == n_parameters
+    assert spaces.dense_n_parameters(values, FASHION_MNIST, 10) == n_parameters
 
 
 def test_conv_weights_are_counted_as_by_hand() -> None:
@@ -64,29 +64,29 @@ def test_conv_weights_are_counted_as_by_hand() -> None:
     }
 
     n_parameters = (9 + 1) * 4 + (10 * 10 * 4 + 1) * 16 + 17 * 10
-    assert catalog.conv_n_parameters(values, FASHION_MNIST, 10) == n_parameters
+    assert spaces.conv_n_parameters(values, FASHION_MNIST, 10) == n_parameters
 
 
 @law
 @given(st.integers(0, 2**32 - 1))
 def test_every_sampled_cnn_fits_the_image(seed: int) -> None:
     """No point of the space is impossible."""
-    point = catalog.CONV_SPACE.sample(np.random.default_rng(seed))
+    point = spaces.CONV_SPACE.sample(np.random.default_rng(seed))
 
-    assert catalog.conv_problems(point, FASHION_MNIST) == []
+    assert spaces.conv_problems(point, FASHION_MNIST) == []
 
 
 def test_every_shape_of_the_cnn_fits_the_image() -> None:
     """Every combination of what decides a map's size, one by one: none leaves an empty map."""
     sized = ("conv_blocks", "pool_size", *(f"{n}_{i}" for n in ("kernel_size", "padding") for i in (1, 2, 3)))
-    space = catalog.CONV_SPACE.without(*(name for name in catalog.CONV_SPACE if name not in sized))
+    space = spaces.CONV_SPACE.without(*(name for name in spaces.CONV_SPACE if name not in sized))
     combinations = itertools.product(*(space[name].values() or () for name in sized))
     points = [dict(zip(sized, combination, strict=True)) for combination in combinations]
     points = [space.fill(lambda name, _, point=point: point[name]) for point in points]  # type: ignore[misc]
     distinct = {tuple(sorted(point.items(), key=str)) for point in points}
 
     assert len(distinct) == space.size
-    assert [point for point in distinct if catalog.conv_problems(dict(point), FASHION_MNIST)] == []
+    assert [point for point in distinct if spaces.conv_problems(dict(point), FASHION_MNIST)] == []
 
 
 @models
@@ -107,19 +107,19 @@ def test_a_cnn_that_does_not_fit_says_which_block() -> None:
     """A fixed value may make a point impossible; the message names it and the way out."""
     values: dict[str, Scalar] = {"kernel_size_2": 20, "padding_2": "valid", "kernel_size_3": 2}
 
-    assert catalog.conv_problems(values, FASHION_MNIST) == [
+    assert spaces.conv_problems(values, FASHION_MNIST) == [
         'kernel_size_2=20 with padding valid does not fit a 14x14 map; lower it, or set padding_2 to "same"'
     ]
 
 
 def test_the_smaller_side_of_an_image_decides() -> None:
     """An image need not be square."""
-    assert catalog.conv_problems({}, (28, 10, 1)) != []
+    assert spaces.conv_problems({}, (28, 10, 1)) != []
 
 
 def test_widths_follow_the_depth() -> None:
     """A net of two layers has two widths."""
-    point = catalog.DENSE_SPACE.fill(lambda name, parameter: 2 if name == "depth" else parameter.ends()[0])
+    point = spaces.DENSE_SPACE.fill(lambda name, parameter: 2 if name == "depth" else parameter.ends()[0])
 
     assert [name for name in point if name.startswith("units")] == ["units_1", "units_2"]
 
@@ -140,7 +140,7 @@ def test_the_space_searches_what_the_report_asked_for(model: str) -> None:
     }
 
     assert shared < set(space)
-    assert space["activation"].values() == catalog.ACTIVATIONS
+    assert space["activation"].values() == spaces.ACTIVATIONS
     assert isinstance(space["epochs"], IntParameter)
 
 

@@ -16,16 +16,7 @@ from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.core.errors import ConfigError, StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from original_study.claims import CLAIMS
-from original_study.experiments import (
-    FINALS,
-    FULL,
-    NAMES,
-    QUICK,
-    REPEAT,
-    Experiment,
-    Scale,
-    experiments,
-)
+from original_study.experiments import FINALS, FULL, NAMES, QUICK, REPEAT, Experiment, Scale, experiments
 from original_study.results import Best, Run
 from original_study.workload import workload
 

@@ -21,17 +21,7 @@ from fmnist_sweep.reports.exported import ATTRIBUTE
 from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.storage.text_form import PREFIX, load
 from original_study.__main__ import _read
-from original_study.blocks import (
-    Block,
-    Bullets,
-    Code,
-    Heading,
-    Picture,
-    Table,
-    Text,
-    as_html,
-    as_markdown,
-)
+from original_study.blocks import Block, Bullets, Code, Heading, Picture, Table, Text, as_html, as_markdown
 from original_study.claims import CLAIMS
 from original_study.experiments import FULL
 from original_study.page import Paper

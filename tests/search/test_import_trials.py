@@ -19,7 +19,7 @@ from fmnist_sweep.core.errors import StudyMismatchError, TrialError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.progress import Stop
-from fmnist_sweep.models.catalog import dense_n_parameters
+from fmnist_sweep.models.spaces import dense_n_parameters
 from fmnist_sweep.search.import_trials import Imported, check_source, import_trials
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.studies import load_study

@@ -16,7 +16,7 @@ from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, Stop
-from fmnist_sweep.models.catalog import dense_n_parameters
+from fmnist_sweep.models.spaces import dense_n_parameters
 from fmnist_sweep.search import samplers as sampling
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.training.testing import ScriptedTrainer, scripted_curve

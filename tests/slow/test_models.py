@@ -13,7 +13,7 @@ from fmnist_sweep.config import limits
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Scalar, SplitSpec
 from fmnist_sweep.data import load_split, open_data
-from fmnist_sweep.models import catalog
+from fmnist_sweep.models import catalog, spaces
 
 pytestmark = pytest.mark.slow
 
@@ -89,14 +89,14 @@ def test_keras_knows_every_name_that_a_sweep_file_may_use() -> None:
     """Also those that the models don't search by themselves; what Keras adds has to be added here."""
     import keras
 
-    for name in (*catalog.ACTIVATIONS, *limits.MORE_ACTIVATIONS):
+    for name in (*spaces.ACTIVATIONS, *limits.MORE_ACTIVATIONS):
         assert callable(keras.activations.get(name))
-    for name in (*catalog.OPTIMIZERS, *limits.MORE_OPTIMIZERS):
+    for name in (*spaces.OPTIMIZERS, *limits.MORE_OPTIMIZERS):
         keras.optimizers.get(name)
 
 
 @both
-@pytest.mark.parametrize("optimizer", catalog.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", spaces.OPTIMIZERS)
 def test_the_model_is_compiled_as_configured(model: str, optimizer: str) -> None:
     """Optimizer, learning rate, loss and no XLA."""
     net = built(model, {"optimizer": optimizer, "learning_rate": 3e-3})
@@ -230,10 +230,10 @@ def test_a_point_that_does_not_fit_is_refused_not_altered() -> None:
     for values in impossible:
         with pytest.raises(ConfigError) as caught:
             built("cnn", values)
-        assert list(caught.value.problems) == catalog.conv_problems(values, FASHION_MNIST)
+        assert list(caught.value.problems) == spaces.conv_problems(values, FASHION_MNIST)
 
     fitting: dict[str, Scalar] = {"padding_1": "valid", "padding_3": "valid", "kernel_size_3": 2}
-    assert built("cnn", fitting).count_params() == catalog.conv_n_parameters(fitting, FASHION_MNIST, 10)
+    assert built("cnn", fitting).count_params() == spaces.conv_n_parameters(fitting, FASHION_MNIST, 10)
 
 
 def test_an_unknown_pooling_is_refused() -> None:

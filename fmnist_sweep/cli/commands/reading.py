@@ -9,13 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fmnist_sweep.cli.commands.options import (
-    AsJson,
-    Storage,
-    print_json,
-    results_console,
-    uses_storage,
-)
+from fmnist_sweep.cli.commands.options import AsJson, Storage, print_json, results_console, uses_storage
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
 

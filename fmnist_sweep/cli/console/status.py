@@ -13,9 +13,7 @@ from fmnist_sweep.core.wording import difference, fraction, unmeasured_note
 
 _COUNTS: Final = ("done", "pruned", "failed", "running", "interrupted", "waiting")
 
-
 _RESULTS: Final = ("best trial", "score", "val acc", "gap", "vs default")
-
 
 _NO_LIMIT: Final = 10_000
 

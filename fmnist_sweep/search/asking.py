@@ -1,0 +1,75 @@
+"""Ask a study for its next trial, and make a job of it."""
+
+from __future__ import annotations
+
+import optuna
+
+from fmnist_sweep.core.jobs import DataKey, TrialJob
+from fmnist_sweep.search.plan import TrialPlan
+from fmnist_sweep.search.running import RunningTrial
+from fmnist_sweep.search.settings import LoopSettings
+from fmnist_sweep.storage.checkpoints import CheckpointFolder
+
+
+class Asker:
+    """Asks for trials.
+
+    Args:
+        settings: How they are trained.
+        data: The data set that the jobs name.
+        study: The study, held by this process.
+        plan: What is tried.
+        run: What each trial names as its owner.
+        checkpoints: Where trials keep what they have come to; None keeps nothing.
+    """
+
+    def __init__(
+        self,
+        settings: LoopSettings,
+        data: DataKey,
+        study: optuna.Study,
+        plan: TrialPlan,
+        *,
+        run: str,
+        checkpoints: CheckpointFolder | None,
+    ) -> None:
+        self._settings = settings
+        self._data = data
+        self._study = study
+        self._plan = plan
+        self._run_id = run
+        self._checkpoints = checkpoints
+
+    def ask(self) -> RunningTrial:
+        """Return the next trial: one that waits, or else a new one, its point drawn."""
+        # This alone reads the study, with all its running trials: a trial that waits comes first.
+        trial = self._study.ask()
+        # Its sampler follows from its number, also where it was put back in the middle of its draw. Whatever
+        # sampler was asked before could do nothing: Optuna's begin with the first parameter.
+        self._study.sampler = self._plan.sampler(trial.number)
+        trial.set_user_attr("run", self._run_id)
+        drawn = self._plan.draw(trial)
+        other_split = {} if drawn.split == self._settings.split else {"split_seed": drawn.split.seed}
+        for name, value in {**drawn.attributes, **other_split}.items():
+            trial.set_user_attr(name, value)
+        settings = self._settings
+        job = TrialJob(
+            trial=trial.number,
+            model=settings.model,
+            hyperparameters=drawn.hyperparameters,
+            epochs=drawn.epochs,
+            seed=drawn.seed,
+            data=self._data,
+            split=drawn.split,
+            n_probe=settings.n_probe,
+            batch_size=settings.batch_size,
+            checkpoint=None if self._checkpoints is None else self._checkpoints.key(trial.number),
+            deliver_to=drawn.deliver_to,
+            running_metrics=settings.running_metrics,
+            exact_steps=settings.exact_steps,
+        )
+        # A trial that was put back has reported some epochs already; equal jobs give equal scores.
+        before = self._study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - all others are read as well
+        reported = -1 if before.last_step is None else before.last_step
+        n_retries, n_reused = (before.user_attrs.get(name, 0) for name in ("n_retries", "n_reused_epochs"))
+        return RunningTrial(trial, job, reported, n_retries, n_reused)
