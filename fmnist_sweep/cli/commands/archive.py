@@ -34,20 +34,19 @@ def dump(
 
     Example: fmnist-sweep dump dense cnn
     """
-    from fmnist_sweep.analysis.confirmations import is_confirmation, linked_study
     from fmnist_sweep.core.files import safe_name
     from fmnist_sweep.engines.machine import machine
-    from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
+    from fmnist_sweep.storage.stored import StoredStudy
+    from fmnist_sweep.storage.studies import linked_study
     from fmnist_sweep.storage.text_form import dump as write
 
-    found = [
-        study
-        for study in open_studies(storage, studies)
-        if studies or not (is_confirmation(study) or study.user_attrs.get(READ_ONLY) is not None)
-    ]
+    def is_asked_for(study: StoredStudy) -> bool:
+        return bool(studies) or not (study.is_confirmation or study.read_only is not None)
+
+    found = [one for one in open_studies(storage, studies) if is_asked_for(StoredStudy.of(one))]
     for study in [s for one in found for s in (one, linked_study(one)) if s is not None]:
         path = output / f"{safe_name(study.study_name)}.jsonl"
-        n = write(study, path, attributes={MACHINE: machine()})
+        n = write(study, path, machine=machine())
         typer.echo(f"{path}: {n} trials")
 
 

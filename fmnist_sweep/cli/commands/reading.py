@@ -33,8 +33,9 @@ def status(storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
     if rows is None:
         from fmnist_sweep.analysis.frames import studies_frame
         from fmnist_sweep.cli.console import tables
+        from fmnist_sweep.storage.stored import StoredStudy
 
-        rows = tables.records(studies_frame(open_studies(storage)))
+        rows = tables.records(studies_frame(map(StoredStudy.of, open_studies(storage))))
     if as_json:
         print_json(rows)
     else:
@@ -54,10 +55,11 @@ def trials(
     """
     from fmnist_sweep.analysis.frames import trials_frame
     from fmnist_sweep.cli.console import tables
+    from fmnist_sweep.storage.stored import StoredStudy
 
     if as_json and as_csv:
         raise SweepError("--json and --csv exclude each other; choose one")
-    found = open_studies(storage, [study])[0]
+    found = StoredStudy.of(open_studies(storage, [study])[0])
     if as_json:
         print_json(tables.records(trials_frame(found)))
     elif as_csv:
@@ -96,8 +98,9 @@ def report(
     """
     from fmnist_sweep.reports.page import write_report
     from fmnist_sweep.storage.address import safe_url
+    from fmnist_sweep.storage.stored import StoredStudy
 
-    studies = open_studies(storage)
+    studies = [StoredStudy.of(study) for study in open_studies(storage)]
     if not studies:
         raise SweepError(
             f"{safe_url(storage)} has no studies yet; run a sweep first, such as: make sweep-dense"

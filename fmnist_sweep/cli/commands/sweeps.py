@@ -88,6 +88,7 @@ def _run(config: SweepConfig, again: str, *, storage: str, **options: Any) -> No
     from fmnist_sweep.core.progress import Stop
     from fmnist_sweep.reports.dashboard import attach_figures
     from fmnist_sweep.search.run import run_sweep
+    from fmnist_sweep.storage.stored import StoredStudy
 
     quiet_optuna()
     messages = Console(stderr=True)
@@ -96,7 +97,7 @@ def _run(config: SweepConfig, again: str, *, storage: str, **options: Any) -> No
     )
     study = open_studies(storage, [config.file.study])[0]
     attach_figures(study)
-    tables.print_summary(results_console(), study, stop, progress, storage=storage)
+    tables.print_summary(results_console(), StoredStudy.of(study), stop, progress, storage=storage)
     if not progress.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
         more = f" --trials is a total: more than {progress.n_done} goes on." if stop is Stop.TRIALS else ""
         messages.print(f"The study was finished: nothing was trained.{more}", highlight=False, soft_wrap=True)

@@ -48,7 +48,7 @@ def confirm(
     """
     from rich.console import Console
 
-    from fmnist_sweep.analysis.confirmations import linked_study, read_confirmation
+    from fmnist_sweep.analysis.confirmations import read_confirmation
     from fmnist_sweep.analysis.ranking import left_out_notes
     from fmnist_sweep.cli.console import winner_tables
     from fmnist_sweep.cli.console.cells import sayer
@@ -56,12 +56,15 @@ def confirm(
     from fmnist_sweep.confirm.request import confirmation_request
     from fmnist_sweep.reports.dashboard import attach_figures
     from fmnist_sweep.search.run import run as run_order
+    from fmnist_sweep.storage.stored import StoredStudy
+    from fmnist_sweep.storage.studies import linked_study
 
     quiet_optuna()
     messages = Console(stderr=True)
     swept = open_studies(storage, [study])[0]
-    wanted = confirmation_request(swept, top=top, repeats=repeats, max_retries=max_retries)
-    for note in left_out_notes(swept):
+    before = StoredStudy.of(swept)
+    wanted = confirmation_request(before, top=top, repeats=repeats, max_retries=max_retries)
+    for note in left_out_notes(before):
         messages.print(note, highlight=False, soft_wrap=True)
     done = None
     if not wanted.fulfilled():
@@ -76,7 +79,7 @@ def confirm(
         )
         for one in filter(None, (swept, linked_study(swept))):
             attach_figures(one)
-    found = read_confirmation(swept)
+    found = read_confirmation(before.again())
     if found is not None and as_json:
         print_json(winner_tables.facts(found))
     elif found is not None:
@@ -100,8 +103,9 @@ def compare(
     """
     from fmnist_sweep.analysis.comparing import compared
     from fmnist_sweep.cli.console import winner_tables
+    from fmnist_sweep.storage.stored import StoredStudy
 
-    sides = compared(open_studies(storage, studies))
+    sides = compared([StoredStudy.of(study) for study in open_studies(storage, studies)])
     if as_json:
         print_json(winner_tables.comparison_facts(sides))
     else:
@@ -146,6 +150,7 @@ def export(
     from fmnist_sweep.export.plan import is_users_sweep, plan_export
     from fmnist_sweep.export.run import run_export
     from fmnist_sweep.storage.opening import side_folder
+    from fmnist_sweep.storage.stored import StoredStudy
 
     if trial is not None and len(studies or []) != 1:
         raise SweepError("--trial needs the name of one study, such as: fmnist-sweep export dense --trial 7")
@@ -153,7 +158,9 @@ def export(
         raise SweepError("\n".join(problems))
     messages, refused = Console(stderr=True), []
     found = open_studies(storage, studies)
-    for study in found if studies else filter(is_users_sweep, found):
+    for study in found:
+        if not (studies or is_users_sweep(StoredStudy.of(study))):
+            continue
         try:
             plan = plan_export(
                 study,
