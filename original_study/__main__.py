@@ -20,6 +20,7 @@ from fmnist_sweep.core.progress import Stop, require_results
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.opening import storage_in_use
+from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.text_form import PREFIX
 from original_study.experiments import FULL, QUICK, SWEEPS, experiments
 from original_study.page import Paper
@@ -137,7 +138,8 @@ def _results_console() -> Console:
 
 
 def _read(storage: str, prefix: str, asked: str, *, quick: bool) -> Paper:
-    studies = stored_studies(storage, lambda name: name.startswith(prefix) or is_search(name))
+    found = stored_studies(storage, lambda name: name.startswith(prefix) or is_search(name))
+    studies = {name: StoredStudy.of(study) for name, study in found.items()}
     results = read_results(studies, prefix=prefix)
     if not results.studies:
         raise SweepError(f"there are no studies {prefix}* yet; run them with: {PROGRAM}")

@@ -26,8 +26,9 @@ from fmnist_sweep.search.history import configuration_key, without_epochs
 from fmnist_sweep.search.import_trials import check_source, translated
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.search.plan import GivenPlan, TrialDraw, left_of
-from fmnist_sweep.storage.attributes import MACHINE
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.studies import load_study, study_names
+from fmnist_sweep.storage.writing import repeat_attributes, write_machine, write_n_repeats, write_repeat
 
 KIND: Final = "paper"
 SWEEPS: Final = Path(__file__).parent / "sweeps"
@@ -145,14 +146,14 @@ class Experiment:
     def open(self, data: DataRef, storage: BaseStorage) -> optuna.Study:
         """Make the study, or go on with it."""
         self._data = data
-        return open_study(self.config, data, storage, attributes={"kind": KIND})
+        return open_study(self.config, data, storage, kind=KIND)
 
     def plan(self, study: optuna.Study) -> PaperPlan:
         """Bring over what other experiments' studies hold, and return what is left to train."""
         if self._data is not None:
             self._bring_over(study, self._data)
-        study.set_user_attr("n_repeats", self.n_repeats)
-        study.set_user_attr(MACHINE, machine())
+        write_n_repeats(study, self.n_repeats)
+        write_machine(study, machine())
         return PaperPlan(self, study)
 
     def left(self, study: optuna.Study | None) -> list[Mapping[str, Scalar]]:
@@ -172,32 +173,29 @@ class Experiment:
         others = {f"{self.scale.prefix}{name}" for name in NAMES} - {self.study_name}
         for name in sorted(others & set(study_names(storage))):
             for trial, made in self._shared(load_study(storage, name), data):
-                attrs = trial.user_attrs
-                key = configuration_key(
-                    attrs["hyperparameters"], attrs["seed"], attrs.get("split_seed", self.swept.split.seed)
-                )
+                split_seed = trial.split_seed if trial.has_own_split else self.swept.split.seed
+                key = configuration_key(trial.hyperparameters, trial.seed, split_seed)
                 if key in left:
                     study.add_trial(self._repeat_of(made, trial, left.pop(key)))
 
-    def _shared(self, other: optuna.Study, data: DataRef) -> Iterator[tuple[FrozenTrial, FrozenTrial]]:
+    def _shared(self, other: optuna.Study, data: DataRef) -> Iterator[tuple[StoredTrial, FrozenTrial]]:
         """Yield the trials of another study that this one could hold, and what they are here."""
         try:
             check_source(other, self.config, data)
         except StudyMismatchError:
             # Another model, or on other images.
             return
-        for trial in other.get_trials(deepcopy=False):
-            made = translated(trial, other, self.config)
+        stored = StoredStudy.of(other)
+        for trial in stored.trials:
+            made = translated(trial, stored, self.config)
             if made is not None and made.state is TrialState.COMPLETE:
                 yield trial, made
 
-    def _repeat_of(self, made: FrozenTrial, trial: FrozenTrial, wanted: Mapping[str, Scalar]) -> FrozenTrial:
+    def _repeat_of(self, made: FrozenTrial, trial: StoredTrial, wanted: Mapping[str, Scalar]) -> FrozenTrial:
         repeat = int(wanted[REPEAT])
         made.params = {REPEAT: repeat, **made.params}
         made.distributions = {REPEAT: _repeats(self.n_repeats), **made.distributions}
-        kept = {name: trial.user_attrs[name] for name in ("split_seed",) if name in trial.user_attrs}
-        for name, value in {**kept, REPEAT: repeat}.items():
-            made.set_user_attr(name, value)
+        write_repeat(made, repeat, trial)
         return made
 
 
@@ -228,7 +226,7 @@ class PaperPlan(GivenPlan):
         point = samplers.draw(trial, experiment.swept.sampled_space)
         seed, split = experiment.seeds(repeat)
         epochs = int(point["epochs"])
-        return TrialDraw(without_epochs(point), epochs, seed, split, attributes={REPEAT: repeat})
+        return TrialDraw(without_epochs(point), epochs, seed, split, attributes=repeat_attributes(repeat))
 
 
 def _repeats(n: int) -> IntDistribution:

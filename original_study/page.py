@@ -9,18 +9,15 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import optuna
 from matplotlib.figure import Figure
 
 from fmnist_sweep.analysis.confirmations import DEFAULT
 from fmnist_sweep.analysis.measures import most_confused
-from fmnist_sweep.analysis.ranking import readings_of
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.wording import ABSENT
 from fmnist_sweep.engines.machine import described
-from fmnist_sweep.reports.exported import exported
 from fmnist_sweep.reports.pictures import confusion_matrices
-from fmnist_sweep.storage.attributes import MACHINE
+from fmnist_sweep.storage.stored import StoredStudy
 from original_study.blocks import Block, Heading, Picture, Table, Text
 from original_study.claims import CLAIMS
 from original_study.dense_claims import DENSE
@@ -52,7 +49,7 @@ class Paper:
     """
 
     results: Results
-    studies: Mapping[str, optuna.Study]
+    studies: Mapping[str, StoredStudy]
     command: str
     date: str
     quick: bool = False
@@ -66,7 +63,7 @@ class Paper:
     def class_names(self) -> Sequence[str]:
         """The classes of the images, by label."""
         first = next(iter(self.results.studies.values()))
-        names: Sequence[str] = first.user_attrs["data"]["class_names"]
+        names: Sequence[str] = first.data["class_names"]
         return names
 
     @cached_property
@@ -102,7 +99,7 @@ class Paper:
 
     @cached_property
     def _exports(self) -> dict[str, Mapping[str, Any]]:
-        kept = {name: exported(s) for name, s in self.results.studies.items() if name in FINALS}
+        kept = {name: s.export for name, s in self.results.studies.items() if name in FINALS}
         return {name: one for name, one in kept.items() if one is not None and "test" in one["confusion"]}
 
     def blocks(self) -> list[Block]:
@@ -143,18 +140,16 @@ class Paper:
 
     def _where(self) -> str:
         told = dict.fromkeys(
-            described(study.user_attrs[MACHINE], study.user_attrs["versions"])
+            described(study.machine, study.versions)
             for study in self.results.studies.values()
-            if MACHINE in study.user_attrs
+            if study.machine
         )
         return " ".join(told)
 
     def _how_many(self) -> str:
         studies = self.results.studies.values()
-        seeds = sorted({s.user_attrs.get("n_repeats", 0) for s in studies})
-        sizes = sorted(
-            {s.user_attrs["config"]["training"]["train_size"] or 0 for s in studies}, key=lambda n: n or 10**9
-        )
+        seeds = sorted({s.n_repeats for s in studies})
+        sizes = sorted({s.config["training"]["train_size"] or 0 for s in studies}, key=lambda n: n or 10**9)
         shown = " or ".join("all 55,000" if n == 0 else f"{n:,}" for n in sizes)
         n_seeds = " or ".join(map(str, seeds))
         return (
@@ -260,7 +255,7 @@ class Paper:
             return [*blocks, Text("The final models have not met the test set yet.")]
         for name, kept in self._exports.items():
             title = _TITLES[name]
-            readings = len(readings_of(self.results.studies[name]))
+            readings = len(self.results.studies[name].readings)
             times = "once" if readings == 1 else f"{readings} times"
             blocks += [
                 Heading(3, f"The final {title}"),

@@ -9,14 +9,12 @@ from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-import optuna
-from optuna.trial import TrialState
 
-from fmnist_sweep.analysis.ranking import learning_curve
 from fmnist_sweep.analysis.statistics import Interval, interval
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import Scalar
-from original_study.experiments import NAMES, ON_OWN_SPLIT, REPEAT
+from fmnist_sweep.storage.stored import StoredStudy
+from original_study.experiments import NAMES, ON_OWN_SPLIT
 
 BySeed: TypeAlias = Mapping[int, float]
 """A number for each seed, by its number."""
@@ -25,9 +23,6 @@ LAST_EPOCHS: Final = 5
 """The epochs over which an accuracy may swing."""
 
 _RUNNING: Final = "running_accuracy"
-
-TESTED: Final = "paper_test"
-"""User attribute of a final model's study: ``test_accuracy`` and ``confusion`` of each exported seed."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +86,17 @@ class Results:
         studies: By the experiment's name; those that there are.
     """
 
-    studies: Mapping[str, optuna.Study]
+    studies: Mapping[str, StoredStudy]
 
     @cached_property
     def _curves(self) -> Mapping[str, Sequence[tuple[int, Mapping[str, Scalar], LearningCurve]]]:
         found = {}
         for name, study in self.studies.items():
-            trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            rows = [(t.user_attrs, learning_curve(t)) for t in trials if REPEAT in t.user_attrs]
-            found[name] = [(a[REPEAT], a["hyperparameters"], curve) for a, curve in rows if curve is not None]
+            found[name] = [
+                (t.repeat, t.hyperparameters, t.curve)
+                for t in study.in_state("COMPLETE")
+                if t.repeat is not None and t.curve is not None
+            ]
         return found
 
     def curves(self, run: Run) -> dict[int, LearningCurve]:
@@ -136,8 +133,7 @@ class Results:
     def tested(self, experiment: str) -> Sequence[Mapping[str, Any]]:
         """Return what the test set said of each exported seed of a final model, empty before it was read."""
         study = self.studies.get(experiment)
-        rows: Sequence[Mapping[str, Any]] = () if study is None else study.user_attrs.get(TESTED, ())
-        return rows
+        return () if study is None else study.paper_test or ()
 
     def sizes(self, run: Run) -> tuple[int, int]:
         """Return what the interval of a run's values needs to know: images that validate, and that train.
@@ -147,8 +143,8 @@ class Results:
         study = self.studies.get(run.experiment)
         if run.own_split or study is None:
             return 0, 1
-        training = study.user_attrs["config"]["training"]
-        n_train = training["train_size"] or study.user_attrs["data"]["n_train"] - training["n_val"]
+        training = study.config["training"]
+        n_train = training["train_size"] or study.data["n_train"] - training["n_val"]
         return training["n_val"], n_train
 
     def mean(self, value: Value) -> Interval | None:
@@ -163,7 +159,7 @@ class Results:
         return sum(map(_n_failed, self.studies.values()))
 
 
-def read_results(studies: Mapping[str, optuna.Study], *, prefix: str) -> Results:
+def read_results(studies: Mapping[str, StoredStudy], *, prefix: str) -> Results:
     """Return the results that studies hold.
 
     Args:
@@ -173,10 +169,9 @@ def read_results(studies: Mapping[str, optuna.Study], *, prefix: str) -> Results
     return Results({name: studies[prefix + name] for name in NAMES if prefix + name in studies})
 
 
-def _n_failed(study: optuna.Study) -> int:
-    trials = study.get_trials(deepcopy=False)
-    done = [t.params for t in trials if t.state is TrialState.COMPLETE]
-    return sum(t.state is TrialState.FAIL and t.params not in done for t in trials)
+def _n_failed(study: StoredStudy) -> int:
+    done = [t.params for t in study.in_state("COMPLETE")]
+    return sum(t.params not in done for t in study.in_state("FAIL"))
 
 
 def _is_at(values: Mapping[str, Scalar], at: Mapping[str, Scalar]) -> bool:

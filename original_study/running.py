@@ -18,9 +18,10 @@ from fmnist_sweep.export.run import run_export
 from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.search.run import run
 from fmnist_sweep.storage.opening import check_storage, open_storage, side_folder
+from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study, study_names
+from fmnist_sweep.storage.writing import write_paper_test
 from original_study.experiments import FINALS, Experiment
-from original_study.results import TESTED
 from original_study.showing import Lines
 
 
@@ -93,7 +94,9 @@ def read_test_set(
     """
     for experiment in wanted:
         study = _stored(storage_url, experiment)
-        if experiment.name not in FINALS or study is None or TESTED in study.user_attrs:
+        if experiment.name not in FINALS or study is None:
+            continue
+        if StoredStudy.of(study).paper_test is not None:
             continue
         plan = plan_export(
             study,
@@ -108,7 +111,7 @@ def read_test_set(
                 say=say,
                 **options,
             )
-        study.set_user_attr(TESTED, [_tested(delivery) for delivery in plan.final.deliveries])
+        write_paper_test(study, [_tested(delivery) for delivery in plan.final.deliveries])
 
 
 def _tested(delivery: Delivery) -> dict[str, Any]:

@@ -7,19 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import matplotlib as mpl
-import optuna
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from optuna.trial import TrialState
 
 from fmnist_sweep.analysis.comparing import side
-from fmnist_sweep.analysis.confirmations import is_confirmation
 from fmnist_sweep.analysis.statistics import Interval, interval
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import ABSENT, show_interval
-from fmnist_sweep.reports.exported import exported
 from fmnist_sweep.reports.pictures import STYLE, blank_figure
 from fmnist_sweep.reports.style import BLUE, GREY, VERMILION
+from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.text_form import PREFIX
 from original_study.cnn_claims import (
     CNN_HIGH_L2,
@@ -73,7 +70,7 @@ def is_search(name: str) -> bool:
     return name.removeprefix(PREFIX) in SEARCHES
 
 
-def entrants(results: Results, studies: Mapping[str, optuna.Study]) -> tuple[list[Entrant], list[str]]:
+def entrants(results: Results, studies: Mapping[str, StoredStudy]) -> tuple[list[Entrant], list[str]]:
     """Return who stands beside whom, and the searches that are missing.
 
     Args:
@@ -101,14 +98,14 @@ def entrants(results: Results, studies: Mapping[str, optuna.Study]) -> tuple[lis
     return found, missing
 
 
-def _searched(name: str, study: optuna.Study) -> Entrant | None:
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    if is_confirmation(study) or not any(t.state is TrialState.COMPLETE for t in done):
+def _searched(name: str, study: StoredStudy) -> Entrant | None:
+    done = study.in_state("COMPLETE", "PRUNED")
+    if study.is_confirmation or not study.in_state("COMPLETE"):
         return None
     winner = side(study)
     if not winner.confirmed:
         return None
-    kept = exported(study)
+    kept = study.export
     test = None if kept is None else kept["mean"].get("test_accuracy")
     return Entrant(
         f"{name}, by search",
@@ -118,7 +115,7 @@ def _searched(name: str, study: optuna.Study) -> Entrant | None:
         ABSENT if test is None else show_interval(test, UNITS["accuracy"]),
         winner.label,
         len(done),
-        sum(float(t.user_attrs.get("seconds", 0.0)) for t in done),
+        sum(float(t.seconds or 0.0) for t in done),
     )
 
 

@@ -9,8 +9,8 @@ import optuna
 from rich.console import Console
 from rich.table import Table
 
+from fmnist_sweep.storage.stored import StoredStudy
 from original_study.experiments import FINALS, Experiment
-from original_study.results import TESTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def print_workload(
         table.add_row(row.experiment, *map(str, numbers), images)
     for experiment in wanted:
         study = studies.get(experiment.study_name)
-        if experiment.name in FINALS and (study is None or TESTED not in study.user_attrs):
+        if experiment.name in FINALS and (study is None or StoredStudy.of(study).paper_test is None):
             n, epochs = experiment.n_repeats, experiment.swept.epochs[-1]
             table.add_row(f"export of {experiment.name}", "1", str(n), str(n * epochs), "0", "")
             n_trainings, n_epochs = n_trainings + n, n_epochs + n * epochs

@@ -10,8 +10,8 @@ import optuna
 import original_study
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.storage.writing import write_paper_test
 from original_study.experiments import Scale
-from original_study.results import TESTED
 
 SWEEPS = Path(original_study.__file__).parent / "sweeps"
 TINY = Scale("tiny-", 3)
@@ -51,4 +51,4 @@ def add_test(study: optuna.Study, *, accuracy: float = 0.885, shirts: int = 100)
             confusion[actual][predicted] += n
             confusion[actual][actual] -= n
         rows.append({"seed": i, "test_accuracy": accuracy + i / 10_000, "confusion": confusion})
-    study.set_user_attr(TESTED, rows)
+    write_paper_test(study, rows)

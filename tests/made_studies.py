@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.storage.stored import StoredStudy
 
 SPACE: dict[str, Any] = {
     "learning_rate": {"type": "float", "low": 1e-5, "high": 1e-2, "log": True},
@@ -278,6 +279,9 @@ def add_repeat(linked: optuna.Study, params: dict[str, int], score: float | None
 
 
 StudyMaker = Callable[..., optuna.Study]
+
+stored = StoredStudy.of
+"""Look at a study as it is now; after a change it takes another look."""
 
 
 @pytest.fixture

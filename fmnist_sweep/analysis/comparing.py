@@ -7,15 +7,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import optuna
-
-from fmnist_sweep.analysis.confirmations import is_confirmation, read_confirmation
-from fmnist_sweep.analysis.ranking import candidates, left_out_notes, score_rule
+from fmnist_sweep.analysis.confirmations import read_confirmation
+from fmnist_sweep.analysis.ranking import candidates, left_out_notes
 from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.storage.attributes import READ_ONLY
+from fmnist_sweep.storage.stored import StoredStudy
 
 
 @dataclass(frozen=True)
@@ -57,35 +55,34 @@ class Side:
     read_only: bool = False
 
 
-def compared(studies: Sequence[optuna.Study]) -> list[Side]:
+def compared(studies: Sequence[StoredStudy]) -> list[Side]:
     """Return the winner of each study, in the order given.
 
     Raises:
         ConfigError: Fewer than two studies, the same one twice, or one without a winner; all problems at
             once.
     """
-    names = [study.study_name for study in studies]
+    names = [study.name for study in studies]
     problems = [] if len(set(names)) > 1 else ["give the names of two studies or more"]
     problems += [f"{name}: given twice" for name in dict.fromkeys(names) if names.count(name) > 1]
-    problems += [f"{study.study_name}: {p}" for study in studies if (p := _problem(study)) is not None]
+    problems += [f"{study.name}: {p}" for study in studies if (p := _problem(study)) is not None]
     if problems:
         raise ConfigError("compare", problems)
     return [side(study) for study in studies]
 
 
-def _problem(study: optuna.Study) -> str | None:
-    if is_confirmation(study):
-        return f"a confirmation; give the study that it confirms, {study.user_attrs['confirms']}"
-    if "config_digest" not in study.user_attrs:
+def _problem(study: StoredStudy) -> str | None:
+    if study.is_confirmation:
+        return f"a confirmation; give the study that it confirms, {study.confirms}"
+    if not study.is_ours:
         return "not made by fmnist-sweep"
     if candidates(study, 1):
         return None
     return " ".join(["no trial is complete yet; run the sweep first", *left_out_notes(study)])
 
 
-def side(study: optuna.Study) -> Side:
+def side(study: StoredStudy) -> Side:
     """Return a study's winner; the study has one of `fmnist_sweep.analysis.ranking.candidates`."""
-    attrs = study.user_attrs
     confirmation = read_confirmation(study)
     winner = None if confirmation is None else confirmation.winner
     if winner is not None:
@@ -94,16 +91,15 @@ def side(study: optuna.Study) -> Side:
         hyperparameters, epochs = winner.candidate.hyperparameters, winner.candidate.epochs
     else:
         best = candidates(study, 1)[0]
-        values = best.user_attrs
-        one = {"score": best.value, "val_accuracy": values["val_accuracy"], "gap": values["gap"]}
+        one = {"score": best.value, "val_accuracy": best.scores["val_accuracy"], "gap": best.gap}
         told = {name: Interval(float(value or 0.0), math.nan, math.nan, 1) for name, value in one.items()}
-        label, n_parameters, seconds = f"trial {best.number}", values.get("n_parameters"), values["seconds"]
-        hyperparameters, epochs = values["hyperparameters"], values["epoch"] + 1
+        label, n_parameters, seconds = f"trial {best.number}", best.n_parameters, best.seconds or 0.0
+        hyperparameters, epochs = best.hyperparameters, best.scored_after
     return Side(
-        study=study.study_name,
-        model=attrs["config"]["model"],
-        data=attrs["data_digest"],
-        rule=score_rule(study),
+        study=study.name,
+        model=study.config["model"],
+        data=study.data_digest or "",
+        rule=study.rule,
         confirmed=winner is not None,
         label=label,
         hyperparameters={**hyperparameters, "epochs": epochs},
@@ -113,7 +109,7 @@ def side(study: optuna.Study) -> Side:
         n_parameters=n_parameters,
         seconds=seconds,
         left_out=left_out_notes(study),
-        read_only=READ_ONLY in attrs,
+        read_only=study.read_only is not None,
     )
 
 

@@ -12,16 +12,14 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-import optuna
-from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.analysis.ranking import measured_trials, score_rule, size_limit
+from fmnist_sweep.analysis.ranking import measured_trials
 from fmnist_sweep.analysis.statistics import Interval, interval, paired_difference
-from fmnist_sweep.core.curves import FloatArray
+from fmnist_sweep.core.curves import METRICS, FloatArray
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.score import ScoreRule, exceeds
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
-KIND: Final = "confirm"
 DEFAULT: Final = "default"
 """Label of the model's default configuration."""
 
@@ -32,26 +30,6 @@ MEASURED: Final = (
     "score", "val_accuracy", "val_cross_entropy", "gap", "train_accuracy", "train_cross_entropy",
 )  # fmt: skip
 """What is known of each repeat, and averaged for each candidate."""
-
-
-def confirm_name(study: str) -> str:
-    """Return the name of the study that confirms another.
-
-    Example:
-        >>> confirm_name("dense")
-        'dense-confirm'
-    """
-    return f"{study}-confirm"
-
-
-def is_confirmation(study: optuna.Study) -> bool:
-    """Return whether a study's trials are the repeats of another study's candidates."""
-    return bool(study.user_attrs.get("kind") == KIND)
-
-
-def draws_trials(study: optuna.Study) -> bool:
-    """Return whether a sampler drew a study's trials; those of a confirmation or of the paper were given."""
-    return "kind" not in study.user_attrs
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +252,7 @@ def _size(standing: Standing) -> float:
     return float("inf") if standing.n_parameters is None else standing.n_parameters
 
 
-def read_confirmation(study: optuna.Study) -> Confirmation | None:
+def read_confirmation(study: StoredStudy) -> Confirmation | None:
     """Read what the confirmation of a study has come to.
 
     Args:
@@ -284,73 +262,47 @@ def read_confirmation(study: optuna.Study) -> Confirmation | None:
         None where the study was never confirmed. Candidates that are larger than the sweep now allows are
         left out with their repeats.
     """
-    linked = study if is_confirmation(study) else linked_study(study)
-    if linked is None or "candidates" not in linked.user_attrs:
+    linked = study if study.is_confirmation else study.linked
+    if linked is None or linked.candidates is None:
         return None
-    attrs = linked.user_attrs
-    training, told = attrs["config"]["training"], (Candidate(**c) for c in attrs["candidates"])
-    limit = size_limit(study)
+    training, told = linked.config["training"], (Candidate(**c) for c in linked.candidates)
+    limit = study.size_limit
     candidates = tuple(c for c in told if not exceeds(limit, c.n_parameters))
     labels = [c.label for c in candidates]
     # A trial is told its candidate first and its repeat then: in between it counts for neither.
-    known = [
-        t
-        for t in linked.get_trials(deepcopy=False)
-        if t.user_attrs.get("candidate") in labels and "repeat" in t.user_attrs
-    ]
+    known = [(pair, t) for t in linked.trials if (pair := _pair(t)) is not None and pair[0] in labels]
     measured = {t.number for t in measured_trials(linked)}
-    rows = {_pair(t): _repeat(t) for t in known if t.number in measured}
+    rows = {pair: _repeat(pair, t) for pair, t in known if t.number in measured}
     # The last word counts: a repeat that failed may be trained again.
-    failed = {pair: t for pair, t in {_pair(t): t for t in known}.items() if t.state is TrialState.FAIL}
-    order = [
-        (label, r)
-        for r in range(1 + max((t.user_attrs["repeat"] for t in known), default=-1))
-        for label in labels
-    ]
-    left = attrs["data"]["n_train"] - training["n_val"]
+    failed = {pair: t for pair, t in dict(known).items() if t.state == "FAIL"}
+    n = 1 + max((r for (_, r), _ in known), default=-1)
+    order = [(label, r) for r in range(n) for label in labels]
+    left = linked.data["n_train"] - training["n_val"]
     return Confirmation(
-        study=attrs["confirms"],
-        rule=score_rule(linked),
+        study=str(linked.confirms),
+        rule=linked.rule,
         candidates=candidates,
-        n_repeats=attrs["n_repeats"],
+        n_repeats=linked.n_repeats,
         repeats=tuple(rows[pair] for pair in order if pair in rows),
         failures=tuple(
-            Failure(*pair, failed[pair].user_attrs.get("fail_reason", "no reason was stored"))
+            Failure(*pair, failed[pair].fail_words)
             for pair in order
-            if pair in failed and pair[1] < attrs["n_repeats"]
+            if pair in failed and pair[1] < linked.n_repeats
         ),
         n_val=training["n_val"],
         n_train=left if training["train_size"] is None else training["train_size"],
     )
 
 
-def linked_study(study: optuna.Study) -> optuna.Study | None:
-    """Return the study that holds the repeats of another, or None where that was never confirmed."""
-    try:
-        linked = optuna.load_study(
-            study_name=confirm_name(study.study_name),
-            storage=study._storage,  # noqa: SLF001 - a study does not tell its storage otherwise
-        )
-    except KeyError:
+def _pair(trial: StoredTrial) -> tuple[str, int] | None:
+    if trial.candidate is None or trial.repeat is None:
         return None
-    return linked if linked.user_attrs.get("confirms") == study.study_name else None
+    return trial.candidate, trial.repeat
 
 
-def _pair(trial: FrozenTrial) -> tuple[str, int]:
-    return trial.user_attrs["candidate"], trial.user_attrs["repeat"]
-
-
-def _repeat(trial: FrozenTrial) -> Repeat:
-    attrs = trial.user_attrs
-    measured = {name: attrs[name] for name in MEASURED if name != "score"}
-    return Repeat(
-        candidate=attrs["candidate"],
-        repeat=attrs["repeat"],
-        trial=trial.number,
-        seed=attrs["seed"],
-        split_seed=attrs["split_seed"],
-        score=float(trial.values[0]),
-        n_parameters=attrs.get("n_parameters"),
-        seconds=attrs["seconds"],
-        **measured,
-    )
+def _repeat(pair: tuple[str, int], trial: StoredTrial) -> Repeat:
+    # A repeat that was measured has all of these, but perhaps its number of weights.
+    own = ("gap", "seed", "split_seed", "seconds", "n_parameters")
+    told: dict[str, Any] = {name: getattr(trial, name) for name in own}
+    scores: dict[str, Any] = {name: trial.scores[name] for name in METRICS}
+    return Repeat(pair[0], pair[1], trial.number, score=float(trial.value or 0.0), **told, **scores)

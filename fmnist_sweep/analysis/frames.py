@@ -6,24 +6,15 @@ attributes and what Optuna calls a step count from 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
-import optuna
 import pandas as pd
-from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.analysis.ranking import (
-    best_trials,
-    default_trial,
-    hyperparameters,
-    is_interrupted,
-    learning_curve,
-    n_unmeasured,
-    score_rule,
-)
+from fmnist_sweep.analysis.ranking import best_trials, default_trial, n_unmeasured
 from fmnist_sweep.core.curves import METRICS
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 NUMBERS: Final = (
     "val_accuracy",
@@ -38,7 +29,7 @@ NUMBERS: Final = (
     "peak_memory_mb",
     "seed",
 )
-"""User attributes of a trial that become columns; NaN where a trial has none."""
+"""Numbers of a trial that become columns; NaN where a trial has none."""
 
 _WHOLE: Final = ("epoch", "n_epochs", "n_parameters", "seed")
 _TRIAL_COLUMNS: Final = (
@@ -54,13 +45,13 @@ _TRIAL_COLUMNS: Final = (
 )
 
 
-def studies_frame(studies: Iterable[optuna.Study]) -> pd.DataFrame:
+def studies_frame(studies: Iterable[StoredStudy]) -> pd.DataFrame:
     """Return one row for each study.
 
     Returns:
         Columns ``name, model, n_trials, complete, pruned, failed, running, interrupted`` (see
-        `is_interrupted`) ``, waiting, unmeasured`` (see `n_unmeasured`); of the best COMPLETE trial
-        ``best_trial, score, val_accuracy, train_accuracy, gap, epoch`` (from 1) ``, n_parameters``;
+        `StoredStudy.is_interrupted`) ``, waiting, unmeasured`` (see `n_unmeasured`); of the best COMPLETE
+        trial ``best_trial, score, val_accuracy, train_accuracy, gap, epoch`` (from 1) ``, n_parameters``;
         ``default_score`` and ``difference`` (best minus default score); over all trials ``seconds, epochs,
         last_activity``. Unknown numbers are NaN.
     """
@@ -68,39 +59,39 @@ def studies_frame(studies: Iterable[optuna.Study]) -> pd.DataFrame:
     return _whole_numbers(frame, ("best_trial", "epoch", "n_parameters"))
 
 
-def _study_row(study: optuna.Study) -> dict[str, Any]:
-    trials = study.get_trials(deepcopy=False)
+def _study_row(study: StoredStudy) -> dict[str, Any]:
+    trials = study.trials
     best = next(iter(best_trials(study, 1)), None)
     default = default_trial(study)
     score = value_of(best)
     activity = [time for t in trials for time in (t.datetime_start, t.datetime_complete) if time is not None]
     states = [t.state for t in trials]
-    n_running, interrupted = states.count(TrialState.RUNNING), is_interrupted(study)
+    n_running, interrupted = states.count("RUNNING"), study.is_interrupted
     row: dict[str, Any] = {
-        "name": study.study_name,
-        "model": study.user_attrs.get("config", {}).get("model"),
+        "name": study.name,
+        "model": study.config.get("model"),
         "n_trials": len(trials),
-        "complete": states.count(TrialState.COMPLETE),
-        "pruned": states.count(TrialState.PRUNED),
-        "failed": states.count(TrialState.FAIL),
+        "complete": states.count("COMPLETE"),
+        "pruned": states.count("PRUNED"),
+        "failed": states.count("FAIL"),
         "running": 0 if interrupted else n_running,
         "interrupted": n_running if interrupted else 0,
-        "waiting": states.count(TrialState.WAITING),
+        "waiting": states.count("WAITING"),
         "unmeasured": n_unmeasured(study),
         "best_trial": np.nan if best is None else best.number,
         "score": score,
     }
     for name in ("val_accuracy", "train_accuracy", "gap", "epoch", "n_parameters"):
-        row[name] = np.nan if best is None else number_of(best.user_attrs, name)
+        row[name] = np.nan if best is None else number_of(best, name)
     row["default_score"] = value_of(default)
     row["difference"] = score - row["default_score"]
-    row["seconds"] = sum(float(t.user_attrs.get("seconds", 0.0)) for t in trials)
+    row["seconds"] = sum(float(t.seconds or 0.0) for t in trials)
     row["epochs"] = sum(_epochs_trained(t) for t in trials)
     row["last_activity"] = max(activity, default=pd.NaT)
     return row
 
 
-def trials_frame(study: optuna.Study) -> pd.DataFrame:
+def trials_frame(study: StoredStudy) -> pd.DataFrame:
     """Return one row for each trial, by number.
 
     Returns:
@@ -110,29 +101,29 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
         peak_memory_mb, seed, stopped_early, fail_reason, datetime_start, datetime_complete`` and, as in
         Optuna's ``trials_dataframe``, ``params_NAME`` for each hyperparameter, fixed ones too.
     """
-    trials = study.get_trials(deepcopy=False)
-    names = dict.fromkeys(name for t in trials for name in hyperparameters(t))
+    trials = study.trials
+    names = dict.fromkeys(name for t in trials for name in t.hyperparameters)
     rows = []
     for trial in trials:
-        attrs, values = trial.user_attrs, hyperparameters(trial)
+        values = trial.hyperparameters
         row: dict[str, Any] = {
             "number": trial.number,
-            "state": trial.state.name,
-            "score": value_of(trial if trial.state == TrialState.COMPLETE else None),
-            "pruned_score": value_of(trial if trial.state == TrialState.PRUNED else None),
-            **{name: number_of(attrs, name) for name in NUMBERS},
-            "stopped_early": bool(attrs.get("stopped_early", False)),
-            "fail_reason": attrs.get("fail_reason"),
+            "state": trial.state,
+            "score": np.nan if trial.score is None else trial.score,
+            "pruned_score": value_of(trial if trial.state == "PRUNED" else None),
+            **{name: number_of(trial, name) for name in NUMBERS},
+            "stopped_early": bool(trial.stopped_early),
+            "fail_reason": trial.fail_reason,
             "datetime_start": trial.datetime_start,
             "datetime_complete": trial.datetime_complete,
         }
         rows.append({**row, **{f"params_{name}": values.get(name) for name in names}})
     frame = pd.DataFrame(rows, columns=[*_TRIAL_COLUMNS, *(f"params_{name}" for name in names)])
-    whole = [name for name in names if all(type(hyperparameters(t).get(name, 0)) is int for t in trials)]
+    whole = [name for name in names if all(type(t.hyperparameters.get(name, 0)) is int for t in trials)]
     return _whole_numbers(frame, (*_WHOLE, *(f"params_{name}" for name in whole)))
 
 
-def curves_frame(study: optuna.Study) -> pd.DataFrame:
+def curves_frame(study: StoredStudy) -> pd.DataFrame:
     """Return one row for each trained epoch of each trial that has a curve.
 
     Returns:
@@ -140,17 +131,17 @@ def curves_frame(study: optuna.Study) -> pd.DataFrame:
         val_cross_entropy, seconds, gap, score`` (by the study's rule) ``, scored`` (true at the epoch whose
         scores stand for the trial).
     """
-    rule = score_rule(study)
+    rule = study.rule
     parts = []
-    for trial in study.get_trials(deepcopy=False):
-        curve = learning_curve(trial)
+    for trial in study.trials:
+        curve = trial.curve
         if curve is None:
             continue
         part = pd.DataFrame({name: curve.values(name) for name in (*METRICS, "seconds")})
-        part["number"], part["state"] = trial.number, trial.state.name
+        part["number"], part["state"] = trial.number, trial.state
         part["epoch"] = np.arange(1, len(curve) + 1)
         part["gap"], part["score"] = rule.gaps(curve), rule.scores(curve)
-        part["scored"] = part["epoch"] == number_of(trial.user_attrs, "epoch")
+        part["scored"] = part["epoch"] == number_of(trial, "epoch")
         parts.append(part)
     columns = ["number", "state", "epoch", *METRICS, "seconds", "gap", "score", "scored"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
@@ -161,17 +152,25 @@ def _whole_numbers(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     return frame.astype({name: "Int64" for name in columns if name in frame})
 
 
-def number_of(attrs: Mapping[str, Any], name: str) -> Any:
-    """Return a number of a trial, its epoch counted from 1; NaN where it has none."""
-    value = attrs.get(name, np.nan)
+def number_of(trial: StoredTrial, name: str) -> Any:
+    """Return a number of a trial, its epoch counted from 1; NaN where it has none.
+
+    Args:
+        trial: The trial.
+        name: One of its `StoredTrial.scores`, or the name of a field.
+    """
+    value = trial.scores.get(name) if name in METRICS else getattr(trial, name)
+    if value is None:
+        return np.nan
     return value + 1 if name == "epoch" else value
 
 
-def value_of(trial: FrozenTrial | None) -> float:
+def value_of(trial: StoredTrial | None) -> float:
     """Return a trial's value; NaN where there is no trial or it has none."""
     return np.nan if trial is None or trial.value is None else trial.value
 
 
-def _epochs_trained(trial: FrozenTrial) -> int:
-    curve = learning_curve(trial)
-    return int(trial.user_attrs.get("n_epochs", 0 if curve is None else len(curve)))
+def _epochs_trained(trial: StoredTrial) -> int:
+    if trial.n_epochs is not None:
+        return int(trial.n_epochs)
+    return 0 if trial.curve is None else len(trial.curve)

@@ -6,15 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import optuna
 import pandas as pd
-from optuna.trial import FrozenTrial
 
 from fmnist_sweep.analysis.frames import number_of, value_of
-from fmnist_sweep.analysis.ranking import allowed_epochs, best_trials, learning_curve
+from fmnist_sweep.analysis.ranking import best_trials
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
 @dataclass(frozen=True)
@@ -37,18 +35,18 @@ class Rescored:
     note: str
 
 
-def rescored(study: optuna.Study, rule: ScoreRule) -> Rescored:
+def rescored(study: StoredStudy, rule: ScoreRule) -> Rescored:
     """Return what another penalty, tolerance or epoch rule would have picked, without training.
 
     Only the stored curves of COMPLETE trials are read: a sweep run with ``rule`` would have drawn and pruned
     other trials.
     """
-    allowed = allowed_epochs(study)
-    rows = []
-    for trial in best_trials(study):
-        curve = learning_curve(trial)
-        if curve is not None:
-            rows.append(_rescored_row(trial, curve, rule, allowed))
+    allowed = study.allowed_epochs
+    rows = [
+        _rescored_row(trial, trial.curve, rule, allowed)
+        for trial in best_trials(study)
+        if trial.curve is not None
+    ]
     frame = pd.DataFrame(rows)
     if rows:
         frame = frame.sort_values(
@@ -66,17 +64,17 @@ def rescored(study: optuna.Study, rule: ScoreRule) -> Rescored:
 
 
 def _rescored_row(
-    trial: FrozenTrial, curve: LearningCurve, rule: ScoreRule, allowed: Collection[int] | None
+    trial: StoredTrial, curve: LearningCurve, rule: ScoreRule, allowed: Collection[int] | None
 ) -> Mapping[str, Any]:
     epoch = rule.scored_epoch(curve, allowed=allowed)
     return {
         "number": trial.number,
         "score": float(rule.scores(curve)[epoch]),
         "epoch": epoch + 1,
-        "val_accuracy": curve.epochs[epoch].val["accuracy"],
-        "train_accuracy": curve.epochs[epoch].train["accuracy"],
+        "val_accuracy": float(curve.values("val_accuracy")[epoch]),
+        "train_accuracy": float(curve.values("train_accuracy")[epoch]),
         "gap": float(rule.gaps(curve)[epoch]),
-        "n_parameters": trial.user_attrs.get("n_parameters", np.nan),
+        "n_parameters": number_of(trial, "n_parameters"),
         "own_score": value_of(trial),
-        "own_epoch": number_of(trial.user_attrs, "epoch"),
+        "own_epoch": number_of(trial, "epoch"),
     }

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import optuna
-from optuna.trial import FrozenTrial, TrialState
-
-from fmnist_sweep.analysis.ranking import (
-    best_trials,
-    default_trial,
-    is_interrupted,
-    left_out_notes,
-    score_rule,
-)
+from fmnist_sweep.analysis.ranking import best_trials, default_trial, left_out_notes
 from fmnist_sweep.core.metrics import UNITS, metric_of
 from fmnist_sweep.core.wording import Unit, show_score
+from fmnist_sweep.storage.stored import State, StoredStudy, StoredTrial
 
 
-def summary(study: optuna.Study) -> list[str]:
+def summary(study: StoredStudy) -> list[str]:
     """Return what came of a study: its best trial, the baseline, the trials that did not complete."""
-    rule = score_rule(study)
-    unit = UNITS[rule.metric]
+    unit = UNITS[study.rule.metric]
     best = next(iter(best_trials(study, 1)), None)
     if best is None:
         return ["No trial is complete yet.", *_others(study)]
-    where = f"after epoch {best.user_attrs['epoch'] + 1}" if "epoch" in best.user_attrs else "at the end"
+    where = "at the end" if best.epoch is None else f"after epoch {best.epoch + 1}"
     sentences = [
         f"The best is trial {best.number}, score {show_score(best.value)} {where}: {_numbers(best, unit)}."
     ]
@@ -39,13 +30,13 @@ def summary(study: optuna.Study) -> list[str]:
     return [*sentences, *_others(study)]
 
 
-def scoring(study: optuna.Study) -> str:
+def scoring(study: StoredStudy) -> str:
     """Return the study's score rule as one line of arithmetic.
 
     Example:
         ``score = validation accuracy - 1 x the gap beyond 1 point, at each trial's best epoch``
     """
-    rule = score_rule(study)
+    rule = study.rule
     unit = UNITS[rule.metric]
     value = f"validation {unit.name}" if metric_of(rule.metric).sign > 0 else f"minus validation {unit.name}"
     penalty = f" \N{MINUS SIGN} {rule.penalty:g} \N{MULTIPLICATION SIGN} the gap beyond "
@@ -55,22 +46,21 @@ def scoring(study: optuna.Study) -> str:
     return f"score = {value}{cost}, {epoch}{floor}"
 
 
-def _numbers(trial: FrozenTrial, unit: Unit) -> str:
-    attrs = trial.user_attrs
-    val, train = (unit.show(attrs.get(f"{part}_{unit.metric}")) for part in ("val", "train"))
-    words = f"validation {unit.name} {val}, training {train}, gap {unit.show(attrs.get('gap'), gap=True)}"
-    size = attrs.get("n_parameters")
+def _numbers(trial: StoredTrial, unit: Unit) -> str:
+    val, train = (unit.show(trial.scores.get(f"{part}_{unit.metric}")) for part in ("val", "train"))
+    words = f"validation {unit.name} {val}, training {train}, gap {unit.show(trial.gap, gap=True)}"
+    size = trial.n_parameters
     return words if size is None else f"{words}, {size:,} parameters"
 
 
-def _others(study: optuna.Study) -> list[str]:
-    states = [t.state for t in study.get_trials(deepcopy=False)]
-    words = {
-        TrialState.COMPLETE: "complete",
-        TrialState.PRUNED: "pruned",
-        TrialState.FAIL: "failed",
-        TrialState.RUNNING: "interrupted" if is_interrupted(study) else "running",
-        TrialState.WAITING: "waiting",
+def _others(study: StoredStudy) -> list[str]:
+    states = [t.state for t in study.trials]
+    words: dict[State, str] = {
+        "COMPLETE": "complete",
+        "PRUNED": "pruned",
+        "FAIL": "failed",
+        "RUNNING": "interrupted" if study.is_interrupted else "running",
+        "WAITING": "waiting",
     }
     counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
     noun = "trial" if len(states) == 1 else "trials"

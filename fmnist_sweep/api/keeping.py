@@ -7,16 +7,16 @@ from pathlib import Path
 
 import optuna
 
-from fmnist_sweep.analysis.confirmations import is_confirmation, linked_study
 from fmnist_sweep.api.studies import open_studies, uses_storage
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.files import safe_name
 from fmnist_sweep.engines.machine import machine
 from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.storage import DEFAULT_STORAGE
-from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
 from fmnist_sweep.storage.backup import Backup, back_up
 from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.stored import StoredStudy
+from fmnist_sweep.storage.studies import linked_study
 from fmnist_sweep.storage.text_form import dump as write_text
 from fmnist_sweep.storage.text_form import load as bring_back
 
@@ -53,15 +53,15 @@ def dump(
     Raises:
         StorageError: A file can't be written.
     """
-    found = [
-        study
-        for study in open_studies(storage=storage, names=studies)
-        if studies or not (is_confirmation(study) or study.user_attrs.get(READ_ONLY) is not None)
-    ]
+
+    def is_asked_for(study: StoredStudy) -> bool:
+        return bool(studies) or not (study.is_confirmation or study.read_only is not None)
+
+    found = [s for s in open_studies(storage=storage, names=studies) if is_asked_for(StoredStudy.of(s))]
     written = []
     for study in [s for one in found for s in (one, linked_study(one)) if s is not None]:
         path = output / f"{safe_name(study.study_name)}.jsonl"
-        written.append((path, write_text(study, path, attributes={MACHINE: machine()})))
+        written.append((path, write_text(study, path, machine=machine())))
     return written
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from fmnist_sweep.api.studies import open_studies, require_studies, uses_storage
+from fmnist_sweep.api.studies import read_studies, require_studies, uses_storage
 from fmnist_sweep.reports import dashboard as board
 from fmnist_sweep.reports.page import write_report
 from fmnist_sweep.storage import DEFAULT_STORAGE
@@ -20,7 +20,7 @@ def report(output: Path, *, storage: str = DEFAULT_STORAGE) -> Path:
         SweepError: There are no studies.
         StorageError: The page can't be written.
     """
-    studies = open_studies(storage=storage)
+    studies = read_studies(storage=storage)
     require_studies(studies, safe_url(storage))
     return write_report(studies, output, storage=safe_url(storage))
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import optuna
 
-from fmnist_sweep.analysis.confirmations import Confirmation, linked_study, read_confirmation
+from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.analysis.ranking import left_out_notes
-from fmnist_sweep.api.studies import open_study, uses_storage
+from fmnist_sweep.api.studies import open_studies, open_study, uses_storage
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.request import confirmation_request
 from fmnist_sweep.core.errors import SweepError
@@ -24,10 +24,8 @@ from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.search import run as running
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.opening import side_folder
-
-__all__ = [
-    "ConfirmationEnd", "RunEnd", "RunOptions", "Say", "confirm", "export", "is_users_sweep", "plan", "run",
-]  # fmt: skip
+from fmnist_sweep.storage.stored import StoredStudy
+from fmnist_sweep.storage.studies import linked_study
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -78,7 +76,7 @@ class RunEnd:
         progress: What it was at.
     """
 
-    study: optuna.Study
+    study: StoredStudy
     stop: Stop
     progress: Progress
 
@@ -121,7 +119,7 @@ def run(
     )
     study = open_study(config.file.study, storage=storage)
     attach_figures(study)
-    return RunEnd(study, stop, progress)
+    return RunEnd(StoredStudy.of(study), stop, progress)
 
 
 @dataclass(frozen=True)
@@ -169,8 +167,9 @@ def confirm(
         SweepError: The study can't be confirmed, or not so; all problems at once.
     """
     swept = open_study(study, storage=storage)
-    wanted = confirmation_request(swept, top=top, repeats=repeats, max_retries=max_retries)
-    for note in left_out_notes(swept):
+    before = StoredStudy.of(swept)
+    wanted = confirmation_request(before, top=top, repeats=repeats, max_retries=max_retries)
+    for note in left_out_notes(before):
         say(note)
     end = None
     if not wanted.fulfilled():
@@ -183,7 +182,13 @@ def confirm(
         )
         for one in filter(None, (swept, linked_study(swept))):
             attach_figures(one)
-    return ConfirmationEnd(read_confirmation(swept), end, wanted.config.file.study)
+    return ConfirmationEnd(read_confirmation(before.again()), end, wanted.config.file.study)
+
+
+def to_export(studies: Sequence[str] | None = None, *, storage: str = DEFAULT_STORAGE) -> list[optuna.Study]:
+    """Return the named studies, or, without names, all sweeps of the user's own; see `open_studies`."""
+    found = open_studies(storage=storage, names=studies)
+    return found if studies else [study for study in found if is_users_sweep(StoredStudy.of(study))]
 
 
 @uses_storage

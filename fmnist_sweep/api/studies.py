@@ -13,6 +13,7 @@ from fmnist_sweep.analysis.comparing import Side, compared
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.opening import open_storage, storage_in_use
+from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study, study_names
 
 P = ParamSpec("P")
@@ -51,6 +52,11 @@ def open_studies(*, storage: str = DEFAULT_STORAGE, names: Iterable[str] | None 
     return [load_study(opened, name) for name in (names or study_names(opened))]
 
 
+def read_studies(*, storage: str = DEFAULT_STORAGE, names: Iterable[str] | None = None) -> list[StoredStudy]:
+    """Return what the named studies of a storage hold, or all of them; see `open_studies`."""
+    return [StoredStudy.of(study) for study in open_studies(storage=storage, names=names)]
+
+
 @uses_storage
 def compare(studies: Sequence[str], *, storage: str = DEFAULT_STORAGE) -> list[Side]:
     """Return the winners of studies: confirmed ones, or, where there are none, the sweeps' best.
@@ -62,7 +68,7 @@ def compare(studies: Sequence[str], *, storage: str = DEFAULT_STORAGE) -> list[S
     Raises:
         ConfigError: Fewer than two, the same one twice, or one without a winner; all problems at once.
     """
-    return compared(open_studies(storage=storage, names=studies))
+    return compared(read_studies(storage=storage, names=studies))
 
 
 @uses_storage
@@ -77,7 +83,7 @@ def open_study(name: str, *, storage: str = DEFAULT_STORAGE) -> optuna.Study:
     return found
 
 
-def require_studies(studies: Sequence[optuna.Study], where: str) -> None:
+def require_studies(studies: Sequence[StoredStudy], where: str) -> None:
     """Raise `SweepError` if a storage, named in ``where``, has no studies."""
     if not studies:
         raise SweepError(f"{where} has no studies yet; run a sweep first, such as: make sweep-dense")

@@ -14,6 +14,7 @@ from fmnist_sweep.analysis.confirmations import Candidate
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.search.history import configuration_key
 from fmnist_sweep.search.plan import GivenPlan, TrialDraw
+from fmnist_sweep.storage.writing import repeat_attributes
 
 _NOT_IN_THE_SWEEP: Final = -1
 
@@ -83,7 +84,7 @@ class ConfirmPlan(GivenPlan):
             epochs=candidate.epochs,
             seed=seed,
             split=replace(self._config.split, seed=split_seed),
-            attributes={"candidate": candidate.label, "repeat": repeat},
+            attributes=repeat_attributes(repeat, candidate.label),
         )
 
 

@@ -8,15 +8,10 @@ from typing import Final
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
 
 from fmnist_sweep.analysis.confirmations import (
     DEFAULT,
-    KIND,
     Candidate,
-    confirm_name,
-    is_confirmation,
-    linked_study,
     read_confirmation,
 )
 from fmnist_sweep.analysis.ranking import (
@@ -24,7 +19,6 @@ from fmnist_sweep.analysis.ranking import (
     default_trial,
     left_out_notes,
     measured_trials,
-    size_limit,
 )
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.schema import BudgetSection, NonePrunerSection, RandomSection
@@ -35,6 +29,10 @@ from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.search.history import configuration_key, without_epochs
 from fmnist_sweep.search.opening import open_study
+from fmnist_sweep.storage.attributes import CONFIRM
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
+from fmnist_sweep.storage.studies import confirm_name
+from fmnist_sweep.storage.writing import write_candidates, write_n_repeats
 
 MIN_REPEATS: Final = 2
 """One repeat has no spread, so no interval."""
@@ -44,12 +42,12 @@ MIN_REPEATS: Final = 2
 class SweepToConfirm:
     """A sweep's study that is to be confirmed."""
 
-    study: optuna.Study
+    study: StoredStudy
 
     @property
     def name(self) -> str:
         """The study's name."""
-        return self.study.study_name
+        return self.study.name
 
     @cached_property
     def config(self) -> SweepConfig:
@@ -58,15 +56,15 @@ class SweepToConfirm:
         Raises:
             SweepError: Its model or its data can't be found any more, or it has settings of another version.
         """
-        return parse_config(self.study.user_attrs["config"], where=f"study {self.name!r}")
+        return parse_config(self.study.config, where=f"study {self.name!r}")
 
     @cached_property
-    def distinct(self) -> list[FrozenTrial]:
+    def distinct(self) -> list[StoredTrial]:
         """The COMPLETE trials that may be confirmed, best first; of equal configurations the first."""
-        found: dict[tuple[str, int], FrozenTrial] = {}
+        found: dict[tuple[str, int], StoredTrial] = {}
         for trial in candidates(self.study):
-            attrs = trial.user_attrs
-            found.setdefault((configuration_key(attrs["hyperparameters"], None), attrs["epoch"]), trial)
+            key = configuration_key(trial.hyperparameters, None), trial.scored_after
+            found.setdefault(key, trial)
         return list(found.values())
 
     @cached_property
@@ -85,16 +83,14 @@ class SweepToConfirm:
             hyperparameters = {
                 name: value for name, value in without_epochs(values).items() if name not in unnamed
             }
-            trial = next(
-                (t for t in self.distinct if t.user_attrs["hyperparameters"] == hyperparameters), None
-            )
+            trial = next((t for t in self.distinct if t.hyperparameters == hyperparameters), None)
             if trial is None and self.config.is_too_large(hyperparameters):
                 return None
             if trial is None:
                 size = self.config.n_parameters(hyperparameters)
                 return Candidate(DEFAULT, None, hyperparameters, int(epochs), None, size)
         candidate = _candidate(DEFAULT, trial)
-        return None if exceeds(size_limit(self.study), candidate.n_parameters) else candidate
+        return None if exceeds(self.study.size_limit, candidate.n_parameters) else candidate
 
 
 @dataclass(frozen=True)
@@ -122,8 +118,8 @@ class ConfirmationRequest:
         return [(c.label, r) for r in range(self.n_repeats) for c in self.candidates]
 
     def fulfilled(self) -> bool:
-        """Return whether nothing is left to train."""
-        known = read_confirmation(self.swept.study)
+        """Return whether nothing is left to train by now."""
+        known = read_confirmation(self.swept.study.again())
         return known is not None and set(self.pairs) <= {(r.candidate, r.repeat) for r in known.repeats}
 
     @cached_property
@@ -158,20 +154,18 @@ class ConfirmationRequest:
         Raises:
             StudyMismatchError: The data are not those of the sweep, or the linked study is of other settings.
         """
-        swept_on = self.swept.study.user_attrs["data_digest"]
+        swept_on = str(self.swept.study.data_digest)
         if swept_on != data.digest:
             raise StudyMismatchError(
                 f"study {self.swept.name!r} was run on other data: {data.name} had content {swept_on[:12]}, "
                 f"now {data.digest[:12]}. Bring the old data back, or sweep again under another name."
             )
-        links = {"kind": KIND, "confirms": self.swept.name}
-        return open_study(self.config, data, storage, attributes=links)
+        return open_study(self.config, data, storage, kind=CONFIRM, confirms=self.swept.name)
 
     def plan(self, linked: optuna.Study) -> ConfirmPlan:
         """Write into the linked study what it is to hold, and return what is left to train."""
-        linked.set_user_attr("n_repeats", self.n_repeats)
-        linked.set_user_attr("candidates", [c.to_attribute() for c in (*self.candidates, *self.too_large)])
-        n_swept = len(self.swept.study.get_trials(deepcopy=False))
+        write_n_repeats(linked, self.n_repeats)
+        write_candidates(linked, [c.to_attribute() for c in (*self.candidates, *self.too_large)])
         return ConfirmPlan(
             self.config,
             linked,
@@ -179,12 +173,12 @@ class ConfirmationRequest:
             candidates=(*self.candidates, *self.too_large),
             pairs=self.pairs,
             n_repeats=self.n_repeats,
-            last_trial=n_swept - 1,
+            last_trial=len(self.swept.study.trials) - 1,
         )
 
 
 def confirmation_request(
-    study: optuna.Study, *, top: int = 3, repeats: int = 5, max_retries: int | None = None
+    study: StoredStudy, *, top: int = 3, repeats: int = 5, max_retries: int | None = None
 ) -> ConfirmationRequest:
     """Return what the confirmation of a study is to hold, what it holds already included.
 
@@ -198,13 +192,12 @@ def confirmation_request(
     Raises:
         SweepError: The study is none that can be confirmed, or not so; all problems at once.
     """
-    name, attrs = study.study_name, study.user_attrs
-    if is_confirmation(study):
-        swept_name = attrs["confirms"]
+    name = study.name
+    if study.is_confirmation:
         raise SweepError(
-            f"study {name!r} is a confirmation itself: confirm {swept_name!r}, with more --repeats"
+            f"study {name!r} is a confirmation itself: confirm {study.confirms!r}, with more --repeats"
         )
-    if "config_digest" not in attrs:
+    if not study.is_ours:
         raise SweepError(f"study {name!r} was not made by fmnist-sweep: it can't be confirmed")
     swept = SweepToConfirm(study)
     n = len(swept.distinct)
@@ -218,7 +211,7 @@ def confirmation_request(
     if problems:
         raise ConfigError(f"study {name!r}", problems)
     before = _taken_up(swept)
-    limit = size_limit(study)
+    limit = study.size_limit
     kept = [c for c in before if not exceeds(limit, c.n_parameters)]
     # One configuration is one candidate: the default is not taken a second time for being among the best.
     default = next((c for c in kept if c.label == DEFAULT), None) or swept.default
@@ -232,10 +225,10 @@ def confirmation_request(
     return ConfirmationRequest(swept, tuple(wanted.values()), n_repeats, max_retries, too_large)
 
 
-def _candidate(label: str, trial: FrozenTrial) -> Candidate:
-    attrs = trial.user_attrs
-    hyperparameters, epochs = attrs["hyperparameters"], attrs["epoch"] + 1
-    return Candidate(label, trial.number, hyperparameters, epochs, trial.value, attrs.get("n_parameters"))
+def _candidate(label: str, trial: StoredTrial) -> Candidate:
+    return Candidate(
+        label, trial.number, trial.hyperparameters, trial.scored_after, trial.value, trial.n_parameters
+    )
 
 
 def _taken_up(swept: SweepToConfirm) -> list[Candidate]:
@@ -244,16 +237,12 @@ def _taken_up(swept: SweepToConfirm) -> list[Candidate]:
     Raises:
         StudyMismatchError: One is not what the sweep's trial of its number is.
     """
-    linked = linked_study(swept.study)
+    linked = swept.study.linked
     if linked is None:
         return []
     # By what was drawn: a trial whose run was killed in the middle of its draw has no more than that.
-    begun = {t.params.get("candidate") for t in linked.get_trials(deepcopy=False)}
-    kept = [
-        c
-        for stored in linked.user_attrs.get("candidates", ())
-        if candidate_number(c := Candidate(**stored)) in begun
-    ]
+    begun = {t.params.get("candidate") for t in linked.trials}
+    kept = [c for stored in linked.candidates or () if candidate_number(c := Candidate(**stored)) in begun]
     # Too large ones as well: a limit that was lowered makes no other study of it.
     trials = {t.number: _candidate("", t) for t in measured_trials(swept.study)}
     for i, candidate in enumerate(kept):
@@ -262,7 +251,7 @@ def _taken_up(swept: SweepToConfirm) -> list[Candidate]:
         now = trials.get(candidate.trial)
         if now is None or replace(now, label=candidate.label) != candidate:
             raise StudyMismatchError(
-                f"study {linked.study_name!r} confirms an earlier study {swept.name!r}, whose trial "
+                f"study {linked.name!r} confirms an earlier study {swept.name!r}, whose trial "
                 f"{candidate.trial} was another configuration; delete it in the dashboard, and confirm anew"
             )
         kept[i] = replace(now, label=candidate.label)

@@ -7,18 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import optuna
 import tomli_w
-from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.analysis.confirmations import read_confirmation
-from fmnist_sweep.analysis.ranking import candidates, hyperparameters, left_out_notes, score_rule, size_limit
+from fmnist_sweep.analysis.ranking import candidates, left_out_notes
 from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.jobs import Hyperparameters
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import exceeds
-from fmnist_sweep.storage.stored import is_measured
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Chosen:
     words: str
 
 
-def chosen(study: optuna.Study, trial: int | None = None) -> Chosen:
+def chosen(study: StoredStudy, trial: int | None = None) -> Chosen:
     """Return the configuration to hand out.
 
     Args:
@@ -60,19 +58,19 @@ def chosen(study: optuna.Study, trial: int | None = None) -> Chosen:
     how = "the best of" if trial is None else "asked for by its number among"
     n = len(candidates(study))
     words = (
-        f"Trial {picked.number} of study {json.dumps(study.study_name)}, {how} {n} complete trials: "
+        f"Trial {picked.number} of study {json.dumps(study.name)}, {how} {n} complete trials: "
         f"{_scores(study, picked)}. Unconfirmed: it was picked by these same validation images, so its score "
         "in the sweep is optimistic."
     )
-    return Chosen(hyperparameters(picked), picked.user_attrs["epoch"] + 1, picked.number, False, words)
+    return Chosen(picked.hyperparameters, picked.scored_after, picked.number, False, words)
 
 
-def sweep_file(study: optuna.Study, choice: Chosen, *, name: str, seed: int) -> str:
+def sweep_file(study: StoredStudy, choice: Chosen, *, name: str, seed: int) -> str:
     """Return a sweep file, as TOML, whose space is one point: the choice.
 
     It trains the choice's epochs with the given seed and scores the last one.
     """
-    config: Mapping[str, Any] = study.user_attrs["config"]
+    config = study.config
     fixed = {
         **config,
         "study": name,
@@ -85,7 +83,7 @@ def sweep_file(study: optuna.Study, choice: Chosen, *, name: str, seed: int) -> 
         "pruner": {"name": "none"},
         "budget": {"trials": 1},
     }
-    facts = [*choice.words.split(". "), f"Data digest {study.user_attrs.get('data_digest')}"]
+    facts = [*choice.words.split(". "), f"Data digest {study.data_digest}"]
     header = [f"# {fact.rstrip('.')}.\n" for fact in facts]
     return "".join([*header, "\n", tomli_w.dumps(without_none(fixed))])
 
@@ -102,42 +100,41 @@ def without_none(value: Any) -> Any:
     return value
 
 
-def _complete_trial(study: optuna.Study, number: int | None) -> FrozenTrial:
+def _complete_trial(study: StoredStudy, number: int | None) -> StoredTrial:
     complete = candidates(study)
     if not complete:
-        told = [f"study {study.study_name!r} has no complete trial yet; run it first", *left_out_notes(study)]
+        told = [f"study {study.name!r} has no complete trial yet; run it first", *left_out_notes(study)]
         raise SweepError(". ".join(told))
     if number is None:
         return complete[0]
-    trials = study.get_trials(deepcopy=False)
-    found = next((t for t in trials if t.number == number), None)
+    found = next((t for t in study.trials if t.number == number), None)
     if found is None:
         raise SweepError(
-            f"study {study.study_name!r} has no trial {number}; it has trials 0 to {len(trials) - 1}"
+            f"study {study.name!r} has no trial {number}; it has trials 0 to {len(study.trials) - 1}"
         )
-    if found.state != TrialState.COMPLETE:
+    if found.state != "COMPLETE":
         raise SweepError(
-            f"trial {number} of study {study.study_name!r} is {found.state.name.lower()}, not complete; "
+            f"trial {number} of study {study.name!r} is {found.state.lower()}, not complete; "
             f"the best complete one is trial {complete[0].number}"
         )
-    if not is_measured(found.user_attrs):
+    if not found.is_ours:
         raise SweepError(
-            f"trial {number} of study {study.study_name!r} was told by another tool: what it trained is "
+            f"trial {number} of study {study.name!r} was told by another tool: what it trained is "
             f"not known; the best that was measured is trial {complete[0].number}"
         )
-    size, limit = found.user_attrs.get("n_parameters"), size_limit(study)
+    size, limit = found.n_parameters, study.size_limit
     if exceeds(limit, size):
         raise SweepError(
-            f"trial {number} of study {study.study_name!r} has {size:,} weights, more than max_model_size = "
+            f"trial {number} of study {study.name!r} has {size:,} weights, more than max_model_size = "
             f"{limit:,} of its last run; run it with a higher one, or take trial {complete[0].number}, the "
             "best of the others"
         )
     return found
 
 
-def _scores(study: optuna.Study, trial: FrozenTrial) -> str:
-    unit, attrs = UNITS[score_rule(study).metric], trial.user_attrs
-    val, train = (unit.show(attrs.get(f"{part}_{unit.metric}")) for part in ("val", "train"))
-    gap = unit.show(attrs.get("gap"), gap=True)
-    epoch = f"epoch {attrs['epoch'] + 1} of {attrs.get('n_epochs', attrs['epoch'] + 1)}"
+def _scores(study: StoredStudy, trial: StoredTrial) -> str:
+    unit, after = UNITS[study.rule.metric], trial.scored_after
+    val, train = (unit.show(trial.scores.get(f"{part}_{unit.metric}")) for part in ("val", "train"))
+    gap = unit.show(trial.gap, gap=True)
+    epoch = f"epoch {after} of {after if trial.n_epochs is None else trial.n_epochs}"
     return f"score {trial.value:.4f} at {epoch}, validation {unit.name} {val}, training {train}, gap {gap}"

@@ -14,7 +14,6 @@ import pandas as pd
 
 from fmnist_sweep.analysis import measures
 from fmnist_sweep.analysis.frames import trials_frame
-from fmnist_sweep.analysis.ranking import readings_of
 from fmnist_sweep.analysis.summary import scoring
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef
@@ -25,6 +24,7 @@ from fmnist_sweep.export.delivered import Delivery
 from fmnist_sweep.export.plan import ExportPlan
 from fmnist_sweep.export.script import train_script
 from fmnist_sweep.reports import pictures
+from fmnist_sweep.storage.stored import StoredStudy
 
 _INTERVALS: Final = {
     "model": "95 %, over images of the same kind: Wilson for accuracies, normal for cross-entropies",
@@ -40,18 +40,18 @@ def export_facts(plan: ExportPlan, data: DataRef, deliveries: list[Delivery]) ->
         data: The sweep's data set.
         deliveries: What the final trainings handed over, the exported model's first.
     """
-    study, final = plan.study, plan.final
+    # Read now: the reading of the test set that this export made is to be among the study's.
+    study, final = StoredStudy.of(plan.study), plan.final
     scores = [measures.model_scores(delivery.predictions) for delivery in deliveries]
-    readings = readings_of(study)
     return {
         "name": plan.folder.name,
-        "study": study.study_name,
+        "study": study.name,
         "trial": plan.choice.trial,
         "confirmed": plan.choice.confirmed,
         "chosen": plan.choice.words,
         "key": final.key,
-        "kind": study.user_attrs["config"]["model"],
-        "model_path": study.user_attrs["model_path"],
+        "kind": study.config["model"],
+        "model_path": study.model_path,
         "n_parameters": deliveries[0].source["n_parameters"],
         "hyperparameters": dict(plan.choice.hyperparameters),
         "epochs": plan.choice.epochs,
@@ -67,8 +67,8 @@ def export_facts(plan: ExportPlan, data: DataRef, deliveries: list[Delivery]) ->
             "class_names": list(data.class_names),
             "split": asdict(final.split),
         },
-        "n_test_readings": len(readings),
-        "test_readings": list(readings),
+        "n_test_readings": len(study.readings),
+        "test_readings": list(study.readings),
         "versions": versions(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -88,7 +88,7 @@ def fill_bundle(
     folder: Path, plan: ExportPlan, data: DataRef, deliveries: list[Delivery], facts: Mapping[str, Any]
 ) -> None:
     """Write all files of a bundle but ``metrics.json``."""
-    study, first = plan.study, deliveries[0]
+    study, first = StoredStudy.of(plan.study), deliveries[0]
     names, title = data.class_names, _title(plan)
     counts = {part: measures.confusion(*predicted) for part, predicted in first.predictions.items()}
     judged = "test" if "test" in counts else "val"

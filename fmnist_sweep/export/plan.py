@@ -7,7 +7,6 @@ from pathlib import Path
 
 import optuna
 
-from fmnist_sweep.analysis.confirmations import draws_trials, is_confirmation
 from fmnist_sweep.analysis.ranking import left_out_notes
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.files import safe_name
@@ -15,7 +14,7 @@ from fmnist_sweep.export.bundle import bundle_facts, check_place
 from fmnist_sweep.export.choice import Chosen, chosen
 from fmnist_sweep.export.finals import FinalPlan
 from fmnist_sweep.export.readings import require_unread
-from fmnist_sweep.storage.attributes import READ_ONLY
+from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import require_writable
 
 
@@ -47,7 +46,7 @@ class ExportPlan:
     def outlook(self) -> list[str]:
         """Return what the export is about to do, a line each."""
         final, folder = self.final, self.folder
-        lines = [self.choice.words, *left_out_notes(self.study)]
+        lines = [self.choice.words, *left_out_notes(StoredStudy.of(self.study))]
         if self.is_tested:
             return [*lines, f"Writing {folder} from the trainings and the reading that are kept."]
         kept = sum(delivery.is_trained for delivery in final.deliveries)
@@ -56,14 +55,9 @@ class ExportPlan:
         return [*lines, f"{trainings}, then reading the test set, if there is one, into {folder}."]
 
 
-def is_sweep(study: optuna.Study) -> bool:
-    """Return whether a study is a sweep's own, and not one of repeats or of another program."""
-    return "config" in study.user_attrs and not is_confirmation(study)
-
-
-def is_users_sweep(study: optuna.Study) -> bool:
+def is_users_sweep(study: StoredStudy) -> bool:
     """Return whether a study is a sweep of the user's own: none of the paper, none that is read-only."""
-    return is_sweep(study) and draws_trials(study) and study.user_attrs.get(READ_ONLY) is None
+    return study.is_sweep and study.draws_trials and study.read_only is None
 
 
 def plan_export(
@@ -91,14 +85,13 @@ def plan_export(
     Raises:
         SweepError: There is nothing to export, no place for it, or the test set was read before.
     """
-    name = study.study_name
-    if is_confirmation(study):
-        confirmed = study.user_attrs["confirms"]
-        raise SweepError(f"study {name!r} holds repeats that confirm another; export {confirmed!r}")
-    if not is_sweep(study):
+    name, stored = study.study_name, StoredStudy.of(study)
+    if stored.is_confirmation:
+        raise SweepError(f"study {name!r} holds repeats that confirm another; export {stored.confirms!r}")
+    if not stored.is_sweep:
         raise SweepError(f"study {name!r} was not made by fmnist-sweep: there is nothing to train from")
     require_writable(study)
-    choice = chosen(study, trial)
+    choice = chosen(stored, trial)
     folder = output / (safe_name(name) if trial is None else f"{safe_name(name)}-trial-{trial}")
     final = FinalPlan(study, choice, n_repeats, root)
     check_place(folder)

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import optuna
 
-from fmnist_sweep.analysis.ranking import READINGS, readings_of
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.export.choice import Chosen
+from fmnist_sweep.storage.stored import StoredStudy
+from fmnist_sweep.storage.writing import write_readings
 
 
 class TestAlreadyReadError(SweepError):
@@ -23,7 +24,7 @@ def require_unread(study: optuna.Study, *, again: bool) -> None:
     Raises:
         TestAlreadyReadError: It was read; the message says when, for what, and how to read it again.
     """
-    readings = readings_of(study)
+    readings = StoredStudy.of(study).readings
     if not readings or again:
         return
     last = readings[-1]
@@ -42,7 +43,7 @@ def record_reading(study: optuna.Study, choice: Chosen, *, key: str, n_models: i
     To be called before the first test image is opened: of a process that is killed in between, one reading
     too many is told, never one too few.
     """
-    before = readings_of(study)
+    before = StoredStudy.of(study).readings
     entry = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "what": "the model's default" if choice.trial is None else f"trial {choice.trial}",
@@ -52,17 +53,17 @@ def record_reading(study: optuna.Study, choice: Chosen, *, key: str, n_models: i
         "reason": "export --again" if before else "export",
         "complete": False,
     }
-    study.set_user_attr(READINGS, [*before, entry])
+    write_readings(study, [*before, entry])
     return len(before) + 1
 
 
 def complete_reading(study: optuna.Study, *, key: str) -> None:
     """Write into the study that what the last reading for a configuration gave is stored."""
-    readings = [dict(reading) for reading in readings_of(study)]
+    readings = [dict(reading) for reading in StoredStudy.of(study).readings]
     last = next((reading for reading in reversed(readings) if reading["key"] == key), None)
     if last is not None and not last["complete"]:
         last["complete"] = True
-        study.set_user_attr(READINGS, readings)
+        write_readings(study, readings)
 
 
 def _shown(when: str) -> str:

@@ -13,7 +13,8 @@ from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from fmnist_sweep.reports.dashboard import begin_note
-from fmnist_sweep.reports.exported import export_words, exported
+from fmnist_sweep.reports.exported import export_words
+from fmnist_sweep.storage.stored import StoredStudy
 
 ARTIFACTS: Final = ("learning_curve.png", "confusion_matrix.png", "model.keras")
 """Files of a bundle that the dashboard shows with the study."""
@@ -34,7 +35,8 @@ def attach_export(study: optuna.Study, bundle: Path, folder: Path) -> None:
         bundle: Its bundle.
         folder: As `fmnist_sweep.storage.opening.artifact_folder` gives it; made where it is missing.
     """
-    kept = exported(study)
+    stored = StoredStudy.of(study)
+    kept = stored.export
     if kept is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +48,7 @@ def attach_export(study: optuna.Study, bundle: Path, folder: Path) -> None:
         upload_artifact(artifact_store=store, file_path=str(bundle / name), study_or_trial=study)
     trial = next((t for t in study.get_trials(deepcopy=False) if t.number == kept["trial"]), None)
     if trial is not None:
-        words = f"{_EXPORTED_WORDS} {bundle.name}.** {' '.join(export_words(study, kept))}"
+        words = f"{_EXPORTED_WORDS} {bundle.name}.** {' '.join(export_words(stored, kept))}"
         begin_note(study, trial, words, mark=_EXPORTED_WORDS)
 
 

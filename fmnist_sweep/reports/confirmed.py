@@ -6,7 +6,6 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import optuna
 import plotly.graph_objects as go
 
 from fmnist_sweep.analysis.comparing import Side, caveats, differing, side
@@ -15,8 +14,6 @@ from fmnist_sweep.analysis.confirmations import (
     Candidate,
     Confirmation,
     Standing,
-    draws_trials,
-    is_confirmation,
     read_confirmation,
 )
 from fmnist_sweep.analysis.ranking import candidates
@@ -26,6 +23,7 @@ from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import ABSENT, Unit, show_score, show_value
 from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import BLUE, GREEN, GREY, TEMPLATE, VERMILION, placeholder, rounded
+from fmnist_sweep.storage.stored import StoredStudy
 
 _ROW_HEIGHT: Final = 62
 
@@ -33,14 +31,14 @@ CONFIRMED_WORDS: Final = "**Confirmation"
 """What the line that a confirmation adds to a trial's note begins with."""
 
 
-def sweeps(studies: Iterable[optuna.Study]) -> list[optuna.Study]:
+def sweeps(studies: Iterable[StoredStudy]) -> list[StoredStudy]:
     """Return the studies without the confirmations of those among them, which are shown with their sweeps."""
     studies = list(studies)
-    names = {study.study_name for study in studies}
-    return [s for s in studies if not is_confirmation(s) or s.user_attrs["confirms"] not in names]
+    names = {study.name for study in studies}
+    return [s for s in studies if not s.is_confirmation or s.confirms not in names]
 
 
-def confirmed_section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> dict[str, Any] | None:
+def confirmed_section(study: StoredStudy, key: str, figures: dict[str, go.Figure]) -> dict[str, Any] | None:
     """Return what the page shows of a study's confirmation, its figure added; None without one."""
     confirmation = read_confirmation(study)
     if confirmation is None:
@@ -53,7 +51,7 @@ def confirmed_section(study: optuna.Study, key: str, figures: dict[str, go.Figur
     }
 
 
-def compared_section(studies: Sequence[optuna.Study], figures: dict[str, go.Figure]) -> dict[str, Any] | None:
+def compared_section(studies: Sequence[StoredStudy], figures: dict[str, go.Figure]) -> dict[str, Any] | None:
     """Return what the page shows of all studies' winners, the figure added; None with fewer than two."""
     sides = compared_sides(studies)
     if not sides:
@@ -188,12 +186,12 @@ def confirmed_figure(confirmation: Confirmation) -> go.Figure:
     return figure
 
 
-def compared_sides(studies: Sequence[optuna.Study]) -> list[Side]:
+def compared_sides(studies: Sequence[StoredStudy]) -> list[Side]:
     """Return the winners of the sweeps that have one, if there are at least two to compare.
 
     Confirmations are their sweeps', and an experiment of the paper has no winner: its points were given.
     """
-    known = [s for s in studies if "config_digest" in s.user_attrs and draws_trials(s)]
+    known = [s for s in studies if s.is_ours and s.draws_trials]
     sides = [side(s) for s in known if candidates(s, 1)]
     return sides if len(sides) > 1 else []
 

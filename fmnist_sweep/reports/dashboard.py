@@ -23,11 +23,11 @@ import optuna
 import optuna_dashboard
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial
 from typing_extensions import override
 
-from fmnist_sweep.analysis.confirmations import Confirmation, is_confirmation, read_confirmation
-from fmnist_sweep.analysis.ranking import best_trials, learning_curve, score_rule
+from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
+from fmnist_sweep.analysis.ranking import best_trials
 from fmnist_sweep.analysis.summary import scoring, summary
 from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.core.curves import LearningCurve
@@ -39,6 +39,7 @@ from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS, confirmed_figure, tr
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
 from fmnist_sweep.reports.svg import curve_svg, sparkline
 from fmnist_sweep.storage.opening import artifact_folder, open_storage, storage_lost
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.studies import load_study, study_names
 
 _log = logging.getLogger(__name__)
@@ -62,30 +63,30 @@ def attach_figures(study: optuna.Study) -> None:
 
     Also writes a note for each trial that has a curve and no note yet.
     """
-    confirmation = read_confirmation(study)
-    figures = {name: make(study) for name, make in FIGURES.items()}
+    stored = StoredStudy.of(study)
+    confirmation = read_confirmation(stored)
+    figures = {name: make(stored) for name, make in FIGURES.items()}
     if confirmation is not None:
         figures["confirmation"] = confirmed_figure(confirmation)
     for name, figure in figures.items():
         shown = figure.update_layout(height=_FIGURE_HEIGHT)
         optuna_dashboard.save_plotly_graph_object(study, shown, graph_object_id=name)
-    save_note(study, "\n\n".join([f"**{study.study_name}**", *_study_words(study, confirmation)]))
-    rule = score_rule(study)
+    save_note(study, "\n\n".join([f"**{study.study_name}**", *_study_words(stored, confirmation)]))
     attributes = study._storage.get_study_system_attrs(study._study_id)  # noqa: SLF001 - where notes are kept
     for trial in study.get_trials(deepcopy=False):
-        curve = learning_curve(trial)
+        known = StoredTrial.of(trial)
         noted = f"dashboard:{trial._trial_id}:note_ver" in attributes  # noqa: SLF001
-        if curve is not None and trial.state.is_finished() and not noted:
-            attach_to_trial(study, trial, curve, rule, epoch=trial.user_attrs.get("epoch"), is_first=True)
-    if confirmation is not None and not is_confirmation(study):
+        if known.curve is not None and known.is_finished and not noted:
+            attach_to_trial(study, trial, known.curve, stored.rule, epoch=known.epoch, is_first=True)
+    if confirmation is not None and not stored.is_confirmation:
         _mark_confirmed(study, confirmation)
 
 
-def _study_words(study: optuna.Study, confirmation: Confirmation | None) -> list[str]:
+def _study_words(study: StoredStudy, confirmation: Confirmation | None) -> list[str]:
     if confirmation is None:
         return [" ".join(summary(study)), scoring(study)]
     confirmed = " ".join(verdicts(confirmation))
-    if is_confirmation(study):
+    if study.is_confirmation:
         words = "on fresh seeds and reshuffled splits; each trial is one repeat of one candidate."
         return [f"Confirms study {confirmation.study} {words}", confirmed, scoring(study)]
     return [" ".join(summary(study)), confirmed, scoring(study)]
@@ -132,11 +133,10 @@ def begin_note(study: optuna.Study, trial: FrozenTrial, words: str, *, mark: str
         words: The paragraph.
         mark: What it begins with: an earlier paragraph that begins in the same way is replaced.
     """
-    before, curve = optuna_dashboard.get_note(_NoteTarget(study, trial)), learning_curve(trial)
-    if not before and curve is not None:
-        before = note_with_picture(
-            study, trial, curve, score_rule(study), epoch=trial.user_attrs.get("epoch")
-        )
+    before, known = optuna_dashboard.get_note(_NoteTarget(study, trial)), StoredTrial.of(trial)
+    if not before and known.curve is not None:
+        rule = StoredStudy.of(study).rule
+        before = note_with_picture(study, trial, known.curve, rule, epoch=known.epoch)
     rest = [part for part in before.split("\n\n") if not part.startswith(mark)]
     save_note(study, "\n\n".join([words, *rest]), trial=trial)
 
@@ -311,15 +311,15 @@ def _picture(storage: BaseStorage, study_id: int, number: int) -> str | None:
         study = optuna.load_study(study_name=storage.get_study_name_from_id(study_id), storage=storage)
     except KeyError:
         return None
-    trial = next((t for t in study.get_trials(deepcopy=False) if t.number == number), None)
-    curve = None if trial is None else learning_curve(trial)
-    if trial is None or curve is None:
+    stored = StoredStudy.of(study)
+    trial = next((t for t in stored.trials if t.number == number), None)
+    if trial is None or trial.curve is None:
         return None
-    best = next((t.number for t in best_trials(study, 1)), None)
-    state = "the best" if number == best else trial.state.name.lower()
+    best = next((t.number for t in best_trials(stored, 1)), None)
+    state = "the best" if number == best else trial.state.lower()
     title = f"Trial {number} ({state})"
-    epoch = trial.user_attrs.get("epoch") if trial.state != TrialState.FAIL else None
-    return curve_svg(curve, score_rule(study), epoch=epoch, title=title)
+    epoch = trial.epoch if trial.state != "FAIL" else None
+    return curve_svg(trial.curve, stored.rule, epoch=epoch, title=title)
 
 
 def save_note(

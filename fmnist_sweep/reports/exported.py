@@ -5,37 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import optuna
 import plotly.graph_objects as go
 
-from fmnist_sweep.analysis.ranking import readings_of, score_rule
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import ABSENT, show_interval
 from fmnist_sweep.reports.figures import curve_figure
 from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import TEMPLATE
+from fmnist_sweep.storage import attributes
+from fmnist_sweep.storage.stored import StoredStudy
+from fmnist_sweep.storage.writing import with_bundle as with_bundle  # noqa: PLC0414 - export/run.py asks here
 
-ATTRIBUTE: Final = "export"
-"""User attribute of a study: what its last bundle says; see `fmnist_sweep.export.contents`."""
-
-BUNDLES: Final = "bundles"
-"""User attribute of a study: a few numbers of each of its bundles, in the order of their making."""
+ATTRIBUTE: Final = attributes.EXPORT
+BUNDLES: Final = attributes.BUNDLES
 
 _PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
 _CELL_PX: Final = 44
 _FEW_CLASSES: Final = 12
 
 
-def exported(study: optuna.Study) -> Mapping[str, Any] | None:
-    """Return what a study keeps of its last bundle; None where it was never exported."""
-    kept: Mapping[str, Any] | None = study.user_attrs.get(ATTRIBUTE)
-    return kept
-
-
-def exported_section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> dict[str, Any] | None:
+def exported_section(study: StoredStudy, key: str, figures: dict[str, go.Figure]) -> dict[str, Any] | None:
     """Return what the page shows of a study's last bundle, its figures added; None without one."""
-    kept = exported(study)
+    kept = study.export
     if kept is None:
         return None
     curve, parts = export_curve(study, kept), list(kept["confusion"])
@@ -61,7 +53,7 @@ def exported_section(study: optuna.Study, key: str, figures: dict[str, go.Figure
         "matrices": matrices,
         "readings": [
             {"when": reading["when"], "what": reading["what"], "reason": reading["reason"]}
-            for reading in readings_of(study)
+            for reading in study.readings
         ],
     }
 
@@ -90,16 +82,10 @@ def bundle_entry(folder: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def with_bundle(study: optuna.Study, entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the entries of a study's bundles with another one, which replaces that of its folder."""
-    others = [one for one in study.user_attrs.get(BUNDLES) or () if one["folder"] != entry["folder"]]
-    return [*others, entry]
-
-
-def bundle_rows(study: optuna.Study, kept: Mapping[str, Any]) -> list[list[str]]:
+def bundle_rows(study: StoredStudy, kept: Mapping[str, Any]) -> list[list[str]]:
     """Return a row for each bundle of a study, the last one first; accuracies are means over the seeds."""
     # Of a bundle of an earlier version no more is kept than of the last one.
-    entries = study.user_attrs.get(BUNDLES) or [{"folder": kept["name"], **kept}]
+    entries = study.bundles or [{"folder": kept["name"], **kept}]
     rows = []
     for entry in reversed(entries):
         which = "the default" if entry["trial"] is None else f"trial {entry['trial']}"
@@ -116,7 +102,7 @@ def bundle_rows(study: optuna.Study, kept: Mapping[str, Any]) -> list[list[str]]
     return rows
 
 
-def export_words(study: optuna.Study, kept: Mapping[str, Any]) -> list[str]:
+def export_words(study: StoredStudy, kept: Mapping[str, Any]) -> list[str]:
     """Return what came of an export, in sentences."""
     mean, n = kept["mean"], len(kept["seeds"])
 
@@ -131,7 +117,7 @@ def export_words(study: optuna.Study, kept: Mapping[str, Any]) -> list[str]:
         f"Gap to validation {shown('gap_to_val')}.",
     ]
     if "test_accuracy" in mean:
-        n_readings = len(readings_of(study))
+        n_readings = len(study.readings)
         times = "once" if n_readings == 1 else f"{n_readings} times"
         sentences += [
             f"Test accuracy {shown('test_accuracy')}, gap to test {shown('gap_to_test')}.",
@@ -164,11 +150,11 @@ def export_table(kept: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]
     return rows
 
 
-def export_curve(study: optuna.Study, kept: Mapping[str, Any]) -> go.Figure:
+def export_curve(study: StoredStudy, kept: Mapping[str, Any]) -> go.Figure:
     """Return the learning curve of the model that was handed out."""
     curve = LearningCurve.from_attribute(kept["curve"])
     title = f"Learning curve of the exported model (seed {kept['seeds'][0]})"
-    return curve_figure(curve, score_rule(study), title=title)
+    return curve_figure(curve, study.rule, title=title)
 
 
 def confusion_figure(kept: Mapping[str, Any], part: str) -> go.Figure:

@@ -6,23 +6,15 @@ yet, the figure says so in words. Epochs are counted from 1, as people read them
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import optuna
 import plotly.graph_objects as go
-from optuna.trial import FrozenTrial, TrialState
 from plotly.subplots import make_subplots
 
-from fmnist_sweep.analysis.ranking import (
-    best_trials,
-    default_trial,
-    learning_curve,
-    measured_trials,
-    non_dominated,
-    score_rule,
-)
+from fmnist_sweep.analysis.ranking import best_trials, default_trial, measured_trials, non_dominated
 from fmnist_sweep.core.curves import FloatArray, LearningCurve
 from fmnist_sweep.core.metrics import UNITS, metric_of
 from fmnist_sweep.core.score import ScoreRule
@@ -41,9 +33,10 @@ from fmnist_sweep.reports.style import (
     placeholder,
     rounded,
 )
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
-def learning_curves(trial: FrozenTrial, rule: ScoreRule, *, title: str | None = None) -> go.Figure:
+def learning_curves(trial: StoredTrial, rule: ScoreRule, *, title: str | None = None) -> go.Figure:
     """Return one trial's train and validation scores by epoch, the gap between them shaded.
 
     The part of the gap within the tolerance is grey, the part that costs score is orange.
@@ -53,11 +46,10 @@ def learning_curves(trial: FrozenTrial, rule: ScoreRule, *, title: str | None = 
         rule: Names the metric and the tolerance.
         title: By default the trial's number and its score.
     """
-    curve = learning_curve(trial)
     heading = f"Trial {trial.number}" if title is None else title
-    if curve is None:
+    if trial.curve is None:
         return placeholder(f"Trial {trial.number} trained no epoch.", title=heading)
-    return curve_figure(curve, rule, epoch=trial.user_attrs.get("epoch"), title=heading)
+    return curve_figure(trial.curve, rule, epoch=trial.epoch, title=heading)
 
 
 def curve_figure(curve: LearningCurve, rule: ScoreRule, *, title: str, epoch: int | None = None) -> go.Figure:
@@ -118,23 +110,23 @@ def curve_figure(curve: LearningCurve, rule: ScoreRule, *, title: str, epoch: in
     return figure
 
 
-def best_curves(study: optuna.Study, *, n: int = 5) -> go.Figure:
+def best_curves(study: StoredStudy, *, n: int = 5) -> go.Figure:
     """Return the best trials' validation scores by epoch, and their gaps below on the same epochs."""
-    rule = score_rule(study)
+    rule = study.rule
     unit = UNITS[rule.metric]
-    trials = [t for t in best_trials(study, n) if learning_curve(t) is not None]
+    trials = [t for t in best_trials(study, n) if t.curve is not None]
     heading = f"The best {len(trials)} trials" if len(trials) > 1 else "The best trial"
     if not trials:
         return placeholder("No trial is complete yet.", title="The best trials")
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.58, 0.42])
     longest = 0
     for color, trial in zip(_cycle(len(trials)), trials, strict=True):
-        curve = learning_curve(trial)
+        curve = trial.curve
         if curve is None:
             continue
         longest = max(longest, len(curve))
         x = list(range(1, len(curve) + 1))
-        name, epoch = f"trial {trial.number}", trial.user_attrs.get("epoch", 0)
+        name, epoch = f"trial {trial.number}", trial.epoch or 0
         for row, y in ((1, _shown(curve, "val", unit)), (2, unit.factor * rule.gaps(curve))):
             trace = line(x, y, color=color, name=name, legendgroup=name, showlegend=row == 1, width=2)
             figure.add_trace(trace, row=row, col=1)
@@ -164,30 +156,30 @@ def best_curves(study: optuna.Study, *, n: int = 5) -> go.Figure:
     return figure
 
 
-def accuracy_against_gap(study: optuna.Study) -> go.Figure:
+def accuracy_against_gap(study: StoredStudy) -> go.Figure:
     """Return each trial's validation score against its gap at the scored epoch, with the front.
 
     The front joins the COMPLETE trials that no other beats in both. The dashed line holds every point with
     the same penalised score as the best trial: above it would be better.
     """
-    rule = score_rule(study)
+    rule = study.rule
     unit = UNITS[rule.metric]
     title = f"Validation {unit.name} against the gap"
     key = f"val_{rule.metric}"
     measured = {t.number for t in measured_trials(study)}
-    trials = [t for t in study.get_trials(deepcopy=False) if {key, "gap"} <= t.user_attrs.keys()]
+    trials = [t for t in study.trials if key in t.scores and t.gap is not None]
     complete = [t for t in trials if t.number in measured]
-    pruned = [t for t in trials if t.state == TrialState.PRUNED]
+    pruned = [t for t in trials if t.state == "PRUNED"]
     if not trials:
         return placeholder("No trial has been scored yet.", title=title)
     figure = new_figure(
         title, x=f"gap between training and validation ({unit.gap})", y=unit.axis("validation")
     )
 
-    def points(some: Sequence[FrozenTrial], name: str, marker: Mapping[str, Any]) -> go.Scatter:
+    def points(some: Sequence[StoredTrial], name: str, marker: Mapping[str, Any]) -> go.Scatter:
         return go.Scatter(
-            x=[unit.factor * t.user_attrs["gap"] for t in some],
-            y=[unit.factor * t.user_attrs[key] for t in some],
+            x=[unit.factor * _gap(t) for t in some],
+            y=[unit.factor * t.scores[key] for t in some],
             mode="markers",
             name=name,
             marker=marker,
@@ -199,8 +191,8 @@ def accuracy_against_gap(study: optuna.Study) -> go.Figure:
         front = non_dominated(complete, rule)
         figure.add_trace(
             go.Scatter(
-                x=[unit.factor * t.user_attrs["gap"] for t in front],
-                y=[unit.factor * t.user_attrs[key] for t in front],
+                x=[unit.factor * _gap(t) for t in front],
+                y=[unit.factor * t.scores[key] for t in front],
                 mode="lines",
                 name="front",
                 line={"color": GREEN, "width": 2, "shape": "hv"},
@@ -222,6 +214,11 @@ def accuracy_against_gap(study: optuna.Study) -> go.Figure:
         star = {"symbol": "star", "size": 17, "color": ORANGE, "line": {"width": 1.5, "color": "#5c3d00"}}
         figure.add_trace(points([best], f"best (trial {best.number})", star))
     return figure
+
+
+def _gap(trial: StoredTrial) -> float:
+    """Return the gap of a trial that has one."""
+    return math.nan if trial.gap is None else trial.gap
 
 
 def _shown(curve: LearningCurve, part: str, unit: Unit) -> FloatArray:
@@ -250,16 +247,16 @@ def _cycle(n: int) -> list[str]:
 
 
 def _add_equal_score(
-    figure: go.Figure, best: FrozenTrial, trials: Sequence[FrozenTrial], rule: ScoreRule, unit: Unit
+    figure: go.Figure, best: StoredTrial, trials: Sequence[StoredTrial], rule: ScoreRule, unit: Unit
 ) -> None:
     if best.value is None or rule.min_val_accuracy is not None:
         return
     sign = metric_of(rule.metric).sign
-    gaps = [t.user_attrs["gap"] for t in trials]
+    gaps = [_gap(t) for t in trials]
     low, high = min(*gaps, 0.0), max(*gaps, 2 * rule.tolerance)
     x = [low, rule.tolerance, high]
     y = [sign * (best.value + rule.penalty * max(0.0, gap - rule.tolerance)) for gap in x]
-    values = [t.user_attrs[f"val_{rule.metric}"] for t in trials]
+    values = [t.scores[f"val_{rule.metric}"] for t in trials]
     figure.add_trace(
         go.Scatter(
             x=[unit.factor * v for v in x],

@@ -6,32 +6,23 @@ import base64
 import gzip
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-import optuna
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from optuna.trial import FrozenTrial, TrialState
 
 import fmnist_sweep
 from fmnist_sweep.analysis.confirmations import read_confirmation
 from fmnist_sweep.analysis.frames import studies_frame
-from fmnist_sweep.analysis.ranking import (
-    allowed_epochs,
-    best_trials,
-    default_trial,
-    hyperparameters,
-    learning_curve,
-    score_rule,
-)
+from fmnist_sweep.analysis.ranking import best_trials, default_trial
 from fmnist_sweep.analysis.summary import scoring, summary
 from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.files import write_atomically
@@ -43,7 +34,7 @@ from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, lear
 from fmnist_sweep.reports.page_table import Cell, Column
 from fmnist_sweep.reports.search_figures import importance, parallel_coordinates, score_history, slices
 from fmnist_sweep.reports.style import TEMPLATE, placeholder, show_configuration
-from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 N_BEST: Final = 5
 N_CURVES: Final = 12
@@ -51,7 +42,7 @@ N_CURVES: Final = 12
 
 
 def write_report(
-    studies: Iterable[optuna.Study], path: Path, *, storage: str = "studies.db", when: datetime | None = None
+    studies: Iterable[StoredStudy], path: Path, *, storage: str = "studies.db", when: datetime | None = None
 ) -> Path:
     """Write the page, whole or not at all.
 
@@ -74,7 +65,7 @@ def write_report(
     return path
 
 
-def render_report(studies: Iterable[optuna.Study], *, storage: str, when: datetime) -> str:
+def render_report(studies: Iterable[StoredStudy], *, storage: str, when: datetime) -> str:
     """Return the page as text."""
     studies = sweeps(studies)
     figures: dict[str, go.Figure] = {}
@@ -130,9 +121,9 @@ def _bare(figure: go.Figure) -> dict[str, Any]:
     return {"data": written["data"], "layout": layout}
 
 
-def _section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> dict[str, Any]:
-    rule = score_rule(study)
-    best = [t for t in best_trials(study, N_CURVES) if learning_curve(t) is not None]
+def _section(study: StoredStudy, key: str, figures: dict[str, go.Figure]) -> dict[str, Any]:
+    rule = study.rule
+    best = [t for t in best_trials(study, N_CURVES) if t.curve is not None]
     default = default_trial(study)
     shown = [*best, *([default] if default is not None and default not in best else [])]
     drawn = {
@@ -157,8 +148,8 @@ def _section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> di
         pieces.append({"id": f"{key}-slice-{i}", "name": name})
     return {
         "id": key,
-        "name": study.study_name,
-        "n_trials": len(study.get_trials(deepcopy=False)),
+        "name": study.name,
+        "n_trials": len(study.trials),
         "scoring": scoring(study),
         "summary": summary(study),
         "facts": _facts(study),
@@ -171,23 +162,23 @@ def _section(study: optuna.Study, key: str, figures: dict[str, go.Figure]) -> di
         "export": exported_section(study, key, figures),
         "failures": _failures(study),
         "provenance": _provenance(study),
-        "config": json.dumps(study.user_attrs.get("config", {}), indent=2),
+        "config": json.dumps(study.config, indent=2),
     }
 
 
-def _curve_label(trial: FrozenTrial, place: int, default: FrozenTrial | None) -> str:
+def _curve_label(trial: StoredTrial, place: int, default: StoredTrial | None) -> str:
     label = f"trial {trial.number}"
     if place == 0:
         label += ", the best"
     return f"{label}, the default configuration" if trial == default else label
 
 
-def _facts(study: optuna.Study) -> list[dict[str, str]]:
-    unit = UNITS[score_rule(study).metric]
+def _facts(study: StoredStudy) -> list[dict[str, str]]:
+    unit = UNITS[study.rule.metric]
     best = next(iter(best_trials(study, 1)), None)
     if best is None:
         return []
-    default, attrs = default_trial(study), best.user_attrs
+    default = default_trial(study)
 
     def fact(name: str, shown: str) -> dict[str, str]:
         value, _, of = shown.partition(" ")
@@ -195,22 +186,22 @@ def _facts(study: optuna.Study) -> list[dict[str, str]]:
 
     facts = [
         fact("best score", show_score(best.value)),
-        fact(f"validation {unit.name}", unit.show(attrs.get(f"val_{unit.metric}"))),
-        fact(f"training {unit.name}", unit.show(attrs.get(f"train_{unit.metric}"))),
-        fact("gap", unit.show(attrs.get("gap"), gap=True)),
+        fact(f"validation {unit.name}", unit.show(best.scores.get(f"val_{unit.metric}"))),
+        fact(f"training {unit.name}", unit.show(best.scores.get(f"train_{unit.metric}"))),
+        fact("gap", unit.show(best.gap, gap=True)),
     ]
     if default is not None and default.value is not None and best.value is not None:
         facts.append(fact("score over the default", unit.show(best.value - default.value, signed=True)))
     return facts
 
 
-def _comparison(studies: Sequence[optuna.Study]) -> dict[str, Any]:
+def _comparison(studies: Sequence[StoredStudy]) -> dict[str, Any]:
     titles = ["study", "model", "score", "validation accuracy", "training accuracy", "gap", "epoch"]
     titles += ["parameters", "over the default", "trials", "pruned", "failed", "time"]
     columns = [Column(title, left=i < 2) for i, title in enumerate(titles)]
     rows = []
     for i, (study, row) in enumerate(zip(studies, studies_frame(studies).to_dict("records"), strict=True)):
-        unit, accuracy = UNITS[score_rule(study).metric], UNITS["accuracy"]
+        unit, accuracy = UNITS[study.rule.metric], UNITS["accuracy"]
         cells = [
             Cell(row["name"], row["name"], href=f"#study-{i}"),
             Cell(str(row["model"] or ABSENT), str(row["model"] or "")),
@@ -228,8 +219,8 @@ def _comparison(studies: Sequence[optuna.Study]) -> dict[str, Any]:
     return {"columns": columns, "rows": rows}
 
 
-def _best_table(study: optuna.Study) -> dict[str, Any] | None:
-    unit = UNITS[score_rule(study).metric]
+def _best_table(study: StoredStudy) -> dict[str, Any] | None:
+    unit = UNITS[study.rule.metric]
     winner = winning_trial(read_confirmation(study))
     # A winner stands in the table even where it was not among the sweep's best.
     trials = [t for i, t in enumerate(best_trials(study)) if i < N_BEST or t.number == winner]
@@ -247,48 +238,47 @@ def _best_table(study: optuna.Study) -> dict[str, Any] | None:
     columns = [*map(Column, [*titles, "time"]), Column("configuration", left=True, wrap=True)]
     rows = []
     for trial in trials:
-        attrs = trial.user_attrs
+        n_epochs = ABSENT if trial.n_epochs is None else trial.n_epochs
         texts = [
             f"{trial.number}, confirmed winner" if trial.number == winner else str(trial.number),
             show_score(trial.value),
-            unit.show(attrs.get(f"val_{unit.metric}")),
-            unit.show(attrs.get(f"train_{unit.metric}")),
-            unit.show(attrs.get("gap"), gap=True),
-            f"{attrs['epoch'] + 1} of {attrs.get('n_epochs', ABSENT)}" if "epoch" in attrs else ABSENT,
-            f"{attrs['n_parameters']:,}" if "n_parameters" in attrs else ABSENT,
-            show_seconds(attrs.get("seconds", math.nan)),
+            unit.show(trial.scores.get(f"val_{unit.metric}")),
+            unit.show(trial.scores.get(f"train_{unit.metric}")),
+            unit.show(trial.gap, gap=True),
+            ABSENT if trial.epoch is None else f"{trial.epoch + 1} of {n_epochs}",
+            ABSENT if trial.n_parameters is None else f"{trial.n_parameters:,}",
+            show_seconds(math.nan if trial.seconds is None else trial.seconds),
             show_configuration(trial),
         ]
         rows.append(list(zip(map(Cell, texts), columns, strict=True)))
     return {"columns": columns, "rows": rows}
 
 
-def _failures(study: optuna.Study) -> dict[str, Any] | None:
-    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+def _failures(study: StoredStudy) -> dict[str, Any] | None:
+    failed = study.in_state("FAIL")
     if not failed:
         return None
     columns = [Column("trial"), Column("reason", True, True), Column("configuration", True, True)]
     rows = []
     for trial in failed:
-        reason = trial.user_attrs.get("fail_reason", "no reason was stored")
-        cells = [Cell(str(trial.number)), Cell(reason), Cell(show_configuration(trial))]
+        cells = [Cell(str(trial.number)), Cell(trial.fail_words), Cell(show_configuration(trial))]
         rows.append(list(zip(cells, columns, strict=True)))
     return {"columns": columns, "rows": rows}
 
 
-def _whatif(study: optuna.Study) -> dict[str, Any] | None:
-    rule = score_rule(study)
+def _whatif(study: StoredStudy) -> dict[str, Any] | None:
+    rule = study.rule
     unit = UNITS[rule.metric]
     trials = []
     for trial in best_trials(study):
-        curve = learning_curve(trial)
+        curve = trial.curve
         if curve is not None:
             trials.append(
                 {
                     "number": trial.number,
-                    "n_parameters": trial.user_attrs.get("n_parameters"),
+                    "n_parameters": trial.n_parameters,
                     "configuration": ", ".join(
-                        f"{k} {show_value(v)}" for k, v in hyperparameters(trial).items()
+                        f"{k} {show_value(v)}" for k, v in trial.hyperparameters.items()
                     ),
                     "curve": {name: curve.values(name).tolist() for name in METRICS},
                 }
@@ -308,26 +298,23 @@ def _whatif(study: optuna.Study) -> dict[str, Any] | None:
         "data": {
             "rule": asdict(rule),
             "unit": {**asdict(unit), "name": unit.name},
-            "allowed": allowed_epochs(study),
+            "allowed": study.allowed_epochs,
             "own": trials[0]["number"],
             "trials": trials,
         },
     }
 
 
-def _provenance(study: optuna.Study) -> list[tuple[str, str]]:
-    attrs = study.user_attrs
-    data: Mapping[str, Any] = attrs.get("data", {})
-    versions: Mapping[str, str] = attrs.get("versions", {})
-    machine: Mapping[str, Any] = attrs.get(MACHINE, {})
+def _provenance(study: StoredStudy) -> list[tuple[str, str]]:
+    data, machine = study.data, study.machine
     rows = [
-        ("model", attrs.get("model_path")),
+        ("model", study.model_path),
         ("data", f"{data['name']}, {data.get('n_train')} training images" if "name" in data else None),
-        ("data digest", attrs.get("data_digest")),
-        ("configuration digest", attrs.get("config_digest")),
-        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ("data digest", study.data_digest),
+        ("configuration digest", study.config_digest),
+        ("versions", ", ".join(f"{name} {version}" for name, version in study.versions.items())),
         ("machine", f"{machine['cpu']}, {machine['n_cores']} cores" if machine else None),
-        ("read-only", attrs.get(READ_ONLY)),
+        ("read-only", study.read_only),
     ]
     return [(name, str(value)) for name, value in rows if value]
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 import optuna
 import plotly.graph_objects as go
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
-from fmnist_sweep.analysis.ranking import best_trials, default_trial, measured_trials, score_rule
+from fmnist_sweep.analysis.ranking import best_trials, default_trial, measured_trials
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import ABSENT, show_value
@@ -29,14 +29,15 @@ from fmnist_sweep.reports.style import (
     placeholder,
     rounded,
 )
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 MIN_FOR_IMPORTANCE: Final = 5
 """With fewer COMPLETE trials an importance is noise."""
 
 
-def score_history(study: optuna.Study) -> go.Figure:
+def score_history(study: StoredStudy) -> go.Figure:
     """Return the scores in the order of the trials, with the best so far."""
-    unit = UNITS[score_rule(study).metric]
+    unit = UNITS[study.rule.metric]
     title = "Score by trial"
     trials = measured_trials(study)
     if not trials:
@@ -68,7 +69,7 @@ def score_history(study: optuna.Study) -> go.Figure:
     return figure
 
 
-def importance(study: optuna.Study) -> go.Figure:
+def importance(study: StoredStudy) -> go.Figure:
     """Return how much each hyperparameter decided whether a trial's score was good (PED-ANOVA)."""
     title = "What mattered"
     trials = [t for t in best_trials(study) if t.params]
@@ -97,20 +98,20 @@ def importance(study: optuna.Study) -> go.Figure:
     return figure
 
 
-def parallel_coordinates(study: optuna.Study) -> go.Figure:
+def parallel_coordinates(study: StoredStudy) -> go.Figure:
     """Return the COMPLETE trials as lines over their hyperparameters, gap and score.
 
     Axes are logarithmic where the search was. A value that a trial does not have (its condition did not
     hold) stands below the axis's others, at an en dash.
     """
-    unit = UNITS[score_rule(study).metric]
+    unit = UNITS[study.rule.metric]
     title = "Configurations side by side"
     trials = best_trials(study)
     names = searched_names(trials)
     if len(trials) < 2 or not names:
         return placeholder("This needs two complete trials with different configurations.", title=title)
     scores = [float(t.value or 0.0) for t in trials]
-    gaps = [unit.factor * t.user_attrs.get("gap", 0.0) for t in trials]
+    gaps = [unit.factor * (t.gap or 0.0) for t in trials]
     dimensions: list[dict[str, Any]] = [_dimension(name, trials) for name in names]
     dimensions.append({"label": f"gap ({unit.gap})", "values": rounded(gaps), "tickformat": ".3~g"})
     dimensions.append({"label": "score", "values": rounded(scores), "tickformat": ".4~g"})
@@ -133,7 +134,7 @@ def parallel_coordinates(study: optuna.Study) -> go.Figure:
     return figure
 
 
-def _dimension(name: str, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
+def _dimension(name: str, trials: Sequence[StoredTrial]) -> dict[str, Any]:
     values = [t.params.get(name) for t in trials]
     present = [v for v in values if v is not None]
     first = next(t for t in trials if name in t.params)
@@ -173,11 +174,11 @@ def _like(value: Scalar, number: float) -> Scalar:
     return round(number) if isinstance(value, int) else number
 
 
-def slices(study: optuna.Study) -> dict[str, go.Figure]:
+def slices(study: StoredStudy) -> dict[str, go.Figure]:
     """Return, for each searched hyperparameter, the score over its values, coloured by the gap."""
-    unit = UNITS[score_rule(study).metric]
+    unit = UNITS[study.rule.metric]
     trials = best_trials(study)
-    gaps = [unit.factor * t.user_attrs.get("gap", np.nan) for t in trials]
+    gaps = [unit.factor * (np.nan if t.gap is None else t.gap) for t in trials]
     limits = (min(gaps, default=0.0), max(gaps, default=1.0))
     texts = [hover(t, unit, f"val_{unit.metric}") for t in trials]
     figures = {}
@@ -216,32 +217,32 @@ def slices(study: optuna.Study) -> dict[str, go.Figure]:
     return figures
 
 
-def searched_names(trials: Sequence[FrozenTrial]) -> list[str]:
+def searched_names(trials: Sequence[StoredTrial]) -> list[str]:
     """Return the drawn parameters that took two values or more, in the order first seen."""
     names = dict.fromkeys(name for t in sorted(trials, key=lambda t: t.number) for name in t.params)
     return [n for n in names if len({repr(t.params[n]) for t in trials if n in t.params}) > 1]
 
 
-def bare_study(study: optuna.Study) -> optuna.Study:
+def bare_study(study: StoredStudy) -> optuna.Study:
     """Return a copy in memory without attributes: Optuna's figures write those into every hover text."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         try:
-            copy = optuna.create_study(study_name=study.study_name, direction=study.direction)
+            copy = optuna.create_study(study_name=study.name, direction=study.direction)
         finally:
             optuna.logging.set_verbosity(verbosity)
         measured = {trial.number for trial in measured_trials(study)}
-        for trial in study.get_trials(deepcopy=False):
+        for trial in study.trials:
             # A stand-in for each other trial keeps the numbers as they are.
             done = trial.number in measured
             copy.add_trial(
                 optuna.create_trial(
                     state=TrialState.COMPLETE if done else TrialState.FAIL,
                     value=trial.value if done else None,
-                    params=trial.params if done else {},
-                    distributions=trial.distributions if done else {},
+                    params=dict(trial.params) if done else {},
+                    distributions=dict(trial.distributions) if done else {},
                 )
             )
     return copy
@@ -252,5 +253,5 @@ def is_numeric(values: Sequence[Any]) -> bool:
     return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
-def _is_log(trial: FrozenTrial, name: str) -> bool:
+def _is_log(trial: StoredTrial, name: str) -> bool:
     return bool(getattr(trial.distributions[name], "log", False))

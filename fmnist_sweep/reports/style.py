@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import plotly.graph_objects as go
-from optuna.trial import FrozenTrial, TrialState
 
-from fmnist_sweep.analysis.ranking import hyperparameters
 from fmnist_sweep.core.curves import FloatArray
 from fmnist_sweep.core.wording import Unit, show_score, show_value
+from fmnist_sweep.storage.stored import StoredTrial
 
 BLUE: Final = "#0072B2"
 ORANGE: Final = "#E69F00"
@@ -54,9 +53,9 @@ TEMPLATE: Final[dict[str, Any]] = {
 }
 
 
-def show_configuration(trial: FrozenTrial) -> str:
+def show_configuration(trial: StoredTrial) -> str:
     """Return a trial's hyperparameters in one line."""
-    return ", ".join(f"{name} {show_value(value)}" for name, value in hyperparameters(trial).items())
+    return ", ".join(f"{name} {show_value(value)}" for name, value in trial.hyperparameters.items())
 
 
 def placeholder(words: str, *, title: str) -> go.Figure:
@@ -95,14 +94,14 @@ def rounded(y: FloatArray | Sequence[float]) -> list[float]:
     return [round(float(v), 5) for v in y]
 
 
-def hover(trial: FrozenTrial, unit: Unit, key: str) -> str:
+def hover(trial: StoredTrial, unit: Unit, key: str) -> str:
     """Return what a trial's point shows on hover, as plotly's small HTML; values are escaped."""
-    attrs = trial.user_attrs
-    lines = [f"<b>trial {trial.number}</b> ({trial.state.name.lower()})"]
-    if trial.state == TrialState.COMPLETE and trial.value is not None:
-        lines.append(f"score {show_score(trial.value)}")
-    lines.append(f"validation {unit.show(attrs.get(key))}, gap {unit.show(attrs.get('gap'), gap=True)}")
-    if "epoch" in attrs:
-        lines.append(f"epoch {attrs['epoch'] + 1} of {attrs.get('n_epochs', '?')}")
-    lines += [f"{name}: {show_value(value)}" for name, value in hyperparameters(trial).items()]
+    lines = [f"<b>trial {trial.number}</b> ({trial.state.lower()})"]
+    if trial.score is not None:
+        lines.append(f"score {show_score(trial.score)}")
+    lines.append(f"validation {unit.show(trial.scores.get(key))}, gap {unit.show(trial.gap, gap=True)}")
+    if trial.epoch is not None:
+        n_epochs = "?" if trial.n_epochs is None else trial.n_epochs
+        lines.append(f"epoch {trial.epoch + 1} of {n_epochs}")
+    lines += [f"{name}: {show_value(value)}" for name, value in trial.hyperparameters.items()]
     return "<br>".join(line if i == 0 else html.escape(line) for i, line in enumerate(lines))

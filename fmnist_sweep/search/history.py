@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from optuna.trial import TrialState
@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import Scalar, TrialJob
 from fmnist_sweep.core.progress import BestTrial
+from fmnist_sweep.storage.stored import State, StoredTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +82,14 @@ class History:
         self._study = study
         self._split_seed = split_seed
         self._known: dict[str, KnownCurve] = {}
-        for trial in study.get_trials(deepcopy=False):
-            if not trial.state.is_finished():
+        for trial in map(StoredTrial.of, study.get_trials(deepcopy=False)):
+            if not trial.is_finished:
                 self.waiting.add(trial.number)
-            elif "hyperparameters" in trial.user_attrs:
-                epochs = int(trial.params.get("epochs", max_epochs))
-                self.add(trial.number, trial.state, trial.value, trial.user_attrs, epochs=epochs)
+            elif trial.configuration is not None:
+                self.take(trial, epochs=int(trial.params.get("epochs", max_epochs)))
             else:
                 # Ended by another tool.
-                self._count(trial.state, trial.user_attrs)
+                self._count(trial)
 
     @property
     def n_finished(self) -> int:
@@ -103,13 +103,13 @@ class History:
 
     def curve(self, known: KnownCurve) -> LearningCurve:
         """Return the curve of a trial that `answer` gave."""
-        stored = self._study.get_trials(deepcopy=False)[known.number]
-        return LearningCurve.from_attribute(stored.user_attrs["curve"])
+        curve = StoredTrial.of(self._study.get_trials(deepcopy=False)[known.number]).curve
+        return LearningCurve(()) if curve is None else curve
 
     def add(
         self, number: int, state: TrialState, value: float | None, attrs: Mapping[str, Any], *, epochs: int
     ) -> None:
-        """Take note of a finished trial.
+        """Take note of a trial that this run has ended; see `take`.
 
         Args:
             number: The trial's number.
@@ -118,33 +118,30 @@ class History:
             attrs: Its user attributes.
             epochs: Number of epochs that it was asked to train.
         """
-        self._count(state, attrs)
-        reused = attrs.get("n_reused_epochs", 0)
-        self.n_epochs += attrs.get("n_epochs", 0) - reused
-        self.n_reused_epochs += reused
-        split_seed = attrs.get("split_seed", self._split_seed)
-        key = configuration_key(attrs["hyperparameters"], attrs.get("seed"), split_seed)
+        self.take(StoredTrial.told(number, cast("State", state.name), value, attrs), epochs=epochs)
+
+    def take(self, trial: StoredTrial, *, epochs: int) -> None:
+        """Take note of a finished trial, which was asked to train so many epochs."""
+        self._count(trial)
+        n_epochs = trial.n_epochs or 0
+        self.n_epochs += n_epochs - trial.n_reused_epochs
+        self.n_reused_epochs += trial.n_reused_epochs
+        split_seed = trial.split_seed if trial.has_own_split else self._split_seed
+        key = configuration_key(trial.hyperparameters, trial.seed, split_seed)
         self.tried.add((key, epochs))
-        if state is TrialState.FAIL:
+        if trial.state == "FAIL":
             return
-        known = KnownCurve(
-            number,
-            attrs["n_epochs"],
-            attrs["n_parameters"],
-            state is TrialState.PRUNED,
-            attrs.get("stopped_early", False),
-        )
+        pruned = trial.state == "PRUNED"
+        known = KnownCurve(trial.number, n_epochs, trial.n_parameters, pruned, trial.stopped_early)
         before = self._known.get(key)
         if before is None or before.n_epochs < known.n_epochs:
             self._known[key] = known
-        if (
-            state is TrialState.COMPLETE
-            and value is not None
-            and (self.best is None or value > self.best.score)
-        ):
-            self.best = BestTrial(number, value, attrs["val_accuracy"], attrs["gap"], attrs["epoch"] + 1)
+        score = trial.score
+        if score is not None and (self.best is None or score > self.best.score):
+            val_accuracy, gap = trial.scores["val_accuracy"], trial.gap or 0.0
+            self.best = BestTrial(trial.number, score, val_accuracy, gap, trial.scored_after)
 
-    def _count(self, state: TrialState, attrs: Mapping[str, Any]) -> None:
-        self.counts[state] += 1
-        if state is TrialState.FAIL and self.first_failure is None:
-            self.first_failure = attrs.get("fail_reason", "no reason was stored")
+    def _count(self, trial: StoredTrial) -> None:
+        self.counts[TrialState[trial.state]] += 1
+        if trial.state == "FAIL" and self.first_failure is None:
+            self.first_failure = trial.fail_words

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from fmnist_sweep.config.sweep_config import SweepConfig, differences
 from fmnist_sweep.core.curves import LearningCurve
@@ -18,8 +18,8 @@ from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.core.space import FloatParameter, IntParameter
 from fmnist_sweep.search import samplers
 from fmnist_sweep.search.history import configuration_key, without_epochs
-
-_COPIED: Final = ("seed", "seconds", "n_parameters", "peak_memory_mb")
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
+from fmnist_sweep.storage.writing import taken_trial, write_default_trial
 
 _LOOKED_AT_BY_TRIAL: Final = ("batch_size", "patience")
 """Settings of ``[training]`` that decide the curves of some trials and not of others."""
@@ -48,20 +48,20 @@ def check_source(source: optuna.Study, config: SweepConfig, data: DataRef) -> No
     The trials must have trained the same model on the same images, parted in the same way and from the same
     seed. Space, score, sampler, pruner and budget may be others.
     """
-    name, attrs = source.study_name, source.user_attrs
+    name, stored = source.study_name, StoredStudy.of(source)
     if name == config.file.study:
         raise StudyMismatchError(
             f"study {name!r} can't be imported into itself; name the new one with --study"
         )
-    if "config_digest" not in attrs:
+    if not stored.is_ours:
         raise StudyMismatchError(f"study {name!r} was not made by fmnist-sweep: it can't be imported")
-    if "confirms" in attrs:
+    if stored.confirms is not None:
         raise StudyMismatchError(
             f"study {name!r} can't be imported: its trials are repeats on other splits and from other seeds"
         )
-    lines = differences(_of_every_curve(attrs["config"]), _of_every_curve(config.to_dict()))
-    if attrs["data_digest"] != data.digest:
-        lines.append(f"data: the study has content {attrs['data_digest'][:12]}, now {data.digest[:12]}")
+    lines = differences(_of_every_curve(stored.config), _of_every_curve(config.to_dict()))
+    if stored.data_digest != data.digest:
+        lines.append(f"data: the study has content {str(stored.data_digest)[:12]}, now {data.digest[:12]}")
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)
         raise StudyMismatchError(
@@ -80,7 +80,7 @@ def import_trials(source: optuna.Study, study: optuna.Study, config: SweepConfig
     Such a trial's configuration is a point of the new space, and its curve holds every epoch that the new
     study would have trained. Its scores are worked out anew from the curve, under the new rule and for the
     epochs that the new space allows. A pruned trial stays pruned, unless the new study would have trained no
-    longer. Each imported trial names its origin in the user attribute ``imported_from``. A configuration that
+    longer. Each imported trial names its origin. A configuration that
     is in the study already is left out, so importing twice adds nothing.
 
     Args:
@@ -92,23 +92,24 @@ def import_trials(source: optuna.Study, study: optuna.Study, config: SweepConfig
         How many trials were taken and why others were not.
     """
     came_of_it = Imported()
-    states = (TrialState.COMPLETE, TrialState.PRUNED)
-    here = {_point(trial, config) for trial in study.get_trials(deepcopy=False, states=states)}
-    default = _default(config)
-    for trial in source.get_trials(deepcopy=False):
+    done = StoredStudy.of(study).in_state("COMPLETE", "PRUNED")
+    here = {_point(trial, config) for trial in done}
+    default, stored = _default(config), StoredStudy.of(source)
+    for trial in stored.trials:
         try:
-            made = _taken(trial, source, config)
+            made = _taken(trial, stored, config)
         except _LeftOutError as reason:
             came_of_it.left_out[str(reason)] += 1
             continue
-        if _point(made, config) in here:
+        taken = StoredTrial.of(made)
+        if _point(taken, config) in here:
             came_of_it.left_out["equal to one that is here"] += 1
             continue
         study.add_trial(made)
-        if made.user_attrs["hyperparameters"] == default:
+        if taken.configuration == default:
             # The one that waits to be run may never be: what is asked for may be here already.
-            study.set_user_attr("default_trial", len(study.get_trials(deepcopy=False)) - 1)
-        here.add(_point(made, config))
+            write_default_trial(study, len(study.get_trials(deepcopy=False)) - 1)
+        here.add(_point(taken, config))
         came_of_it.n_taken += 1
     return came_of_it
 
@@ -118,27 +119,28 @@ def _default(config: SweepConfig) -> dict[str, Scalar] | None:
     return None if point is None else without_epochs(point)
 
 
-def _point(trial: FrozenTrial, config: SweepConfig) -> tuple[str, int]:
+def _point(trial: StoredTrial, config: SweepConfig) -> tuple[str, int]:
     epochs = int(trial.params.get("epochs", config.epochs[-1]))
-    return configuration_key(trial.user_attrs.get("hyperparameters", {}), config.file.training.seed), epochs
+    return configuration_key(trial.configuration or {}, config.file.training.seed), epochs
 
 
-def _require_usable(trial: FrozenTrial, source: optuna.Study, config: SweepConfig) -> None:
-    attrs = trial.user_attrs
-    if not trial.state.is_finished():
+def _usable(trial: StoredTrial, source: StoredStudy, config: SweepConfig) -> LearningCurve:
+    """Return the curve of a trial that can be taken, as far as can be seen before its point is looked at."""
+    if not trial.is_finished:
         raise _LeftOutError("not finished")
-    if trial.state is TrialState.FAIL:
+    if trial.state == "FAIL":
         raise _LeftOutError("failed")
-    if "hyperparameters" not in attrs or "curve" not in attrs:
+    if trial.configuration is None or trial.curve is None:
         raise _LeftOutError("not run by fmnist-sweep")
-    batch_size = source.user_attrs["config"]["training"]["batch_size"]
-    if "batch_size" not in attrs["hyperparameters"] and batch_size != config.file.training.batch_size:
+    batch_size = source.config["training"]["batch_size"]
+    if "batch_size" not in trial.configuration and batch_size != config.file.training.batch_size:
         raise _LeftOutError("trained with another batch size")
-    if exceeds(config.file.max_model_size, attrs.get("n_parameters")):
+    if exceeds(config.file.max_model_size, trial.n_parameters):
         raise _LeftOutError("larger than max_model_size")
+    return trial.curve
 
 
-def translated(trial: FrozenTrial, source: optuna.Study, config: SweepConfig) -> FrozenTrial | None:
+def translated(trial: StoredTrial, source: StoredStudy, config: SweepConfig) -> FrozenTrial | None:
     """Return a trial of another study as one of these settings would have it; None where it can't be taken.
 
     Args:
@@ -152,20 +154,12 @@ def translated(trial: FrozenTrial, source: optuna.Study, config: SweepConfig) ->
         return None
 
 
-def _taken(trial: FrozenTrial, source: optuna.Study, config: SweepConfig) -> FrozenTrial:
-    _require_usable(trial, source, config)
-    made = _translated(trial, config)
-    made.set_user_attr("imported_from", {"study": source.study_name, "trial": trial.number})
-    return made
-
-
-def _translated(trial: FrozenTrial, config: SweepConfig) -> FrozenTrial:
+def _taken(trial: StoredTrial, source: StoredStudy, config: SweepConfig) -> FrozenTrial:
     """Return a COMPLETE or PRUNED trial as this study would have it."""
-    attrs = trial.user_attrs
-    trained = LearningCurve.from_attribute(attrs["curve"])
-    pruned = trial.state is TrialState.PRUNED
+    trained = _usable(trial, source, config)
+    pruned = trial.state == "PRUNED"
     asked = int(trial.params.get("epochs", config.epochs[-1])) if pruned else len(trained)
-    point = _point_of_space(attrs["hyperparameters"], config, n_epochs=asked)
+    point = _point_of_space(trial.hyperparameters, config, n_epochs=asked)
     n_epochs = int(point.get("epochs", config.epochs[-1]))
     rule = config.score_rule
     allowed = config.allowed_epochs
@@ -180,25 +174,19 @@ def _translated(trial: FrozenTrial, config: SweepConfig) -> FrozenTrial:
     # What Optuna takes for a pruned trial's value is its last report.
     value = rule.score(curve.epochs[int(scored["epoch"]) if whole else -1])
     searched = [name for name in config.sampled_space.searched if name in point]
-    made = optuna.trial.create_trial(
-        state=TrialState.COMPLETE if whole else TrialState.PRUNED,
+    return taken_trial(
+        trial,
+        source.name,
         value=value,
+        is_whole=whole,
         params={name: point[name] for name in searched},
         distributions={name: samplers.distribution_of(config.sampled_space[name]) for name in searched},
-        intermediate_values={scores.epoch: rule.score(scores) for scores in curve.epochs},
-        user_attrs={
-            **scored,
-            **{name: attrs[name] for name in _COPIED if name in attrs},
-            "hyperparameters": without_epochs(point),
-            "curve": curve.to_attribute(),
-            "n_epochs": len(curve),
-            # They cost this study nothing: its budget of epochs counts what was trained for it.
-            "n_reused_epochs": len(curve),
-            "stopped_early": len(curve) < n_epochs and whole,
-        },
+        reports={scores.epoch: rule.score(scores) for scores in curve.epochs},
+        scored=scored,
+        hyperparameters=without_epochs(point),
+        curve=curve,
+        stopped_early=len(curve) < n_epochs and whole,
     )
-    made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete
-    return made
 
 
 def _point_of_space(given: Mapping[str, Scalar], config: SweepConfig, *, n_epochs: int) -> dict[str, Scalar]:

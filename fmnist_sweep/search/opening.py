@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 import warnings
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import optuna
 from optuna.storages import BaseStorage
@@ -15,15 +14,20 @@ from fmnist_sweep.config.sweep_config import SweepConfig, differences
 from fmnist_sweep.core.errors import StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.versions import versions
+from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study, require_writable, study_names
-
-_DIGEST: Final = "config_digest"
+from fmnist_sweep.storage.writing import write_beginning, write_config, write_default_trial, write_digest
 
 _IMPORTABLE: Final = ("space.", "score.", "training.patience:")
 
 
 def open_study(
-    config: SweepConfig, data: DataRef, storage: BaseStorage, *, attributes: Mapping[str, Any] | None = None
+    config: SweepConfig,
+    data: DataRef,
+    storage: BaseStorage,
+    *,
+    kind: str | None = None,
+    confirms: str | None = None,
 ) -> optuna.Study:
     """Create the study of a sweep, or go on with it.
 
@@ -33,23 +37,24 @@ def open_study(
         config: The settings.
         data: The data set.
         storage: Where the study is, or is made.
-        attributes: User attributes that tell what kind of study it is; a sweep has none.
+        kind: What kind of study it is; None for a sweep.
+        confirms: Name of the study that it confirms.
 
     Raises:
         StudyReadOnlyError: A study of that name came with the repository.
         StudyMismatchError: A study of that name exists and its model, data, space, score, training or kind
             differ; the message lists how. Nothing is changed.
     """
-    name, kind = config.file.study, {} if attributes is None else attributes
+    name = config.file.study
     if name in study_names(storage):
         study = load_study(storage, name)
         require_writable(study)
     else:
         study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
-    if _DIGEST not in study.user_attrs and _is_untouched(study):
-        _prepare(study, config, data, kind)
-    _require_same(study, config, data, kind)
-    study.set_user_attr("config", config.to_dict())
+    if not StoredStudy.of(study).is_ours and _is_untouched(study):
+        _prepare(study, config, data, kind=kind, confirms=confirms)
+    _require_same(StoredStudy.of(study), config, data, kind=kind, confirms=confirms)
+    write_config(study, config.to_dict())
     return study
 
 
@@ -59,10 +64,20 @@ def _is_untouched(study: optuna.Study) -> bool:
     return waiting and study.direction is optuna.study.StudyDirection.MAXIMIZE
 
 
-def _prepare(study: optuna.Study, config: SweepConfig, data: DataRef, kind: Mapping[str, Any]) -> None:
+def _prepare(
+    study: optuna.Study, config: SweepConfig, data: DataRef, *, kind: str | None, confirms: str | None
+) -> None:
     """Write what a new study begins with, the digest last: without it, all of this is done again."""
-    for key, value in {**_provenance(config, data), **kind}.items():
-        study.set_user_attr(key, value)
+    write_beginning(
+        study,
+        model_path=config.model_space.path,
+        config=config.to_dict(),
+        data=data,
+        allowed_epochs=config.allowed_epochs,
+        versions=versions(),
+        kind=kind,
+        confirms=confirms,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(["score"])
@@ -70,42 +85,28 @@ def _prepare(study: optuna.Study, config: SweepConfig, data: DataRef, kind: Mapp
     if config.file.sampler.enqueue_default and point is not None:
         searched = {name: point[name] for name in config.sampled_space.searched if name in point}
         study.enqueue_trial(searched, skip_if_exists=True)
-        study.set_user_attr("default_trial", 0)
-    study.set_user_attr(_DIGEST, config.digest)
+        write_default_trial(study, 0)
+    write_digest(study, config.digest)
 
 
-def _provenance(config: SweepConfig, data: DataRef) -> dict[str, Any]:
-    return {
-        "model_path": config.model_space.path,
-        "config": config.to_dict(),
-        "data_digest": data.digest,
-        "data": {
-            "name": data.name,
-            "input_shape": list(data.input_shape),
-            "class_names": list(data.class_names),
-            "n_train": data.n_train,
-        },
-        "allowed_epochs": config.allowed_epochs,
-        "versions": versions(),
-    }
-
-
-def _require_same(study: optuna.Study, config: SweepConfig, data: DataRef, kind: Mapping[str, Any]) -> None:
-    name, attrs = config.file.study, study.user_attrs
+def _require_same(
+    study: StoredStudy, config: SweepConfig, data: DataRef, *, kind: str | None, confirms: str | None
+) -> None:
+    name = config.file.study
     mend = "Choose another name with --study, or put the settings back."
-    if _DIGEST not in attrs:
+    if not study.is_ours:
         raise StudyMismatchError(f"study {name!r} was not made by fmnist-sweep. {mend}")
     lines = [
-        f"{key}: the study has {attrs.get(key, 'nothing')!r}, now {kind.get(key, 'nothing')!r}"
-        for key in ("kind", "confirms")
-        if attrs.get(key) != kind.get(key)
+        f"{what}: the study has {before or 'nothing'!r}, now {now or 'nothing'!r}"
+        for what, before, now in (("kind", study.kind, kind), ("confirms", study.confirms, confirms))
+        if before != now
     ]
-    if study.direction != optuna.study.StudyDirection.MAXIMIZE:
-        lines.append(f"direction: the study has {study.direction.name.lower()}, now maximize")
-    if attrs[_DIGEST] != config.digest:
-        lines += differences(attrs["config"], config.to_dict()) or ["config: made by another version"]
-    if attrs["data_digest"] != data.digest:
-        lines.append(f"data: the study has content {attrs['data_digest'][:12]}, now {data.digest[:12]}")
+    if study.direction != "maximize":
+        lines.append(f"direction: the study has {study.direction}, now maximize")
+    if study.config_digest != config.digest:
+        lines += differences(study.config, config.to_dict()) or ["config: made by another version"]
+    if study.data_digest != data.digest:
+        lines.append(f"data: the study has content {str(study.data_digest)[:12]}, now {data.digest[:12]}")
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)
         if all(line.startswith(_IMPORTABLE) for line in lines):

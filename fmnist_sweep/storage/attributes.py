@@ -1,14 +1,79 @@
-"""The names under which studies and trials hold what they know. Only this room uses them."""
+"""The names under which studies and trials hold what they know. Only this room uses them.
+
+Stored studies live long: no name changes, and new ones are only added.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-READ_ONLY: Final = "read_only"
-"""User attribute of a study that came with the repository: in words, where from."""
+# --- of studies --------------------------------------------------------------------------------------------
+
+CONFIG: Final = "config"
+CONFIG_DIGEST: Final = "config_digest"
+DATA: Final = "data"
+DATA_DIGEST: Final = "data_digest"
+MODEL_PATH: Final = "model_path"
+ALLOWED_EPOCHS: Final = "allowed_epochs"
+VERSIONS: Final = "versions"
+DEFAULT_TRIAL: Final = "default_trial"
+OWNER: Final = "owner"
 
 MACHINE: Final = "machine"
-"""User attribute of a study that tells what it ran on; see `fmnist_sweep.engines.machine`."""
+"""What the study ran on; see `fmnist_sweep.engines.machine`."""
 
-ATTRIBUTES: Final = ("hyperparameters", "epoch", "curve")
-"""User attributes of every COMPLETE trial that a sweep has told; another tool knows none of them."""
+KIND: Final = "kind"
+"""What kind of study it is, where its trials were given; a sweep, whose trials are drawn, has none."""
+
+CONFIRM: Final = "confirm"
+"""The `KIND` of a study whose trials are repeats of another study's candidates."""
+
+CONFIRMS: Final = "confirms"
+CANDIDATES: Final = "candidates"
+N_REPEATS: Final = "n_repeats"
+
+READ_ONLY: Final = "read_only"
+"""Of a study that came with the repository: in words, where from."""
+
+LOADING: Final = "loading"
+"""Of a study that is being brought back from text: not None until all of it is there."""
+
+TEST_READINGS: Final = "test_readings"
+"""A list with an entry for each reading of the test set, oldest first."""
+
+EXPORT: Final = "export"
+"""What the study's last bundle says; see `fmnist_sweep.export.contents`."""
+
+BUNDLES: Final = "bundles"
+"""A few numbers of each of the study's bundles, in the order of their making."""
+
+PAPER_TEST: Final = "paper_test"
+"""Of a final model of the original study: ``test_accuracy`` and ``confusion`` of each exported seed."""
+
+# --- of trials ---------------------------------------------------------------------------------------------
+
+HYPERPARAMETERS: Final = "hyperparameters"
+SEED: Final = "seed"
+SPLIT_SEED: Final = "split_seed"
+SECONDS: Final = "seconds"
+N_EPOCHS: Final = "n_epochs"
+N_PARAMETERS: Final = "n_parameters"
+PEAK_MEMORY_MB: Final = "peak_memory_mb"
+N_REUSED_EPOCHS: Final = "n_reused_epochs"
+N_RETRIES: Final = "n_retries"
+CURVE: Final = "curve"
+EPOCH: Final = "epoch"
+GAP: Final = "gap"
+STOPPED_EARLY: Final = "stopped_early"
+FAIL_REASON: Final = "fail_reason"
+FAIL_DETAIL: Final = "fail_detail"
+RUN: Final = "run"
+CANDIDATE: Final = "candidate"
+REPEAT: Final = "repeat"
+IMPORTED_FROM: Final = "imported_from"
+
+SCORE_PREFIXES: Final = ("train_", "val_")
+"""What the names of the scores at the scored epoch begin with, such as ``val_accuracy``."""
+
+OURS: Final = (HYPERPARAMETERS, EPOCH, CURVE)
+"""Attributes of every COMPLETE trial that a sweep has told; another tool knows none of them."""

@@ -13,14 +13,14 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any, Final
 
+from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage.address import sqlite_path
-from fmnist_sweep.storage.attributes import ATTRIBUTES
 from fmnist_sweep.storage.lease.process import was_killed
 
 _SCHEMA: Final = (12, "v3.2.0.a")
 """The tables of Optuna 5: its own schema number, and the last migration."""
 
-_OF_BEST: Final = ("val_accuracy", "train_accuracy", "gap", "n_parameters")
+_OF_BEST: Final = ("val_accuracy", "train_accuracy", names.GAP, names.N_PARAMETERS)
 _STATES: Final = {
     "complete": "COMPLETE",
     "pruned": "PRUNED",
@@ -65,13 +65,13 @@ def _schema(database: sqlite3.Connection) -> tuple[int, str]:
 
 def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
     of_study = "SELECT value_json FROM study_user_attributes WHERE study_id = ? AND key = ?"
-    config = _json(database.execute(of_study, (study, "config")).fetchone(), {})
-    killed = was_killed(_json(database.execute(of_study, (study, "owner")).fetchone(), None))
-    default = _json(database.execute(of_study, (study, "default_trial")).fetchone(), None)
+    config = _json(database.execute(of_study, (study, names.CONFIG)).fetchone(), {})
+    killed = was_killed(_json(database.execute(of_study, (study, names.OWNER)).fetchone(), None))
+    default = _json(database.execute(of_study, (study, names.DEFAULT_TRIAL)).fetchone(), None)
     counts = dict(
         database.execute("SELECT state, count(*) FROM trials WHERE study_id = ? GROUP BY state", (study,))
     )
-    is_sweep = database.execute(of_study, (study, "config_digest")).fetchone() is not None
+    is_sweep = database.execute(of_study, (study, names.CONFIG_DIGEST)).fetchone() is not None
     complete = database.execute(
         "SELECT t.number, t.trial_id, v.value FROM trials t "
         "JOIN trial_values v ON v.trial_id = t.trial_id AND v.value_type = 'FINITE' "
@@ -79,7 +79,7 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         # Not what another tool told in a sweep's study.
         "AND (NOT ? OR (SELECT count(*) FROM trial_user_attributes a "
         "WHERE a.trial_id = t.trial_id AND a.key IN (?, ?, ?)) = 3)",
-        (study, is_sweep, *ATTRIBUTES),
+        (study, is_sweep, *names.OURS),
     ).fetchall()
     (last,) = database.execute(
         "SELECT max(max(coalesce(datetime_start, ''), coalesce(datetime_complete, ''))) "
@@ -99,10 +99,10 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         "best_trial": best,
         "score": score,
         **{key: attrs.get(key) for key in _OF_BEST},
-        "epoch": attrs["epoch"] + 1 if "epoch" in attrs else None,
+        "epoch": attrs[names.EPOCH] + 1 if names.EPOCH in attrs else None,
         "default_score": default_score,
         "difference": None if score is None or default_score is None else score - default_score,
-        "seconds": sum(json.loads(stored) for stored in _attributes(database, study, "seconds")),
+        "seconds": sum(json.loads(stored) for stored in _attributes(database, study, names.SECONDS)),
         "epochs": _n_epochs(database, study),
         "last_activity": datetime.fromisoformat(last).isoformat() if last else None,
     }
@@ -121,11 +121,11 @@ def _best(
             attrs = {
                 key: json.loads(stored)
                 for key, stored in database.execute(
-                    "SELECT key, value_json FROM trial_user_attributes WHERE trial_id = ? AND key <> 'curve'",
-                    (trial,),
+                    "SELECT key, value_json FROM trial_user_attributes WHERE trial_id = ? AND key <> ?",
+                    (trial, names.CURVE),
                 )
             }
-            rank = (*(float(attrs.get(key, "inf")) for key in ("gap", "n_parameters")), number)
+            rank = (*(float(attrs.get(key, "inf")) for key in (names.GAP, names.N_PARAMETERS)), number)
             ranked.append((rank, number, attrs))
     _, number, attrs = min(ranked, key=lambda entry: entry[0])
     return number, score, attrs
@@ -143,8 +143,8 @@ def _attributes(database: sqlite3.Connection, study: int, key: str, *, without: 
 
 
 def _n_epochs(database: sqlite3.Connection, study: int) -> int:
-    told = sum(int(stored) for stored in _attributes(database, study, "n_epochs"))
-    curves = map(json.loads, _attributes(database, study, "curve", without="n_epochs"))
+    told = sum(int(stored) for stored in _attributes(database, study, names.N_EPOCHS))
+    curves = map(json.loads, _attributes(database, study, names.CURVE, without=names.N_EPOCHS))
     return told + sum(len(curve["val_accuracy"]) for curve in curves)
 
 

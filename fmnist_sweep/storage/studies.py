@@ -10,7 +10,7 @@ import optuna
 from optuna.storages import BaseStorage
 
 from fmnist_sweep.core.errors import StudyNotFoundError, StudyReadOnlyError, did_you_mean
-from fmnist_sweep.storage.attributes import READ_ONLY
+from fmnist_sweep.storage.attributes import CONFIRMS, READ_ONLY
 
 
 def study_names(storage: BaseStorage) -> list[str]:
@@ -54,3 +54,25 @@ def require_writable(study: optuna.Study) -> None:
     if why is not None:
         mend = "choose another name with --study, or run a sweep of your own"
         raise StudyReadOnlyError(f"study {study.study_name!r} is read-only ({why}); {mend}")
+
+
+def confirm_name(study: str) -> str:
+    """Return the name of the study that confirms another.
+
+    Example:
+        >>> confirm_name("dense")
+        'dense-confirm'
+    """
+    return f"{study}-confirm"
+
+
+def linked_study(study: optuna.Study) -> optuna.Study | None:
+    """Return the study that holds the repeats of another, or None where that was never confirmed."""
+    try:
+        linked = optuna.load_study(
+            study_name=confirm_name(study.study_name),
+            storage=study._storage,  # noqa: SLF001 - a study does not tell its storage otherwise
+        )
+    except KeyError:
+        return None
+    return linked if linked.user_attrs.get(CONFIRMS) == study.study_name else None

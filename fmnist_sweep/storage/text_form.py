@@ -19,24 +19,23 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.files import new_file
-from fmnist_sweep.storage.attributes import READ_ONLY
+from fmnist_sweep.storage.attributes import CONFIRMS, LOADING, MACHINE, OWNER, READ_ONLY, RUN
 from fmnist_sweep.storage.studies import load_study, study_names
 
 PREFIX: Final = "reference-"
 FORMAT: Final = "fmnist-sweep study 1"
 
-_LOADING: Final = "loading"
-_OF_ONE_RUN: Final = ("owner", "run", READ_ONLY, _LOADING)
+_OF_ONE_RUN: Final = (OWNER, RUN, READ_ONLY, LOADING)
 """User attributes of studies and trials that mean nothing elsewhere."""
 
 
-def dump(study: optuna.Study, path: Path, *, attributes: Mapping[str, Any]) -> int:
+def dump(study: optuna.Study, path: Path, *, machine: Mapping[str, Any] | None = None) -> int:
     """Write a study to a file, whole or not at all.
 
     Args:
         study: The study; trials that are not finished are left out.
         path: The file; its folder is made where it is missing.
-        attributes: User attributes that are added to the study's own.
+        machine: What the study ran on, written where it does not tell.
 
     Returns:
         Number of trials.
@@ -52,7 +51,7 @@ def dump(study: optuna.Study, path: Path, *, attributes: Mapping[str, Any]) -> i
         "name": study.study_name,
         "direction": study.direction.name.lower(),
         "distributions": kinds,
-        "user_attrs": {**attributes, **own},
+        "user_attrs": {**({} if machine is None else {MACHINE: machine}), **own},
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,20 +106,20 @@ def load(path: Path, storage: BaseStorage) -> optuna.Study | None:
         raise StorageError(f"{path} is damaged: {error}") from None
     if name in study_names(storage):
         before = load_study(storage, name)
-        if before.user_attrs.get(_LOADING) is None:
+        if before.user_attrs.get(LOADING) is None:
             return None
         # A process was killed in the middle of it.
         optuna.delete_study(study_name=name, storage=storage)
     study = optuna.create_study(study_name=name, storage=storage, direction=head["direction"])
-    study.set_user_attr(_LOADING, True)
+    study.set_user_attr(LOADING, True)
     attrs = {**head["user_attrs"], READ_ONLY: f"brought from {path.name}"}
-    if "confirms" in attrs:
-        attrs["confirms"] = PREFIX + attrs["confirms"]
+    if CONFIRMS in attrs:
+        attrs[CONFIRMS] = PREFIX + attrs[CONFIRMS]
     for key, value in attrs.items():
         study.set_user_attr(key, value)
     study.add_trials(trials)
     # Optuna deletes no attribute.
-    study.set_user_attr(_LOADING, None)
+    study.set_user_attr(LOADING, None)
     return study
 
 

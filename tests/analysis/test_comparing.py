@@ -6,7 +6,7 @@ import math
 
 import optuna
 import pytest
-from made_studies import add_confirmation, add_trial, empty_study, params_of, scripted_curve
+from made_studies import add_confirmation, add_trial, empty_study, params_of, scripted_curve, stored
 
 from fmnist_sweep.analysis.comparing import caveats, compared, differing
 from fmnist_sweep.core.errors import ConfigError
@@ -25,7 +25,7 @@ def test_a_confirmed_winner_has_an_interval_and_another_says_that_it_has_none(
     confirmed: optuna.Study, unconfirmed: optuna.Study
 ) -> None:
     """Confirmed means over the repeats, an unconfirmed one the sweep's number, and a warning."""
-    first, second = compared([confirmed, unconfirmed])
+    first, second = compared([stored(confirmed), stored(unconfirmed)])
     assert (first.confirmed, first.label, first.score.mean, first.score.n) == (True, "trial 1", 0.92, 3)
     assert first.score.low < 0.92 < first.score.high
     best = unconfirmed.trials[0]
@@ -41,7 +41,7 @@ def test_what_came_with_the_repository_is_not_to_be_confirmed(
 ) -> None:
     """It is read-only: what would be refused is not advised."""
     unconfirmed.set_user_attr(READ_ONLY, "with the repository")
-    (line,) = caveats(compared([confirmed, unconfirmed]))
+    (line,) = caveats(compared([stored(confirmed), stored(unconfirmed)]))
     assert line.endswith("and is optimistic.")
 
 
@@ -50,12 +50,12 @@ def test_an_unfinished_confirmation_confirms_nothing(
 ) -> None:
     """Only whole ones have a winner."""
     add_confirmation(unconfirmed, {"default": [0.9]}, n_repeats=2)
-    assert [side.confirmed for side in compared([confirmed, unconfirmed])] == [True, False]
+    assert [side.confirmed for side in compared([stored(confirmed), stored(unconfirmed)])] == [True, False]
 
 
 def test_only_what_differs_is_listed(confirmed: optuna.Study, unconfirmed: optuna.Study) -> None:
     """A setting that one winner does not have differs; equal ones are left out."""
-    found = differing(compared([confirmed, unconfirmed]))
+    found = differing(compared([stored(confirmed), stored(unconfirmed)]))
     assert found["depth"] == [2, 3]
     assert found["units_3"][0] is None
     assert found["epochs"] == [2, unconfirmed.trials[0].user_attrs["epoch"] + 1]
@@ -67,7 +67,7 @@ def test_other_rules_and_other_data_are_told(confirmed: optuna.Study) -> None:
     other = empty_study(None, "other", penalty=2.0)
     add_trial(other, params_of(0), scripted_curve(0.88, 0.02))
     other.set_user_attr("data_digest", "07" * 32)
-    assert caveats(compared([confirmed, other]))[1:] == [
+    assert caveats(compared([stored(confirmed), stored(other)]))[1:] == [
         "The studies have different score rules: compare accuracies and gaps, not scores.",
         "The studies were run on different data.",
     ]
@@ -78,7 +78,15 @@ def test_all_that_cannot_be_compared_is_told_at_once(confirmed: optuna.Study) ->
     linked = optuna.load_study(study_name="tiny-confirm", storage=confirmed._storage)
     foreign = optuna.create_study(study_name="foreign")
     with pytest.raises(ConfigError) as refused:
-        compared([confirmed, confirmed, linked, foreign, empty_study(None, "empty")])
+        compared(
+            [
+                stored(confirmed),
+                stored(confirmed),
+                stored(linked),
+                stored(foreign),
+                stored(empty_study(None, "empty")),
+            ]
+        )
     assert refused.value.problems == (
         "tiny: given twice",
         "tiny-confirm: a confirmation; give the study that it confirms, tiny",
@@ -86,4 +94,4 @@ def test_all_that_cannot_be_compared_is_told_at_once(confirmed: optuna.Study) ->
         "empty: no trial is complete yet; run the sweep first",
     )
     with pytest.raises(ConfigError, match="give the names of two studies or more"):
-        compared([confirmed])
+        compared([stored(confirmed)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import optuna
 import pytest
-from made_studies import StudyMaker, add_confirmation, add_repeat
+from made_studies import StudyMaker, add_confirmation, add_repeat, stored
 
 from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.analysis.verdicts import verdicts
@@ -26,16 +26,16 @@ def swept(tiny_study: StudyMaker) -> optuna.Study:
 
 
 def read(study: optuna.Study) -> Confirmation:
-    found = read_confirmation(study)
+    found = read_confirmation(stored(study))
     assert found is not None
     return found
 
 
 def test_a_study_that_was_never_confirmed_has_none(swept: optuna.Study) -> None:
     """Nor does a study that only has the name of a confirmation count."""
-    assert read_confirmation(swept) is None
+    assert read_confirmation(stored(swept)) is None
     optuna.create_study(study_name="tiny-confirm", storage=swept._storage)
-    assert read_confirmation(swept) is None
+    assert read_confirmation(stored(swept)) is None
 
 
 def test_every_repeat_is_read_with_its_seeds(swept: optuna.Study) -> None:

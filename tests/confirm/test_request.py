@@ -12,6 +12,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_studies import stored
 from optuna.trial import TrialState
 
 from fmnist_sweep.analysis.comparing import side
@@ -70,7 +71,7 @@ def run(data: DataRef, workers: Any) -> Run:
         observer: Any = None,
         checkpoints: CheckpointFolder | None = None,
     ) -> optuna.Study:
-        linked = wanted.open(data, wanted.swept.study._storage)
+        linked = wanted.open(data, wanted.swept.study._study._storage)
         places = Places(checkpoints=None if checkpoints is None else checkpoints.path)
         engine = workers(ScriptedTrainer() if trainer is None else trainer, places=places)
         with ownership(linked) as owner:
@@ -107,7 +108,7 @@ def labels(wanted: ConfirmationRequest) -> list[str]:
 
 def test_the_best_and_the_default_are_candidates(swept: optuna.Study) -> None:
     """Each trains up to the epoch that the sweep scored, with its whole configuration."""
-    wanted = confirmation_request(swept, top=2)
+    wanted = confirmation_request(stored(swept), top=2)
     best = sorted(swept.trials, key=lambda t: -(t.value or 0))[:2]
     assert labels(wanted) == [f"trial {t.number}" for t in best] + ["default"]
     assert [c.trial for c in wanted.candidates] == [*(t.number for t in best), 0]
@@ -119,7 +120,7 @@ def test_the_best_and_the_default_are_candidates(swept: optuna.Study) -> None:
 
 def test_the_default_is_taken_once(swept: optuna.Study) -> None:
     """Among the best it is one of them."""
-    wanted = confirmation_request(swept, top=6)
+    wanted = confirmation_request(stored(swept), top=6)
     assert len(wanted.candidates) == 6
     assert labels(wanted)[-1] == "default"
 
@@ -131,9 +132,9 @@ def test_of_equal_configurations_one_is_taken(sweep: Sweep, make_config: Callabl
         sampler={"name": "random"}, budget={"trials": 40},
     )  # fmt: skip
     _, study = sweep(config)
-    assert len(confirmation_request(study, top=2).candidates) == 2 < len(study.trials)
+    assert len(confirmation_request(stored(study), top=2).candidates) == 2 < len(study.trials)
     with pytest.raises(ConfigError, match="--top: 3 can't be taken; distinct complete configurations: 2"):
-        confirmation_request(study, top=3)
+        confirmation_request(stored(study), top=3)
 
 
 @pytest.mark.parametrize("low", [1e-4, 1e-3])
@@ -143,7 +144,7 @@ def test_a_default_that_was_not_swept_trains_its_own_epochs(
     """Inside the space as the sweep would have had it, outside it as the model has it."""
     space = {"learning_rate": {"low": low, "high": 1e-2}, "epochs": 4}
     _, study = sweep(make_config(sampler={"name": "random", "enqueue_default": False}, space=space))
-    default = confirmation_request(study).candidates[-1]
+    default = confirmation_request(stored(study)).candidates[-1]
     assert (default.label, default.trial, default.sweep_score, default.epochs) == ("default", None, None, 15)
     assert default.hyperparameters["learning_rate"] == 1e-4
     assert set(default.hyperparameters) == set(study.trials[0].user_attrs["hyperparameters"])
@@ -172,7 +173,7 @@ def test_no_seed_of_a_repeat_is_one_of_the_sweep(seed: int, repeat: int) -> None
 
 def test_each_repeat_is_a_trial_of_the_linked_study(swept: optuna.Study, run: Run) -> None:
     """Repeat by repeat, paired by seed and split, scored after the last epoch, with all that a trial has."""
-    wanted = confirmation_request(swept, top=2, repeats=3)
+    wanted = confirmation_request(stored(swept), top=2, repeats=3)
     linked = run(wanted)
     assert linked.study_name == "tiny-confirm"
     expected = [(c.trial, r) for r in range(3) for c in wanted.candidates]
@@ -197,7 +198,7 @@ def test_each_repeat_is_a_trial_of_the_linked_study(swept: optuna.Study, run: Ru
     assert told["candidates"] == [c.to_attribute() for c in wanted.candidates]
     assert (told["kind"], told["confirms"], told["n_repeats"]) == ("confirm", "tiny", 3)
     assert told.keys() >= {"config", "config_digest", "data", "data_digest", "versions", "model_path"}
-    found = read_confirmation(swept)
+    found = read_confirmation(stored(swept))
     assert found is not None
     assert found.finished
     assert wanted.fulfilled()
@@ -211,7 +212,7 @@ def test_jobs_have_the_repeats_seed_and_split(swept: optuna.Study, run: Run, con
         jobs.append(job)
         return scripted_curve(job)
 
-    wanted = confirmation_request(swept, top=1, repeats=2)
+    wanted = confirmation_request(stored(swept), top=1, repeats=2)
     run(wanted, FakeTrainer(curve))
     assert len(jobs) == 4
     for job in jobs:
@@ -222,9 +223,9 @@ def test_jobs_have_the_repeats_seed_and_split(swept: optuna.Study, run: Run, con
 
 def test_a_finished_confirmation_trains_nothing(swept: optuna.Study, run: Run) -> None:
     """Fewer repeats than there are leave those that there are."""
-    wanted = confirmation_request(swept, top=2, repeats=3)
+    wanted = confirmation_request(stored(swept), top=2, repeats=3)
     before = outcome(run(wanted))
-    again = confirmation_request(swept, top=1, repeats=2)
+    again = confirmation_request(stored(swept), top=1, repeats=2)
     assert again.fulfilled()
     assert again.n_repeats == 3
     assert outcome(run(again)) == before
@@ -232,15 +233,15 @@ def test_a_finished_confirmation_trains_nothing(swept: optuna.Study, run: Run) -
 
 def test_more_repeats_and_more_candidates_add_to_what_is_there(swept: optuna.Study, run: Run) -> None:
     """Nothing is trained twice, and the outcome is that of a larger order from the start."""
-    run(confirmation_request(swept, top=1, repeats=2))
-    wanted = confirmation_request(swept, top=3, repeats=3)
+    run(confirmation_request(stored(swept), top=1, repeats=2))
+    wanted = confirmation_request(stored(swept), top=3, repeats=3)
     assert not wanted.fulfilled()
     linked = run(wanted)
     assert len(linked.trials) == 4 * 3
     assert {(t.params["candidate"], t.params["repeat"]) for t in linked.trials} == {
         (c.trial, r) for c in wanted.candidates for r in range(3)
     }
-    found = read_confirmation(swept)
+    found = read_confirmation(stored(swept))
     assert found is not None
     assert found.finished
     assert found.paired == (0, 1, 2)
@@ -248,15 +249,15 @@ def test_more_repeats_and_more_candidates_add_to_what_is_there(swept: optuna.Stu
 
 def test_candidates_that_were_begun_stay(swept: optuna.Study, run: Run) -> None:
     """Also where the sweep has gone on and others are its best now."""
-    wanted = confirmation_request(swept, top=3, repeats=2)
+    wanted = confirmation_request(stored(swept), top=3, repeats=2)
     run(wanted)
-    assert labels(confirmation_request(swept, top=1, repeats=2)) == labels(wanted)
+    assert labels(confirmation_request(stored(swept), top=1, repeats=2)) == labels(wanted)
 
 
 @pytest.mark.parametrize("after", [1, 4, 6])
 def test_a_confirmation_that_was_stopped_goes_on_exactly(swept: optuna.Study, run: Run, after: int) -> None:
     """Whenever it is interrupted, it comes to what an uninterrupted one comes to, paired on the way."""
-    wanted = confirmation_request(swept, top=2, repeats=2)
+    wanted = confirmation_request(stored(swept), top=2, repeats=2)
     interrupted, n_seen = threading.Event(), 0
 
     def stop(_: Progress) -> None:
@@ -273,16 +274,16 @@ def test_a_confirmation_that_was_stopped_goes_on_exactly(swept: optuna.Study, ru
     assert outcome(run(wanted)) == stopped
 
 
-@pytest.mark.parametrize("stored", [(), ("candidate",), ("candidate", "repeat")])
+@pytest.mark.parametrize("written", [(), ("candidate",), ("candidate", "repeat")])
 def test_a_draw_that_was_cut_short_is_finished(
-    swept: optuna.Study, run: Run, data: DataRef, stored: tuple[str, ...]
+    swept: optuna.Study, run: Run, data: DataRef, written: tuple[str, ...]
 ) -> None:
     """A process may die between any two of its writes: no repeat is lost and none is trained twice."""
-    wanted = confirmation_request(swept, top=2, repeats=2)
+    wanted = confirmation_request(stored(swept), top=2, repeats=2)
     linked = wanted.open(data, swept._storage)
     linked.sampler = wanted.plan(linked).sampler(0)
     trial = linked.ask()
-    for name in stored:
+    for name in written:
         # The ranges were narrower in an earlier order.
         trial.suggest_int(name, -1, 5)
     linked = run(wanted)
@@ -295,7 +296,7 @@ def test_a_draw_that_was_cut_short_keeps_its_candidate(
     swept: optuna.Study, run: Run, data: DataRef, told: bool
 ) -> None:
     """Whatever its process had come to write, it can be read, and a smaller order trains it to its end."""
-    wanted = confirmation_request(swept, top=2, repeats=2)
+    wanted = confirmation_request(stored(swept), top=2, repeats=2)
     linked = wanted.open(data, swept._storage)
     plan, second = wanted.plan(linked), wanted.candidates[1]
     plan.sampler(0)
@@ -304,33 +305,33 @@ def test_a_draw_that_was_cut_short_keeps_its_candidate(
     assert trial.suggest_int("candidate", -1, 5) == second.trial
     if told:
         trial.set_user_attr("candidate", second.label)
-    found = read_confirmation(swept)
+    found = read_confirmation(stored(swept))
     assert found is not None
     assert (found.repeats, found.failures, found.finished) == ((), (), False)
-    smaller = confirmation_request(swept, top=1, repeats=2)
+    smaller = confirmation_request(stored(swept), top=1, repeats=2)
     assert labels(smaller) == [second.label, wanted.candidates[0].label, "default"]
     assert {t.state for t in run(smaller).trials} == {TrialState.COMPLETE}
 
 
 def test_a_repeat_of_a_larger_order_is_trained_to_its_end(swept: optuna.Study, run: Run) -> None:
     """One that was put back stays with its repeat number, beyond what is asked for now."""
-    linked = run(confirmation_request(swept, top=1, repeats=2))
-    plan = confirmation_request(swept, top=1, repeats=3).plan(linked)
+    linked = run(confirmation_request(stored(swept), top=1, repeats=2))
+    plan = confirmation_request(stored(swept), top=1, repeats=3).plan(linked)
     linked.sampler = plan.sampler(len(linked.trials))
     plan.draw(linked.ask())
-    linked = run(confirmation_request(swept, top=2, repeats=2))
+    linked = run(confirmation_request(stored(swept), top=2, repeats=2))
     assert {t.state for t in linked.trials} == {TrialState.COMPLETE}
-    found = read_confirmation(swept)
+    found = read_confirmation(stored(swept))
     assert found is not None
     assert (found.finished, found.n_repeats, len(found.repeats)) == (True, 2, 7)
 
 
 def test_a_repeat_that_failed_is_trained_again_by_the_next_run(swept: optuna.Study, run: Run) -> None:
     """Not by the same one, which would try for ever."""
-    wanted = confirmation_request(swept, top=1, repeats=2)
+    wanted = confirmation_request(stored(swept), top=1, repeats=2)
     linked = run(wanted, FakeTrainer(scripted_curve, fail_at={1: 0}))
     assert [t.state.name for t in linked.trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
-    found = read_confirmation(swept)
+    found = read_confirmation(stored(swept))
     assert found is not None
     assert (found.finished, len(found.failures)) == (True, 1)
     assert not wanted.fulfilled()
@@ -347,10 +348,10 @@ def test_a_default_of_too_many_weights_is_no_candidate(
     config = make_config(space=narrow, max_model_size=100_000, training={"n_val": 20})
     _, study = sweep(config)
     assert config.default_point is None
-    wanted = confirmation_request(study, top=1, repeats=2)
-    assert [c.trial for c in wanted.candidates] == [confirmation_request(study).candidates[0].trial]
+    wanted = confirmation_request(stored(study), top=1, repeats=2)
+    assert [c.trial for c in wanted.candidates] == [confirmation_request(stored(study)).candidates[0].trial]
     run(wanted)
-    found = read_confirmation(study)
+    found = read_confirmation(stored(study))
     assert wanted.fulfilled()
     assert found is not None
     assert (found.finished, found.failures) == (True, ())
@@ -373,29 +374,29 @@ def test_a_lowered_limit_takes_larger_trials_from_the_candidates(
     """Also those that were confirmed under the higher one, the default with them; with it they are back."""
     settings = {"budget": {"trials": 8}, "training": {"n_val": 20}}
     _, study = sweep(make_config(**settings), Counting())
-    linked = run(confirmation_request(study, top=2, repeats=2), Counting())
-    free = read_confirmation(study)
+    linked = run(confirmation_request(stored(study), top=2, repeats=2), Counting())
+    free = read_confirmation(stored(study))
     low = 240_000
     sweep(make_config(**settings, max_model_size=low), Counting())
-    small = {t.number for t in best_trials(study) if t.user_attrs["n_parameters"] <= low}
+    small = {t.number for t in best_trials(stored(study)) if (t.n_parameters or 0) <= low}
     assert 0 < len(small) < 8
-    assert {t.number for t in candidates(study)} == small
-    assert chosen(study).trial in small
-    assert side(study).label in {f"trial {number}" for number in small}
-    large = next(t.number for t in best_trials(study) if t.number not in small)
+    assert {t.number for t in candidates(stored(study))} == small
+    assert chosen(stored(study)).trial in small
+    assert side(stored(study)).label in {f"trial {number}" for number in small}
+    large = next(t.number for t in best_trials(stored(study)) if t.number not in small)
     with pytest.raises(SweepError, match=f"trial {large} .* more than max_model_size = 240,000"):
-        chosen(study, large)
-    wanted = confirmation_request(study, top=1, repeats=3)
+        chosen(stored(study), large)
+    wanted = confirmation_request(stored(study), top=1, repeats=3)
     assert {c.trial for c in wanted.candidates} <= small
     run(wanted, Counting())
-    found = read_confirmation(study)
+    found = read_confirmation(stored(study))
     assert found is not None
     assert (found.finished, found.failures) == (True, ())
     assert {c.trial for c in found.candidates} <= small
     assert found.winner is not None
-    assert chosen(study).confirmed
+    assert chosen(stored(study)).confirmed
     sweep(make_config(**settings), Counting())
-    again = read_confirmation(study)
+    again = read_confirmation(stored(study))
     assert free is not None
     assert again is not None
     assert {c.label for c in again.candidates} >= {c.label for c in free.candidates}
@@ -417,14 +418,19 @@ def test_a_repeat_that_has_become_too_large_ends_as_infeasible(
         if progress.running and progress.n_done_now >= 2:
             stopped.set()
 
-    run(confirmation_request(study, top=8, repeats=2), Counting(), interrupted=stopped, observer=stop)
-    smallest = min(t.user_attrs["n_parameters"] for t in best_trials(study))
+    run(
+        confirmation_request(stored(study), top=8, repeats=2),
+        Counting(),
+        interrupted=stopped,
+        observer=stop,
+    )
+    smallest = min(t.n_parameters or 0 for t in best_trials(stored(study)))
     sweep(make_config(**settings, max_model_size=smallest), Counting(), storage=sqlite_storage)
-    linked = run(confirmation_request(study, top=1, repeats=2), Counting())
+    linked = run(confirmation_request(stored(study), top=1, repeats=2), Counting())
     failed = [t for t in linked.trials if t.state is TrialState.FAIL]
     assert failed
     assert all(t.user_attrs["fail_reason"].startswith("infeasible: ") for t in failed)
-    found = read_confirmation(study)
+    found = read_confirmation(stored(study))
     assert found is not None
     assert (found.finished, found.failures) == (True, ())
 
@@ -434,19 +440,19 @@ def test_a_repeat_that_has_become_too_large_ends_as_infeasible(
 
 def test_what_cannot_be_confirmed_is_refused(swept: optuna.Study, run: Run) -> None:
     """A confirmation itself, another tool's study, numbers out of range; all problems at once."""
-    linked = run(confirmation_request(swept, top=1, repeats=2))
+    linked = run(confirmation_request(stored(swept), top=1, repeats=2))
     with pytest.raises(SweepError, match="'tiny-confirm' is a confirmation itself: confirm 'tiny'"):
-        confirmation_request(linked)
+        confirmation_request(stored(linked))
     with pytest.raises(SweepError, match="not made by fmnist-sweep"):
-        confirmation_request(optuna.create_study(study_name="other"))
+        confirmation_request(stored(optuna.create_study(study_name="other")))
     with pytest.raises(ConfigError) as refused:
-        confirmation_request(swept, top=7, repeats=1)
+        confirmation_request(stored(swept), top=7, repeats=1)
     assert refused.value.problems == (
         "--top: 7 can't be taken; distinct complete configurations: 6",
         "--repeats: 1 shows no spread; take at least 2, better 5",
     )
     with pytest.raises(ConfigError, match="--top: 0 can't be taken"):
-        confirmation_request(swept, top=0)
+        confirmation_request(stored(swept), top=0)
 
 
 def test_a_study_without_complete_trials_is_refused(
@@ -454,20 +460,20 @@ def test_a_study_without_complete_trials_is_refused(
 ) -> None:
     """There is nothing to confirm yet."""
     with pytest.raises(ConfigError, match="no trial is complete yet; run the sweep first"):
-        confirmation_request(open_study(config, data, memory))
+        confirmation_request(stored(open_study(config, data, memory)))
 
 
 def test_data_that_have_changed_are_refused(swept: optuna.Study, data: DataRef) -> None:
     """With both contents, and before the linked study is made."""
     changed = replace(data, digest="c4a9" * 16)
     with pytest.raises(StudyMismatchError, match=r"was run on other data: tiny had content da7ada7ada7a"):
-        confirmation_request(swept).open(changed, swept._storage)
+        confirmation_request(stored(swept)).open(changed, swept._storage)
     assert optuna.get_all_study_names(swept._storage) == ["tiny"]
 
 
 def test_a_sweep_with_the_name_of_the_linked_study_is_left_alone(swept: optuna.Study, data: DataRef) -> None:
     """Nor is a linked study taken for a sweep's, even under equal settings."""
-    wanted = confirmation_request(swept)
+    wanted = confirmation_request(stored(swept))
     open_study(wanted.config, data, swept._storage)
     with pytest.raises(StudyMismatchError, match="kind: the study has 'nothing', now 'confirm'"):
         wanted.open(data, swept._storage)
@@ -481,32 +487,32 @@ def test_a_sweep_that_was_made_anew_is_told_from_the_confirmed_one(
     sweep: Sweep, swept: optuna.Study, config: SweepConfig, run: Run
 ) -> None:
     """Trial 3 of another sweep is another configuration: it must not get the repeats of the first one."""
-    run(confirmation_request(swept, top=5, repeats=2))
+    run(confirmation_request(stored(swept), top=5, repeats=2))
     optuna.delete_study(study_name="tiny", storage=swept._storage)
     changed = config.file.model_copy(update={"sampler": config.file.sampler.model_copy(update={"seed": 9})})
     _, anew = sweep(replace(config, file=changed), storage=swept._storage)
     with pytest.raises(StudyMismatchError, match=r"confirms an earlier study 'tiny', whose trial \d"):
-        confirmation_request(anew)
+        confirmation_request(stored(anew))
 
 
 def test_an_order_that_is_refused_changes_no_other(swept: optuna.Study, run: Run, data: DataRef) -> None:
     """Whoever owns the linked study goes on with its own order."""
-    linked = run(confirmation_request(swept, top=1, repeats=2))
+    linked = run(confirmation_request(stored(swept), top=1, repeats=2))
     elsewhere = {"host": "node-b", "boot": "b", "pid": 7, "started": 1.0, "run": "other"}
     linked.set_user_attr("owner", elsewhere)
-    before = read_confirmation(swept)
-    larger = confirmation_request(swept, top=2, repeats=3)
+    before = read_confirmation(stored(swept))
+    larger = confirmation_request(stored(swept), top=2, repeats=3)
     opened = larger.open(data, swept._storage)
     with pytest.raises(StudyBusyError, match="belongs to process 7 on node-b"), ownership(opened):
         larger.plan(opened)
-    assert read_confirmation(swept) == before
+    assert read_confirmation(stored(swept)) == before
 
 
 def test_a_linked_study_is_not_imported(
     swept: optuna.Study, run: Run, data: DataRef, config: SweepConfig
 ) -> None:
     """Its curves are those of other splits."""
-    run(confirmation_request(swept, top=1, repeats=2))
+    run(confirmation_request(stored(swept), top=1, repeats=2))
     new = replace(config, file=config.file.model_copy(update={"study": "new"}))
     with pytest.raises(StudyMismatchError, match="repeats on other splits"):
         check_source(load_study(swept._storage, "tiny-confirm"), new, data)
@@ -521,7 +527,7 @@ def test_a_confirmation_keeps_checkpoints(swept: optuna.Study, run: Run, tmp_pat
         return scripted_curve(job)
 
     run(
-        confirmation_request(swept, top=1, repeats=2),
+        confirmation_request(stored(swept), top=1, repeats=2),
         FakeTrainer(curve),
         checkpoints=CheckpointFolder(tmp_path),
     )
@@ -533,7 +539,7 @@ def test_checkpoints_stay_only_for_a_candidate_that_can_go_on_from_them(
     swept: optuna.Study, run: Run, tmp_path: Path, equal: bool
 ) -> None:
     """One that is another one's configuration for more epochs; what nobody can use is not kept."""
-    wanted = confirmation_request(swept, top=1, repeats=2)
+    wanted = confirmation_request(stored(swept), top=1, repeats=2)
     best, default = wanted.candidates
     assert default.epochs > 1
     short = replace(best, epochs=1, hyperparameters=(default if equal else best).hyperparameters)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from made_studies import StudyMaker, tell_from_elsewhere
+from made_studies import StudyMaker, stored, tell_from_elsewhere
 from optuna.trial import TrialState
 
 from fmnist_sweep.analysis.ranking import best_trials
@@ -16,18 +16,18 @@ from fmnist_sweep.export.choice import chosen, sweep_file
 
 def test_the_best_trial_is_chosen_up_to_its_scored_epoch(study: optuna.Study) -> None:
     """Until something is confirmed it is the best trial, and the words say that it is not."""
-    best, choice = best_trials(study, 1)[0], chosen(study)
-    assert (choice.trial, choice.epochs) == (best.number, best.user_attrs["epoch"] + 1)
-    assert choice.hyperparameters == best.user_attrs["hyperparameters"]
+    best, choice = best_trials(stored(study), 1)[0], chosen(stored(study))
+    assert (choice.trial, choice.epochs) == (best.number, best.scored_after)
+    assert choice.hyperparameters == best.configuration
     assert not choice.confirmed
     assert "Unconfirmed" in choice.words
 
 
 def test_the_choice_is_written_as_a_sweep_file_that_run_accepts(study: optuna.Study, tmp_path: Path) -> None:
     """The file's space is one point, trained with the given seed for the chosen epochs."""
-    choice = chosen(study)
+    choice = chosen(stored(study))
     path = tmp_path / "config.toml"
-    path.write_text(sweep_file(study, choice, name="dense-final", seed=10_000), encoding="utf-8")
+    path.write_text(sweep_file(stored(study), choice, name="dense-final", seed=10_000), encoding="utf-8")
     config = load_config(path)
     written = {name: config.space[name].ends()[0] for name in config.space}
     assert config.space.size == 1
@@ -42,16 +42,16 @@ def test_the_choice_is_written_as_a_sweep_file_that_run_accepts(study: optuna.St
 
 def test_a_confirmed_winner_is_chosen(confirmed: optuna.Study) -> None:
     """Not the trial with the best score in the sweep; another trial that is asked for is unconfirmed."""
-    choice = chosen(confirmed)
+    choice = chosen(stored(confirmed))
     assert (choice.trial, choice.confirmed) == (1, True)
     assert choice.words.startswith("The confirmed winner is trial 1")
-    assert chosen(confirmed, 1) == choice
-    assert not chosen(confirmed, 0).confirmed
+    assert chosen(stored(confirmed), 1) == choice
+    assert not chosen(stored(confirmed), 0).confirmed
 
 
 def test_any_other_complete_trial_can_be_chosen(study: optuna.Study) -> None:
     """By its number."""
-    choice = chosen(study, 1)
+    choice = chosen(stored(study), 1)
     assert choice.trial == 1
     assert "asked for by its number" in choice.words
 
@@ -70,27 +70,27 @@ def test_a_studys_name_cannot_leave_the_folder(name: str, tmp_path: Path) -> Non
 def test_a_study_without_a_complete_trial_is_an_error(tiny_study: StudyMaker) -> None:
     """There is nothing to hand out before a trial is complete."""
     with pytest.raises(SweepError, match="no complete trial"):
-        chosen(tiny_study())
+        chosen(stored(tiny_study()))
 
 
 def test_unknown_and_unfinished_trials_are_errors(study: optuna.Study) -> None:
     """The message tells which numbers exist, or the trial's state and the best complete one."""
     last = len(study.get_trials(deepcopy=False)) - 1
     with pytest.raises(SweepError, match=f"no trial 999; it has trials 0 to {last}"):
-        chosen(study, 999)
+        chosen(stored(study), 999)
     for state in (TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING):
         number = study.get_trials(states=(state,))[0].number
         with pytest.raises(SweepError, match=f"trial {number} .* is {state.name.lower()}, not complete"):
-            chosen(study, number)
+            chosen(stored(study), number)
 
 
 def test_what_another_tool_told_is_never_chosen(study: optuna.Study, tiny_study: StudyMaker) -> None:
     """Neither as the best nor by its number: nobody knows what it trained."""
-    before = chosen(study)
+    before = chosen(stored(study))
     number = tell_from_elsewhere(study, 0.999)
-    assert chosen(study) == before
+    assert chosen(stored(study)) == before
     with pytest.raises(SweepError, match=f"trial {number} .* told by another tool.* is trial {before.trial}"):
-        chosen(study, number)
+        chosen(stored(study), number)
     tell_from_elsewhere(alone := tiny_study(), 0.999)
     with pytest.raises(SweepError, match=r"no complete trial yet; run it first. 1 complete trial was told"):
-        chosen(alone)
+        chosen(stored(alone))

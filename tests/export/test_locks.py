@@ -9,11 +9,10 @@ from types import SimpleNamespace
 import optuna
 import pytest
 from made_exports import DATA, Exports, Reader
-from made_studies import sqlite_study, study
+from made_studies import sqlite_study, stored, study
 from rich.console import Console
 
 from fmnist_sweep import data
-from fmnist_sweep.analysis.ranking import readings_of
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import StudyBusyError
@@ -50,7 +49,7 @@ def test_a_study_that_another_machine_holds_is_not_exported(
     plan = Exports(study, tmp_path).plan()
     with pytest.raises(StudyBusyError, match="'dense' is being run by process 4711 on node-b"):
         run_export(plan, storage_url="postgresql+psycopg://me@host/db", say=lambda _: None)
-    assert readings_of(study) == ()
+    assert stored(study).readings == ()
     assert not plan.folder.exists()
 
 
@@ -82,7 +81,7 @@ def test_a_study_that_is_being_run_is_not_exported(
     assert line.startswith("study 'tiny' is being run by process ")
     study = optuna.load_study(study_name="tiny", storage=storage_url)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
-    assert readings_of(study) == ()
+    assert stored(study).readings == ()
     assert list((tmp_path / "exports").iterdir()) == []
 
 
@@ -104,5 +103,5 @@ def test_of_two_exports_side_by_side_one_is_refused(
     run_export(first.plan(), storage_url=storage_url, say=lambda _: None)
     assert (first.reader.n_readings, second.reader.n_readings) == (1, 0)
     assert second.trainer.trained == []
-    assert len(readings_of(sqlite_study)) == 1
+    assert len(stored(sqlite_study).readings) == 1
     assert not plan.folder.exists()

@@ -12,14 +12,12 @@ from typing import Any
 import optuna
 import pytest
 from made_exports import DATA, SOURCE, Exports, FinalTrainer, Reader
-from made_studies import StudyMaker, empty_study
+from made_studies import StudyMaker, empty_study, stored
 
-from fmnist_sweep.analysis.ranking import readings_of
 from fmnist_sweep.core.errors import InterruptedExportError, StorageError, SweepError
 from fmnist_sweep.core.observer import ProgressObserver
 from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.export.choice import chosen
-from fmnist_sweep.export.plan import is_sweep
 from fmnist_sweep.export.readings import TestAlreadyReadError
 from fmnist_sweep.export.run import run_plan
 from fmnist_sweep.training.testing import scripted_curve
@@ -91,7 +89,7 @@ def test_the_card_says_what_a_reader_must_know(bundle: Path, exports: Exports) -
     """How it was chosen, both gaps, the confused pairs, why validation flatters, how to load it."""
     text = (bundle / "README.md").read_text()
     assert "**Unconfirmed.**" in text
-    assert chosen(exports.study).words in text
+    assert chosen(stored(exports.study)).words in text
     assert "the gap to test" in text
     assert "0.7 to 1.5 points higher" in text
     assert "1. " in text
@@ -105,7 +103,7 @@ def test_the_card_says_what_a_reader_must_know(bundle: Path, exports: Exports) -
 def test_history_has_every_epoch_of_every_seed(bundle: Path, exports: Exports) -> None:
     """Epochs count from 1, the gap is among the columns."""
     rows = list(csv.DictReader(io.StringIO((bundle / "history.csv").read_text())))
-    assert len(rows) == 3 * chosen(exports.study).epochs
+    assert len(rows) == 3 * chosen(stored(exports.study)).epochs
     assert (rows[0]["seed"], rows[0]["epoch"]) == ("10000", "1")
     gap = float(rows[0]["train_accuracy"]) - float(rows[0]["val_accuracy"])
     assert float(rows[0]["gap"]) == pytest.approx(gap, abs=1e-6)
@@ -122,12 +120,12 @@ def test_trials_are_all_there_and_unchanged(exports: Exports, bundle: Path) -> N
 def test_the_reading_is_recorded_before_it_is_done(exports: Exports) -> None:
     """Whoever opens the test images finds the study already saying so."""
     seen: list[Any] = []
-    exports.reader = Reader(before=lambda: seen.extend(readings_of(exports.study)))
+    exports.reader = Reader(before=lambda: seen.extend(stored(exports.study).readings))
     exports.run()
     assert [(reading["trial"], reading["complete"]) for reading in seen] == [
-        (chosen(exports.study).trial, False)
+        (chosen(stored(exports.study)).trial, False)
     ]
-    assert readings_of(exports.study)[0]["complete"] is True
+    assert stored(exports.study).readings[0]["complete"] is True
 
 
 def test_a_second_reading_is_refused(exports: Exports) -> None:
@@ -152,7 +150,7 @@ def test_a_reading_again_is_counted(exports: Exports) -> None:
     exports.run()
     facts = exports.run(trial=0, again=True)
     assert facts["n_test_readings"] == 2
-    assert [reading["reason"] for reading in readings_of(exports.study)] == ["export", "export --again"]
+    assert [reading["reason"] for reading in stored(exports.study).readings] == ["export", "export --again"]
     card = (exports.folder / "exports" / "dense-trial-0" / "README.md").read_text()
     assert "read 2 times" in card
     assert "read more than once" in card
@@ -181,7 +179,7 @@ def test_a_choice_that_was_confirmed_since_is_written_again(
 ) -> None:
     """The same configuration with other words: the card is new, and the test set is not read again."""
     exports.run()
-    confirmed = replace(chosen(exports.study), confirmed=True, words="Confirmed by five repeats.")
+    confirmed = replace(chosen(stored(exports.study)), confirmed=True, words="Confirmed by five repeats.")
     monkeypatch.setattr("fmnist_sweep.export.plan.chosen", lambda *_: confirmed)
     facts = exports.run()
     card = (exports.folder / "exports" / "dense" / "README.md").read_text()
@@ -209,7 +207,7 @@ def test_a_training_that_fails_reads_nothing(exports: Exports) -> None:
     exports.trainer = FinalTrainer(fail=10_001)
     with pytest.raises(SweepError, match="seed 10001 failed: out of memory"):
         exports.run()
-    assert not readings_of(exports.study)
+    assert not stored(exports.study).readings
     exports.trainer = FinalTrainer()
     exports.run()
     assert exports.trainer.trained == [10_001, 10_002]
@@ -236,7 +234,7 @@ def test_a_training_whose_process_dies_again_and_again_is_given_up(exports: Expo
     with pytest.raises(SweepError, match="seed 10001 failed: process was killed by SIGKILL"):
         exports.run()
     assert exports.trainer.trained.count(10_001) == 3
-    assert (readings_of(exports.study), exports.reader.n_readings) == ((), 0)
+    assert (stored(exports.study).readings, exports.reader.n_readings) == ((), 0)
     exports.deaths = {}
     assert exports.run()["n_test_readings"] == 1
 
@@ -253,7 +251,7 @@ def test_an_export_that_is_interrupted_at_the_last_moment_reads_nothing(exports:
         run_plan(
             exports.plan(), DATA, exports.engine, interrupted=interrupted, observer=ProgressObserver(press)
         )
-    assert (readings_of(exports.study), exports.reader.n_readings) == ((), 0)
+    assert (stored(exports.study).readings, exports.reader.n_readings) == ((), 0)
     assert exports.run()["n_test_readings"] == 1
     assert exports.trainer.trained == [10_000, 10_001, 10_002]
 
@@ -283,10 +281,10 @@ def test_a_reading_that_was_stored_is_no_lost_one(exports: Exports, monkeypatch:
         patched.setattr("fmnist_sweep.export.run.complete_reading", die)
         with pytest.raises(KeyboardInterrupt):
             exports.run()
-    (reading,) = readings_of(exports.study)
+    (reading,) = stored(exports.study).readings
     assert not reading["complete"]
     assert exports.run()["n_test_readings"] == 1
-    assert readings_of(exports.study) == ({**reading, "complete": True},)
+    assert stored(exports.study).readings == ({**reading, "complete": True},)
 
 
 def test_a_bundle_that_cannot_be_written_costs_no_reading(
@@ -317,7 +315,7 @@ def test_data_without_test_images_have_no_test_numbers(exports: Exports) -> None
     facts = exports.run(data=replace(DATA, name="mine.npz", directory=str(exports.folder)))
     bundle = exports.folder / "exports" / "dense"
     assert "test" not in facts["model"]
-    assert not readings_of(exports.study)
+    assert not stored(exports.study).readings
     text = (bundle / "README.md").read_text()
     assert "no test images" in text
     assert "points higher" not in text
@@ -361,7 +359,7 @@ def test_studies_that_are_no_sweeps_are_refused(
 ) -> None:
     """The repeats of a sweep are exported through the sweep; of other programs' studies nothing is known."""
     study = make()
-    assert not is_sweep(study)
+    assert not stored(study).is_sweep
     with pytest.raises(SweepError, match=message):
         Exports(study, tmp_path).plan()
 

@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import pytest
 from made_paper import SWEEPS, TINY, add_test, made_curve
+from made_studies import stored
 
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef, TrialJob
@@ -64,6 +65,7 @@ def results(
         if experiment.name.endswith("-final"):
             add_test(study)
     studies = {
-        e.study_name: optuna.load_study(study_name=e.study_name, storage=memory) for e in wanted.values()
+        e.study_name: stored(optuna.load_study(study_name=e.study_name, storage=memory))
+        for e in wanted.values()
     }
     return read_results(studies, prefix=TINY.prefix)

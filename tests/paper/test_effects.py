@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 import pytest
 from made_paper import TINY, add_test, made_curve
+from made_studies import stored
 
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import TrialJob
@@ -33,7 +34,7 @@ def judged(wanted: Wanted, run: Runner, memory: Any) -> Callable[..., Judged]:
     """Judge one claim: ``judged(number, curve, *experiments)``."""
 
     def judge_one(number: int, curve: Callable[[TrialJob], LearningCurve], *names: str) -> Judged:
-        studies = {wanted[n].study_name: run(wanted[n], memory, curve) for n in names}
+        studies = {wanted[n].study_name: stored(run(wanted[n], memory, curve)) for n in names}
         return judge([claim(number)], read_results(studies, prefix=TINY.prefix))[0]
 
     return judge_one
@@ -123,7 +124,7 @@ def test_the_most_confused_pair_is_counted_in_both_directions(
     """Two hundred shirts and pullovers lead sixty T-shirts; forty don't."""
     study = run(wanted["dense-final"], memory)
     add_test(study, shirts=shirts)
-    (found,) = judge([claim(8)], read_results({study.study_name: study}, prefix=TINY.prefix))
+    (found,) = judge([claim(8)], read_results({study.study_name: stored(study)}, prefix=TINY.prefix))
     assert found.verdict is verdict
 
 

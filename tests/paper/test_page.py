@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_paper import SWEEPS
-from made_studies import add_confirmation, empty_study, fill_study
+from made_studies import add_confirmation, empty_study, fill_study, stored
 from typing_extensions import override
 
 from fmnist_sweep.reports.exported import ATTRIBUTE
@@ -33,16 +33,19 @@ CLASSES = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
 
 
 @pytest.fixture
-def paper(results: Results) -> Paper:
+def paper(results: Results, memory: optuna.storages.BaseStorage) -> Paper:
     """The paper of made-up studies, its final models exported."""
-    for name, study in results.studies.items():
+    exported = {}
+    for name, looked_at in results.studies.items():
+        study = optuna.load_study(study_name=looked_at.name, storage=memory)
         study.set_user_attr("data", {**study.user_attrs["data"], "class_names": CLASSES})
         if name.endswith("-final"):
             counts = (np.eye(10, dtype=int) * 90 + 1).tolist()
-            curve = results.studies[name].trials[0].user_attrs["curve"]
+            curve = study.trials[0].user_attrs["curve"]
             kept = {"confusion": {"train": counts, "val": counts, "test": counts}, "curve": curve}
             study.set_user_attr(ATTRIBUTE, {**kept, "seeds": [10_000], "epochs": 15})
-    return Paper(results, {}, command="python -m original_study", date="2001-02-03")
+        exported[name] = stored(study)
+    return Paper(Results(exported), {}, command="python -m original_study", date="2001-02-03")
 
 
 @pytest.fixture
@@ -132,10 +135,14 @@ def test_searches_stand_beside_the_hand_only_once_confirmed(results: Results) ->
     """A winner that its own validation images picked would look better than it is."""
     study = empty_study("sqlite://", "dense")
     fill_study(study)
-    named = {"dense": study}
-    assert entrants(results, named)[1] == ["dense", "dense-regularised", "cnn", "cnn-regularised"]
+    assert entrants(results, {"dense": stored(study)})[1] == [
+        "dense",
+        "dense-regularised",
+        "cnn",
+        "cnn-regularised",
+    ]
     add_confirmation(study, {"trial 1": [0.91, 0.92, 0.93], "default": [0.89, 0.899, 0.91]})
-    found, missing = entrants(results, named)
+    found, missing = entrants(results, {"dense": stored(study)})
     assert [e.name for e in found] == ["dense, by hand", "CNN, by hand", "dense, by search"]
     assert missing == ["dense-regularised", "cnn", "cnn-regularised"]
     assert found[2].val_accuracy.mean == pytest.approx(0.92)
@@ -151,7 +158,7 @@ def test_a_search_that_finds_nothing_better_says_so(
     study = empty_study("sqlite://", "dense")
     fill_study(study)
     add_confirmation(study, {"trial 1": best, "default": [0.91, 0.9, 0.92]})
-    page = Paper(results, {"dense": study}, command="x", date="y")
+    page = Paper(results, {"dense": stored(study)}, command="x", date="y")
     told = as_markdown(page.blocks(), pictures="x")
     assert ("Where the winner is the default" in told) == is_said
     assert ("| default |" in told) == is_said
@@ -159,7 +166,7 @@ def test_a_search_that_finds_nothing_better_says_so(
 
 def test_results_are_read_by_their_prefix(results: Results) -> None:
     """Of two papers in a storage each reads its own studies."""
-    studies: dict[str, optuna.Study] = {f"a-{name}": study for name, study in results.studies.items()}
+    studies = {f"a-{name}": study for name, study in results.studies.items()}
     assert read_results(studies, prefix="a-").studies == results.studies
     assert read_results(studies, prefix="b-").studies == {}
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import optuna
 import optuna_dashboard
 import pytest
-from made_studies import StudyMaker, add_confirmation, empty_study
+from made_studies import StudyMaker, add_confirmation, empty_study, stored
 
 from fmnist_sweep.analysis.confirmations import read_confirmation
 from fmnist_sweep.reports import dashboard
@@ -41,7 +41,7 @@ def note_of(study: optuna.Study, number: int) -> str:
 
 def test_every_repeat_is_a_dot_and_the_best_is_on_top(confirmed: optuna.Study) -> None:
     """Each candidate has its mean, its interval, its repeats and its sweep score."""
-    confirmation = read_confirmation(confirmed)
+    confirmation = read_confirmation(stored(confirmed))
     assert confirmation is not None
     figure = confirmed_figure(confirmation)
     assert list(figure.layout.yaxis.ticktext) == ["default (trial 0)", "trial 1"]
@@ -55,14 +55,14 @@ def test_every_repeat_is_a_dot_and_the_best_is_on_top(confirmed: optuna.Study) -
 def test_a_confirmation_without_repeats_says_so(confirmed: optuna.Study) -> None:
     """The figure of one that has just begun is words."""
     linked_of(confirmed).set_user_attr("candidates", [])
-    confirmation = read_confirmation(confirmed)
+    confirmation = read_confirmation(stored(confirmed))
     assert confirmation is not None
     assert "No repeat is complete yet." in confirmed_figure(confirmation).to_json()
 
 
 def test_the_report_shows_a_confirmation_with_its_sweep(confirmed: optuna.Study) -> None:
     """Not as a study of its own; the winner is marked in the best table though the sweep ranks it low."""
-    page = render_report([confirmed, linked_of(confirmed)], storage="studies.db", when=WHEN)
+    page = render_report([stored(confirmed), stored(linked_of(confirmed))], storage="studies.db", when=WHEN)
     markup = re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
     assert "1 study, 7 trials" in markup
     assert "tiny-confirm" not in markup
@@ -76,14 +76,14 @@ def test_the_report_shows_a_confirmation_with_its_sweep(confirmed: optuna.Study)
 
 def test_a_confirmation_whose_sweep_is_gone_is_still_shown(confirmed: optuna.Study) -> None:
     """It is all that is left of it."""
-    page = render_report([linked_of(confirmed)], storage="studies.db", when=WHEN)
+    page = render_report([stored(linked_of(confirmed))], storage="studies.db", when=WHEN)
     assert "<h2>tiny-confirm</h2>" in page
 
 
 def test_the_report_compares_the_winners(confirmed: optuna.Study, study: optuna.Study) -> None:
     """With at least two studies: numbers, what differs, and which are unconfirmed."""
     study.set_user_attr("config_digest", "c0ffee" * 8)
-    page = render_report([confirmed, study], storage="studies.db", when=WHEN)
+    page = render_report([stored(confirmed), stored(study)], storage="studies.db", when=WHEN)
     markup = re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
     assert "The winners side by side" in markup
     assert "default, confirmed" in markup
@@ -96,7 +96,7 @@ def test_an_experiment_has_no_winner(confirmed: optuna.Study) -> None:
     for one in (searched, given):
         one.add_trials(confirmed.get_trials(deepcopy=False)[:1])
     given.set_user_attr("kind", "paper")
-    assert [s.study for s in compared_sides([confirmed, searched, given])] == [
+    assert [s.study for s in compared_sides([stored(confirmed), stored(searched), stored(given)])] == [
         confirmed.study_name,
         "searched",
     ]
@@ -108,10 +108,10 @@ def test_names_of_studies_are_no_markup_in_the_comparison(
     """Plotly reads tick labels as HTML."""
     hostile = empty_study(None, EVIL)
     hostile.add_trials(study.get_trials(deepcopy=False)[:1])
-    sides = compared_sides([confirmed, hostile])
+    sides = compared_sides([stored(confirmed), stored(hostile)])
     assert len(sides) == 2
     assert EVIL not in json.dumps(compared_figure(sides).to_dict())
-    assert EVIL not in render_report([confirmed, hostile], storage="studies.db", when=WHEN)
+    assert EVIL not in render_report([stored(confirmed), stored(hostile)], storage="studies.db", when=WHEN)
 
 
 def test_the_notes_tell_what_the_confirmation_came_to(confirmed: optuna.Study) -> None:

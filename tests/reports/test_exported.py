@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import pytest
 from made_exports import Exports
+from made_studies import stored
 from pages import unpacked
 from wsgi import get
 
@@ -34,7 +35,7 @@ def notes(study: optuna.Study) -> dict[int, str]:
 
 def test_the_report_shows_an_export(study: optuna.Study, bundle: Path) -> None:
     """Numbers of both gaps with their intervals, the readings, a curve, and a matrix for each part."""
-    page = render_report([study], storage="studies.db", when=datetime(2026, 11, 22, tzinfo=UTC))
+    page = render_report([stored(study)], storage="studies.db", when=datetime(2026, 11, 22, tzinfo=UTC))
     facts = json.loads((bundle / "metrics.json").read_text())
     assert "unconfirmed" in page
     assert "The test set was read once." in page
@@ -49,14 +50,14 @@ def test_the_report_shows_an_export(study: optuna.Study, bundle: Path) -> None:
 def test_the_report_lists_every_bundle(study: optuna.Study, bundle: Path, tmp_path: Path) -> None:
     """The last one first, each once however often it was written; one alone needs no list."""
     when = datetime(2026, 11, 22, tzinfo=UTC)
-    assert "All bundles" not in render_report([study], storage="studies.db", when=when)
+    assert "All bundles" not in render_report([stored(study)], storage="studies.db", when=when)
     Exports(study, tmp_path).run(trial=0, again=True)
     Exports(study, tmp_path).run(trial=0, again=True)
-    kept: Any = exported.exported(study)
-    rows = exported.bundle_rows(study, kept)
+    kept: Any = stored(study).export
+    rows = exported.bundle_rows(stored(study), kept)
     assert [row[0] for row in rows] == [f"{bundle}-trial-0", str(bundle)]
     assert rows[0][1] == "trial 0, unconfirmed"
-    page = render_report([study], storage="studies.db", when=when)
+    page = render_report([stored(study)], storage="studies.db", when=when)
     assert "All bundles" in page
     assert all(f">{cell}</td>" in page for row in rows for cell in row)
 
@@ -64,20 +65,20 @@ def test_the_report_lists_every_bundle(study: optuna.Study, bundle: Path, tmp_pa
 def test_a_bundle_of_an_earlier_version_is_listed_alone(study: optuna.Study, bundle: Path) -> None:
     """Of those before it nothing was kept."""
     study.set_user_attr(exported.BUNDLES, None)
-    kept: Any = exported.exported(study)
-    assert [row[0] for row in exported.bundle_rows(study, kept)] == [bundle.name]
+    kept: Any = stored(study).export
+    assert [row[0] for row in exported.bundle_rows(stored(study), kept)] == [bundle.name]
 
 
 def test_a_study_that_was_not_exported_has_no_such_section(study: optuna.Study) -> None:
     """There is nothing to show."""
-    page = render_report([study], storage="studies.db", when=datetime(2026, 11, 22, tzinfo=UTC))
+    page = render_report([stored(study)], storage="studies.db", when=datetime(2026, 11, 22, tzinfo=UTC))
     assert "The export" not in page
 
 
 def test_the_matrix_has_actual_classes_in_rows(study: optuna.Study, bundle: Path) -> None:
     """Its cells are those of the predictions, its first row on top."""
     assert bundle.exists()
-    kept: Any = exported.exported(study)
+    kept: Any = stored(study).export
     figure = exported.confusion_figure(kept, "test")
     (cells,) = figure.data
     first = kept["confusion"]["test"][0]
@@ -107,7 +108,7 @@ def test_the_winning_trial_gets_a_note(study: optuna.Study, bundle: Path, tmp_pa
     """It tells of the export and keeps the learning curve; no other trial's note does."""
     dashboard.attach_figures(study)
     artifacts.attach_export(study, bundle, tmp_path / "artifacts")
-    kept: Any = exported.exported(study)
+    kept: Any = stored(study).export
     told = notes(study)
     assert "**Exported as dense.**" in told[kept["trial"]]
     assert f"/learning-curves/{study._study_id}/{kept['trial']}.svg" in told[kept["trial"]]
@@ -116,7 +117,7 @@ def test_the_winning_trial_gets_a_note(study: optuna.Study, bundle: Path, tmp_pa
 
 def test_an_export_leaves_the_rest_of_a_note(study: optuna.Study, bundle: Path, tmp_path: Path) -> None:
     """What the user wrote, and what a confirmation says; exporting again replaces its own words alone."""
-    kept: Any = exported.exported(study)
+    kept: Any = stored(study).export
     trial = study.trials[kept["trial"]]
     confirmed = f"{CONFIRMED_WORDS}: the winner**"
     dashboard.save_note(study, f"{confirmed}\n\nMine.\n\nAnd mine.", trial=trial)

@@ -4,15 +4,16 @@ from collections.abc import Callable
 import optuna
 import plotly.graph_objects as go
 import pytest
-from made_studies import DISTRIBUTIONS, StudyMaker, add_trial, empty_study, params_of, scripted_curve
+from made_studies import DISTRIBUTIONS, StudyMaker, add_trial, empty_study, params_of, scripted_curve, stored
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from fmnist_sweep.analysis import ranking
-from fmnist_sweep.analysis.ranking import best_trials, score_rule
+from fmnist_sweep.analysis.ranking import best_trials
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.reports import figures, search_figures
 from fmnist_sweep.reports.style import hover
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 OF_STUDIES = [
     figures.best_curves,
@@ -60,10 +61,10 @@ def same_score(n: int) -> optuna.Study:
     ],
 )
 def test_every_study_has_every_figure(
-    make: Callable[[optuna.Study], go.Figure], study: Callable[[], optuna.Study]
+    make: Callable[[StoredStudy], go.Figure], study: Callable[[], optuna.Study]
 ) -> None:
     """Whatever a study holds, each figure is drawn or says in words why not."""
-    figure = make(study())
+    figure = make(stored(study()))
     assert figure.layout.title.text
     assert figure.data or figure.layout.annotations[0].text.endswith(".")
     figure.to_json()
@@ -74,21 +75,21 @@ def test_learning_curves_show_both_scores_and_the_scored_epoch(metric: str) -> N
     """Train and validation are drawn in the metric's unit, and the scored epoch is named from 1."""
     study = empty_study(None, metric=metric)
     add_trial(study, params_of(0), scripted_curve(0.88, 0.05))
-    trial = best_trials(study, 1)[0]
-    figure = figures.learning_curves(trial, score_rule(study))
+    trial = best_trials(stored(study), 1)[0]
+    figure = figures.learning_curves(trial, stored(study).rule)
     lines = {trace.name: trace for trace in figure.data}
     factor = UNITS[metric].factor
-    stored = trial.user_attrs["curve"]
+    curve = trial.attributes["curve"]
     for name, part in (("training", "train"), ("validation", "val")):
-        shown = [factor * value for value in stored[f"{part}_{metric}"]]
+        shown = [factor * value for value in curve[f"{part}_{metric}"]]
         assert list(lines[name].y) == pytest.approx(shown, abs=1e-5)
-    assert f"scored epoch {trial.user_attrs['epoch'] + 1}:" in figure.layout.annotations[0].text
+    assert f"scored epoch {trial.scored_after}:" in figure.layout.annotations[0].text
 
 
 def test_the_shaded_gap_is_parted_at_the_tolerance(tiny_study: StudyMaker) -> None:
     """The free part ends at the tolerance, the costly part at the training score."""
     study = tiny_study(([0.90, 0.95], [0.90, 0.90]))
-    figure = figures.learning_curves(best_trials(study, 1)[0], score_rule(study))
+    figure = figures.learning_curves(best_trials(stored(study), 1)[0], stored(study).rule)
     free, costly = (trace for trace in figure.data if trace.fill == "tonexty")
     assert list(free.y) == pytest.approx([90.0, 91.0])
     assert list(costly.y) == pytest.approx([90.0, 95.0])
@@ -98,7 +99,7 @@ def test_a_trial_without_an_epoch_is_told_in_words() -> None:
     """A trial that failed before its first epoch has a placeholder for its curve."""
     study = empty_study(None)
     add_trial(study, params_of(0), None, state=TrialState.FAIL, fail_reason="oom")
-    figure = figures.learning_curves(study.get_trials()[0], score_rule(study))
+    figure = figures.learning_curves(StoredTrial.of(study.get_trials()[0]), stored(study).rule)
     assert "trained no epoch" in figure.layout.annotations[0].text
 
 
@@ -106,14 +107,14 @@ def test_the_front_holds_the_trials_that_none_beats_in_both(tiny_study: StudyMak
     """More gap must pay with more validation accuracy."""
     points = [([0.86], [0.86]), ([0.91], [0.89]), ([0.91], [0.88]), ([0.96], [0.90]), ([0.99], [0.87])]
     study = tiny_study(*points)
-    front = ranking.non_dominated(study.get_trials(deepcopy=False), score_rule(study))
+    front = ranking.non_dominated(stored(study).trials, stored(study).rule)
     assert [t.number for t in front] == [0, 1, 3]
 
 
 def test_slices_draw_each_searched_parameter_where_it_exists(study: optuna.Study) -> None:
     """A conditional parameter has points for its own trials only; fixed ones have no slice."""
-    drawn = search_figures.slices(study)
-    best = best_trials(study)
+    drawn = search_figures.slices(stored(study))
+    best = best_trials(stored(study))
     assert set(drawn) == set(DISTRIBUTIONS)
     assert len(drawn["units_3"].data[0].x) == sum("units_3" in t.params for t in best)
     assert drawn["learning_rate"].layout.xaxis.type == "log"
@@ -122,17 +123,17 @@ def test_slices_draw_each_searched_parameter_where_it_exists(study: optuna.Study
 
 def test_parallel_coordinates_keep_trials_without_a_conditional_parameter(study: optuna.Study) -> None:
     """Every complete trial is one line; a missing value stands at a dash below the axis."""
-    dimensions = {d.label: d for d in search_figures.parallel_coordinates(study).data[0].dimensions}
-    assert len(dimensions["units_3"].values) == len(best_trials(study))
+    dimensions = {d.label: d for d in search_figures.parallel_coordinates(stored(study)).data[0].dimensions}
+    assert len(dimensions["units_3"].values) == len(best_trials(stored(study)))
     assert dimensions["units_3"].ticktext[0] == "\N{EN DASH}"
     assert dimensions["learning_rate"].ticktext[0] != "\N{EN DASH}"
 
 
 def test_bare_study_keeps_numbers_and_drops_attributes(study: optuna.Study) -> None:
     """Optuna's functions see the same complete trials under the same numbers."""
-    copy = search_figures.bare_study(study)
+    copy = search_figures.bare_study(stored(study))
     complete = copy.get_trials(states=(TrialState.COMPLETE,))
-    assert {t.number: t.value for t in complete} == {t.number: t.value for t in best_trials(study)}
+    assert {t.number: t.value for t in complete} == {t.number: t.value for t in best_trials(stored(study))}
     assert not any(t.user_attrs for t in complete)
 
 
@@ -145,6 +146,6 @@ def test_hover_text_escapes_what_users_wrote() -> None:
             "layer": optuna.distributions.CategoricalDistribution(("<b>x</b>", "y"))
         }
         add_trial(study, {"layer": "<b>x</b>"}, scripted_curve(0.88, 0.02), distributions=choices)
-    text = hover(study.get_trials()[0], UNITS["accuracy"], "val_accuracy")
+    text = hover(StoredTrial.of(study.get_trials()[0]), UNITS["accuracy"], "val_accuracy")
     assert "<b>x" not in text
     assert "&lt;b&gt;x" in text

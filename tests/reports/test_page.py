@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from made_studies import add_trial, empty_study, fill_study, params_of, scripted_curve
+from made_studies import add_trial, empty_study, fill_study, params_of, scripted_curve, stored
 from optuna.trial import TrialState
 from pages import unpacked
 
@@ -30,7 +30,11 @@ def page() -> str:
     hostile = empty_study(None, "hostile")
     add_trial(hostile, params_of(0), None, state=TrialState.FAIL, fail_reason=EVIL)
     add_trial(hostile, params_of(1), scripted_curve(0.88, 0.02), hyperparameters={"layer": EVIL})
-    return render_report([full, empty_study(None, EVIL), hostile], storage=EVIL, when=WHEN)
+    return render_report(
+        [stored(full), stored(empty_study(None, EVIL)), stored(hostile)],
+        storage=EVIL,
+        when=WHEN,
+    )
 
 
 def without_scripts(page: str) -> str:
@@ -87,7 +91,7 @@ def test_a_study_says_where_it_comes_from() -> None:
     full.set_user_attr(MACHINE, {"cpu": "A <fast> CPU", "n_cores": 16})
     full.set_user_attr(READ_ONLY, "kept in a file")
     bare.set_user_attr("data", {})
-    page = render_report([full, bare], storage="studies.db", when=WHEN)
+    page = render_report([stored(full), stored(bare)], storage="studies.db", when=WHEN)
     of_full, of_bare = (
         [(html.unescape(name), html.unescape(value)) for name, value in re.findall(PROVENANCE, part)]
         for part in page.split("Where this comes from")[1:]

@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 import pytest
+from made_studies import stored
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
@@ -68,10 +69,10 @@ def test_an_imported_default_is_the_default(imported: Any) -> None:
     """The new study may hold all the trials that it was asked for before its own default is run."""
     sampler = {"name": "random", "enqueue_default": True}
     source, study, _ = imported({"sampler": sampler}, {"sampler": sampler, "score": {"penalty": 2.0}})
-    found = default_trial(study)
+    found = default_trial(stored(study))
     assert found is not None
-    assert found.user_attrs["imported_from"] == {"study": "old", "trial": 0}
-    assert found.user_attrs["hyperparameters"] == source.trials[0].user_attrs["hyperparameters"]
+    assert found.imported_from == {"study": "old", "trial": 0}
+    assert found.configuration == source.trials[0].user_attrs["hyperparameters"]
 
 
 def without_origin(trial: FrozenTrial) -> tuple[Any, ...]:

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from made_studies import add_trial, empty_study, fill_study, params_of
+from made_studies import add_trial, empty_study, fill_study, params_of, stored
 
-from fmnist_sweep.analysis.ranking import score_rule
 from fmnist_sweep.analysis.rescoring import rescored
 from fmnist_sweep.core.curves import METRICS, LearningCurve
 from fmnist_sweep.core.score import MetricName, ScoreRule
@@ -94,7 +93,7 @@ def test_the_pages_arithmetic_is_that_of_score_py(tmp_path: Path) -> None:
             trials.append({"number": i, "n_parameters": 100 + i % 2, "curve": written})
         cases.append({"rule": asdict(rule), "trials": trials, "allowed": allowed})
         # The page's own arithmetic counts epochs from 0, and what it says from 1.
-        frame = rescored(study, rule).trials.assign(epoch=lambda told: told["epoch"] - 1)
+        frame = rescored(stored(study), rule).trials.assign(epoch=lambda told: told["epoch"] - 1)
         expected.append(frame[["number", "epoch", "gap", "score"]].to_numpy(dtype=float).tolist())
     script = (resources.files("fmnist_sweep.reports") / "assets" / "whatif.js").read_text("utf-8")
     ask = (
@@ -145,12 +144,12 @@ def test_the_report_draws_offline_and_answers_what_another_rule_picks(
     study: optuna.Study, tmp_path: Path
 ) -> None:
     """Every figure is drawn without an error or a request, and the control gives Python's answer."""
-    page = write_report([study], tmp_path / "report.html")
+    page = write_report([stored(study)], tmp_path / "report.html")
     text = page.read_text(encoding="utf-8").replace("<main>", f"{PROBE}<main>", 1)
     page.write_text(text, encoding="utf-8")
     seen = answers(opened(page, tmp_path / "profile"), "out")
-    own = score_rule(study)
-    other = rescored(study, ScoreRule(penalty=0, tolerance=own.tolerance, epoch_rule="last"))
+    own = stored(study).rule
+    other = rescored(stored(study), ScoreRule(penalty=0, tolerance=own.tolerance, epoch_rule="last"))
     epoch = int(other.trials["epoch"].iloc[0])
     assert seen["errors"] == []
     assert seen["loaded"] == []

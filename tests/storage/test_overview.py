@@ -7,7 +7,15 @@ from pathlib import Path
 
 import optuna
 import pytest
-from made_studies import add_trial, empty_study, fill_study, params_of, scripted_curve, tell_from_elsewhere
+from made_studies import (
+    add_trial,
+    empty_study,
+    fill_study,
+    params_of,
+    scripted_curve,
+    stored,
+    tell_from_elsewhere,
+)
 from rich.console import Console
 
 from fmnist_sweep.analysis.frames import studies_frame
@@ -21,7 +29,7 @@ from fmnist_sweep.storage.studies import load_study, study_names
 
 def by_optuna(url: str) -> list[dict[str, object]]:
     storage = open_storage(url, create=False)
-    return records(studies_frame([load_study(storage, name) for name in study_names(storage)]))
+    return records(studies_frame([stored(load_study(storage, name)) for name in study_names(storage)]))
 
 
 def test_the_overview_is_what_optuna_reads(storage_url: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 import pytest
-from made_studies import add_confirmation, empty_study, fill_study
+from made_studies import add_confirmation, empty_study, fill_study, stored
 
 from fmnist_sweep.analysis.confirmations import read_confirmation
 from fmnist_sweep.core.errors import StorageError, StudyReadOnlyError
@@ -17,7 +17,7 @@ from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
 from fmnist_sweep.storage.studies import require_writable
 from fmnist_sweep.storage.text_form import dump, load
 
-ON = {MACHINE: {"cpu": "a CPU", "n_cores": 2}}
+ON = {"cpu": "a CPU", "n_cores": 2}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def file(tmp_path: Path) -> Path:
     made.set_user_attr("owner", {"pid": 1})
     fill_study(made)
     path = tmp_path / "kept" / "dense.jsonl"
-    assert dump(made, path, attributes=ON) == sum(t.state.is_finished() for t in made.trials)
+    assert dump(made, path, machine=ON) == sum(t.state.is_finished() for t in made.trials)
     return path
 
 
@@ -41,7 +41,7 @@ def test_what_was_written_comes_back(file: Path, sqlite_storage: optuna.storages
     made = empty_study(None)
     fill_study(made)
     before = [t for t in made.trials if t.state.is_finished()]
-    dump(made, file, attributes=ON)
+    dump(made, file, machine=ON)
     study = load(file, sqlite_storage)
     assert study is not None
     assert study.study_name == "reference-dense"
@@ -49,7 +49,7 @@ def test_what_was_written_comes_back(file: Path, sqlite_storage: optuna.storages
     assert [t.distributions for t in study.trials] == [t.distributions for t in before]
     assert study.direction == made.direction
     assert made.user_attrs.items() <= study.user_attrs.items()
-    assert study.user_attrs[MACHINE] == ON[MACHINE]
+    assert study.user_attrs[MACHINE] == ON
     assert study.user_attrs[READ_ONLY] == "brought from dense.jsonl"
 
 
@@ -58,7 +58,7 @@ def test_equal_studies_give_equal_files(file: Path, sqlite_storage: optuna.stora
     study = load(file, sqlite_storage)
     assert study is not None
     again = file.with_name("again.jsonl")
-    dump(study, again, attributes={})
+    dump(study, again)
     first, *trials = file.read_text("utf-8").splitlines()
     first_again, *trials_again = again.read_text("utf-8").splitlines()
     assert trials == trials_again
@@ -93,10 +93,10 @@ def test_a_confirmation_comes_back_with_its_study(
     fill_study(made)
     linked = add_confirmation(made, {"trial 1": [0.91, 0.92], "default": [0.89, 0.90]})
     for study in (made, linked):
-        dump(study, tmp_path / f"{study.study_name}.jsonl", attributes={})
+        dump(study, tmp_path / f"{study.study_name}.jsonl")
     brought = [load(path, sqlite_storage) for path in sorted(tmp_path.glob("*.jsonl"))]
     swept = next(s for s in brought if s is not None and s.study_name == "reference-dense")
-    confirmation = read_confirmation(swept)
+    confirmation = read_confirmation(stored(swept))
     assert confirmation is not None
     assert [c.label for c in confirmation.candidates] == ["trial 1", "default"]
 
@@ -111,7 +111,7 @@ def test_no_command_changes_a_reference_study(
         require_writable(study)
     with pytest.raises(StudyReadOnlyError):
         plan_export(study, output=tmp_path, root=tmp_path)
-    assert not is_users_sweep(study)
+    assert not is_users_sweep(stored(study))
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ def status(storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
     rows = read_overview(storage)
     if rows is None:
         from fmnist_sweep.analysis.frames import studies_frame
-        from fmnist_sweep.api.studies import open_studies
+        from fmnist_sweep.api.studies import read_studies
         from fmnist_sweep.cli.console import tables
 
-        rows = tables.records(studies_frame(open_studies(storage=storage)))
+        rows = tables.records(studies_frame(read_studies(storage=storage)))
     if as_json:
         print_json(rows)
     else:
@@ -48,12 +48,12 @@ def trials(
     Example: fmnist-sweep trials dense --csv
     """
     from fmnist_sweep.analysis.frames import trials_frame
-    from fmnist_sweep.api.studies import open_study
+    from fmnist_sweep.api.studies import read_studies
     from fmnist_sweep.cli.console import tables
 
     if as_json and as_csv:
         raise SweepError("--json and --csv exclude each other; choose one")
-    found = open_study(study, storage=storage)
+    (found,) = read_studies(storage=storage, names=[study])
     if as_json:
         print_json(tables.records(trials_frame(found)))
     elif as_csv:

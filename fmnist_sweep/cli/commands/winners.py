@@ -129,7 +129,6 @@ def export(
     from rich.console import Console
 
     from fmnist_sweep.api import runs
-    from fmnist_sweep.api.studies import open_studies
     from fmnist_sweep.cli.console.cells import sayer
     from fmnist_sweep.cli.console.live import TrainingDisplay
 
@@ -140,8 +139,7 @@ def export(
     messages, refused = Console(stderr=True), []
     say = sayer(messages)
     choice = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
-    found = open_studies(storage=storage, names=studies)
-    for study in found if studies else filter(runs.is_users_sweep, found):
+    for study in runs.to_export(studies, storage=storage):
         try:
             plan = runs.plan(study, output=output, storage=storage, **choice)
             if plan.is_there:

@@ -8,25 +8,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import optuna
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 
 from fmnist_sweep.analysis.frames import trials_frame
-from fmnist_sweep.analysis.ranking import (
-    best_trials,
-    default_trial,
-    hyperparameters,
-    is_interrupted,
-    left_out_notes,
-)
+from fmnist_sweep.analysis.ranking import best_trials, default_trial, left_out_notes
 from fmnist_sweep.cli.console.cells import new_table, shown
 from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.core.wording import difference, fraction, points
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.address import safe_url
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 _N_BEST = 5
 
@@ -46,9 +40,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def print_trials(console: Console, study: optuna.Study) -> None:
+def print_trials(console: Console, study: StoredStudy) -> None:
     """Print one row for each trial, with the parameters that vary."""
-    frame, killed = trials_frame(study), is_interrupted(study)
+    frame, killed = trials_frame(study), study.is_interrupted
     settings = [column for column in frame.columns if column.startswith("params_")]
     varying = [column for column in settings if len(set(frame[column].dropna().map(str))) > 1]
     table = new_table("trial", "state", "score", "val acc", "gap", "epoch", "configuration")
@@ -77,10 +71,10 @@ def _setting(value: Any) -> str:
 
 
 def print_summary(
-    console: Console, study: optuna.Study, stop: Stop, progress: Progress, *, storage: str
+    console: Console, study: StoredStudy, stop: Stop, progress: Progress, *, storage: str
 ) -> None:
     """Print what came of a sweep: the five best trials, what to do next, and where things are."""
-    name = study.study_name
+    name = study.name
     counts = f"{progress.n_complete} complete, {progress.n_pruned} pruned, {progress.n_failed} failed"
     n_saved = progress.n_reused_epochs
     reused = f"; saved {n_saved} {'epoch' if n_saved == 1 else 'epochs'} by reuse" if n_saved else ""
@@ -89,20 +83,19 @@ def print_summary(
     if best:
         table = new_table("trial", "score", "val acc", "train acc", "gap", "epoch", "parameters", "seconds")
         for trial in best:
-            attrs = trial.user_attrs
             table.add_row(
                 str(trial.number),
                 fraction(trial.value),
-                fraction(attrs["val_accuracy"]),
-                fraction(attrs["train_accuracy"]),
-                difference(attrs["gap"]),
-                f"{attrs['epoch'] + 1}/{attrs['n_epochs']}",
-                f"{attrs['n_parameters']:,}",
-                f"{attrs['seconds']:.0f}",
+                fraction(trial.scores["val_accuracy"]),
+                fraction(trial.scores["train_accuracy"]),
+                difference(trial.gap),
+                f"{trial.scored_after}/{trial.n_epochs}",
+                f"{trial.n_parameters:,}",
+                f"{trial.seconds:.0f}",
             )
         console.print(table)
-        searched = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
-        setting = {k: v for k, v in hyperparameters(best[0]).items() if k in searched}
+        searched = {name for trial in study.trials for name in trial.params}
+        setting = {k: v for k, v in best[0].hyperparameters.items() if k in searched}
         told = _configuration(setting) or "nothing was searched"
         console.print(f"Trial {best[0].number}: {told}.", highlight=False, soft_wrap=True)
         _print_against_default(console, study, best[0])
@@ -124,19 +117,19 @@ def print_summary(
     )
 
 
-def _print_left_out(console: Console, study: optuna.Study) -> None:
+def _print_left_out(console: Console, study: StoredStudy) -> None:
     for note in left_out_notes(study):
         console.print(note, highlight=False, soft_wrap=True)
 
 
-def _print_against_default(console: Console, study: optuna.Study, best: optuna.trial.FrozenTrial) -> None:
+def _print_against_default(console: Console, study: StoredStudy, best: StoredTrial) -> None:
     default = default_trial(study)
     if default is None or default.value is None or best.value is None:
         return
     if default.number == best.number:
         console.print("The best is the model's default configuration; nothing tried so far beats it.")
         return
-    in_points = metric_of(study.user_attrs["config"]["score"]["metric"]).unit.in_points
+    in_points = metric_of(study.rule.metric).unit.in_points
     gain = best.value - default.value
     by = points(gain) if in_points else f"{gain:+.4f}"
     console.print(

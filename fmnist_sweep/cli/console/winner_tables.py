@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from fmnist_sweep.analysis.comparing import Side, caveats, differing
-from fmnist_sweep.analysis.confirmations import Confirmation, confirm_name
+from fmnist_sweep.analysis.confirmations import Confirmation
 from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.cli.console.cells import new_table
 from fmnist_sweep.core.wording import show_value
+from fmnist_sweep.storage.studies import confirm_name
 
 _BAR_WIDTH: Final = 33
 

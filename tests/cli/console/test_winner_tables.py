@@ -7,7 +7,7 @@ import json
 
 import optuna
 import pytest
-from made_studies import add_confirmation, confirmed, study, tiny_study
+from made_studies import add_confirmation, confirmed, stored, study, tiny_study
 from rich.console import Console
 
 from fmnist_sweep.analysis.comparing import compared
@@ -21,7 +21,7 @@ __all__ = ["confirmed", "study", "tiny_study"]
 @pytest.fixture
 def confirmation(confirmed: optuna.Study) -> Confirmation:
     """What was read of it."""
-    found = read_confirmation(confirmed)
+    found = read_confirmation(stored(confirmed))
     assert found is not None
     return found
 
@@ -46,7 +46,7 @@ def test_a_confirmation_is_a_table_that_fits_a_narrow_terminal(confirmation: Con
 def test_a_confirmation_that_has_just_begun_has_no_empty_tables(confirmed: optuna.Study) -> None:
     """No candidate has a repeat that can be compared: how many are there is all that is told."""
     add_confirmation(begun := confirmed_copy(confirmed), {"trial 1": [], "default": []}, n_repeats=2)
-    found = read_confirmation(begun)
+    found = read_confirmation(stored(begun))
     assert found is not None
     lines = printed(winner_tables.print_confirmation, found)
     assert lines[2].startswith("Not finished: 0 of 4 repeats are there")
@@ -60,7 +60,7 @@ def test_json_holds_every_repeat_and_no_nan(confirmed: optuna.Study, confirmatio
     assert first["intervals"]["score"]["mean"] == pytest.approx(0.92)
     assert first["to_default"]["low"] == pytest.approx(confirmation.difference("trial 1", "default").low)
     add_confirmation(confirmed_twice := confirmed_copy(confirmed), {"default": [0.9]}, n_repeats=2)
-    begun = read_confirmation(confirmed_twice)
+    begun = read_confirmation(stored(confirmed_twice))
     assert begun is not None
     assert winner_tables.facts(begun)["candidates"][0]["intervals"]["score"]["low"] is None
 
@@ -77,7 +77,7 @@ def test_a_comparison_draws_the_intervals_and_lists_what_differs(
     study: optuna.Study,
 ) -> None:
     """Confirmed or not stands beside each, and JSON has the same."""
-    sides = compared([confirmed, study])
+    sides = compared([stored(confirmed), stored(study)])
     lines = printed(winner_tables.print_comparison, sides)
     drawn = next(line for line in lines if line.startswith("tiny") and "|" in line)
     assert drawn.split()[-3:] == ["confirmed", "1,000", "10.0"]
