@@ -158,7 +158,7 @@ class Experiment:
 
     def left(self, study: optuna.Study | None) -> list[Mapping[str, Scalar]]:
         """Return the parameters of the trials that a study does not hold yet."""
-        return left_of(self.wanted, [] if study is None else study.get_trials(deepcopy=False))
+        return left_of(self.wanted, [] if study is None else StoredStudy.of(study).trials)
 
     def identity(self, wanted: Mapping[str, Scalar]) -> tuple[str, int | None]:
         """Return what a wanted trial has in common with every equal one of another experiment."""

@@ -31,6 +31,7 @@ from fmnist_sweep.search.plan import TrialDraw
 from fmnist_sweep.search.samplers import GivenSampler
 from fmnist_sweep.search.settings import LoopSettings
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
+from fmnist_sweep.storage.stored import StoredStudy
 
 SEEDS_BEGIN: Final = 10_000
 """Added to the sweep's seed: final trainings repeat none of its draws, and are fixed beforehand."""
@@ -67,13 +68,12 @@ class FinalPlan:
     @cached_property
     def key(self) -> str:
         """A short digest of all that decides what the trainings give."""
-        attrs = self.study.user_attrs
         decides = {
-            "model": attrs["model_path"],
+            "model": self._swept.model_path,
             "hyperparameters": dict(self.choice.hyperparameters),
             "epochs": self.choice.epochs,
             "training": self._training,
-            "data": attrs["data_digest"],
+            "data": self._swept.data_digest,
             "n_repeats": self.n_repeats,
             "versions": versions(),
         }
@@ -100,7 +100,7 @@ class FinalPlan:
         return [
             TrialJob(
                 trial=i,
-                model=self.study.user_attrs["model_path"],
+                model=self._model,
                 hyperparameters=self.choice.hyperparameters,
                 epochs=self.choice.epochs,
                 seed=delivery.seed,
@@ -118,9 +118,9 @@ class FinalPlan:
     @property
     def settings(self) -> LoopSettings:
         """How they are trained: as the sweep's trials are, each to its end, and the first failure ends it."""
-        config: Mapping[str, Any] = self.study.user_attrs["config"]
+        config: Mapping[str, Any] = self._swept.config
         return LoopSettings(
-            model=self.study.user_attrs["model_path"],
+            model=self._model,
             rule=ScoreRule(**{**config["score"], "epoch_rule": "last"}),
             max_epochs=self.choice.epochs,
             split=self.split,
@@ -138,14 +138,23 @@ class FinalPlan:
         limit: float | None = self._budget.get("trial_seconds")
         return limit
 
+    @cached_property
+    def _swept(self) -> StoredStudy:
+        return StoredStudy.of(self.study)
+
+    @property
+    def _model(self) -> str:
+        # Every study of ours names one.
+        return str(self._swept.model_path)
+
     @property
     def _budget(self) -> Mapping[str, Any]:
-        budget: Mapping[str, Any] = self.study.user_attrs["config"].get("budget", {})
+        budget: Mapping[str, Any] = self._swept.config.get("budget", {})
         return budget
 
     @property
     def _training(self) -> Mapping[str, Any]:
-        training: Mapping[str, Any] = self.study.user_attrs["config"]["training"]
+        training: Mapping[str, Any] = self._swept.config["training"]
         return training
 
 
@@ -243,9 +252,9 @@ def train_finals(
     if stop is Stop.INTERRUPTED or interrupted.is_set():
         n_done = sum(delivery.is_trained for delivery in final.deliveries)
         raise InterruptedExportError(f"interrupted; {n_done} of {final.n_repeats} trainings are kept")
-    for trial in plan.study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
+    for trial in StoredStudy.of(plan.study).in_state("FAIL"):
         seed = final.deliveries[trial.number].seed
-        raise SweepError(f"the final training with seed {seed} failed: {trial.user_attrs['fail_reason']}")
+        raise SweepError(f"the final training with seed {seed} failed: {trial.fail_words}")
 
 
 def read_test(final: FinalPlan, data: DataKey, engine: Engine) -> None:

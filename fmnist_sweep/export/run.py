@@ -23,10 +23,12 @@ from fmnist_sweep.export.finals import TEST_READER, FinalPlan, read_test, train_
 from fmnist_sweep.export.plan import ExportPlan
 from fmnist_sweep.export.readings import complete_reading, record_reading, require_unread
 from fmnist_sweep.reports.artifacts import attach_export
-from fmnist_sweep.reports.exported import ATTRIBUTE, BUNDLES, bundle_entry, with_bundle
+from fmnist_sweep.reports.exported import bundle_entry
 from fmnist_sweep.search.interrupts import stop_signals
 from fmnist_sweep.storage.lease.lease import lease
 from fmnist_sweep.storage.opening import artifact_folder
+from fmnist_sweep.storage.stored import StoredStudy
+from fmnist_sweep.storage.writing import write_export
 
 MakeEngine: TypeAlias = Callable[[str | None, Places], OpenEngine]
 """Gives an engine for the trainer of this import path, or, for None, for the final trainings."""
@@ -59,10 +61,11 @@ def run_plan(
             holds a reading of the test set if, and only if, it may have been read.
     """
     study, final = plan.study, plan.final
-    if data.digest != study.user_attrs["data_digest"]:
+    swept_on = StoredStudy.of(study).data_digest
+    if data.digest != swept_on:
         raise SweepError(
             f"study {study.study_name!r}: its data set has changed since the sweep: its content was "
-            f"{study.user_attrs['data_digest'][:12]} and is {data.digest[:12]}; put the old one back"
+            f"{str(swept_on)[:12]} and is {data.digest[:12]}; put the old one back"
         )
     if not plan.is_tested:
         places = Places.of(data, checkpoints=final.folder, deliveries=final.folder)
@@ -85,8 +88,7 @@ def run_plan(
     facts = export_facts(plan, data, deliveries)
     write_bundle(plan.folder, facts, lambda folder: fill_bundle(folder, plan, data, deliveries, facts))
     check()
-    study.set_user_attr(ATTRIBUTE, export_summary(facts, deliveries[0]))
-    study.set_user_attr(BUNDLES, with_bundle(study, bundle_entry(str(plan.folder), facts)))
+    write_export(study, export_summary(facts, deliveries[0]), bundle_entry(str(plan.folder), facts))
     _forget_other_choices(final)
     return facts
 
@@ -134,7 +136,7 @@ def run_export(
         return open_engine(engine, n_workers, places=places, trainer=KERAS_TRAINER, time_limit_s=limit)
 
     with lease(storage_url, name, say=say) as held:
-        data_ref = data_sets.open_data(plan.study.user_attrs["config"]["data"], data_dir=data_dir, say=say)
+        data_ref = data_sets.open_data(StoredStudy.of(plan.study).config["data"], data_dir=data_dir, say=say)
         for line in plan.outlook():
             say(line)
         with stop_signals(say, what="trainings that are done are kept") as interrupted:

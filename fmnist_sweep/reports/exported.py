@@ -13,12 +13,7 @@ from fmnist_sweep.core.wording import ABSENT, show_interval
 from fmnist_sweep.reports.figures import curve_figure
 from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import TEMPLATE
-from fmnist_sweep.storage import attributes
 from fmnist_sweep.storage.stored import StoredStudy
-from fmnist_sweep.storage.writing import with_bundle as with_bundle  # noqa: PLC0414 - export/run.py asks here
-
-ATTRIBUTE: Final = attributes.EXPORT
-BUNDLES: Final = attributes.BUNDLES
 
 _PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
 _CELL_PX: Final = 44

@@ -9,6 +9,8 @@ from fmnist_sweep.search.plan import TrialPlan
 from fmnist_sweep.search.running import RunningTrial
 from fmnist_sweep.search.settings import LoopSettings
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
+from fmnist_sweep.storage.stored import StoredTrial
+from fmnist_sweep.storage.writing import write_draw, write_run
 
 
 class Asker:
@@ -47,12 +49,9 @@ class Asker:
         # Its sampler follows from its number, also where it was put back in the middle of its draw. Whatever
         # sampler was asked before could do nothing: Optuna's begin with the first parameter.
         self._study.sampler = self._plan.sampler(trial.number)
-        trial.set_user_attr("run", self._run_id)
-        drawn = self._plan.draw(trial)
-        other_split = {} if drawn.split == self._settings.split else {"split_seed": drawn.split.seed}
-        for name, value in {**drawn.attributes, **other_split}.items():
-            trial.set_user_attr(name, value)
-        settings = self._settings
+        write_run(trial, self._run_id)
+        drawn, settings = self._plan.draw(trial), self._settings
+        write_draw(trial, drawn.attributes, split=None if drawn.split == settings.split else drawn.split)
         job = TrialJob(
             trial=trial.number,
             model=settings.model,
@@ -71,5 +70,5 @@ class Asker:
         # A trial that was put back has reported some epochs already; equal jobs give equal scores.
         before = self._study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - all others are read as well
         reported = -1 if before.last_step is None else before.last_step
-        n_retries, n_reused = (before.user_attrs.get(name, 0) for name in ("n_retries", "n_reused_epochs"))
-        return RunningTrial(trial, job, reported, n_retries, n_reused)
+        kept = StoredTrial.of(before)
+        return RunningTrial(trial, job, reported, kept.n_retries, kept.n_reused_epochs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
 
 import optuna
 from optuna.trial import TrialState
@@ -13,7 +12,7 @@ from optuna.trial import TrialState
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import Scalar, TrialJob
 from fmnist_sweep.core.progress import BestTrial
-from fmnist_sweep.storage.stored import State, StoredTrial
+from fmnist_sweep.storage.stored import StoredTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +104,6 @@ class History:
         """Return the curve of a trial that `answer` gave."""
         curve = StoredTrial.of(self._study.get_trials(deepcopy=False)[known.number]).curve
         return LearningCurve(()) if curve is None else curve
-
-    def add(
-        self, number: int, state: TrialState, value: float | None, attrs: Mapping[str, Any], *, epochs: int
-    ) -> None:
-        """Take note of a trial that this run has ended; see `take`.
-
-        Args:
-            number: The trial's number.
-            state: COMPLETE, PRUNED or FAIL.
-            value: Its score, if it is complete.
-            attrs: Its user attributes.
-            epochs: Number of epochs that it was asked to train.
-        """
-        self.take(StoredTrial.told(number, cast("State", state.name), value, attrs), epochs=epochs)
 
     def take(self, trial: StoredTrial, *, epochs: int) -> None:
         """Take note of a finished trial, which was asked to train so many epochs."""

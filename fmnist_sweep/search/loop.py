@@ -35,6 +35,8 @@ from fmnist_sweep.search.settings import LoopSettings
 from fmnist_sweep.search.telling import Teller
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.ownership import put_back
+from fmnist_sweep.storage.stored import StoredTrial
+from fmnist_sweep.storage.writing import write_n_retries, write_n_reused_epochs
 
 _LONGEST_WAIT_S: Final = 0.5
 
@@ -227,7 +229,7 @@ class Search:
             # At most; the job's start tells how many. Written now: a run that is killed before it tells has
             # moved the checkpoint already.
             running.n_reused = running.job.epochs
-            running.trial.set_user_attr("n_reused_epochs", running.n_reused)
+            write_n_reused_epochs(running.trial, running.n_reused)
         self._engine.submit(running.job)
 
     def _answer(self, running: RunningTrial, known: KnownCurve) -> None:
@@ -238,8 +240,8 @@ class Search:
             self._report(running, scores)
         running.n_reused = len(running.epochs)
         cut = len(running.epochs) < running.job.epochs
-        extra = {"stopped_early": known.stopped_early and cut}
-        self._tell(running, TrialState.PRUNED if known.pruned and cut else TrialState.COMPLETE, extra)
+        state = TrialState.PRUNED if known.pruned and cut else TrialState.COMPLETE
+        self._tell(running, state, stopped_early=known.stopped_early and cut)
 
     # --- events --------------------------------------------------------------------------------------------
 
@@ -274,7 +276,7 @@ class Search:
             # Less where another job's checkpoint turned out to be of no use, or was lost with a process.
             running.n_reused = min(running.n_reused, event.n_resumed)
             # Written now: a run that takes this trial up can't tell whose epochs its checkpoint holds.
-            running.trial.set_user_attr("n_reused_epochs", running.n_reused)
+            write_n_reused_epochs(running.trial, running.n_reused)
         self._require_feasible(running, event.n_parameters)
 
     def _require_feasible(self, running: RunningTrial, n_parameters: int) -> None:
@@ -290,7 +292,7 @@ class Search:
         """Start a trial again whose process died; the epochs of its checkpoint come up once more."""
         running.n_retries += 1
         # Written now: a run that is killed as well must not count from the beginning.
-        running.trial.set_user_attr("n_retries", running.n_retries)
+        write_n_retries(running.trial, running.n_retries)
         running.reported = max(running.reported, len(running.epochs) - 1)
         running.epochs.clear()
         running.score = None
@@ -311,7 +313,7 @@ class Search:
             return
         if self._out_of_patience(running):
             self._engine.cancel(running.job.trial)
-            self._tell(running, TrialState.COMPLETE, {"stopped_early": True})
+            self._tell(running, TrialState.COMPLETE, stopped_early=True)
         elif fresh and running.trial.should_prune():
             self._engine.cancel(running.job.trial)
             self._tell(running, TrialState.PRUNED)
@@ -331,8 +333,8 @@ class Search:
 
     # --- tell ----------------------------------------------------------------------------------------------
 
-    def _tell(self, running: RunningTrial, state: TrialState, extra: Mapping[str, Any] | None = None) -> None:
-        attrs, ended = self._teller.tell(running, state, extra)
+    def _tell(self, running: RunningTrial, state: TrialState, *, stopped_early: bool | None = None) -> None:
+        attrs, ended = self._teller.tell(running, state, stopped_early=stopped_early)
         self._n_failures_in_a_row = 0
         self._close(running, attrs, ended)
 
@@ -344,8 +346,8 @@ class Search:
     def _close(self, running: RunningTrial, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
         del self._running[ended.number]
         state = TrialState[ended.state]
-        told = {**attrs, "split_seed": running.job.split.seed}
-        self._history.add(ended.number, state, ended.value, told, epochs=running.job.epochs)
+        told = StoredTrial.told(ended.number, ended.state, ended.value, attrs, split=running.job.split)
+        self._history.take(told, epochs=running.job.epochs)
         if state is TrialState.COMPLETE:
             self._deliver(running.job, running.curve)
         self._n_done_now += 1

@@ -9,14 +9,13 @@ from typing import Any, Protocol
 
 import optuna
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.jobs import Scalar, SplitSpec
 from fmnist_sweep.search import samplers
 from fmnist_sweep.search.history import without_epochs
 from fmnist_sweep.search.size_limit import feasible_sampler
-from fmnist_sweep.storage.stored import is_measured
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class SweepPlan:
 
 
 def left_of(
-    points: Sequence[Mapping[str, Scalar]], stored: Sequence[FrozenTrial]
+    points: Sequence[Mapping[str, Scalar]], stored: Sequence[StoredTrial]
 ) -> list[Mapping[str, Scalar]]:
     """Return the points that no stored trial has trained to its end, in their order.
 
@@ -110,7 +109,7 @@ def left_of(
         points: The parameters of each wanted trial.
         stored: The trials of the study.
     """
-    done = [t.params for t in stored if t.state is TrialState.COMPLETE and is_measured(t.user_attrs)]
+    done = [t.params for t in stored if t.state == "COMPLETE" and t.is_ours]
     return [point for point in points if point not in done]
 
 
@@ -125,15 +124,15 @@ class GivenPlan(ABC):
     """
 
     def __init__(self, study: optuna.Study, points: Sequence[Mapping[str, Any]]) -> None:
-        stored = study.get_trials(deepcopy=False)
-        self._left = left_of(points, stored)
-        self._n_trials = sum(t.state.is_finished() for t in stored) + len(self._left)
+        stored = StoredStudy.of(study)
+        self._left = left_of(points, stored.trials)
+        self._n_trials = sum(t.is_finished for t in stored.trials) + len(self._left)
         self._taken: dict[int, Mapping[str, Any]] = {}
-        for trial in stored:
-            if trial.state is TrialState.WAITING and trial.params:
+        for trial in stored.in_state("WAITING"):
+            if trial.params:
                 self._take_up(trial)
 
-    def _take_up(self, trial: FrozenTrial) -> None:
+    def _take_up(self, trial: StoredTrial) -> None:
         """Let a trial that was put back keep what it was drawn for, even if only half of that was stored."""
         begun = [point for point in self._left if trial.params.items() <= point.items()]
         if begun:

@@ -13,6 +13,7 @@ from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.progress import TrialProgress
 from fmnist_sweep.search.history import configuration_key
+from fmnist_sweep.storage.writing import result_attributes
 
 
 @dataclass
@@ -66,19 +67,13 @@ class RunningTrial:
 
     def attributes(self) -> dict[str, Any]:
         """Return what is stored whatever becomes of the trial."""
-        attrs: dict[str, Any] = {
-            "hyperparameters": dict(self.job.hyperparameters),
-            "seed": self.job.seed,
-            "seconds": round(time.monotonic() - self.began, 3),
-            "n_epochs": len(self.epochs),
-            "n_parameters": self.n_parameters,
-        }
-        if self.peak_memory_mb is not None:
-            attrs["peak_memory_mb"] = round(self.peak_memory_mb, 1)
-        # A trial that fails before it starts has gone on from nothing yet.
-        n_reused = min(self.n_reused, len(self.epochs))
-        if self.n_reused:
-            attrs["n_reused_epochs"] = n_reused
-        if self.epochs:
-            attrs["curve"] = self.curve.to_attribute()
-        return attrs
+        return result_attributes(
+            hyperparameters=self.job.hyperparameters,
+            curve=self.curve,
+            n_parameters=self.n_parameters,
+            seed=self.job.seed,
+            seconds=time.monotonic() - self.began,
+            peak_memory_mb=self.peak_memory_mb,
+            # A trial that fails before it starts has gone on from nothing yet.
+            n_reused_epochs=min(self.n_reused, len(self.epochs)) if self.n_reused else None,
+        )

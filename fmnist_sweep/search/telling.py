@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from fmnist_sweep.core.progress import EndedTrial
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.search.running import RunningTrial
+from fmnist_sweep.storage.writing import failed_attributes, scored_attributes, write_result
 
 _DETAIL_CHARACTERS: Final = 4000
 
@@ -32,15 +33,15 @@ class Teller:
         self._rule = rule
         self._allowed = allowed
 
-    def tell(self, running: RunningTrial, state: TrialState, extra: Mapping[str, Any] | None = None) -> Told:
-        """Tell that a trial is complete or pruned, with further attributes if there are some."""
+    def tell(self, running: RunningTrial, state: TrialState, *, stopped_early: bool | None = None) -> Told:
+        """Tell that a trial is complete or pruned; ``stopped_early`` as in `scored_attributes`."""
         curve = running.curve
         scored = self._rule.scored(curve, allowed=self._allowed)
-        attrs = {**scored, **running.attributes(), **(extra or {})}
+        attrs = scored_attributes(scored, running.attributes(), stopped_early=stopped_early)
         # What Optuna takes for a pruned trial's value is its last report.
         epoch = int(scored["epoch"]) if state is TrialState.COMPLETE else len(curve) - 1
         score = self._rule.score(curve.epochs[epoch])
-        _write(running, attrs)
+        write_result(running.trial, attrs)
         self._study.tell(running.trial, score if state is TrialState.COMPLETE else None, state=state)
         return attrs, EndedTrial(running.job.trial, state.name, score, "")
 
@@ -48,13 +49,7 @@ class Teller:
         """Tell that a trial failed, and why."""
         if running.n_retries:
             reason = f"{reason}, after {running.n_retries} {'retry' if running.n_retries == 1 else 'retries'}"
-        attrs = {**running.attributes(), "fail_reason": reason, "fail_detail": detail[-_DETAIL_CHARACTERS:]}
-        _write(running, attrs)
+        attrs = failed_attributes(running.attributes(), reason=reason, detail=detail[-_DETAIL_CHARACTERS:])
+        write_result(running.trial, attrs)
         self._study.tell(running.trial, state=TrialState.FAIL)
         return attrs, EndedTrial(running.job.trial, TrialState.FAIL.name, None, reason)
-
-
-def _write(running: RunningTrial, attrs: Mapping[str, Any]) -> None:
-    # All of it before the state: a finished trial can't be written to.
-    for name, value in attrs.items():
-        running.trial.set_user_attr(name, value)

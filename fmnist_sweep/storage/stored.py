@@ -17,6 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.jobs import SplitSpec
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage.lease.process import was_killed
@@ -26,11 +27,6 @@ State: TypeAlias = Literal["COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"]
 """A trial's state, as Optuna names it."""
 
 _T = TypeVar("_T")
-
-
-def is_measured(attrs: Mapping[str, Any]) -> bool:
-    """Return whether a complete trial's user attributes are a sweep's, and not what another tool leaves."""
-    return attrs.keys() >= {*names.OURS}
 
 
 class _HasAttributes(Protocol):
@@ -89,16 +85,26 @@ class StoredTrial:
         )
 
     @classmethod
-    def told(cls, number: int, state: State, value: float | None, attributes: Mapping[str, Any]) -> Self:
+    def told(
+        cls,
+        number: int,
+        state: str,
+        value: float | None,
+        attributes: Mapping[str, Any],
+        *,
+        split: SplitSpec,
+    ) -> Self:
         """Return a trial that a run has just ended, without asking the storage for it.
 
         Args:
             number: Its number.
             state: COMPLETE, PRUNED or FAIL.
             value: Its value, if it has one.
-            attributes: What was written of it; see `fmnist_sweep.storage.writing`.
+            attributes: What was written of its result; see `fmnist_sweep.storage.writing`.
+            split: The split that it was trained on.
         """
-        return cls(number, state, value, {}, {}, None, None, attributes)
+        whole = {**attributes, names.SPLIT_SEED: split.seed}
+        return cls(number, cast("State", state), value, {}, {}, None, None, whole)
 
     @property
     def score(self) -> float | None:
@@ -113,7 +119,7 @@ class StoredTrial:
     @property
     def is_ours(self) -> bool:
         """Whether it holds what every complete trial of a sweep does, and not what another tool leaves."""
-        return is_measured(self.attributes)
+        return self.attributes.keys() >= {*names.OURS}
 
     # What was trained.
 

@@ -17,7 +17,7 @@ from made_paper import SWEEPS
 from made_studies import add_confirmation, empty_study, fill_study, stored
 from typing_extensions import override
 
-from fmnist_sweep.reports.exported import ATTRIBUTE
+from fmnist_sweep.storage.attributes import EXPORT
 from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.storage.text_form import PREFIX, load
 from original_study.__main__ import _read
@@ -43,7 +43,7 @@ def paper(results: Results, memory: optuna.storages.BaseStorage) -> Paper:
             counts = (np.eye(10, dtype=int) * 90 + 1).tolist()
             curve = study.trials[0].user_attrs["curve"]
             kept = {"confusion": {"train": counts, "val": counts, "test": counts}, "curve": curve}
-            study.set_user_attr(ATTRIBUTE, {**kept, "seeds": [10_000], "epochs": 15})
+            study.set_user_attr(EXPORT, {**kept, "seeds": [10_000], "epochs": 15})
         exported[name] = stored(study)
     return Paper(Results(exported), {}, command="python -m original_study", date="2001-02-03")
 

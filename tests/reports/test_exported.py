@@ -15,6 +15,7 @@ from wsgi import get
 from fmnist_sweep.reports import artifacts, dashboard, exported
 from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS
 from fmnist_sweep.reports.page import render_report
+from fmnist_sweep.storage.attributes import BUNDLES
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_the_report_lists_every_bundle(study: optuna.Study, bundle: Path, tmp_pa
 
 def test_a_bundle_of_an_earlier_version_is_listed_alone(study: optuna.Study, bundle: Path) -> None:
     """Of those before it nothing was kept."""
-    study.set_user_attr(exported.BUNDLES, None)
+    study.set_user_attr(BUNDLES, None)
     kept: Any = stored(study).export
     assert [row[0] for row in exported.bundle_rows(stored(study), kept)] == [bundle.name]
 

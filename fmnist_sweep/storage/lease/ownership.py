@@ -11,7 +11,9 @@ import optuna
 from optuna.trial import TrialState
 
 from fmnist_sweep.core.errors import StudyBusyError
+from fmnist_sweep.storage.attributes import OWNER
 from fmnist_sweep.storage.lease.process import Owner, OwnerState, busy, owner_state, shown
+from fmnist_sweep.storage.writing import write_owner
 
 
 @contextmanager
@@ -38,18 +40,18 @@ def ownership(study: optuna.Study, *, take_over: bool = False) -> Iterator[Owner
             "if it is gone, take the study over with --take-over."
         )
     me = Owner.this_process()
-    study.set_user_attr("owner", asdict(me))
+    write_owner(study, asdict(me))
     try:
         put_back(study)
         yield me
     finally:
         if owner_of(study).get("run") == me.run:
-            study.set_user_attr("owner", None)
+            write_owner(study, None)
 
 
 def owner_of(study: optuna.Study) -> Mapping[str, Any]:
     """Return the `Owner` that a study names, as a mapping; empty where it names none."""
-    owner: Mapping[str, Any] = study.user_attrs.get("owner") or {}
+    owner: Mapping[str, Any] = study.user_attrs.get(OWNER) or {}
     return owner
 
 
