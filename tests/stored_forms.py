@@ -1,20 +1,24 @@
 """What each command tells of studies that an earlier release stored, as one text.
 
 ``studies.sql`` was written by release 0.1.0: sweeps that were run, confirmed and exported by scripted
-trainings, with trials that failed, were pruned, stopped early, were retried and reused; a study whose run
-was interrupted and whose limit on weights was lowered; one of another tool; a reference study. The texts
-beside it are what that release told of them. ``python tests/stored_forms.py`` writes them anew: do that where
-a change is meant, and read the difference.
+trainings, with trials that failed, were pruned, stopped early and were retried; a study whose run was
+interrupted and whose limit on weights was lowered; one of another tool; a reference study. ``more.sql`` is
+of the same release: trials answered from equal ones, brought over, waiting, too large or told by another
+tool, running means, a score by cross-entropy, a repeat that failed, a killed run of this machine, studies
+of the paper, a study without a trial. The texts beside them are what that release told of them. ``python
+tests/stored_forms.py`` writes them anew: do that where a change is meant, and read the difference.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import runpy
 import shutil
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -23,7 +27,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final
 
+import optuna
 from typing_extensions import override
+
+from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.export.choice import chosen
 
 ROOT: Final = Path(__file__).parent.parent
 STORED: Final = ROOT / "tests" / "data" / "stored"
@@ -47,6 +55,41 @@ COMMANDS: Final = (
     ("export", "made", "--trial", "7"),
     ("export", "reference-dense-regularised"),
     ("report",),
+)
+MORE: Final = (
+    "mixed",
+    "strict",
+    "entropy",
+    "entropy-confirm",
+    "paper-dense-three-layers",
+    "paper-dense-final",
+    "begun",
+)
+
+OF_MORE: Final = (
+    ("status",),
+    ("status", "--json"),
+    *(("trials", name) for name in MORE),
+    *(("trials", name, "--json") for name in MORE),
+    *(("trials", name, "--csv") for name in MORE),
+    ("compare", "mixed", "strict"),
+    ("compare", "mixed", "entropy", "--json"),
+    ("compare", "paper-dense-three-layers", "paper-dense-final", "--json"),
+    ("compare", "mixed", "begun"),
+    ("confirm", "entropy-confirm"),
+    ("confirm", "begun"),
+    ("export", "mixed", "--trial", "2"),
+    ("export", "mixed", "--trial", "12"),
+    ("export", "begun"),
+    ("report",),
+)
+KEPT: Final = (
+    ("dump", "entropy", "paper-dense-final", "mixed", "--output", "kept"),
+    (
+        "load",
+        *(f"kept/{name}.jsonl" for name in ("entropy", "entropy-confirm", "paper-dense-final", "mixed")),
+    ),
+    ("status", "--json"),
 )
 OF_REFERENCES: Final = (
     ("status", "--json"),
@@ -124,10 +167,40 @@ def command(*arguments: str) -> str:
     return f"exit code {code}\n{printed}{err.getvalue()}"
 
 
-def made_storage(folder: Path) -> None:
-    """Make ``studies.db`` of the text."""
+def made_storage(folder: Path, text: str = "studies.sql") -> None:
+    """Make ``studies.db`` of a text; a run of ``this-machine`` in it is one of the machine that this is."""
+    script = (STORED / text).read_text("utf-8").replace("this-machine", socket.gethostname())
     with contextlib.closing(sqlite3.connect(folder / "studies.db")) as database:
-        database.executescript((STORED / "studies.sql").read_text("utf-8"))
+        database.executescript(script)
+
+
+def winners() -> str:
+    """Return what is handed out of each study of the storage, and how it was chosen."""
+    lines = ["### winners\n"]
+    for name in optuna.get_all_study_names("sqlite:///studies.db"):
+        try:
+            choice = chosen(optuna.load_study(study_name=name, storage="sqlite:///studies.db"))
+        except SweepError as error:
+            lines.append(f"{name}: {type(error).__name__}: {error}\n")
+            continue
+        values = json.dumps(dict(choice.hyperparameters), sort_keys=True)
+        confirmed = "confirmed" if choice.confirmed else "unconfirmed"
+        lines.append(f"{name}: trial {choice.trial}, {choice.epochs} epochs, {confirmed}, {values}\n")
+        lines.append(f"    {choice.words}\n")
+    return "".join([*lines, "\n"])
+
+
+def notes() -> str:
+    """Return the notes that the dashboard shows with studies and trials."""
+    query = (
+        "SELECT study_name, key, value_json FROM study_system_attributes JOIN studies USING (study_id) "
+        "WHERE key LIKE 'dashboard:%note_str%' ORDER BY study_id, key"
+    )
+    lines = ["### notes\n"]
+    with contextlib.closing(sqlite3.connect("studies.db")) as database:
+        for study, key, value in database.execute(query):
+            lines.append(f"{study} {key}\n{json.loads(value)}\n")
+    return "".join([*lines, "\n"])
 
 
 def told_of_made(folder: Path) -> str:
@@ -137,18 +210,35 @@ def told_of_made(folder: Path) -> str:
         return _told(COMMANDS)
 
 
+def told_of_more(folder: Path) -> str:
+    """Return what the commands tell of the further studies, dumped and loaded too, in an empty folder."""
+    made_storage(folder, "more.sql")
+    with _in_folder(folder):
+        return "".join([_told(OF_MORE), winners(), _told(KEPT), notes()])
+
+
 def told_of_references(folder: Path) -> str:
     """Return what the commands tell of all reference studies, in a folder that is empty."""
     shutil.copytree(ROOT / "reference", folder / "reference")
     with _in_folder(folder):
-        return _told((("load",), *OF_REFERENCES))
+        told = [_told((("load",), *OF_REFERENCES)), winners(), notes()]
+        again = _told((("dump", *(f"reference-{name}" for name in ("dense", "cnn", "dense-regularised"))),))
+        return "".join(
+            [*told, again, *map(_kept_as_it_was, sorted(Path("reference").glob("reference-*.jsonl")))]
+        )
+
+
+def _kept_as_it_was(path: Path) -> str:
+    before = path.with_name(path.name.removeprefix("reference-")).read_text("utf-8").splitlines()
+    same = path.read_text("utf-8").splitlines()[1:] == before[1:]
+    return f"{path.name}: {len(before) - 1} trials, {'as they were' if same else 'OTHERS'}\n"
 
 
 def _told(commands: tuple[tuple[str, ...], ...]) -> str:
     return "".join(f"### {' '.join(words)}\n{command(*words)}\n" for words in commands)
 
 
-PARTS: Final = {"made.txt": told_of_made, "references.txt": told_of_references}
+PARTS: Final = {"made.txt": told_of_made, "more.txt": told_of_more, "references.txt": told_of_references}
 
 
 def main() -> None:
