@@ -32,6 +32,7 @@ from typing_extensions import override
 
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.export.choice import chosen
+from fmnist_sweep.storage.stored import StoredStudy
 
 ROOT: Final = Path(__file__).parent.parent
 STORED: Final = ROOT / "tests" / "data" / "stored"
@@ -179,7 +180,9 @@ def winners() -> str:
     lines = ["### winners\n"]
     for name in optuna.get_all_study_names("sqlite:///studies.db"):
         try:
-            choice = chosen(optuna.load_study(study_name=name, storage="sqlite:///studies.db"))
+            choice = chosen(
+                StoredStudy.of(optuna.load_study(study_name=name, storage="sqlite:///studies.db"))
+            )
         except SweepError as error:
             lines.append(f"{name}: {type(error).__name__}: {error}\n")
             continue
