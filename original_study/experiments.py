@@ -23,7 +23,7 @@ from fmnist_sweep.core.jobs import DataRef, Scalar, SplitSpec
 from fmnist_sweep.engines.machine import machine
 from fmnist_sweep.search import samplers
 from fmnist_sweep.search.history import configuration_key, without_epochs
-from fmnist_sweep.search.import_trials import check_source, translated
+from fmnist_sweep.search.import_trials import require_importable, translated
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.search.plan import GivenPlan, TrialDraw, left_of
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
@@ -181,7 +181,7 @@ class Experiment:
     def _shared(self, other: optuna.Study, data: DataRef) -> Iterator[tuple[StoredTrial, FrozenTrial]]:
         """Yield the trials of another study that this one could hold, and what they are here."""
         try:
-            check_source(other, self.config, data)
+            require_importable(other, self.config, data)
         except StudyMismatchError:
             # Another model, or on other images.
             return

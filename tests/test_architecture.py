@@ -87,9 +87,9 @@ def test_a_sweep_runs_with_an_added_sampler_engine_and_observer(
 @pytest.mark.usefixtures("added")
 def test_an_added_model_is_named_like_one_of_ours() -> None:
     """A sweep file needs no import path."""
-    assert catalog.name_problems("linear") == []
+    assert catalog.model_name_problems("linear") == []
     assert catalog.HYPERMODELS.path("linear") == "my_package:Linear"
-    assert "unknown model 'lineer'; did you mean 'linear'?" in catalog.name_problems("lineer")[0]
+    assert "unknown model 'lineer'; did you mean 'linear'?" in catalog.model_name_problems("lineer")[0]
 
 
 def test_an_added_metric_is_scored(added: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

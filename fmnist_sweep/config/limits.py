@@ -84,7 +84,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
 }
 
 
-def name_problems(space: Any, own: ModelSpace) -> list[str]:
+def entry_problems(space: Any, own: ModelSpace) -> list[str]:
     """Return which entries of a sweep file's space the model does not have, a line each.
 
     Args:

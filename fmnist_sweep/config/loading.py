@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from fmnist_sweep.config.limits import name_problems, value_problems
+from fmnist_sweep.config.limits import entry_problems, value_problems
 from fmnist_sweep.config.messages import describe, sound_part
 from fmnist_sweep.config.overrides import apply_override
 from fmnist_sweep.config.points import points_problems
@@ -19,7 +19,7 @@ from fmnist_sweep.config.sweep_config import SweepConfig, images_of, shape_corne
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.space import FixedParameter, Parameter, SearchSpace
-from fmnist_sweep.data import check_source, open_data
+from fmnist_sweep.data import open_data, source_problems
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.models import catalog
 
@@ -75,7 +75,7 @@ def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
         shape, n_classes = images_of(file.data, data)
         own = catalog.model_space(file.model, input_shape=shape, n_classes=n_classes)
         file, _, problems = _validate(settings, own)
-        problems += name_problems(settings.get("space"), own)
+        problems += entry_problems(settings.get("space"), own)
         if problems or file is None:
             raise ConfigError(where, problems)
     config, problems = _whole_problems(file, own, data, given=settings)
@@ -94,12 +94,12 @@ def _first_look(
     model = settings.get("model")
     file, sound, problems = _validate(settings, own)
     if isinstance(model, str):
-        problems += [f"model: {problem}" for problem in catalog.name_problems(model)]
+        problems += [f"model: {problem}" for problem in catalog.model_name_problems(model)]
     if isinstance(settings.get("data"), str):
-        problems += [f"data: {problem}" for problem in check_source(settings["data"])]
+        problems += [f"data: {problem}" for problem in source_problems(settings["data"])]
     problems += _sampler_problems(settings)
     if own is not None:
-        problems += name_problems(settings.get("space"), own)
+        problems += entry_problems(settings.get("space"), own)
     config = None
     if own is not None and sound is not None:
         # What of the file is right is looked at all the same: one message tells all that is wrong.

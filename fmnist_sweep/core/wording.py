@@ -11,7 +11,7 @@ from fmnist_sweep.core.jobs import Scalar
 
 
 def unmeasured_note(n: int) -> str:
-    """Return what is said of so many complete trials that another tool told.
+    """Return the note on ``n`` complete trials that another tool reported.
 
     Example:
         >>> unmeasured_note(1)
@@ -22,7 +22,7 @@ def unmeasured_note(n: int) -> str:
 
 
 def too_large_note(n: int, limit: int) -> str:
-    """Return what is said of so many complete trials that a lowered ``max_model_size`` rules out.
+    """Return the note on ``n`` complete trials that a lowered ``max_model_size`` rules out.
 
     Example:
         >>> too_large_note(2, 120_000)

@@ -21,7 +21,6 @@ from fmnist_sweep.data.split import Split, check_split, load_split, probe_indice
 
 __all__ = [
     "Split",
-    "check_source",
     "check_split",
     "data_notes",
     "find_fashion_mnist",
@@ -30,6 +29,7 @@ __all__ = [
     "prepare_import",
     "prepare_npz",
     "probe_indices",
+    "source_problems",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def open_data(
     Raises:
         DataError: No such source, or it is missing, damaged or not what it should be; all problems at once.
     """
-    problems = check_source(source)
+    problems = source_problems(source)
     if problems:
         raise DataError(source, problems)
     if source == NAME:
@@ -65,7 +65,7 @@ def open_data(
     return prepare_import(DATA_SETS.path(source) if is_added(source) else source, say=say)
 
 
-def check_source(source: str) -> list[str]:
+def source_problems(source: str) -> list[str]:
     """Return what can be seen to be wrong with a data source without opening it; empty if nothing is.
 
     Args:

@@ -15,7 +15,7 @@ KEYS: Final = ("x_train", "y_train", "x_test", "y_test")
 _N_SHOWN: Final = 5
 
 
-def find_problems(arrays: Mapping[str, Array]) -> list[str]:
+def array_problems(arrays: Mapping[str, Array]) -> list[str]:
     """Return everything that is wrong with a user's arrays, one line each; empty if all is right.
 
     Images: ``(n, height, width)`` or ``(n, height, width, channels)``, uint8 (scaled by 255 when they are
@@ -41,7 +41,7 @@ def find_problems(arrays: Mapping[str, Array]) -> list[str]:
 
 
 def canonical(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Return arrays that passed `find_problems` in the form that is kept.
+    """Return arrays that passed `array_problems` in the form that is kept.
 
     Returns:
         Contiguous arrays in the order of `KEYS`: images ``(n, height, width, channels)``, uint8 or

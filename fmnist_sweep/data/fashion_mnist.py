@@ -14,7 +14,7 @@ from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.files import cache_folder, told_as_data_error
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.data.fetch import FETCHERS, Fetcher, FetchError, keras_folder
-from fmnist_sweep.data.idx import IdxFile, find_problem, is_mappable, locate, unpack
+from fmnist_sweep.data.idx import IdxFile, file_problem, is_mappable, locate, unpack
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -171,7 +171,7 @@ def _open(folder: Path, cache: Path, files: Sequence[IdxFile], *, in_place: bool
     problems = []
     for file in files:
         problem = (
-            find_problem(file, located[file])
+            file_problem(file, located[file])
             if file in located
             else f"{file.name}: is missing, plain and as .gz; all {len(files)} files are needed"
         )

@@ -92,7 +92,7 @@ def locate(folder: Path, files: Sequence[IdxFile]) -> dict[IdxFile, Path]:
 def is_mappable(file: IdxFile, path: Path) -> bool:
     """Tell whether a file can be mapped where it lies: its own name, not compressed.
 
-    One that can't be read counts as such: `find_problem` says why it can't.
+    One that can't be read counts as such: `file_problem` says why it can't.
     """
     try:
         return path.name == file.name and not _is_gzipped(path)
@@ -100,7 +100,7 @@ def is_mappable(file: IdxFile, path: Path) -> bool:
         return True
 
 
-def find_problem(file: IdxFile, path: Path, *, copy_to: BinaryIO | None = None) -> str | None:
+def file_problem(file: IdxFile, path: Path, *, copy_to: BinaryIO | None = None) -> str | None:
     """Compare a file's uncompressed content with what it should be.
 
     Args:
@@ -145,7 +145,7 @@ def unpack(located: Mapping[IdxFile, Path], folder: Path) -> None:
     with contextlib.ExitStack() as copies:
         for file, path in located.items():
             copy = copies.enter_context(new_file(folder / file.name))
-            problem = find_problem(file, path, copy_to=copy)
+            problem = file_problem(file, path, copy_to=copy)
             if problem is not None:
                 problems.append(problem)
         if problems:

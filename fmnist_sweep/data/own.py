@@ -21,7 +21,7 @@ import numpy.typing as npt
 from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.files import cache_folder, new_file, told_as_data_error
 from fmnist_sweep.core.jobs import DataRef
-from fmnist_sweep.data.checks import KEYS, canonical, find_problems
+from fmnist_sweep.data.checks import KEYS, array_problems, canonical
 
 Array: TypeAlias = npt.NDArray[Any]
 Say: TypeAlias = Callable[[str], None]
@@ -36,7 +36,7 @@ def prepare_npz(path: Path, *, name: str | None = None) -> DataRef:
 
     Args:
         path: A file with ``x_train``, ``y_train`` and, if wanted, ``x_test``, ``y_test``; see
-            `fmnist_sweep.data.checks.find_problems` for what they may hold. Other arrays are ignored.
+            `fmnist_sweep.data.checks.array_problems` for what they may hold. Other arrays are ignored.
         name: What to call the data set; the path if None.
 
     Returns:
@@ -111,7 +111,7 @@ def _read_npz(path: Path, *, where: str | None = None) -> dict[str, Array]:
                     problems.append(f"{key}: {_unreadable(error)}")
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(where, [f"can't be read: {error}; make the file again"]) from error
-    problems += find_problems(arrays)
+    problems += array_problems(arrays)
     if problems:
         raise DataError(where, problems)
     return arrays

@@ -20,7 +20,7 @@ from fmnist_sweep.storage.studies import require_writable
 
 @dataclass(frozen=True)
 class ExportPlan:
-    """An export that nothing speaks against so far, and that nothing heavy was loaded for.
+    """An export that passed all checks that can be made without loading TensorFlow or data.
 
     Attributes:
         study: The sweep's study.

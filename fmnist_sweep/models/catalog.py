@@ -87,7 +87,7 @@ HYPERMODELS: Final = Registry(
 """Each name stands for a HyperModel, as a sweep file can name one by its import path."""
 
 
-def name_problems(model: str) -> list[str]:
+def model_name_problems(model: str) -> list[str]:
     """Return what is wrong with a model's name as a sweep file gives it, without importing anything."""
     if model in MODELS:
         return []
@@ -119,7 +119,7 @@ def model_space(model: str, *, input_shape: tuple[int, ...] = (28, 28, 1), n_cla
     """
     if model in MODELS:
         return MODELS[model]
-    problems = name_problems(model)
+    problems = model_name_problems(model)
     if problems:
         raise ConfigError("model", problems)
     model = model if ":" in model else HYPERMODELS.path(model)

@@ -35,7 +35,7 @@ class KnownCurve:
 
 
 def without_epochs(point: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Return the hyperparameters of a point of a space: how long they are trained is told apart."""
+    """Return a point's hyperparameters without ``epochs``."""
     return {name: value for name, value in point.items() if name != "epochs"}
 
 

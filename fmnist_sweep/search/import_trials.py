@@ -42,7 +42,7 @@ class _LeftOutError(Exception):
     """A trial can't be taken; the text is the reason."""
 
 
-def check_source(source: optuna.Study, config: SweepConfig, data: DataRef) -> None:
+def require_importable(source: optuna.Study, config: SweepConfig, data: DataRef) -> None:
     """Raise `StudyMismatchError` where no trial of a study can be taken, with the settings that differ.
 
     The trials must have trained the same model on the same images, parted in the same way and from the same
@@ -84,7 +84,7 @@ def import_trials(source: optuna.Study, study: optuna.Study, config: SweepConfig
     is in the study already is left out, so importing twice adds nothing.
 
     Args:
-        source: The study to read; `check_source` must have accepted it.
+        source: The study to read; `require_importable` must have accepted it.
         study: The study to fill, held with `study.ownership`.
         config: The settings of ``study``.
 
@@ -141,11 +141,11 @@ def _usable(trial: StoredTrial, source: StoredStudy, config: SweepConfig) -> Lea
 
 
 def translated(trial: StoredTrial, source: StoredStudy, config: SweepConfig) -> FrozenTrial | None:
-    """Return a trial of another study as one of these settings would have it; None where it can't be taken.
+    """Return another study's trial, scored by this study's rule; None if it can't be imported.
 
     Args:
         trial: The trial.
-        source: Its study; `check_source` must have accepted it.
+        source: Its study; `require_importable` must have accepted it.
         config: The settings. Seed and split are the trial's own: whether they fit, the caller knows.
     """
     try:

@@ -19,7 +19,7 @@ from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.engines.machine import check_workers, n_cores
 from fmnist_sweep.engines.opening import open_engine
-from fmnist_sweep.search.import_trials import check_source, import_trials
+from fmnist_sweep.search.import_trials import import_trials, require_importable
 from fmnist_sweep.search.interrupts import stop_signals
 from fmnist_sweep.search.loop import Search
 from fmnist_sweep.search.opening import open_study
@@ -69,7 +69,7 @@ class Sweep:
         """Make the sweep's study, or open it to go on with."""
         if self.import_from is not None:
             self._source = load_study(storage, self.import_from)
-            check_source(self._source, self.config, data)
+            require_importable(self._source, self.config, data)
         return open_study(self.config, data, storage)
 
     def plan(self, study: optuna.Study) -> TrialPlan:

@@ -30,7 +30,7 @@ from fmnist_sweep.core.places import PlacedJob, Places
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.export.choice import chosen
 from fmnist_sweep.models.spaces import dense_n_parameters
-from fmnist_sweep.search.import_trials import check_source
+from fmnist_sweep.search.import_trials import require_importable
 from fmnist_sweep.search.loop import Search
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
@@ -515,7 +515,7 @@ def test_a_linked_study_is_not_imported(
     run(confirmation_request(stored(swept), top=1, repeats=2))
     new = replace(config, file=config.file.model_copy(update={"study": "new"}))
     with pytest.raises(StudyMismatchError, match="repeats on other splits"):
-        check_source(load_study(swept._storage, "tiny-confirm"), new, data)
+        require_importable(load_study(swept._storage, "tiny-confirm"), new, data)
 
 
 def test_a_confirmation_keeps_checkpoints(swept: optuna.Study, run: Run, tmp_path: Any) -> None:

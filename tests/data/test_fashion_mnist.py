@@ -228,7 +228,7 @@ def test_a_compressed_flood_is_not_unpacked(
             read += len(chunk)
             return len(chunk)
 
-    problem = idx.find_problem(files[0], folder / f"{TRAIN_IMAGES}.gz", copy_to=Sink())  # type: ignore[arg-type]
+    problem = idx.file_problem(files[0], folder / f"{TRAIN_IMAGES}.gz", copy_to=Sink())  # type: ignore[arg-type]
     assert problem is not None
     assert "longer" in problem
     assert read <= files[0].n_bytes
@@ -375,7 +375,7 @@ def test_an_interrupted_unpacking_leaves_no_final_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Ctrl-C or a full disk at the last of four files leaves not even the first three in the cache."""
-    real = idx.find_problem
+    real = idx.file_problem
 
     def stop_at_the_last(file: IdxFile, path: Path, **options: object) -> str | None:
         if file == files[-1]:
@@ -383,7 +383,7 @@ def test_an_interrupted_unpacking_leaves_no_final_name(
         return real(file, path, **options)  # type: ignore[arg-type]
 
     write(keras, compress=True)
-    monkeypatch.setattr(idx, "find_problem", stop_at_the_last)
+    monkeypatch.setattr(idx, "file_problem", stop_at_the_last)
     with pytest.raises((KeyboardInterrupt, DataError)) as caught:
         find_fashion_mnist(files=files, fetchers=OFFLINE)
     assert caught.type is KeyboardInterrupt or "No space left" in str(caught.value)

@@ -10,7 +10,7 @@ import pytest
 
 import fmnist_sweep.data
 from fmnist_sweep.core.errors import DataError
-from fmnist_sweep.data import check_source, open_data
+from fmnist_sweep.data import open_data, source_problems
 from fmnist_sweep.data.fashion_mnist import FILES, find_fashion_mnist
 
 
@@ -55,7 +55,7 @@ def test_a_useless_data_dir_is_told(npz: Path) -> None:
 def test_allowed_sources_pass(source: str, npz: Path) -> None:
     """Nothing is found against each allowed kind of source."""
     assert npz.exists()
-    assert check_source(source) == []
+    assert source_problems(source) == []
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_allowed_sources_pass(source: str, npz: Path) -> None:
 def test_other_sources_are_told(source: str, told: str, in_tmp_path: Path) -> None:
     """Anything else is a problem that says what is allowed, in the check and when opened."""
     assert in_tmp_path == Path.cwd()
-    (problem,) = check_source(source)
+    (problem,) = source_problems(source)
     assert told in problem
     with pytest.raises(DataError) as caught:
         open_data(source)

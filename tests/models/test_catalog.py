@@ -147,7 +147,7 @@ def test_the_space_searches_what_the_report_asked_for(model: str) -> None:
 @pytest.mark.parametrize("name", ["dense", "cnn", "models:Net", "package.models:Nets.Small"])
 def test_a_good_name_has_no_problems(name: str) -> None:
     """A built-in name or an import path passes, without importing anything."""
-    assert catalog.name_problems(name) == []
+    assert catalog.model_name_problems(name) == []
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_good_name_has_no_problems(name: str) -> None:
 )
 def test_a_wrong_name_says_what_is_allowed(name: str, said: str) -> None:
     """A misspelt name gets a suggestion, anything else the form of an import path."""
-    problems = catalog.name_problems(name)
+    problems = catalog.model_name_problems(name)
 
     assert len(problems) == 1
     assert said in problems[0]

@@ -21,7 +21,7 @@ from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.models.spaces import dense_n_parameters
-from fmnist_sweep.search.import_trials import Imported, check_source, import_trials
+from fmnist_sweep.search.import_trials import Imported, import_trials, require_importable
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.studies import load_study
 from fmnist_sweep.training.testing import FakeTrainer
@@ -58,7 +58,7 @@ def imported(
         shared = {"space": SPACE, "sampler": random, "budget": {"trials": 8}}
         _, source = sweep(make_config(**{**shared, "study": "old", **old}), curves)
         config = make_config(**{**shared, "study": "new", **new})
-        check_source(source, config, data)
+        require_importable(source, config, data)
         study = open_study(config, data, memory)
         return source, study, import_trials(source, study, config)
 
@@ -319,7 +319,7 @@ def test_a_study_of_other_curves_is_refused_with_the_differences(
     """Where no trial can be taken, the reason is told before a study is made."""
     _, source = sweep(make_config(budget={"trials": 1}))
     with pytest.raises(StudyMismatchError) as caught:
-        check_source(source, make_config(study="new", **sections), data)
+        require_importable(source, make_config(study="new", **sections), data)
     assert f"  {line}" in str(caught.value).splitlines()
 
 
@@ -329,9 +329,9 @@ def test_other_sources_are_refused(
     """The study itself, other images, and what another tool made."""
     _, source = sweep(make_config(budget={"trials": 1}))
     with pytest.raises(StudyMismatchError, match="can't be imported into itself"):
-        check_source(source, make_config(), data)
+        require_importable(source, make_config(), data)
     with pytest.raises(StudyMismatchError, match="data: the study has content da7ada7ada7a, now 0123"):
-        check_source(source, make_config(study="new"), replace(data, digest="0123456789abcdef"))
+        require_importable(source, make_config(study="new"), replace(data, digest="0123456789abcdef"))
     optuna.create_study(storage=memory, study_name="other")
     with pytest.raises(StudyMismatchError, match="was not made by fmnist-sweep"):
-        check_source(load_study(memory, "other"), make_config(), data)
+        require_importable(load_study(memory, "other"), make_config(), data)

@@ -89,7 +89,7 @@ def quiet_optuna() -> None:
 
 
 def command_line(*words: str, storage: str, **options: Any) -> str:
-    """Return what a user can type again: words, options that have a value, a storage that is not the default.
+    """Return the command line that repeats this command.
 
     Args:
         words: The command and its arguments.
