@@ -76,7 +76,8 @@ class StoredTrial:
         return cls(
             number=trial.number,
             state=cast("State", trial.state.name),
-            value=trial.value,
+            # One of several objectives has as many; this program makes none.
+            value=trial.values[0] if len(trial.values or ()) == 1 else None,
             params=trial.params,
             distributions=trial.distributions,
             datetime_start=trial.datetime_start,
@@ -293,9 +294,14 @@ class StoredStudy:
     """Number of the trial of the model's default configuration."""
 
     @property
+    def owner(self) -> Mapping[str, Any]:
+        """The `Owner` that it names, as a mapping; empty where nobody runs it."""
+        return self.attributes.get(names.OWNER) or {}
+
+    @property
     def is_interrupted(self) -> bool:
         """Whether its run was killed: its RUNNING trials wait for the next one to take them up."""
-        return was_killed(self.attributes.get(names.OWNER))
+        return was_killed(self.owner)
 
     # Its confirmation, or what it confirms.
 

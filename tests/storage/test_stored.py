@@ -15,6 +15,7 @@ from made_studies import (
 from optuna.trial import TrialState
 
 from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.jobs import SplitSpec
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
@@ -47,6 +48,7 @@ STUDY_DEFAULTS: dict[str, Any] = {
     "is_confirmation": False,
     "draws_trials": True,
     "is_interrupted": False,
+    "owner": {},
     "direction": "minimize",
     "kind": None,
     "read_only": None,
@@ -160,6 +162,29 @@ def test_only_a_complete_trial_has_a_score(study: optuna.Study) -> None:
     assert pruned.value is not None
     assert {t.state for t in found.trials if t.score is not None} == {"COMPLETE"}
     assert {t.state for t in found.trials if not t.is_finished} == {"RUNNING", "WAITING"}
+
+
+def test_a_trial_of_several_objectives_has_no_value() -> None:
+    """Another program may have told it; it is shown without one."""
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    study.add_trial(optuna.create_trial(values=[0.5, 3.0]))
+    assert [(t.state, t.value) for t in stored(study).trials] == [("COMPLETE", None)]
+
+
+def test_a_trial_that_has_just_ended_is_as_the_study_holds_it(study: optuna.Study) -> None:
+    """The storage isn't asked for it; its split is told beside what was written."""
+    frozen = study.trials[0]
+    told = StoredTrial.told(
+        0, "COMPLETE", frozen.value, frozen.user_attrs, split=SplitSpec(n_val=10_000, seed=9, train_size=None)
+    )
+    kept = StoredTrial.of(frozen)
+    assert (told.number, told.state, told.score, told.configuration) == (
+        0,
+        "COMPLETE",
+        kept.score,
+        kept.configuration,
+    )
+    assert (kept.has_own_split, told.has_own_split, told.split_seed) == (False, True, 9)
 
 
 def test_a_curve_is_built_when_it_is_asked_for(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:

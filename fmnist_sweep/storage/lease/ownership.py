@@ -11,8 +11,8 @@ import optuna
 from optuna.trial import TrialState
 
 from fmnist_sweep.core.errors import StudyBusyError
-from fmnist_sweep.storage.attributes import OWNER
 from fmnist_sweep.storage.lease.process import Owner, OwnerState, busy, owner_state, shown
+from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.writing import write_owner
 
 
@@ -51,8 +51,7 @@ def ownership(study: optuna.Study, *, take_over: bool = False) -> Iterator[Owner
 
 def owner_of(study: optuna.Study) -> Mapping[str, Any]:
     """Return the `Owner` that a study names, as a mapping; empty where it names none."""
-    owner: Mapping[str, Any] = study.user_attrs.get(OWNER) or {}
-    return owner
+    return StoredStudy.of(study).owner
 
 
 def is_elsewhere(owner: Mapping[str, Any]) -> bool:
