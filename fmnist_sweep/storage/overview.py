@@ -76,6 +76,8 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         "SELECT t.number, t.trial_id, v.value FROM trials t "
         "JOIN trial_values v ON v.trial_id = t.trial_id AND v.value_type = 'FINITE' "
         "WHERE t.study_id = ? AND t.state = 'COMPLETE' "
+        # Nor what has as many values as another tool's study has objectives.
+        "AND (SELECT count(*) FROM trial_values w WHERE w.trial_id = t.trial_id) = 1 "
         # Not what another tool told in a sweep's study.
         "AND (NOT ? OR (SELECT count(*) FROM trial_user_attributes a "
         "WHERE a.trial_id = t.trial_id AND a.key IN (?, ?, ?)) = 3)",

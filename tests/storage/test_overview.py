@@ -77,6 +77,17 @@ def test_the_table_of_studies_folds_no_word(storage_url: str, width: int) -> Non
     assert "vs default" in told.getvalue()
 
 
+def test_trials_of_several_objectives_are_in_no_ranking(storage_url: str) -> None:
+    """Another program may keep such a study in the same storage: no trial of it is the best."""
+    study = optuna.create_study(study_name="two", directions=["maximize", "minimize"], storage=storage_url)
+    study.add_trial(optuna.create_trial(values=[0.5, 3.0]))
+    rows = read_overview(storage_url)
+    assert rows == by_optuna(storage_url)
+    assert rows is not None
+    (row,) = rows
+    assert (row["complete"], row["unmeasured"], row["best_trial"], row["score"]) == (1, 1, None, None)
+
+
 def test_the_overview_leaves_to_optuna_what_it_does_not_know(storage_url: str, tmp_path: Path) -> None:
     """No file, no database, other tables, another version or another kind of storage are not read here."""
     path = tmp_path / "studies.db"
