@@ -96,6 +96,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"original_study.{module}.NAMES", FEW)
 
 
+@pytest.mark.slow
 def test_the_paper_is_written_and_goes_on_with_more_seeds(
     paper: Paper, trained: list[TrialJob], reader: Reader, tmp_path: Path
 ) -> None:
@@ -114,6 +115,7 @@ def test_the_paper_is_written_and_goes_on_with_more_seeds(
     assert (n < len(trained) < 2 * n, reader.n_readings) == (True, len(FINALS))
 
 
+@pytest.mark.slow
 def test_the_quick_form_keeps_off_the_committed_page(
     paper: Paper, trained: list[TrialJob], tmp_path: Path
 ) -> None:
