@@ -20,7 +20,12 @@ Array: TypeAlias = npt.NDArray[Any]
 
 _LOG = logging.getLogger(__name__)
 
-_MAGIC: Final = b"fmnist-sweep checkpoint 1\n"
+_MAGIC: Final = b"fmnist-sweep checkpoint 2\n"
+
+_OLD_MAGIC: Final = b"fmnist-sweep checkpoint 1\n"
+"""Of the same length. Its header lists an epoch's scores without their names, so what reads only that form
+must not take ours for it: it would go on with names for scores."""
+
 _LENGTH_BYTES: Final = 8
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 
@@ -102,7 +107,7 @@ class CheckpointFile:
     def _read(self, like: Sequence[Array]) -> Checkpoint:
         content = self._path.read_bytes()
         body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-        if not body.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
+        if not body.startswith((_MAGIC, _OLD_MAGIC)) or hashlib.sha256(body).digest() != digest:
             raise _UselessError("it is damaged")
         # What bears its digest was written whole by `save`.
         begin = len(_MAGIC) + _LENGTH_BYTES
@@ -122,9 +127,9 @@ class CheckpointFile:
 
 def _scores(stored: Any) -> EpochScores:
     if isinstance(stored, list):
-        # Release 0.1.0 knew four scores, in this order, and the running accuracy last.
-        *four, running = stored
-        scores = EpochScores.of_classes(*four)
+        # The old form: the epoch, its four scores, its seconds, and the running accuracy or null.
+        *of_classes, running = stored
+        scores = EpochScores.of_classes(*of_classes)
         return scores if running is None else replace(scores, running={"accuracy": running})
     return EpochScores(**stored)
 

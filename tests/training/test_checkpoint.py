@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob, job_identity
 from fmnist_sweep.training.checkpoint import Array, Checkpoint, CheckpointFile
 
@@ -67,6 +69,42 @@ def test_the_last_one_counts(file: CheckpointFile, tmp_path: Path) -> None:
     assert found is not None
     assert len(found.epochs) == 2
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["trial-7.checkpoint"]
+
+
+def test_metrics_and_running_means_come_back_by_their_names(file: CheckpointFile) -> None:
+    """Whatever was measured."""
+    epochs = (EpochScores(0, {"mae": 1 / 3}, {"mae": 0.5}, 0.1 + 0.2, {"mae": 0.4}),)
+    file.save(Checkpoint(epochs, ARRAYS))
+    found = file.load(ARRAYS)
+    assert found is not None
+    assert found.epochs == epochs
+
+
+def as_first_written(rows: list[list[float | None]]) -> bytes:
+    """The file of one array, as it was when a checkpoint listed scores without their names."""
+    header = json.dumps({"identity": "one", "epochs": rows, "arrays": [["uint8", [2]]]}).encode()
+    whole = b"fmnist-sweep checkpoint 1\n" + len(header).to_bytes(8, "little") + header + b"\x03\x05"
+    return whole + hashlib.sha256(whole).digest()
+
+
+def test_a_checkpoint_of_the_first_form_is_gone_on_from(tmp_path: Path) -> None:
+    """A trial that was killed before an update loses nothing, with running means and without."""
+    path = tmp_path / "checkpoint"
+    path.write_bytes(
+        as_first_written([[0, 0.5, 1.0, 0.25, 2.0, 3.5, None], [1, 0.6, 0.9, 0.3, 1.9, 3.6, 0.55]])
+    )
+    found = CheckpointFile(path, "one").load([np.zeros(2, np.uint8)])
+    assert found is not None
+    assert found.arrays[0].tolist() == [3, 5]
+    assert found.epochs == (
+        EpochScores.of_classes(0, 0.5, 1.0, 0.25, 2.0, 3.5),
+        replace(EpochScores.of_classes(1, 0.6, 0.9, 0.3, 1.9, 3.6), running={"accuracy": 0.55}),
+    )
+
+
+def test_what_knows_the_first_form_alone_passes_ours_over(content: bytes) -> None:
+    """It looks at the first line; the identity of a job is the same in both forms."""
+    assert content.startswith(b"fmnist-sweep checkpoint 2\n")
 
 
 def test_nothing_stored_is_no_news(file: CheckpointFile, caplog: pytest.LogCaptureFixture) -> None:
