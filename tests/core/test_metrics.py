@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import cast, get_args
 
 import pytest
 from hypothesis import given
@@ -34,6 +34,36 @@ def test_an_unknown_metric_lists_those_that_there_are() -> None:
     assert str(caught.value) == (
         "unknown metric 'acuracy'; did you mean 'accuracy'? (allowed: accuracy, cross_entropy)"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "direction", "sign", "unit", "largest", "step"),
+    [
+        ("accuracy", "max", 1, Unit("accuracy", 100.0, "%", "points", 2), 1.0, 0.1),
+        ("cross_entropy", "min", -1, Unit("cross_entropy", 1.0, "nats", "nats", 4), 16.11809565095832, 0.005),
+    ],
+)
+def test_a_built_in_metric_is_what_studies_were_scored_by(  # noqa: PLR0917 - a row of the table
+    name: str, direction: str, sign: int, unit: Unit, largest: float, step: float
+) -> None:
+    """Scores in storages and numbers on pages depend on each of these."""
+    metric = metric_of(name)
+    assert (metric.name, metric.of) == (name, "outputs")
+    assert (metric.direction, metric.sign) == (direction, sign)
+    assert metric.unit == unit
+    assert (metric.largest, metric.step) == (largest, step)
+
+
+def test_a_sweep_file_may_name_each_built_in_metric_and_no_other() -> None:
+    """The type that a sweep file is checked by can't be made from the table."""
+    assert get_args(MetricName) == tuple(METRICS_BY_NAME)
+
+
+@pytest.mark.parametrize(("name", "gap"), [("accuracy", 0.25), ("cross_entropy", -0.25)])
+def test_the_gap_of_a_higher_train_value(name: MetricName, gap: float) -> None:
+    """It is overfitting where more is better, and the opposite where less is."""
+    curve = LearningCurve((EpochScores(0, {name: 0.75}, {name: 0.5}),))
+    assert generalization_gap(curve, metric=name).tolist() == [gap]
 
 
 def test_units_are_those_of_the_metrics() -> None:
