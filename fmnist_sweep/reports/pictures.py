@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.reports.style import BLUE, ORANGE, VERMILION
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -60,11 +61,10 @@ def learning_curve(curves: Sequence[LearningCurve], *, title: str) -> Figure:
     with mpl.rc_context(STYLE):
         figure = blank_figure(8.6, 3.6)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        for axes, metric, unit, factor in zip(
-            figure.subplots(1, 2), ("accuracy", "cross_entropy"), ("%", "nats"), (100.0, 1.0), strict=True
-        ):
-            _draw_curves(axes, curves, metric, factor)
-            axes.set(title=metric.replace("_", "-"), xlabel="epoch", ylabel=unit)
+        units = UNITS["accuracy"], UNITS["cross_entropy"]
+        for axes, unit in zip(figure.subplots(1, 2), units, strict=True):
+            _draw_curves(axes, curves, unit.metric, unit.factor)
+            axes.set(title=unit.name, xlabel="epoch", ylabel=unit.value)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="best")
         return figure
