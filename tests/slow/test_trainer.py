@@ -315,8 +315,8 @@ def test_scores_are_those_of_keras(users_models: Any) -> None:
         ("train", *(part[probe_indices(410, 200)] for part in (split.x_train, split.y_train))),
     ):
         loss, accuracy = model.evaluate(x, y, verbose=0)
-        assert getattr(scores, f"{name}_accuracy") == pytest.approx(accuracy, abs=1e-6)
-        assert getattr(scores, f"{name}_cross_entropy") == pytest.approx(loss, abs=1e-4)
+        assert scores.by_name()[f"{name}_accuracy"] == pytest.approx(accuracy, abs=1e-6)
+        assert scores.by_name()[f"{name}_cross_entropy"] == pytest.approx(loss, abs=1e-4)
 
 
 def test_seed_changes_the_curve() -> None:
