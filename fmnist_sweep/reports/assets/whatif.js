@@ -1,4 +1,4 @@
-// The score of fmnist_sweep/score.py, recomputed from stored curves. Tests hold the two together.
+// The score of fmnist_sweep/core/score.py, recomputed from stored curves. Tests hold the two together.
 "use strict";
 
 const MAX_CROSS_ENTROPY = -Math.log(1e-7);
