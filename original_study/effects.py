@@ -17,7 +17,7 @@ from original_study.verdict import Rule, Verdict, larger_by, together
 Unit: TypeAlias = Literal["points", "per cent", "nats", "times"]
 
 _DECIMALS: Final = 12
-"""What differences have beyond is the computer's own, as in `winners.statistics`."""
+"""What differences have beyond is the computer's own, as in `fmnist_sweep.analysis.statistics`."""
 
 
 @dataclass(frozen=True)

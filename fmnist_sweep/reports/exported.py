@@ -156,7 +156,7 @@ def confusion_figure(kept: Mapping[str, Any], part: str) -> go.Figure:
     """Return a confusion matrix: actual classes in rows, predicted in columns.
 
     Args:
-        kept: As `exported` gives it.
+        kept: As `StoredStudy.export` gives it.
         part: ``"train"``, ``"val"`` or ``"test"``.
     """
     names, counts = list(kept["class_names"]), kept["confusion"][part]

@@ -85,7 +85,7 @@ def import_trials(source: optuna.Study, study: optuna.Study, config: SweepConfig
 
     Args:
         source: The study to read; `require_importable` must have accepted it.
-        study: The study to fill, held with `study.ownership`.
+        study: The study to fill, held with `fmnist_sweep.storage.lease.ownership.ownership`.
         config: The settings of ``study``.
 
     Returns:

@@ -21,7 +21,7 @@ class CheckpointFolder:
     """One file for each trial that has begun and not ended, and those of finished ones worth going on from.
 
     Args:
-        path: As `study.side_folder` gives it; made when the first checkpoint is written.
+        path: As `opening.side_folder` gives it; made when the first checkpoint is written.
         max_finished_bytes: Limit on the files of finished trials; those that were kept first go first.
     """
 

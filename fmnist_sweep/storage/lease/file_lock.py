@@ -32,7 +32,7 @@ def study_lock(folder: Path, study: str) -> Iterator[None]:
     To be taken before the study is made: of two processes that start at once, one gets it.
 
     Args:
-        folder: As `study.side_folder` gives it; removed at the end if nothing else is left in it.
+        folder: As `opening.side_folder` gives it; removed at the end if nothing else is left in it.
         study: Name of the study, for the message.
 
     Raises:
