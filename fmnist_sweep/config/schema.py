@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from fmnist_sweep.core.progress import MAX_RETRIES
 from fmnist_sweep.core.registry import Registry
 from fmnist_sweep.core.score import EpochRule, MetricName
 from fmnist_sweep.core.space import FiniteFloat, ParameterField, StrictScalar
@@ -244,7 +245,7 @@ class BudgetSection(_Section):
     seconds: Positive | None = None
     epochs: PositiveInt | None = None
     trial_seconds: Positive | None = None
-    max_retries: Count = 2
+    max_retries: Count = MAX_RETRIES
 
 
 class SweepFile(_Section):

@@ -11,6 +11,9 @@ from fmnist_sweep.core.events import CheckpointSkipped
 
 MAX_FAILURES_IN_A_ROW: Final = 5
 
+MAX_RETRIES: Final = 2
+"""How often a trial whose process died is started again where nothing else is asked for."""
+
 
 class Stop(Enum):
     """Why a sweep ended."""

@@ -20,7 +20,7 @@ from fmnist_sweep.core.errors import InterruptedExportError, SweepError
 from fmnist_sweep.core.events import Failed
 from fmnist_sweep.core.jobs import DataKey, SplitSpec, TrialJob
 from fmnist_sweep.core.observer import Observer
-from fmnist_sweep.core.progress import Stop
+from fmnist_sweep.core.progress import MAX_RETRIES, Stop
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.engines.base import Engine
@@ -39,8 +39,6 @@ SEEDS_BEGIN: Final = 10_000
 TEST_READER: Final = "fmnist_sweep.training.test_reading:TestReader"
 
 _LONGEST_WAIT_S: Final = 0.5
-MAX_RETRIES: Final = 2
-"""Of sweeps whose study names no other number."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from optuna.pruners import BasePruner, NopPruner
 
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.jobs import SplitSpec
-from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW
+from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, MAX_RETRIES
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.search.pruners import build_pruner
 
@@ -52,7 +52,7 @@ class LoopSettings:
     max_model_size: int | None = None
     max_seconds: float | None = None
     max_trained_epochs: int | None = None
-    max_retries: int = 2
+    max_retries: int = MAX_RETRIES
     max_failures: int = MAX_FAILURES_IN_A_ROW
     pruner: BasePruner = field(default_factory=NopPruner)
     told: Mapping[str, Any] = field(default_factory=dict)
