@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from typing import ParamSpec, TypeVar
 
 import optuna
@@ -20,17 +19,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def storage_errors(storage: str) -> AbstractContextManager[None]:
-    """Return a context that reports it as an error if a storage fails inside it."""
-    return storage_in_use(storage)
-
-
 def uses_storage(call: Callable[P, R]) -> Callable[P, R]:
     """Report it as an error if the storage, given as ``storage``, fails while a function uses it."""
 
     @functools.wraps(call)
     def guarded(*args: P.args, **options: P.kwargs) -> R:
-        with storage_errors(str(options.get("storage", DEFAULT_STORAGE))):
+        with storage_in_use(str(options.get("storage", DEFAULT_STORAGE))):
             return call(*args, **options)
 
     return guarded

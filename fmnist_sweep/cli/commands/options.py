@@ -72,9 +72,9 @@ def uses_storage(command: Callable[..., None]) -> Callable[..., None]:
             raise
         except Exception:
             # Loaded now: what tells a lost storage from a bug knows Optuna, and `status` answers without it.
-            from fmnist_sweep.api.studies import storage_errors
+            from fmnist_sweep.storage.opening import storage_in_use
 
-            with storage_errors(storage):
+            with storage_in_use(storage):
                 raise
 
     return guarded
