@@ -27,7 +27,7 @@ from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.export.choice import Chosen
 from fmnist_sweep.export.delivered import Delivery
 from fmnist_sweep.search.loop import Search
-from fmnist_sweep.search.plan import TrialDraw
+from fmnist_sweep.search.plan import FixedPlan, TrialDraw
 from fmnist_sweep.search.samplers import GivenSampler
 from fmnist_sweep.search.settings import LoopSettings
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
@@ -156,7 +156,7 @@ class FinalPlan:
         return training
 
 
-class FinalTrainings:
+class FinalTrainings(FixedPlan):
     """The final trainings as a plan for the loop: those that are not there yet, in the order of their seeds.
 
     They are no trials of the sweep, so their study lies in memory, where each has the number of its seed.
@@ -178,16 +178,6 @@ class FinalTrainings:
     def n_trials(self) -> int:
         """Trainings, those that are there included."""
         return self._final.n_repeats
-
-    @property
-    def size(self) -> float:
-        """The number of trainings alone ends it."""
-        return float("inf")
-
-    @property
-    def goes_on(self) -> bool:
-        """Every training is of another seed: none goes on from another one's end."""
-        return False
 
     def sampler(self, trial: int) -> BaseSampler:
         """Return a sampler that gives a training its place among the seeds."""

@@ -113,7 +113,21 @@ def left_of(
     return [point for point in points if point not in done]
 
 
-class GivenPlan(ABC):
+class FixedPlan:
+    """What plans have in common whose trials are decided beforehand."""
+
+    @property
+    def size(self) -> float:
+        """The number of trials alone ends it."""
+        return float("inf")
+
+    @property
+    def goes_on(self) -> bool:
+        """Nothing trains for longer what another trial has trained."""
+        return False
+
+
+class GivenPlan(FixedPlan, ABC):
     """The plan of a study whose trials are decided beforehand: those that it does not hold yet, in order.
 
     What failed in an earlier run is trained again; what fails now is not.
@@ -151,16 +165,6 @@ class GivenPlan(ABC):
     def n_trials(self) -> int:
         """Trials that are finished and those that are left."""
         return self._n_trials
-
-    @property
-    def size(self) -> float:
-        """The number of trials alone ends it."""
-        return float("inf")
-
-    @property
-    def goes_on(self) -> bool:
-        """Nothing trains for longer what another trial has trained."""
-        return False
 
     def sampler(self, trial: int) -> BaseSampler:
         """Return a sampler that draws what is next."""
