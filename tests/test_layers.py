@@ -142,6 +142,10 @@ def test_only_storage_reads_and_writes_attributes(path: Path) -> None:
         ("fmnist_sweep.models", ("tensorflow", "keras", "keras_tuner")),
         ("fmnist_sweep.storage.overview", ("optuna", "pandas", "tensorflow", "keras")),
         ("fmnist_sweep.cli.console.outline", ("optuna", "pandas", "tensorflow", "keras")),
+        ("fmnist_sweep.api.studies", ("tensorflow", "sklearn", "scipy", "plotly", "matplotlib")),
+        ("fmnist_sweep.api.keeping", ("tensorflow", "sklearn", "optuna_dashboard", "matplotlib")),
+        ("fmnist_sweep.api.runs", ("tensorflow", "keras", "keras_tuner", "torch", "matplotlib")),
+        ("fmnist_sweep.api.pages", ("tensorflow", "keras", "sklearn", "optuna_dashboard", "matplotlib")),
         ("fmnist_sweep.cli.main", ("optuna", "tensorflow", "keras", "pandas", "plotly")),
     ],
 )

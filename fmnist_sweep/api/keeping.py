@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import optuna
-
 from fmnist_sweep.api.studies import open_studies, uses_storage
-from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.files import safe_name
 from fmnist_sweep.engines.machine import machine
-from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.backup import Backup, back_up
-from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import linked_study
 from fmnist_sweep.storage.text_form import dump as write_text
-from fmnist_sweep.storage.text_form import load as bring_back
 
 REFERENCE = Path("reference")
 """Folder of studies that are kept as text."""
@@ -63,32 +57,3 @@ def dump(
         path = output / f"{safe_name(study.study_name)}.jsonl"
         written.append((path, write_text(study, path, machine=machine())))
     return written
-
-
-def load(
-    files: Iterable[Path] | None = None, *, storage: str = DEFAULT_STORAGE
-) -> Iterator[tuple[Path, optuna.Study | None]]:
-    """Bring studies back that were kept as text: read-only, named ``reference-NAME``.
-
-    Args:
-        files: The files; None takes all of ``reference/``.
-        storage: Where they are made.
-
-    Yields:
-        Each file with its study; None where that is there already.
-
-    Raises:
-        SweepError: There are no files.
-        StorageError: A file can't be read, or is none of these.
-    """
-    paths = sorted(REFERENCE.glob("*.jsonl")) if files is None else list(files)
-    if not paths:
-        raise SweepError(
-            "reference/ holds no studies (*.jsonl); keep some there with: fmnist-sweep dump NAME"
-        )
-    made = open_storage(storage, create=True)
-    for path in paths:
-        study = bring_back(path, made)
-        if study is not None:
-            attach_figures(study)
-        yield path, study

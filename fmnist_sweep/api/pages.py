@@ -1,12 +1,10 @@
-"""Show studies: a static page, or optuna-dashboard."""
+"""Show studies on a static page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from fmnist_sweep.api.studies import read_studies, require_studies, uses_storage
-from fmnist_sweep.reports import dashboard as board
 from fmnist_sweep.reports.page import write_report
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.address import safe_url
@@ -23,22 +21,3 @@ def report(output: Path, *, storage: str = DEFAULT_STORAGE) -> Path:
     studies = read_studies(storage=storage)
     require_studies(studies, safe_url(storage))
     return write_report(studies, output, storage=safe_url(storage))
-
-
-@uses_storage
-def dashboard(
-    *,
-    host: str,
-    announce: Callable[[str], None],
-    port: int | None = None,
-    storage: str = DEFAULT_STORAGE,
-) -> None:
-    """Serve the studies in optuna-dashboard until Ctrl-C is pressed.
-
-    Args:
-        host: Address to listen on.
-        announce: Takes the line that says where it is.
-        port: By default 8080 or the next free one.
-        storage: Where the studies are.
-    """
-    board.serve(storage, host=host, port=port, announce=announce)

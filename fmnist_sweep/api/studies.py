@@ -1,4 +1,4 @@
-"""Studies of a storage: open some, compare their winners."""
+"""Studies of a storage, opened."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import ParamSpec, TypeVar
 
 import optuna
 
-from fmnist_sweep.analysis.comparing import Side, compared
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.opening import open_storage, storage_in_use
@@ -49,20 +48,6 @@ def open_studies(*, storage: str = DEFAULT_STORAGE, names: Iterable[str] | None 
 def read_studies(*, storage: str = DEFAULT_STORAGE, names: Iterable[str] | None = None) -> list[StoredStudy]:
     """Return what the named studies of a storage hold, or all of them; see `open_studies`."""
     return [StoredStudy.of(study) for study in open_studies(storage=storage, names=names)]
-
-
-@uses_storage
-def compare(studies: Sequence[str], *, storage: str = DEFAULT_STORAGE) -> list[Side]:
-    """Return the winners of studies: confirmed ones, or, where there are none, the sweeps' best.
-
-    Args:
-        studies: Names of two or more.
-        storage: Where they are.
-
-    Raises:
-        ConfigError: Fewer than two, the same one twice, or one without a winner; all problems at once.
-    """
-    return compared(read_studies(storage=storage, names=studies))
 
 
 @uses_storage

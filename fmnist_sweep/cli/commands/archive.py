@@ -45,10 +45,10 @@ def load(
 
     Example: fmnist-sweep load reference/dense.jsonl
     """
-    from fmnist_sweep.api import keeping
+    from fmnist_sweep.api.loading import load as loaded
 
     quiet_optuna()
-    for path, study in keeping.load(files, storage=storage):
+    for path, study in loaded(files, storage=storage):
         if study is None:
             typer.echo(f"{path}: is there already")
         else:

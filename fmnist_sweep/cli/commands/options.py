@@ -18,7 +18,7 @@ from fmnist_sweep.storage import DEFAULT_STORAGE
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fmnist_sweep.api.runs import RunOptions
+    from fmnist_sweep.api.options import RunOptions
     from fmnist_sweep.core.progress import Progress, Stop
 
 _WIDE: Final = 200
@@ -56,7 +56,7 @@ def run_options(
     workers: int | None, data_dir: Path | None, *, take_over: bool = False, engine: str = "local"
 ) -> RunOptions:
     """Return the options that all commands share that train something."""
-    from fmnist_sweep.api.runs import RunOptions
+    from fmnist_sweep.api.options import RunOptions
 
     return RunOptions(n_workers=workers, data_dir=data_dir, take_over=take_over, engine=engine)
 

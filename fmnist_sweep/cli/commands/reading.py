@@ -74,10 +74,10 @@ def dashboard(
 
     Example: fmnist-sweep dashboard --port 8081
     """
-    from fmnist_sweep.api import pages
+    from fmnist_sweep.api.dashboard import dashboard as serve
 
     announce = partial(typer.echo, err=True)
-    pages.dashboard(storage=storage, host=host, port=port, announce=announce)
+    serve(storage=storage, host=host, port=port, announce=announce)
 
 
 @uses_storage

@@ -28,7 +28,7 @@ from fmnist_sweep.core.errors import ConfigError, SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
-    from fmnist_sweep.api.runs import RunOptions
+    from fmnist_sweep.api.options import RunOptions
     from fmnist_sweep.config.sweep_config import SweepConfig
 
 

@@ -86,10 +86,10 @@ def compare(
 
     Example: fmnist-sweep compare dense cnn
     """
-    from fmnist_sweep.api import studies as door
+    from fmnist_sweep.api.comparing import compare as compared
     from fmnist_sweep.cli.console import winner_tables
 
-    sides = door.compare(studies, storage=storage)
+    sides = compared(studies, storage=storage)
     if as_json:
         print_json(winner_tables.comparison_facts(sides))
     else:
@@ -128,7 +128,7 @@ def export(
     """
     from rich.console import Console
 
-    from fmnist_sweep.api import runs
+    from fmnist_sweep.api import exports
     from fmnist_sweep.cli.console.cells import sayer
     from fmnist_sweep.cli.console.live import TrainingDisplay
 
@@ -139,15 +139,15 @@ def export(
     messages, refused = Console(stderr=True), []
     say = sayer(messages)
     choice = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
-    for study in runs.to_export(studies, storage=storage):
+    for study in exports.to_export(studies, storage=storage):
         try:
-            plan = runs.plan(study, output=output, storage=storage, **choice)
+            plan = exports.plan(study, output=output, storage=storage, **choice)
             if plan.is_there:
                 say(f"{plan.folder} is there, of this very choice: nothing was trained or read.")
             else:
                 what = f"{study.study_name}: {plan.final.n_repeats} final trainings"
                 display = TrainingDisplay(what, plan.choice.epochs, messages)
-                runs.export(plan, storage=storage, options=options, say=say, observers=[display])
+                exports.export(plan, storage=storage, options=options, say=say, observers=[display])
         except InterruptedExportError:
             raise
         except SweepError as error:

@@ -1,0 +1,69 @@
+"""Export winners: train them on fresh seeds, read the test set once, write bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from fmnist_sweep.api.options import RunOptions, Say, say_nothing
+from fmnist_sweep.api.studies import open_studies, uses_storage
+from fmnist_sweep.core.observer import Observer
+from fmnist_sweep.export.plan import ExportPlan, is_users_sweep, plan_export
+from fmnist_sweep.export.run import run_export
+from fmnist_sweep.storage import DEFAULT_STORAGE
+from fmnist_sweep.storage.opening import side_folder
+from fmnist_sweep.storage.stored import StoredStudy
+
+
+def to_export(studies: Sequence[str] | None = None, *, storage: str = DEFAULT_STORAGE) -> list[optuna.Study]:
+    """Return the named studies, or, without names, all sweeps of the user's own; see `open_studies`."""
+    found = open_studies(storage=storage, names=studies)
+    return found if studies else [study for study in found if is_users_sweep(StoredStudy.of(study))]
+
+
+@uses_storage
+def plan(study: optuna.Study, *, output: Path, storage: str = DEFAULT_STORAGE, **choice: Any) -> ExportPlan:
+    """Return what an export would do, all checks made that need nothing heavy.
+
+    Args:
+        study: A sweep's study.
+        output: Folder that the bundle goes into.
+        storage: Where the study is.
+        choice: ``trial``, ``n_repeats``, ``again`` and ``force``, as `plan_export` has them.
+
+    Raises:
+        SweepError: There is nothing to export, no place for it, or the test set was read before.
+    """
+    root = side_folder(storage, study.study_name, kind="exports")
+    return plan_export(study, output=output, root=root, **choice)
+
+
+@uses_storage
+def export(
+    planned: ExportPlan,
+    *,
+    storage: str = DEFAULT_STORAGE,
+    options: RunOptions | None = None,
+    say: Say = say_nothing,
+    observers: Iterable[Observer] = (),
+) -> Mapping[str, Any]:
+    """Train what was planned on fresh seeds, read the test set once, and write the bundle.
+
+    Args:
+        planned: As `plan` gives it; its bundle is not there yet.
+        storage: Where the study is.
+        options: How it is trained.
+        say: Takes a line for the user.
+        observers: Told what happens to the trainings.
+
+    Returns:
+        What the bundle's ``metrics.json`` holds.
+
+    Raises:
+        SweepError: A training failed, the data are others, or the bundle can't be written.
+    """
+    chosen = options or RunOptions()
+    return run_export(planned, storage_url=storage, say=say, observers=observers, **chosen.of_export())
