@@ -144,6 +144,7 @@ def test_a_page_needs_studies(paper: Paper) -> None:
     assert "python -m original_study" in err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_the_paper_comes_back_from_its_text(paper: Paper, trained: list[TrialJob], tmp_path: Path) -> None:
     """Dumped, and loaded into an empty storage, its studies give the same verdicts and numbers."""

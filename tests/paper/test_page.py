@@ -82,6 +82,7 @@ def test_every_claim_has_its_verdict_numbers_and_picture(paper: Paper, places: P
     ]
 
 
+@pytest.mark.slow
 def test_equal_studies_give_equal_pages(
     paper: Paper, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +110,7 @@ def test_the_page_says_on_how_much_it_rests(paper: Paper) -> None:
     assert "optuna" in page
 
 
+@pytest.mark.slow
 def test_the_committed_page_is_that_of_the_reference_studies(tmp_path: Path) -> None:
     """Anyone can make its numbers from what is committed beside it."""
     root, url = SWEEPS.parent.parent, f"sqlite:///{tmp_path / 'studies.db'}"
