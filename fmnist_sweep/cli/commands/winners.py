@@ -134,6 +134,7 @@ def export(
 
     if trial is not None and len(studies or []) != 1:
         raise SweepError("--trial needs the name of one study, such as: fmnist-sweep export dense --trial 7")
+    quiet_optuna()
     options = run_options(workers, data_dir)
     options.check()
     messages, refused = Console(stderr=True), []
