@@ -91,7 +91,8 @@ def confusion_matrices(counts: Mapping[str, Array], class_names: Sequence[str], 
     """
     with mpl.rc_context(STYLE):
         n = len(class_names)
-        side = 1.6 + 0.46 * min(n, 2 * _FEW_CLASSES)
+        # Few classes need less room than the title of a panel.
+        side = max(3.7, 1.6 + 0.46 * min(n, 2 * _FEW_CLASSES))
         figure = blank_figure(side * len(counts) + 0.6, side + 0.4)
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
         panels = figure.subplots(1, len(counts), squeeze=False)[0]

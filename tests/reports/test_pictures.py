@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,12 @@ from fmnist_sweep.reports import pictures
 def text_of(figure: Figure) -> str:
     """Return all that stands in a figure."""
     return "\n".join(text.get_text() for text in figure.findobj(Text))
+
+
+def drawn(figure: Figure) -> Figure:
+    """Return a figure whose parts have their places."""
+    figure.canvas.draw()
+    return figure
 
 
 def n_colors(path: Path) -> int:
@@ -41,6 +48,10 @@ def test_the_matrix_shows_each_part(tmp_path: Path, n_classes: int) -> None:
     assert ("class 1" in text) == (n_classes <= 24)
     cell = f"{counts['test'][0, 0]:,}\n{100 * counts['test'][0, 0] / counts['test'][0].sum():.1f} %"
     assert (cell in text) == (n_classes <= 12)
+    titles = [text for text in drawn(figure).findobj(Text) if text.get_text().endswith("right")]
+    assert len(titles) == 3
+    for one, following in pairwise(title.get_window_extent() for title in titles):
+        assert one.x1 < following.x0, "a panel's title runs into the next one's"
     if n_classes == 10:
         pictures.save(figure, tmp_path / "matrix.png", tmp_path / "matrix.pdf")
         assert n_colors(tmp_path / "matrix.png") > 50
