@@ -63,7 +63,7 @@ class FinalTrainer:
         if job.seed == self._fail:
             raise TrialError("out of memory")
         self.trained.append(job.seed)
-        yield Started(job.trial, 7850)
+        yield Started(job.trial, job.n_parameters or 7850)
         yield from scripted_curve(job).epochs
         folder = job.delivery_folder
         assert folder is not None

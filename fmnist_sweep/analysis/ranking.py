@@ -8,7 +8,7 @@ import numpy as np
 
 from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.score import ScoreRule, exceeds
-from fmnist_sweep.core.wording import too_large_note, unmeasured_note
+from fmnist_sweep.core.wording import edited_note, too_large_note, unmeasured_note
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
@@ -56,13 +56,19 @@ def candidates(study: StoredStudy, n: int | None = None) -> list[StoredTrial]:
 
 
 def left_out_notes(study: StoredStudy) -> list[str]:
-    """Return how many complete trials are no `candidates`, a sentence for each reason."""
+    """Return how many complete trials are no `candidates`, and which trained an edited model.
+
+    A sentence for each reason.
+    """
     foreign = n_unmeasured(study)
     limit = study.size_limit
     too_large = sum(exceeds(limit, t.n_parameters) for t in measured_trials(study))
     notes = [unmeasured_note(foreign)] if foreign else []
     if limit is not None and too_large:
         notes.append(too_large_note(too_large, limit))
+    edited = [t.number for t in study.trials if study.is_edited(t)]
+    if edited:
+        notes.append(edited_note(edited))
     return notes
 
 

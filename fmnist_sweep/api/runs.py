@@ -41,6 +41,7 @@ def run(
     *,
     storage: str = DEFAULT_STORAGE,
     import_from: str | None = None,
+    accept_edited_model: bool = False,
     options: RunOptions | None = None,
     say: Say = say_nothing,
     observers: Iterable[Observer] = (),
@@ -51,6 +52,8 @@ def run(
         config: The sweep; `load_config` reads one.
         storage: Where its study is, or is made.
         import_from: Name of a study in the same storage whose fitting trials are brought over first.
+        accept_edited_model: Go on though the source of the model was edited since; trials of both are told
+            apart.
         options: How it is run.
         say: Takes a line for the user.
         observers: Told what happens.
@@ -68,6 +71,7 @@ def run(
         storage_url=storage,
         say=say,
         import_from=import_from,
+        accept_edited_model=accept_edited_model,
         observers=observers,
         **(options or RunOptions()).of_run(),
     )

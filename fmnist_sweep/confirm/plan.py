@@ -85,6 +85,7 @@ class ConfirmPlan(GivenPlan):
             seed=seed,
             split=replace(self._config.split, seed=split_seed),
             attributes=repeat_attributes(repeat, candidate.label),
+            n_parameters=candidate.n_parameters,
         )
 
 

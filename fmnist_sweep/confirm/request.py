@@ -28,6 +28,7 @@ from fmnist_sweep.core.errors import ConfigError, StudyMismatchError, SweepError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.search.history import configuration_key, without_epochs
+from fmnist_sweep.search.model_source import require_same_model
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.attributes import CONFIRM
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
@@ -160,7 +161,15 @@ class ConfirmationRequest:
                 f"study {self.swept.name!r} was run on other data: {data.name} had content {swept_on[:12]}, "
                 f"now {data.digest[:12]}. Bring the old data back, or sweep again under another name."
             )
-        return open_study(self.config, data, storage, kind=CONFIRM, confirms=self.swept.name)
+        # What the sweep accepted its confirmation accepts.
+        return open_study(
+            self.config,
+            data,
+            storage,
+            kind=CONFIRM,
+            confirms=self.swept.name,
+            accept_edited_model=True,
+        )
 
     def plan(self, linked: optuna.Study) -> ConfirmPlan:
         """Write into the linked study what it is to hold, and return what is left to train."""
@@ -199,6 +208,7 @@ def confirmation_request(
         )
     if not study.is_ours:
         raise SweepError(f"study {name!r} was not made by fmnist-sweep: it can't be confirmed")
+    require_same_model(study)
     swept = SweepToConfirm(study)
     n = len(swept.distinct)
     problems = []

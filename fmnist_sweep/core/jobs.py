@@ -93,6 +93,9 @@ class TrialJob:
         running_metrics: Whether each epoch also tells Keras's running mean of the training accuracy.
         exact_steps: Whether each step runs the operations of Keras's ``fit``, bit for bit, rather than a
             faster kernel that rounds otherwise.
+        model_source: Digest of the source of a user's own model; empty where there is none to digest.
+        n_parameters: Number of weights that the model must have, where it is known from an earlier training.
+            Does not decide the result.
     """
 
     trial: int
@@ -108,6 +111,8 @@ class TrialJob:
     deliver_to: str | None = None
     running_metrics: bool = False
     exact_steps: bool = False
+    model_source: str = ""
+    n_parameters: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))
@@ -119,7 +124,7 @@ class TrialJob:
         return type(self), tuple(values)
 
 
-_DECIDES_NOTHING: Final = ("trial", "checkpoint", "epochs", "deliver_to", "places")
+_DECIDES_NOTHING: Final = ("trial", "checkpoint", "epochs", "deliver_to", "places", "n_parameters")
 """Fields of a job that leave its epochs alone; where the data lie does so too. No epoch depends on how many
 are to follow: a job goes on from the last epoch of a shorter one."""
 
@@ -138,4 +143,17 @@ def job_identity(job: TrialJob, *, software: Sequence[str]) -> str:
         "split": asdict(job.split),
         "software": list(software),
     }
+    if not job.model_source:
+        # Checkpoints that were kept before jobs named it go on.
+        del decides["model_source"]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def parts_digest(parts: Mapping[str, str]) -> str:
+    """Return one digest for those of a model's parts, as jobs name it; empty where there are no parts.
+
+    Example:
+        >>> parts_digest({})
+        ''
+    """
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16] if parts else ""

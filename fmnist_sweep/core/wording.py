@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fmnist_sweep.core.jobs import Scalar
+
+_MANY: Final = 10
+"""More numbers than a note lists."""
 
 
 def unmeasured_note(n: int) -> str:
@@ -30,6 +33,20 @@ def too_large_note(n: int, limit: int) -> str:
     """
     have = "trial has" if n == 1 else "trials have"
     return f"{n} complete {have} more weights than max_model_size = {limit:,}: never confirmed or exported."
+
+
+def edited_note(numbers: Sequence[int]) -> str:
+    """Return the note on trials of a model that was edited after its study began.
+
+    Example:
+        >>> edited_note([7])
+        '* Trial 7 trained the model as it was edited after the study began.'
+        >>> edited_note([3, 4, 9])
+        '* Trials 3, 4, 9 trained the model as it was edited after the study began.'
+    """
+    told = f"{', '.join(map(str, numbers[:_MANY]))}{', ...' if len(numbers) > _MANY else ''}"
+    which = f"Trial {told}" if len(numbers) == 1 else f"Trials {told}"
+    return f"* {which} trained the model as it was edited after the study began."
 
 
 ABSENT: Final = "\N{EN DASH}"

@@ -29,6 +29,7 @@ class Chosen:
         trial: Number of the trial that it comes from; None for the model's default.
         confirmed: Whether repeats on fresh seeds and reshuffled splits confirmed it.
         words: How it was chosen, in a sentence or two.
+        n_parameters: Number of its weights in the sweep, where that is known.
     """
 
     hyperparameters: Hyperparameters
@@ -36,6 +37,7 @@ class Chosen:
     trial: int | None
     confirmed: bool
     words: str
+    n_parameters: int | None = None
 
 
 def chosen(study: StoredStudy, trial: int | None = None) -> Chosen:
@@ -53,7 +55,14 @@ def chosen(study: StoredStudy, trial: int | None = None) -> Chosen:
     if confirmation is not None and winner is not None and trial in (None, winner.candidate.trial):
         candidate = winner.candidate
         words = " ".join(verdicts(confirmation))
-        return Chosen(candidate.hyperparameters, candidate.epochs, candidate.trial, True, words)
+        return Chosen(
+            candidate.hyperparameters,
+            candidate.epochs,
+            candidate.trial,
+            confirmed=True,
+            words=words,
+            n_parameters=winner.n_parameters,
+        )
     picked = _complete_trial(study, trial)
     how = "the best of" if trial is None else "asked for by its number among"
     n = len(candidates(study))
@@ -62,7 +71,14 @@ def chosen(study: StoredStudy, trial: int | None = None) -> Chosen:
         f"{_scores(study, picked)}. Unconfirmed: it was picked by these same validation images, so its score "
         "in the sweep is optimistic."
     )
-    return Chosen(picked.hyperparameters, picked.scored_after, picked.number, False, words)
+    return Chosen(
+        picked.hyperparameters,
+        picked.scored_after,
+        picked.number,
+        confirmed=False,
+        words=words,
+        n_parameters=picked.n_parameters,
+    )
 
 
 def sweep_file(study: StoredStudy, choice: Chosen, *, name: str, seed: int) -> str:

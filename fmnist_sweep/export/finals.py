@@ -75,6 +75,9 @@ class FinalPlan:
             "n_repeats": self.n_repeats,
             "versions": versions(),
         }
+        # Left out where there is none: what was kept before studies knew it is found again.
+        if self._swept.model_source:
+            decides["model_source"] = self._swept.model_source
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -125,6 +128,7 @@ class FinalPlan:
             n_probe=self._training["n_probe"],
             batch_size=self._training["batch_size"],
             exact_steps=True,
+            model_source=self._swept.model_source,
             max_retries=self._budget.get("max_retries", MAX_RETRIES),
             max_failures=1,
             told=config,
@@ -193,6 +197,7 @@ class FinalTrainings(FixedPlan):
             seed=delivery.seed,
             split=final.split,
             deliver_to=delivery.folder.name,
+            n_parameters=final.choice.n_parameters,
         )
 
     def keep(self, job: TrialJob, curve: LearningCurve) -> None:

@@ -14,6 +14,7 @@ from fmnist_sweep.export.bundle import bundle_facts, check_place
 from fmnist_sweep.export.choice import Chosen, chosen
 from fmnist_sweep.export.finals import FinalPlan
 from fmnist_sweep.export.readings import require_unread
+from fmnist_sweep.search.model_source import require_same_model
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import require_writable
 
@@ -91,6 +92,7 @@ def plan_export(
     if not stored.is_sweep:
         raise SweepError(f"study {name!r} was not made by fmnist-sweep: there is nothing to train from")
     require_writable(study)
+    require_same_model(stored)
     choice = chosen(stored, trial)
     folder = output / (safe_name(name) if trial is None else f"{safe_name(name)}-trial-{trial}")
     final = FinalPlan(study, choice, n_repeats, root)

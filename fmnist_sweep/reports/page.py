@@ -240,7 +240,7 @@ def _best_table(study: StoredStudy) -> dict[str, Any] | None:
     for trial in trials:
         n_epochs = ABSENT if trial.n_epochs is None else trial.n_epochs
         texts = [
-            f"{trial.number}, confirmed winner" if trial.number == winner else str(trial.number),
+            f"{study.label(trial)}{', confirmed winner' if trial.number == winner else ''}",
             show_score(trial.value),
             unit.show(trial.scores.get(f"val_{unit.metric}")),
             unit.show(trial.scores.get(f"train_{unit.metric}")),
@@ -261,7 +261,7 @@ def _failures(study: StoredStudy) -> dict[str, Any] | None:
     columns = [Column("trial"), Column("reason", True, True), Column("configuration", True, True)]
     rows = []
     for trial in failed:
-        cells = [Cell(str(trial.number)), Cell(trial.fail_words), Cell(show_configuration(trial))]
+        cells = [Cell(study.label(trial)), Cell(trial.fail_words), Cell(show_configuration(trial))]
         rows.append(list(zip(cells, columns, strict=True)))
     return {"columns": columns, "rows": rows}
 

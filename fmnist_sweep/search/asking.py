@@ -66,6 +66,8 @@ class Asker:
             deliver_to=drawn.deliver_to,
             running_metrics=settings.running_metrics,
             exact_steps=settings.exact_steps,
+            model_source=settings.model_source,
+            n_parameters=drawn.n_parameters,
         )
         # A trial that was put back has reported some epochs already; equal jobs give equal scores.
         before = self._study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - all others are read as well

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import Scalar, TrialJob
 from fmnist_sweep.core.progress import BestTrial
-from fmnist_sweep.storage.stored import StoredTrial
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,9 @@ class History:
         self.tried: set[tuple[str, int]] = set()
         self._study = study
         self._split_seed = split_seed
-        self._known: dict[str, KnownCurve] = {}
+        self._stored = StoredStudy.of(study)
+        # By the source of the model too: an edited model has other curves.
+        self._known: dict[tuple[str, str], KnownCurve] = {}
         for trial in map(StoredTrial.of, study.get_trials(deepcopy=False)):
             if not trial.is_finished:
                 self.waiting.add(trial.number)
@@ -97,7 +99,8 @@ class History:
 
     def answer(self, job: TrialJob) -> KnownCurve | None:
         """Return the curve that spares a job its training, if there is one."""
-        known = self._known.get(configuration_key(job.hyperparameters, job.seed, job.split.seed))
+        key = configuration_key(job.hyperparameters, job.seed, job.split.seed)
+        known = self._known.get((key, job.model_source))
         return known if known is not None and known.answers(job.epochs) else None
 
     def curve(self, known: KnownCurve) -> LearningCurve:
@@ -118,9 +121,10 @@ class History:
             return
         pruned = trial.state == "PRUNED"
         known = KnownCurve(trial.number, n_epochs, trial.n_parameters, pruned, trial.stopped_early)
-        before = self._known.get(key)
+        trained = key, self._stored.source_of(trial)
+        before = self._known.get(trained)
         if before is None or before.n_epochs < known.n_epochs:
-            self._known[key] = known
+            self._known[trained] = known
         score = trial.score
         if score is not None and (self.best is None or score > self.best.score):
             val_accuracy, gap = trial.scores["val_accuracy"], trial.gap or 0.0

@@ -18,6 +18,7 @@ from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.core.space import FloatParameter, IntParameter
 from fmnist_sweep.search import samplers
 from fmnist_sweep.search.history import configuration_key, without_epochs
+from fmnist_sweep.search.model_source import edited_parts, model_parts
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.writing import taken_trial, write_default_trial
 
@@ -62,6 +63,8 @@ def require_importable(source: optuna.Study, config: SweepConfig, data: DataRef)
     lines = differences(_of_every_curve(stored.config), _of_every_curve(config.to_dict()))
     if stored.data_digest != data.digest:
         lines.append(f"data: the study has content {str(stored.data_digest)[:12]}, now {data.digest[:12]}")
+    parts = model_parts(config.model_space.path)
+    lines += [f"model: {edit}" for edit in edited_parts(stored, parts)]
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)
         raise StudyMismatchError(

@@ -35,7 +35,7 @@ from fmnist_sweep.search.settings import LoopSettings
 from fmnist_sweep.search.telling import Teller
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.ownership import put_back
-from fmnist_sweep.storage.stored import StoredTrial
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.writing import write_n_retries, write_n_reused_epochs
 
 _LONGEST_WAIT_S: Final = 0.5
@@ -119,7 +119,8 @@ class Search:
     ) -> Self:
         """Return the search of a sweep, by its own plan unless another one is given."""
         plan = SweepPlan(config) if plan is None else plan
-        return cls(LoopSettings.of(config), data.key, study, engine, plan=plan, **options)
+        settings = LoopSettings.of(config, model_source=StoredStudy.of(study).model_source)
+        return cls(settings, data.key, study, engine, plan=plan, **options)
 
     def run(self, interrupted: threading.Event | None = None) -> Stop:
         """Train trials until a limit is reached, and return which.
@@ -277,16 +278,20 @@ class Search:
             running.n_reused = min(running.n_reused, event.n_resumed)
             # Written now: a run that takes this trial up can't tell whose epochs its checkpoint holds.
             write_n_reused_epochs(running.trial, running.n_reused)
-        self._require_feasible(running, event.n_parameters)
+        self._require_size(running, event.n_parameters)
 
-    def _require_feasible(self, running: RunningTrial, n_parameters: int) -> None:
-        """End a trial whose model, which only its build could count, is larger than the sweep allows."""
-        limit = self._settings.max_model_size
-        if not exceeds(limit, n_parameters):
-            return
-        self._engine.cancel(running.job.trial)
-        reason = f"infeasible: {n_parameters:,} weights, more than max_model_size = {limit:,}"
-        self._fail(running, reason, "", broken=False)
+    def _require_size(self, running: RunningTrial, n_parameters: int) -> None:
+        """End a trial whose model, which only its build could count, is another than was to be trained."""
+        limit, known = self._settings.max_model_size, running.job.n_parameters
+        if exceeds(limit, n_parameters):
+            self._engine.cancel(running.job.trial)
+            reason = f"infeasible: {n_parameters:,} weights, more than max_model_size = {limit:,}"
+            self._fail(running, reason, "", broken=False)
+        elif known not in (None, n_parameters):
+            self._engine.cancel(running.job.trial)
+            mend = "the model was edited since, or builds another net each time"
+            reason = f"the model has {n_parameters:,} weights, and had {known:,} in the sweep: {mend}"
+            self._fail(running, reason, "")
 
     def _retry(self, running: RunningTrial, reason: str) -> None:
         """Start a trial again whose process died; the epochs of its checkpoint come up once more."""

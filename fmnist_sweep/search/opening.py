@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import optuna
@@ -14,9 +15,16 @@ from fmnist_sweep.config.sweep_config import SweepConfig, differences
 from fmnist_sweep.core.errors import StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.versions import versions
+from fmnist_sweep.search.model_source import ACCEPT, edited_parts, model_parts
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study, require_writable, study_names
-from fmnist_sweep.storage.writing import write_beginning, write_config, write_default_trial, write_digest
+from fmnist_sweep.storage.writing import (
+    write_beginning,
+    write_config,
+    write_default_trial,
+    write_digest,
+    write_model_parts,
+)
 
 _IMPORTABLE: Final = ("space.", "score.", "training.patience:")
 
@@ -28,6 +36,7 @@ def open_study(
     *,
     kind: str | None = None,
     confirms: str | None = None,
+    accept_edited_model: bool = False,
 ) -> optuna.Study:
     """Create the study of a sweep, or go on with it.
 
@@ -39,6 +48,8 @@ def open_study(
         storage: Where the study is, or is made.
         kind: What kind of study it is; None for a sweep.
         confirms: Name of the study that it confirms.
+        accept_edited_model: Go on though the source of the model was edited since; its trials are told apart
+            from then on, see `StoredStudy.is_edited`.
 
     Raises:
         StudyReadOnlyError: A study of that name came with the repository.
@@ -46,14 +57,20 @@ def open_study(
             differ; the message lists how. Nothing is changed.
     """
     name = config.file.study
+    parts = model_parts(config.model_space.path)
     if name in study_names(storage):
         study = load_study(storage, name)
         require_writable(study)
     else:
         study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
     if not StoredStudy.of(study).is_ours and _is_untouched(study):
-        _prepare(study, config, data, kind=kind, confirms=confirms)
-    _require_same(StoredStudy.of(study), config, data, kind=kind, confirms=confirms)
+        _prepare(study, config, data, kind=kind, confirms=confirms, parts=parts)
+    stored = StoredStudy.of(study)
+    edits = [] if accept_edited_model else edited_parts(stored, parts)
+    _require_same(stored, config, data, kind=kind, confirms=confirms, edits=edits)
+    if parts and (not stored.model_sources or edited_parts(stored, parts)):
+        # Of a study that an earlier version made nobody knows more than what its model is now.
+        write_model_parts(study, parts)
     write_config(study, config.to_dict())
     return study
 
@@ -65,7 +82,13 @@ def _is_untouched(study: optuna.Study) -> bool:
 
 
 def _prepare(
-    study: optuna.Study, config: SweepConfig, data: DataRef, *, kind: str | None, confirms: str | None
+    study: optuna.Study,
+    config: SweepConfig,
+    data: DataRef,
+    *,
+    kind: str | None,
+    confirms: str | None,
+    parts: Mapping[str, str],
 ) -> None:
     """Write what a new study begins with, the digest last: without it, all of this is done again."""
     write_beginning(
@@ -77,6 +100,7 @@ def _prepare(
         versions=versions(),
         kind=kind,
         confirms=confirms,
+        model_parts=parts,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -90,7 +114,13 @@ def _prepare(
 
 
 def _require_same(
-    study: StoredStudy, config: SweepConfig, data: DataRef, *, kind: str | None, confirms: str | None
+    study: StoredStudy,
+    config: SweepConfig,
+    data: DataRef,
+    *,
+    kind: str | None,
+    confirms: str | None,
+    edits: Sequence[str],
 ) -> None:
     name = config.file.study
     mend = "Choose another name with --study, or put the settings back."
@@ -107,6 +137,11 @@ def _require_same(
         lines += differences(study.config, config.to_dict()) or ["config: made by another version"]
     if study.data_digest != data.digest:
         lines.append(f"data: the study has content {str(study.data_digest)[:12]}, now {data.digest[:12]}")
+    if edits:
+        lines += [f"model: {edit}" for edit in edits]
+        mend += (
+            f"\nIf the model's source alone differs, the run goes on with {ACCEPT}, which marks its trials."
+        )
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)
         if all(line.startswith(_IMPORTABLE) for line in lines):

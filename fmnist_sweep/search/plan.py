@@ -29,6 +29,7 @@ class TrialDraw:
         split: The train/validation split: the study's own, or one that differs from it in its seed.
         attributes: What the trial stores from its start on; the seed of another split is stored with it.
         deliver_to: As in `TrialJob`.
+        n_parameters: As in `TrialJob`.
     """
 
     hyperparameters: Mapping[str, Scalar]
@@ -37,6 +38,7 @@ class TrialDraw:
     split: SplitSpec
     attributes: Mapping[str, Any] = field(default_factory=dict)
     deliver_to: str | None = None
+    n_parameters: int | None = None
 
 
 class TrialPlan(Protocol):

@@ -58,6 +58,7 @@ class Sweep:
     config: SweepConfig
     import_from: str | None = None
     say: Say = lambda _: None
+    accept_edited_model: bool = False
     _source: optuna.Study | None = field(default=None, init=False)
 
     @property
@@ -70,7 +71,8 @@ class Sweep:
         if self.import_from is not None:
             self._source = load_study(storage, self.import_from)
             require_importable(self._source, self.config, data)
-        return open_study(self.config, data, storage)
+        accept = self.accept_edited_model
+        return open_study(self.config, data, storage, accept_edited_model=accept)
 
     def plan(self, study: optuna.Study) -> TrialPlan:
         """Bring the other study's trials over; what is left is drawn."""
@@ -80,7 +82,13 @@ class Sweep:
 
 
 def run_sweep(
-    config: SweepConfig, *, storage_url: str, say: Say, import_from: str | None = None, **options: Any
+    config: SweepConfig,
+    *,
+    storage_url: str,
+    say: Say,
+    import_from: str | None = None,
+    accept_edited_model: bool = False,
+    **options: Any,
 ) -> tuple[Stop, Progress]:
     """Run a sweep, or go on with it; see `run`.
 
@@ -89,10 +97,12 @@ def run_sweep(
         storage_url: Where its study is, or is made.
         say: Takes a line for the user.
         import_from: Name of a study in the same storage whose trials are brought over first.
+        accept_edited_model: As in `open_study`.
         options: Those of `run`.
     """
     check_storage(storage_url, create=import_from is None)
-    return run(Sweep(config, import_from, say), storage_url=storage_url, say=say, **options)
+    sweep = Sweep(config, import_from, say, accept_edited_model)
+    return run(sweep, storage_url=storage_url, say=say, **options)
 
 
 def run(

@@ -76,4 +76,5 @@ class RunningTrial:
             peak_memory_mb=self.peak_memory_mb,
             # A trial that fails before it starts has gone on from nothing yet.
             n_reused_epochs=min(self.n_reused, len(self.epochs)) if self.n_reused else None,
+            model_source=self.job.model_source,
         )

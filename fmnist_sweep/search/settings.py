@@ -28,6 +28,7 @@ class LoopSettings:
         batch_size: Images in a step where the hyperparameters name no ``batch_size``.
         running_metrics: As in `TrialJob`.
         exact_steps: As in `TrialJob`.
+        model_source: As in `TrialJob`.
         allowed_epochs: Epochs, from 0, that may be scored; None allows all.
         patience: Epochs without a better score after which a trial stops early; None stops none.
         max_model_size: Most weights that a model may have; None sets no limit.
@@ -47,6 +48,7 @@ class LoopSettings:
     batch_size: int
     running_metrics: bool = False
     exact_steps: bool = False
+    model_source: str = ""
     allowed_epochs: Sequence[int] | None = None
     patience: int | None = None
     max_model_size: int | None = None
@@ -58,7 +60,7 @@ class LoopSettings:
     told: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: SweepConfig) -> Self:
+    def of(cls, config: SweepConfig, *, model_source: str = "") -> Self:
         """Return the settings of a sweep."""
         training, budget = config.file.training, config.file.budget
         return cls(
@@ -70,6 +72,7 @@ class LoopSettings:
             batch_size=training.batch_size,
             running_metrics=training.running_metrics,
             exact_steps=training.exact_steps,
+            model_source=model_source,
             allowed_epochs=config.allowed_epochs,
             patience=training.patience,
             max_model_size=config.file.max_model_size,

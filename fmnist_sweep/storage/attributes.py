@@ -14,6 +14,10 @@ CONFIG_DIGEST: Final = "config_digest"
 DATA: Final = "data"
 DATA_DIGEST: Final = "data_digest"
 MODEL_PATH: Final = "model_path"
+MODEL_SOURCES: Final = "model_sources"
+"""Of a study of a user's own model: the digests of the parts of its source, a mapping for each edit that the
+user accepted, the first one before any."""
+
 ALLOWED_EPOCHS: Final = "allowed_epochs"
 VERSIONS: Final = "versions"
 DEFAULT_TRIAL: Final = "default_trial"
@@ -71,6 +75,9 @@ RUN: Final = "run"
 CANDIDATE: Final = "candidate"
 REPEAT: Final = "repeat"
 IMPORTED_FROM: Final = "imported_from"
+
+MODEL_SOURCE: Final = "model_source"
+"""Of a trial of a user's own model: the digest of the source that it trained."""
 
 SCORE_PREFIXES: Final = ("train_", "val_")
 """What the names of the scores at the scored epoch begin with, such as ``val_accuracy``."""

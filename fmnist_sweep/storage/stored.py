@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from fmnist_sweep.core.curves import LearningCurve
-from fmnist_sweep.core.jobs import SplitSpec
+from fmnist_sweep.core.jobs import SplitSpec, parts_digest
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage.lease.process import was_killed
@@ -148,6 +148,9 @@ class StoredTrial:
 
     imported_from = _Stored[Mapping[str, Any] | None](names.IMPORTED_FROM, None)
     """The ``study`` and the ``trial`` that it was taken from."""
+
+    model_source = _Stored[str | None](names.MODEL_SOURCE, None)
+    """Digest of the source of the user's own model that it trained; None where that is not known."""
 
     # What came of it.
 
@@ -283,6 +286,33 @@ class StoredStudy:
     """The epochs, from 0, that its space allows to be scored; None allows all."""
 
     model_path = _Stored[str | None](names.MODEL_PATH, None)
+
+    @property
+    def model_sources(self) -> Sequence[Mapping[str, str]]:
+        """Digests of the parts of a user's own model's source, by name: once for each accepted edit.
+
+        The first were there before any edit. Empty for a model of this package.
+        """
+        return self.attributes.get(names.MODEL_SOURCES) or ()
+
+    @property
+    def model_source(self) -> str:
+        """Digest of the source that its next trial would train; empty where there is none to digest."""
+        return parts_digest(self.model_sources[-1]) if self.model_sources else ""
+
+    def source_of(self, trial: StoredTrial) -> str:
+        """Return the digest of the source that a trial trained: where it names none, the study's first."""
+        first = parts_digest(self.model_sources[0]) if self.model_sources else ""
+        return first if trial.model_source is None else trial.model_source
+
+    def is_edited(self, trial: StoredTrial) -> bool:
+        """Return whether a trial trained another source of the model than the study began with."""
+        return bool(self.model_sources) and self.source_of(trial) != parts_digest(self.model_sources[0])
+
+    def label(self, trial: StoredTrial) -> str:
+        """Return a trial's number as tables show it: with a star if it `is_edited`."""
+        return f"{trial.number}*" if self.is_edited(trial) else str(trial.number)
+
     data = _Stored[Mapping[str, Any]](names.DATA, {})
     """The data set's ``name, input_shape, class_names, n_train``."""
 

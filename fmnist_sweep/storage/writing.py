@@ -42,6 +42,7 @@ def write_beginning(
     versions: Mapping[str, str],
     kind: str | None = None,
     confirms: str | None = None,
+    model_parts: Mapping[str, str] | None = None,
 ) -> None:
     """Write what a new study begins with, all but its digest.
 
@@ -54,6 +55,7 @@ def write_beginning(
         versions: Those of the packages that decide results.
         kind: What it is; None for a sweep.
         confirms: Name of the study that it confirms.
+        model_parts: Digests of the parts of a user's own model's source.
     """
     links = {names.KIND: kind, names.CONFIRMS: confirms}
     _write(
@@ -71,6 +73,7 @@ def write_beginning(
             names.ALLOWED_EPOCHS: allowed_epochs,
             names.VERSIONS: versions,
             **{name: value for name, value in links.items() if value is not None},
+            **({names.MODEL_SOURCES: [dict(model_parts)]} if model_parts else {}),
         },
     )
 
@@ -83,6 +86,11 @@ def write_digest(study: optuna.Study, digest: str) -> None:
 def write_config(study: optuna.Study, config: Mapping[str, Any]) -> None:
     """Write the settings of a study's next run."""
     _write(study, {names.CONFIG: config})
+
+
+def write_model_parts(study: optuna.Study, parts: Mapping[str, str]) -> None:
+    """Write the source of a study's model, beside those that it had before."""
+    _write(study, {names.MODEL_SOURCES: [*StoredStudy.of(study).model_sources, dict(parts)]})
 
 
 def write_default_trial(study: optuna.Study, number: int) -> None:
@@ -179,6 +187,7 @@ def result_attributes(
     seconds: float,
     peak_memory_mb: float | None = None,
     n_reused_epochs: int | None = None,
+    model_source: str = "",
 ) -> dict[str, Any]:
     """Return what is stored whatever becomes of a trial.
 
@@ -190,6 +199,7 @@ def result_attributes(
         seconds: Wall-clock time since it was asked for.
         peak_memory_mb: Largest resident size of its process, if that is known.
         n_reused_epochs: Epochs that it did not train itself; None where it was to train all.
+        model_source: As in `TrialJob`.
     """
     attrs: dict[str, Any] = {
         names.HYPERPARAMETERS: dict(hyperparameters),
@@ -202,6 +212,8 @@ def result_attributes(
         attrs[names.PEAK_MEMORY_MB] = round(peak_memory_mb, 1)
     if n_reused_epochs is not None:
         attrs[names.N_REUSED_EPOCHS] = n_reused_epochs
+    if model_source:
+        attrs[names.MODEL_SOURCE] = model_source
     if len(curve):
         attrs[names.CURVE] = curve.to_attribute()
     return attrs
@@ -230,7 +242,13 @@ def write_result(trial: optuna.Trial, attributes: Mapping[str, Any]) -> None:
     _write(trial, attributes)
 
 
-_TAKEN_ALONG: Final = (names.SEED, names.SECONDS, names.N_PARAMETERS, names.PEAK_MEMORY_MB)
+_TAKEN_ALONG: Final = (
+    names.SEED,
+    names.SECONDS,
+    names.N_PARAMETERS,
+    names.PEAK_MEMORY_MB,
+    names.MODEL_SOURCE,
+)
 
 
 def taken_trial(

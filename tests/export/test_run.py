@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,16 @@ import pytest
 from made_exports import DATA, SOURCE, Exports, FinalTrainer, Reader
 from made_studies import StudyMaker, empty_study, stored
 
+from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import InterruptedExportError, StorageError, SweepError
+from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.observer import ProgressObserver
+from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.export.choice import chosen
 from fmnist_sweep.export.readings import TestAlreadyReadError
 from fmnist_sweep.export.run import run_plan
+from fmnist_sweep.search.model_source import model_parts
 from fmnist_sweep.training.testing import scripted_curve
 
 FILES = {
@@ -324,8 +328,10 @@ def test_data_without_test_images_have_no_test_numbers(exports: Exports) -> None
     assert {path.name for path in bundle.iterdir()} == FILES - {"misclassified.png"}
 
 
-def test_a_users_own_model_has_no_script(exports: Exports) -> None:
+def test_a_users_own_model_has_no_script(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
     """The card says why, and what trains it instead; what was measured with other models it does not say."""
+    monkeypatch.chdir(exports.folder)
+    Path("mine.py").write_text("class M: ...")
     exports.study.set_user_attr("model_path", "mine:M")
     exports.trainer = FinalTrainer(
         source={**SOURCE, "model": None, "why_not": "the model is the code of mine:M"}
@@ -369,3 +375,32 @@ def test_a_refused_export_leaves_nothing_behind(tiny_study: StudyMaker, tmp_path
     with pytest.raises(SweepError, match="no complete trial"):
         Exports(tiny_study(), tmp_path).plan()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_came_out_larger_is_not_handed_out(exports: Exports) -> None:
+    """Its source may be of an earlier version's study, which keeps no digest of it; the weights tell."""
+
+    class Larger(FinalTrainer):
+        def fit(self, job: PlacedJob) -> Iterator[Started | EpochScores]:
+            for event in super().fit(job):
+                yield replace(event, n_parameters=9000) if isinstance(event, Started) else event
+
+    exports.trainer = Larger()
+    with pytest.raises(SweepError, match=r"the model has 9,000 weights, and had [\d,]+ in the sweep"):
+        exports.run()
+    assert not list((exports.folder / "exports").glob("*/model.keras"))
+    assert not stored(exports.study).readings
+
+
+def test_the_trainings_of_another_source_are_not_used(
+    exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study of the same name, values and weights may be of another model, such as one with other layers."""
+    monkeypatch.chdir(exports.folder)
+    Path("mine.py").write_text("class M: ...")
+    exports.study.set_user_attr("model_path", "mine:M")
+    exports.run()
+    n = len(exports.trainer.trained)
+    exports.study.set_user_attr("model_sources", [model_parts("mine:M")])
+    exports.run(again=True)
+    assert len(exports.trainer.trained) == 2 * n

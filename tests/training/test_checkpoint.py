@@ -188,6 +188,7 @@ def test_a_full_disk_costs_the_checkpoint_alone(tmp_path: Path) -> None:
         replace(JOB, batch_size=64),
         replace(JOB, running_metrics=True),
         replace(JOB, exact_steps=True),
+        replace(JOB, model_source="12ab"),
     ],
 )
 def test_what_decides_an_epoch_decides_the_identity(other: TrialJob) -> None:

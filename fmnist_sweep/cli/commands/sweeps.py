@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,6 +49,12 @@ def run(
             "--import-from", metavar="NAME", help="First bring over the fitting trials of another study."
         ),
     ] = None,
+    accept_edited_model: Annotated[
+        bool,
+        typer.Option(
+            "--accept-edited-model", help="Go on though the model was edited since; its trials are marked."
+        ),
+    ] = False,
     max_retries: MaxRetries = None,
     take_over: TakeOver = False,
     storage: Storage = DEFAULT_STORAGE,
@@ -71,12 +77,11 @@ def run(
     config = load_config(file, [*(overrides or []), *given])
     again = command_line("run", str(file), storage=storage, study=study, trials=trials, set=overrides)
     options = run_options(workers, data_dir, take_over=take_over)
-    _run(config, again, storage=storage, import_from=import_from, options=options)
+    begun = {"import_from": import_from, "accept_edited_model": accept_edited_model}
+    _run(config, again, storage=storage, options=options, **begun)
 
 
-def _run(
-    config: SweepConfig, again: str, *, storage: str, import_from: str | None, options: RunOptions
-) -> None:
+def _run(config: SweepConfig, again: str, *, storage: str, options: RunOptions, **begun: Any) -> None:
     from rich.console import Console
 
     from fmnist_sweep.api import runs
@@ -90,8 +95,8 @@ def _run(
     end = runs.run(
         config,
         storage=storage,
-        import_from=import_from,
         options=options,
+        **begun,
         say=sayer(messages),
         observers=[Display(messages)],
     )

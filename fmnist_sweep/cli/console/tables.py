@@ -47,10 +47,10 @@ def print_trials(console: Console, study: StoredStudy) -> None:
     varying = [column for column in settings if len(set(frame[column].dropna().map(str))) > 1]
     table = new_table("trial", "state", "score", "val acc", "gap", "epoch", "configuration")
     table.columns[-1].justify = "left"
-    for row in records(frame):
+    for row, trial in zip(records(frame), study.trials, strict=True):
         told = {column.removeprefix("params_"): row[column] for column in varying}
         table.add_row(
-            shown(row["number"]),
+            study.label(trial),
             "interrupted" if killed and row["state"] == "RUNNING" else shown(row["state"]).lower(),
             fraction(row["score"]),
             fraction(row["val_accuracy"]),
@@ -84,7 +84,7 @@ def print_summary(
         table = new_table("trial", "score", "val acc", "train acc", "gap", "epoch", "parameters", "seconds")
         for trial in best:
             table.add_row(
-                str(trial.number),
+                study.label(trial),
                 fraction(trial.value),
                 fraction(trial.scores["val_accuracy"]),
                 fraction(trial.scores["train_accuracy"]),
