@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fmnist_sweep.core.curves import EpochScores
-from fmnist_sweep.core.events import CheckpointSkipped, Started
+from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.training import trainer
 from fmnist_sweep.training.checkpoint import CheckpointFile
@@ -33,7 +33,7 @@ class TimedTrainer:
     def __init__(self) -> None:
         self._seconds: dict[str, list[float]] = {}
 
-    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | Noted | EpochScores]:
         """Train with the parts replaced by timed ones; this process trains nothing else."""
         began = time.time()
         for name, part in _TIMED.items():

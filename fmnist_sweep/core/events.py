@@ -30,6 +30,14 @@ class CheckpointSkipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """A job found something that its user should know, in a sentence without its full stop, and trains on."""
+
+    trial: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class EpochDone:
     """A job finished an epoch.
 
@@ -75,4 +83,4 @@ class Cancelled:
     trial: int
 
 
-TrialEvent: TypeAlias = Started | CheckpointSkipped | EpochDone | Finished | Failed | Cancelled
+TrialEvent: TypeAlias = Started | CheckpointSkipped | Noted | EpochDone | Finished | Failed | Cancelled

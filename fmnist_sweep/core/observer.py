@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fmnist_sweep.core.curves import LearningCurve
-from fmnist_sweep.core.events import TrialEvent
+from fmnist_sweep.core.events import Noted, TrialEvent
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.progress import EndedTrial, Progress, Stop
 from fmnist_sweep.core.trainer import one_line
@@ -55,6 +55,25 @@ class ProgressObserver(Observer):
     def on_progress(self, progress: Progress) -> None:
         """Hand the progress on."""
         self._call(progress)
+
+
+class NoteTeller(Observer):
+    """Tells the user what trainings note, each note once however many note it.
+
+    Args:
+        say: Takes a line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._told: set[str] = set()
+
+    def on_event(self, event: TrialEvent, job: TrialJob) -> None:
+        """Tell a note that is new."""
+        del job
+        if isinstance(event, Noted) and event.note not in self._told:
+            self._told.add(event.note)
+            self._say(f"Note: {event.note}.")
 
 
 class Observers(Observer):

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from fmnist_sweep import data as data_sets
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.jobs import DataRef
-from fmnist_sweep.core.observer import Observer, Observers
+from fmnist_sweep.core.observer import NoteTeller, Observer, Observers
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.data.test_set import has_test
 from fmnist_sweep.engines.base import KERAS_TRAINER, OpenEngine
@@ -146,7 +146,7 @@ def run_export(
                 make_engine,
                 check=held.check,
                 interrupted=interrupted,
-                observer=Observers(observers, say),
+                observer=Observers([NoteTeller(say), *observers], say),
             )
     attach_export(plan.study, plan.folder, artifact_folder(storage_url))
     return facts

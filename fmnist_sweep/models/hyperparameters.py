@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import keras_tuner as kt
 from keras_tuner.engine import hyperparameters as declared
 from keras_tuner.src.engine.conditions import Parent
+from typing_extensions import override
 
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Hyperparameters, Scalar
@@ -34,8 +36,61 @@ def filled(values: Hyperparameters) -> kt.HyperParameters:
         300
     """
     hp = kt.HyperParameters()
-    hp.values = dict(values)
+    hp.values = _Watched(values)
     return hp
+
+
+def unasked(hp: kt.HyperParameters) -> frozenset[str]:
+    """Return the names of the values, given to `filled`, that nobody has looked up so far.
+
+    Example:
+        >>> hp = filled({"units": 300, "rate": 0.1})
+        >>> hp.Int("units", 16, 128)
+        300
+        >>> unasked(hp)
+        frozenset({'rate'})
+    """
+    watched: _Watched = hp.values
+    return watched.given - watched.asked
+
+
+class _Watched(dict[str, Scalar]):
+    """Values that remember which of them were looked up; whoever takes all of them has looked at each."""
+
+    def __init__(self, values: Hyperparameters) -> None:
+        super().__init__(values)
+        self.given = frozenset(values)
+        self.asked: set[str] = set()
+
+    @override
+    def __getitem__(self, name: str) -> Scalar:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    @override
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return super().__contains__(name)
+
+    @override
+    def get(self, name: str, otherwise: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, otherwise)
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        self.asked |= self.given
+        return super().__iter__()
+
+    @override
+    def items(self) -> Any:
+        self.asked |= self.given
+        return super().items()
+
+    @override
+    def values(self) -> Any:
+        self.asked |= self.given
+        return super().values()
 
 
 # --- our declarations to KerasTuner's ----------------------------------------------------------------------

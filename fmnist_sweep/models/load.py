@@ -90,7 +90,7 @@ def describe(error: BaseException) -> str:
         text = ": ".join([type(error).__name__, *first_lines[:1]])
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{text} ({error.filename}:{error.lineno})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
     return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
 
 
@@ -161,7 +161,8 @@ def _accepted(found: Callable[..., Any], *, input_shape: tuple[int, ...], n_clas
     return {**given, "input_shape": input_shape} if "input_shape" in names else given
 
 
-def _is_users(filename: str) -> bool:
+def is_users(filename: str) -> bool:
+    """Return whether a file holds code that is neither ours nor that of Keras and what it stands on."""
     libraries = (fmnist_sweep, keras, kt, importlib)
     folders = [Path(str(library.__file__)).parent for library in libraries]
     inside = any(Path(filename).is_relative_to(folder) for folder in folders)

@@ -14,7 +14,7 @@ from fmnist_sweep import data
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
-from fmnist_sweep.core.observer import Observer, Observers
+from fmnist_sweep.core.observer import NoteTeller, Observer, Observers
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.engines.machine import check_workers, n_cores
@@ -171,7 +171,7 @@ def run(
                 run=owner.run,
                 checkpoints=checkpoints,
                 check=held.check,
-                observer=Observers(observers, say),
+                observer=Observers([NoteTeller(say), *observers], say),
             )
             stop = search.run(interrupted)
         size = checkpoints.size()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -19,12 +19,12 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
 from fmnist_sweep.core.errors import TrialError
-from fmnist_sweep.core.events import CheckpointSkipped, Started
-from fmnist_sweep.core.jobs import job_identity
+from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
+from fmnist_sweep.core.jobs import TrialJob, job_identity
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data import Split, load_split, probe_indices
 from fmnist_sweep.models.building import BuiltInModel
-from fmnist_sweep.models.hyperparameters import filled
+from fmnist_sweep.models.hyperparameters import filled, unasked
 from fmnist_sweep.models.load import build_model, load_model
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 from fmnist_sweep.training.delivery import deliver, learning_rate
@@ -38,6 +38,7 @@ from fmnist_sweep.training.runtime import (
     set_up_tensorflow,
     shared_tensor,
 )
+from fmnist_sweep.training.seeds import seeds_kept, seeds_note
 
 Order: TypeAlias = npt.NDArray[np.int32]
 TrainEpoch: TypeAlias = Callable[[Order], None]
@@ -63,7 +64,7 @@ class KerasTrainer:
     state that no checkpoint can hold; those of Keras are exact.
     """
 
-    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | Noted | EpochScores]:
         """Train a job as `fmnist_sweep.core.trainer.Trainer` says."""
         set_up_tensorflow()
         keras.utils.clear_session(free_memory=False)
@@ -71,11 +72,9 @@ class KerasTrainer:
         with failing_as("loading the data"):
             split = load_split(job.data_ref, job.split)
         probe = probe_indices(len(split.y_train), job.n_probe)
-        with failing_as("import of the model"):
-            hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
-        with failing_as("build of the model"):
-            hyperparameters = filled(job.hyperparameters)
-            model = build_model(hypermodel, hyperparameters)
+        hyperparameters = filled(job.hyperparameters)
+        hypermodel, model, notes = _built(job, hyperparameters)
+        yield from notes
         with failing_as("the model's first prediction"):
             from_logits = _check_model(model, split.x_val[:N_AT_ONCE], job.data.n_classes)
         y_probe, y_val = split.y_train[probe], split.y_val
@@ -120,6 +119,33 @@ class KerasTrainer:
         if job.delivery_folder is not None:
             with failing_as("saving the model"):
                 deliver(model, job, from_logits=from_logits, learning_rates=rates)
+
+
+def _built(
+    job: TrialJob, hp: keras_tuner.HyperParameters
+) -> tuple[keras_tuner.HyperModel, keras.Model, list[Noted]]:
+    """Import the job's HyperModel, let it build, and return both with what there is to note."""
+    with seeds_kept() as tried:
+        with failing_as("import of the model"):
+            hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
+        with failing_as("build of the model"):
+            model = build_model(hypermodel, hp)
+    return hypermodel, model, [Noted(job.trial, seeds_note(line)) for line in tried]
+
+
+def _require_asked(hp: keras_tuner.HyperParameters, *, used: Collection[str] = ()) -> None:
+    """Raise `TrialError` if the model has not asked for a hyperparameter: its values would change nothing.
+
+    Args:
+        hp: What the model was given, from `filled`.
+        used: Names that the trainer itself reads.
+    """
+    names = sorted(unasked(hp) - set(used))
+    if names:
+        raise TrialError(
+            f"the model never asks for {', '.join(names)}, so that no value of it changes anything: ask for "
+            "it in build or fit, or take it out of [space]"
+        )
 
 
 def _rates_of(epochs: range, model: keras.Model, set_learning_rate: Callable[[int], None]) -> list[float]:
@@ -211,12 +237,21 @@ def _epoch_trainer(
     if batch_size < 1:
         raise TrialError(f"batch_size must be at least 1; got {batch_size}")
     own_fit = type(hypermodel).fit not in _PLAIN_FITS
+    options: dict[str, Any] = {} if own_fit else {"batch_size": batch_size}
     if own_fit or type(model).fit is not keras.Model.fit or model.run_eagerly:
-        options: dict[str, Any] = {} if own_fit else {"batch_size": batch_size}
-        return _called_fit(hypermodel, hyperparameters, model, split, options)
-    return _compiled_epoch(
-        model, split, batch_size, running_metrics=job.running_metrics, exact_steps=job.exact_steps
-    )
+        train = _called_fit(hypermodel, hyperparameters, model, split, options)
+    else:
+        exact = job.exact_steps
+        train = _compiled_epoch(
+            model, split, batch_size, running_metrics=job.running_metrics, exact_steps=exact
+        )
+
+    def train_epoch(order: Order) -> None:
+        train(order)
+        # Asked now: what only fit looks up, or only the learning rate of an epoch, has been looked up.
+        _require_asked(hyperparameters, used=options)
+
+    return train_epoch
 
 
 def _compiled_epoch(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fmnist_sweep.core.observer import Observer, Observers
+from fmnist_sweep.core.events import Noted, Started
+from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.observer import NoteTeller, Observer, Observers
 from fmnist_sweep.core.progress import Stop
 
 
@@ -41,3 +43,12 @@ def test_an_observer_that_fails_is_reported_once_and_left_out() -> None:
     assert noting.told == [("tiny", {}), Stop.TRIALS]
     assert broken.told == [("tiny", {})]
     assert said == ["Note: the observer Broken failed and is told nothing more: OSError: no such server."]
+
+
+def test_a_note_is_told_once_however_many_trainings_note_it(data: DataRef) -> None:
+    """Each training of one model would note the same."""
+    said = list[str]()
+    teller, job = NoteTeller(said.append), TrialJob(0, "net:Net", {}, epochs=1, seed=0, data=data.key)
+    for event in (Started(0, 10), Noted(0, "a"), Noted(1, "b"), Noted(2, "a")):
+        teller.on_event(event, job)
+    assert said == ["Note: a.", "Note: b."]

@@ -13,7 +13,7 @@ from placing import placed_here
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
-from fmnist_sweep.core.events import Started
+from fmnist_sweep.core.events import Noted, Started
 from fmnist_sweep.core.jobs import Scalar, SplitSpec, TrialJob
 from fmnist_sweep.data import load_split, open_data, probe_indices
 from fmnist_sweep.data.split import aligned
@@ -81,6 +81,26 @@ class SeenLogits(keras_tuner.HyperModel):
         loss = lambda y, z: keras.losses.sparse_categorical_crossentropy(y, z, from_logits=True)
         model.compile("adam", loss)
         return model
+
+
+class Seeded(Plain):
+    def build(self, hp):
+        keras.utils.set_random_seed(42)
+        return super().build(hp)
+
+
+class SeededOddly(Plain):
+    def build(self, hp):
+        from random import seed
+        import numpy
+        seed(1), numpy.random.seed(2)
+        return super().build(hp)
+
+
+class LooksUp(Plain):
+    def build(self, hp):
+        self.rate, self.copy = hp.get("rate"), hp.copy() if "copied" in dict(hp.values) else None
+        return super().build(hp)
 
 
 class Raises(keras_tuner.HyperModel):
@@ -317,6 +337,52 @@ def test_scores_are_those_of_keras(users_models: Any) -> None:
         loss, accuracy = model.evaluate(x, y, verbose=0)
         assert scores.by_name()[f"{name}_accuracy"] == pytest.approx(accuracy, abs=1e-6)
         assert scores.by_name()[f"{name}_cross_entropy"] == pytest.approx(loss, abs=1e-4)
+
+
+def notes(wanted: TrialJob) -> list[str]:
+    """Train, and return what was noted."""
+    from fmnist_sweep.training.trainer import KerasTrainer
+
+    steps = KerasTrainer().fit(placed_here(wanted))
+    return [step.note for step in steps if isinstance(step, Noted)]
+
+
+@pytest.mark.parametrize(("model", "n_lines"), [("Seeded", 1), ("SeededOddly", 1), ("Plain", 0)])
+def test_a_model_that_seeds_the_generators_is_told_and_passed_over(model: str, n_lines: int) -> None:
+    """Its repeats are those of a model that leaves the seeds alone, and the line that tried is named."""
+    import random
+
+    assert curve(job(model)) == curve(job("Plain"))
+    told = notes(job(model))
+    assert len(told) == n_lines
+    for note in told:
+        assert "seed" in note
+        assert "users_models.py:" in note
+    random.seed(5)
+    assert random.Random(5).random() == random.random()  # noqa: S311
+
+
+@pytest.mark.parametrize("model", ["Plain", "OwnFit"])
+def test_a_hyperparameter_that_is_never_asked_for_fails_the_job(model: str) -> None:
+    """No value of it changes anything, and the study would say that one is better than another."""
+    with pytest.raises(TrialError, match=r"never asks for dropout, rate, so that no value of"):
+        curve(job(model, rate=0.5, dropout=0.2))
+
+
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        ("Scheduled", {"lr": 1e-3}),
+        ("OwnFit", {"batch": 50}),
+        ("Plain", {"batch_size": 64}),
+        ("LooksUp", {"rate": 0.5}),
+        ("LooksUp", {"rate": 0.5, "copied": True, "whatever": 3}),
+    ],
+    ids=["in_learning_rate", "in_fit", "by_the_trainer", "by_name", "all_at_once"],
+)
+def test_wherever_it_is_asked_for_is_enough(model: str, values: dict[str, Any]) -> None:
+    """In build, in fit or for a schedule; whoever takes all values may use each."""
+    assert len(curve(job(model, **values))) == 2
 
 
 def test_seed_changes_the_curve() -> None:
