@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import optuna
+from optuna.trial import FrozenTrial
 
+from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.jobs import DataKey, TrialJob
 from fmnist_sweep.search.plan import TrialPlan
 from fmnist_sweep.search.running import RunningTrial
@@ -11,6 +13,20 @@ from fmnist_sweep.search.settings import LoopSettings
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.stored import StoredTrial
 from fmnist_sweep.storage.writing import write_draw, write_run
+
+
+class UndrawableError(Exception):
+    """A trial that waited was given what its study can't draw.
+
+    Args:
+        trial: Optuna's side of it.
+        reason: What that is, in one line.
+    """
+
+    def __init__(self, trial: optuna.Trial, reason: str) -> None:
+        super().__init__(trial, reason)
+        self.trial = trial
+        self.reason = reason
 
 
 class Asker:
@@ -43,13 +59,21 @@ class Asker:
         self._checkpoints = checkpoints
 
     def ask(self) -> RunningTrial:
-        """Return the next trial: one that waits, or else a new one, its point drawn."""
+        """Return the next trial: one that waits, or else a new one, its point drawn.
+
+        Raises:
+            UndrawableError: A trial that waited can't be drawn; it is running and wants to be told.
+        """
         # This alone reads the study, with all its running trials: a trial that waits comes first.
         trial = self._study.ask()
         # Its sampler follows from its number, also where it was put back in the middle of its draw. Whatever
         # sampler was asked before could do nothing: Optuna's begin with the first parameter.
         self._study.sampler = self._plan.sampler(trial.number)
         write_run(trial, self._run_id)
+        try:
+            self._plan.require_drawable(self._frozen(trial))
+        except TrialError as error:
+            raise UndrawableError(trial, error.reason) from error
         drawn, settings = self._plan.draw(trial), self._settings
         write_draw(trial, drawn.attributes, split=None if drawn.split == settings.split else drawn.split)
         job = TrialJob(
@@ -70,7 +94,11 @@ class Asker:
             n_parameters=drawn.n_parameters,
         )
         # A trial that was put back has reported some epochs already; equal jobs give equal scores.
-        before = self._study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - all others are read as well
+        before = self._frozen(trial)
         reported = -1 if before.last_step is None else before.last_step
         kept = StoredTrial.of(before)
         return RunningTrial(trial, job, reported, kept.n_retries, kept.n_reused_epochs)
+
+    def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
+        # The public ways would read all other trials as well.
+        return self._study._storage.get_trial(trial._trial_id)  # noqa: SLF001

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
 from fmnist_sweep.core.curves import LearningCurve
-from fmnist_sweep.core.jobs import Scalar, TrialJob
+from fmnist_sweep.core.jobs import Scalar, SplitSpec, TrialJob
 from fmnist_sweep.core.progress import BestTrial
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
@@ -129,6 +130,11 @@ class History:
         if score is not None and (self.best is None or score > self.best.score):
             val_accuracy, gap = trial.scores["val_accuracy"], trial.gap or 0.0
             self.best = BestTrial(trial.number, score, val_accuracy, gap, trial.scored_after)
+
+    def refused(self, number: int, attributes: Mapping[str, Any]) -> None:
+        """Take note of a trial that failed before there was anything to train."""
+        self.waiting.discard(number)
+        self._count(StoredTrial.told(number, "FAIL", None, attributes, split=SplitSpec()))
 
     def _count(self, trial: StoredTrial) -> None:
         self.counts[TrialState[trial.state]] += 1

@@ -27,11 +27,12 @@ from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.engines.base import Engine
-from fmnist_sweep.search.asking import Asker
+from fmnist_sweep.search.asking import Asker, UndrawableError
 from fmnist_sweep.search.history import History, KnownCurve
 from fmnist_sweep.search.plan import SweepPlan, TrialPlan
 from fmnist_sweep.search.running import RunningTrial
 from fmnist_sweep.search.settings import LoopSettings
+from fmnist_sweep.search.size_limit import size_problem
 from fmnist_sweep.search.telling import Teller
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.ownership import put_back
@@ -42,7 +43,6 @@ _LONGEST_WAIT_S: Final = 0.5
 
 _LONGEST_END_S: Final = 10.0
 """How long jobs whose end was asked for are waited for where the run ends."""
-
 
 Deliver: TypeAlias = Callable[[TrialJob, LearningCurve], None]
 
@@ -190,7 +190,11 @@ class Search:
             stop = self._limit()
             if stop is not None or len(self._engine.running) >= self._engine.slots:
                 return stop
-            running = self._asker.ask()
+            try:
+                running = self._asker.ask()
+            except UndrawableError as refused:
+                self._refuse(refused)
+                continue
             self._history.waiting.discard(running.job.trial)
             self._running[running.job.trial] = running
             self._start(running)
@@ -278,20 +282,12 @@ class Search:
             running.n_reused = min(running.n_reused, event.n_resumed)
             # Written now: a run that takes this trial up can't tell whose epochs its checkpoint holds.
             write_n_reused_epochs(running.trial, running.n_reused)
-        self._require_size(running, event.n_parameters)
-
-    def _require_size(self, running: RunningTrial, n_parameters: int) -> None:
-        """End a trial whose model, which only its build could count, is another than was to be trained."""
+        # Only a build could count the weights of a user's own model.
         limit, known = self._settings.max_model_size, running.job.n_parameters
-        if exceeds(limit, n_parameters):
+        problem = size_problem(event.n_parameters, limit=limit, known=known)
+        if problem is not None:
             self._engine.cancel(running.job.trial)
-            reason = f"infeasible: {n_parameters:,} weights, more than max_model_size = {limit:,}"
-            self._fail(running, reason, "", broken=False)
-        elif known not in (None, n_parameters):
-            self._engine.cancel(running.job.trial)
-            mend = "the model was edited since, or builds another net each time"
-            reason = f"the model has {n_parameters:,} weights, and had {known:,} in the sweep: {mend}"
-            self._fail(running, reason, "")
+            self._fail(running, problem, "", broken=not exceeds(limit, event.n_parameters))
 
     def _retry(self, running: RunningTrial, reason: str) -> None:
         """Start a trial again whose process died; the epochs of its checkpoint come up once more."""
@@ -347,6 +343,13 @@ class Search:
         attrs, ended = self._teller.fail(running, reason, detail)
         self._n_failures_in_a_row += broken
         self._close(running, attrs, ended)
+
+    def _refuse(self, refused: UndrawableError) -> None:
+        """Fail a trial that another tool enqueued; the sweep's own trials are none the worse for it."""
+        attrs, self._ended = self._teller.refuse(refused.trial, refused.reason)
+        self._history.refused(self._ended.number, attrs)
+        self._n_done_now += 1
+        self._observer.on_progress(self.progress())
 
     def _close(self, running: RunningTrial, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
         del self._running[ended.number]

@@ -9,10 +9,13 @@ from typing import Any, Protocol
 
 import optuna
 from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
 
 from fmnist_sweep.config.sweep_config import SweepConfig
+from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.jobs import Scalar, SplitSpec
 from fmnist_sweep.search import samplers
+from fmnist_sweep.search.enqueued import require_in_space
 from fmnist_sweep.search.history import without_epochs
 from fmnist_sweep.search.size_limit import feasible_sampler
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
@@ -59,6 +62,9 @@ class TrialPlan(Protocol):
     def sampler(self, trial: int) -> BaseSampler:
         """Return the sampler that draws the trial of a number."""
 
+    def require_drawable(self, trial: FrozenTrial) -> None:
+        """Raise `TrialError` if a waiting trial was given what this plan can't draw."""
+
     def draw(self, trial: optuna.Trial) -> TrialDraw:
         """Return what a trial is to train, its parameters suggested; a draw cut short is finished."""
 
@@ -87,6 +93,10 @@ class SweepPlan:
     def sampler(self, trial: int) -> BaseSampler:
         """Return the sweep's sampler, seeded for one trial, within its limit on weights."""
         return feasible_sampler(self._config, trial=trial)
+
+    def require_drawable(self, trial: FrozenTrial) -> None:
+        """Raise `TrialError` if a trial was enqueued with what is not in the space."""
+        require_in_space(trial, self._config.sampled_space)
 
     def draw(self, trial: optuna.Trial) -> TrialDraw:
         """Return a point of the space."""
@@ -127,6 +137,12 @@ class FixedPlan:
     def goes_on(self) -> bool:
         """Nothing trains for longer what another trial has trained."""
         return False
+
+    def require_drawable(self, trial: FrozenTrial) -> None:
+        """Raise `TrialError` if another tool enqueued a trial."""
+        given = trial.system_attrs.get("fixed_params", {})
+        if given:
+            raise TrialError(f"it was enqueued with {dict(given)}, and this study holds nothing but repeats")
 
 
 class GivenPlan(FixedPlan, ABC):

@@ -16,6 +16,7 @@ from typing_extensions import override
 from fmnist_sweep.config.schema import RandomSection
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.jobs import Scalar
+from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.core.space import Parameter, SearchSpace
 from fmnist_sweep.search.samplers import build_sampler, distribution_of
 from fmnist_sweep.search.tpe import RecentTPESampler
@@ -40,6 +41,22 @@ def feasible_sampler(config: SweepConfig, *, trial: int) -> BaseSampler:
         # These hand out what is left of them, to come to their end.
         in_turn.append(build_sampler(RandomSection(seed=config.file.sampler.seed), trial=trial))
     return _FeasibleSampler(in_turn, config.sampled_space, config.is_too_large)
+
+
+def size_problem(n_parameters: int, *, limit: int | None, known: int | None) -> str | None:
+    """Return why a model of so many weights is not to be trained; None if it is.
+
+    Args:
+        n_parameters: As its build has counted them.
+        limit: The sweep's ``max_model_size``.
+        known: How many it had when the sweep trained it, where it is trained again.
+    """
+    if exceeds(limit, n_parameters):
+        return f"infeasible: {n_parameters:,} weights, more than max_model_size = {limit:,}"
+    if known is None or n_parameters == known:
+        return None
+    why = "the model was edited since, or builds another net each time"
+    return f"the model has {n_parameters:,} weights, and had {known:,} in the sweep: {why}"
 
 
 class _FeasibleSampler(BaseSampler):

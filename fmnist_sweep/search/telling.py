@@ -53,3 +53,10 @@ class Teller:
         write_result(running.trial, attrs)
         self._study.tell(running.trial, state=TrialState.FAIL)
         return attrs, EndedTrial(running.job.trial, TrialState.FAIL.name, None, reason)
+
+    def refuse(self, trial: optuna.Trial, reason: str) -> Told:
+        """Tell that a trial failed before there was a job for it."""
+        attrs = failed_attributes({}, reason=reason, detail="")
+        write_result(trial, attrs)
+        self._study.tell(trial, state=TrialState.FAIL)
+        return attrs, EndedTrial(trial.number, TrialState.FAIL.name, None, reason)

@@ -555,3 +555,14 @@ def test_checkpoints_stay_only_for_a_candidate_that_can_go_on_from_them(
     run(replace(wanted, candidates=(short, default)), Saving(), checkpoints=CheckpointFolder(tmp_path))
     assert sum(found) == (2 if equal else 0)
     assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_what_another_tool_enqueued_among_the_repeats_fails(swept: optuna.Study, run: Run) -> None:
+    """It is no repeat of a candidate; the repeats are trained all the same."""
+    wanted = confirmation_request(stored(swept), top=1, repeats=2)
+    linked = run(wanted)
+    linked.enqueue_trial({"candidate": 99, "repeat": 0})
+    linked = run(confirmation_request(stored(swept), top=1, repeats=3))
+    states = [t.state for t in linked.trials]
+    assert states.count(TrialState.FAIL) == 1
+    assert states.count(TrialState.COMPLETE) == len(linked.trials) - 1

@@ -1136,3 +1136,70 @@ def test_progress_counts_the_trials_of_earlier_runs(make_config: MakeConfig, swe
     assert (seen[-1].n_done, seen[-1].n_done_now) == (4, 1)
     assert seen[0].best is not None
     assert seen[0].best.number == max(study.trials[:3], key=lambda trial: trial.value or 0).number
+
+
+# --- trials that another tool enqueued ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"depth": 7}, "depth: 7 is not one of 1, 2"),
+        ({"activation": "nix"}, "activation: 'nix' is not one of relu, tanh"),
+        ({"units_2": 100_000}, "units_2: 100000 is not a whole number from 16 to 1024"),
+        ({"units_2": "many"}, "units_2: 'many' is not a whole number from 16 to 1024"),
+        ({"depth": True}, "depth: True is not one of 1, 2"),
+        ({"depth": None}, "depth: None is not one of 1, 2"),
+        (
+            {"momentum": 0.9},
+            "momentum: is not drawn in this study; what is drawn: activation, depth, units_2",
+        ),
+        ({"depth": 7, "momentum": 0.9}, "what is drawn: activation, depth, units_2; depth: 7 is not one of"),
+    ],
+)
+def test_an_enqueued_trial_outside_the_space_fails_and_the_sweep_goes_on(
+    make_config: MakeConfig, sweep: Sweep, given: dict[str, Any], reason: str
+) -> None:
+    """It would come first in every run, and end each of them; what is wrong with it is told."""
+    config = make_config(space=SPACE, sampler=NO_DEFAULT, budget={"trials": 1})
+    _, study = sweep(config)
+    for _ in range(MAX_FAILURES_IN_A_ROW + 1):
+        study.enqueue_trial(given)
+    seen: list[Progress] = []
+    stop, study = sweep(
+        make_config(space=SPACE, sampler=NO_DEFAULT, budget={"trials": 9}), observer=seen.append
+    )
+    assert stop is Stop.TRIALS
+    assert states(study) == ["COMPLETE", *["FAIL"] * 6, "COMPLETE", "COMPLETE"]
+    assert reason in study.trials[1].user_attrs["fail_reason"]
+    assert any(progress.ended is not None and reason in progress.ended.reason for progress in seen)
+    assert seen[-1].first_failure == study.trials[1].user_attrs["fail_reason"]
+
+
+def test_an_enqueued_trial_is_completed_by_the_sampler(make_config: MakeConfig, sweep: Sweep) -> None:
+    """What fits is used, what is missing drawn, and what the point has no room for left out."""
+    config = make_config(space=SPACE, sampler=NO_DEFAULT, budget={"trials": 1})
+    _, study = sweep(config)
+    study.enqueue_trial({"depth": 2, "units_2": 77})
+    study.enqueue_trial({"depth": 1, "units_2": 77})
+    _, study = sweep(make_config(space=SPACE, sampler=NO_DEFAULT, budget={"trials": 3}))
+    assert states(study) == ["COMPLETE"] * 3
+    assert study.trials[1].params.items() >= {"depth": 2, "units_2": 77}.items()
+    assert "activation" in study.trials[1].params
+    assert "units_2" not in study.trials[2].params
+
+
+@pytest.mark.parametrize("values", [(5, 6), (1, 2)])
+def test_a_waiting_trial_of_other_parameters_fails_too(
+    make_config: MakeConfig, sweep: Sweep, values: tuple[int, int]
+) -> None:
+    """Another tool may write a whole trial that waits, with parameters of its own kinds."""
+    config = make_config(space=SPACE, sampler=NO_DEFAULT, budget={"trials": 1})
+    _, study = sweep(config)
+    whole = optuna.distributions.CategoricalDistribution(values)
+    params = {"depth": values[0]}
+    study.add_trial(
+        optuna.create_trial(state=TrialState.WAITING, params=params, distributions={"depth": whole})
+    )
+    _, study = sweep(make_config(space=SPACE, sampler=NO_DEFAULT, budget={"trials": 3}))
+    assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
