@@ -15,6 +15,7 @@ from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.search import run as running
+from fmnist_sweep.search.retrying import failed_trials
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import linked_study
@@ -34,6 +35,11 @@ class RunEnd:
     stop: Stop
     progress: Progress
 
+    @property
+    def n_retryable(self) -> int:
+        """Failed trials that can be tried again."""
+        return len(failed_trials(self.study))
+
 
 @uses_storage
 def run(
@@ -42,6 +48,7 @@ def run(
     storage: str = DEFAULT_STORAGE,
     import_from: str | None = None,
     accept_edited_model: bool = False,
+    retry_failed: bool = False,
     options: RunOptions | None = None,
     say: Say = say_nothing,
     observers: Iterable[Observer] = (),
@@ -54,6 +61,7 @@ def run(
         import_from: Name of a study in the same storage whose fitting trials are brought over first.
         accept_edited_model: Go on though the source of the model was edited since; trials of both are told
             apart.
+        retry_failed: Try again what failed, each as a new trial; the model may have been edited since.
         options: How it is run.
         say: Takes a line for the user.
         observers: Told what happens.
@@ -72,6 +80,7 @@ def run(
         say=say,
         import_from=import_from,
         accept_edited_model=accept_edited_model,
+        retry_failed=retry_failed,
         observers=observers,
         **(options or RunOptions()).of_run(),
     )

@@ -261,7 +261,9 @@ def _failures(study: StoredStudy) -> dict[str, Any] | None:
     columns = [Column("trial"), Column("reason", True, True), Column("configuration", True, True)]
     rows = []
     for trial in failed:
-        cells = [Cell(study.label(trial)), Cell(trial.fail_words), Cell(show_configuration(trial))]
+        again = study.followed.get(trial.number)
+        why = trial.fail_words if again is None else f"{trial.fail_words}; tried again as trial {again}"
+        cells = [Cell(study.label(trial)), Cell(why), Cell(show_configuration(trial))]
         rows.append(list(zip(cells, columns, strict=True)))
     return {"columns": columns, "rows": rows}
 

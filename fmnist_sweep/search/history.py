@@ -62,7 +62,7 @@ class History:
         split_seed: Seed of the split of a trial that names none.
 
     Attributes:
-        counts: Finished trials by state.
+        counts: Finished trials by state; a failed one that was tried again is none of them.
         n_epochs: Epochs trained.
         n_reused_epochs: Epochs that were not trained because a stored curve held them.
         best: The best complete trial; None until there is one.
@@ -84,7 +84,10 @@ class History:
         self._stored = StoredStudy.of(study)
         # By the source of the model too: an edited model has other curves.
         self._known: dict[tuple[str, str], KnownCurve] = {}
-        for trial in map(StoredTrial.of, study.get_trials(deepcopy=False)):
+        for trial in self._stored.trials:
+            if trial.number in self._stored.followed:
+                # The trial that tried it again stands for it.
+                continue
             if not trial.is_finished:
                 self.waiting.add(trial.number)
             elif trial.configuration is not None:

@@ -66,7 +66,9 @@ def open_study(
     if not StoredStudy.of(study).is_ours and _is_untouched(study):
         _prepare(study, config, data, kind=kind, confirms=confirms, parts=parts)
     stored = StoredStudy.of(study)
-    edits = [] if accept_edited_model else edited_parts(stored, parts)
+    # Where nothing was measured so far, as after a mistake that every trial met, nothing can be mixed up.
+    accept = accept_edited_model or not stored.in_state("COMPLETE", "PRUNED")
+    edits = [] if accept else edited_parts(stored, parts)
     _require_same(stored, config, data, kind=kind, confirms=confirms, edits=edits)
     if parts and (not stored.model_sources or edited_parts(stored, parts)):
         # Of a study that an earlier version made nobody knows more than what its model is now.
@@ -139,9 +141,8 @@ def _require_same(
         lines.append(f"data: the study has content {str(study.data_digest)[:12]}, now {data.digest[:12]}")
     if edits:
         lines += [f"model: {edit}" for edit in edits]
-        mend += (
-            f"\nIf the model's source alone differs, the run goes on with {ACCEPT}, which marks its trials."
-        )
+        mend += f"\nIf the source alone differs, the run goes on with {ACCEPT}, which marks its trials"
+        mend += "; with --retry-failed it also tries again what failed." if study.in_state("FAIL") else "."
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)
         if all(line.startswith(_IMPORTABLE) for line in lines):

@@ -24,6 +24,7 @@ from fmnist_sweep.search.interrupts import stop_signals
 from fmnist_sweep.search.loop import Search
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.search.plan import SweepPlan, TrialPlan
+from fmnist_sweep.search.retrying import retry_failed
 from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.lease import lease
@@ -59,6 +60,7 @@ class Sweep:
     import_from: str | None = None
     say: Say = lambda _: None
     accept_edited_model: bool = False
+    retry_failed: bool = False
     _source: optuna.Study | None = field(default=None, init=False)
 
     @property
@@ -71,13 +73,18 @@ class Sweep:
         if self.import_from is not None:
             self._source = load_study(storage, self.import_from)
             require_importable(self._source, self.config, data)
-        accept = self.accept_edited_model
+        # What failed is mostly mended in the model.
+        accept = self.accept_edited_model or self.retry_failed
         return open_study(self.config, data, storage, accept_edited_model=accept)
 
     def plan(self, study: optuna.Study) -> TrialPlan:
         """Bring the other study's trials over; what is left is drawn."""
         if self._source is not None:
             self.say(f"From study {self.import_from!r}: {import_trials(self._source, study, self.config)}.")
+        if self.retry_failed:
+            failed = retry_failed(study)
+            told = f"Tried again: {', '.join(map(str, failed))}" if failed else "Nothing to try again"
+            self.say(f"{told}.")
         return SweepPlan(self.config)
 
 
@@ -88,6 +95,7 @@ def run_sweep(
     say: Say,
     import_from: str | None = None,
     accept_edited_model: bool = False,
+    retry_failed: bool = False,
     **options: Any,
 ) -> tuple[Stop, Progress]:
     """Run a sweep, or go on with it; see `run`.
@@ -98,10 +106,11 @@ def run_sweep(
         say: Takes a line for the user.
         import_from: Name of a study in the same storage whose trials are brought over first.
         accept_edited_model: As in `open_study`.
+        retry_failed: Try again what failed, whether or not the model was edited since.
         options: Those of `run`.
     """
     check_storage(storage_url, create=import_from is None)
-    sweep = Sweep(config, import_from, say, accept_edited_model)
+    sweep = Sweep(config, import_from, say, accept_edited_model, retry_failed)
     return run(sweep, storage_url=storage_url, say=say, **options)
 
 

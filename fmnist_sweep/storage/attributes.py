@@ -76,6 +76,9 @@ CANDIDATE: Final = "candidate"
 REPEAT: Final = "repeat"
 IMPORTED_FROM: Final = "imported_from"
 
+RETRY_OF: Final = "retry_of"
+"""Number of the failed trial that this one tries again."""
+
 MODEL_SOURCE: Final = "model_source"
 """Of a trial of a user's own model: the digest of the source that it trained."""
 

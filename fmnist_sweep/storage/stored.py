@@ -149,6 +149,9 @@ class StoredTrial:
     imported_from = _Stored[Mapping[str, Any] | None](names.IMPORTED_FROM, None)
     """The ``study`` and the ``trial`` that it was taken from."""
 
+    retry_of = _Stored[int | None](names.RETRY_OF, None)
+    """Number of the failed trial that it tries again."""
+
     model_source = _Stored[str | None](names.MODEL_SOURCE, None)
     """Digest of the source of the user's own model that it trained; None where that is not known."""
 
@@ -231,6 +234,11 @@ class StoredStudy:
         """Return the trials in one of some states, by number."""
         return [trial for trial in self.trials if trial.state in states]
 
+    @cached_property
+    def followed(self) -> Mapping[int, int]:
+        """Numbers of the failed trials that were tried again, and of the trials that did."""
+        return {trial.retry_of: trial.number for trial in self.trials if trial.retry_of is not None}
+
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
         """Which values are the better ones; this program makes no study that minimizes."""
@@ -305,9 +313,18 @@ class StoredStudy:
         first = parts_digest(self.model_sources[0]) if self.model_sources else ""
         return first if trial.model_source is None else trial.model_source
 
+    @cached_property
+    def _first_measured(self) -> StoredTrial | None:
+        return next(iter(self.in_state("COMPLETE", "PRUNED")), None)
+
     def is_edited(self, trial: StoredTrial) -> bool:
-        """Return whether a trial trained another source of the model than the study began with."""
-        return bool(self.model_sources) and self.source_of(trial) != parts_digest(self.model_sources[0])
+        """Return whether a trial trained another source of the model than the first one that was measured."""
+        first = self._first_measured
+        return (
+            first is not None
+            and trial.number > first.number
+            and self.source_of(trial) != self.source_of(first)
+        )
 
     def label(self, trial: StoredTrial) -> str:
         """Return a trial's number as tables show it: with a star if it `is_edited`."""

@@ -302,6 +302,12 @@ def taken_trial(
     return made
 
 
+def enqueue_again(study: optuna.Study, trial: StoredTrial) -> int:
+    """Let a study draw a trial's point once more, before anything else, and return the new trial's number."""
+    study.enqueue_trial(dict(trial.params), user_attrs={names.RETRY_OF: trial.number})
+    return len(study.get_trials(deepcopy=False)) - 1
+
+
 def write_repeat(trial: FrozenTrial, repeat: int, source: StoredTrial) -> None:
     """Write which repeat a trial is that was taken from another study, and the split that it had there."""
     split = {names.SPLIT_SEED: source.split_seed} if source.has_own_split else {}

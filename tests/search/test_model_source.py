@@ -13,8 +13,9 @@ from made_studies import stored
 from fmnist_sweep.analysis.ranking import best_trials, left_out_notes
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.request import confirmation_request
-from fmnist_sweep.core.errors import StudyMismatchError, SweepError
-from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.errors import StudyMismatchError, SweepError, TrialError
+from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.progress import Stop
 from fmnist_sweep.export.plan import plan_export
 from fmnist_sweep.search.import_trials import require_importable
@@ -273,3 +274,16 @@ def test_a_study_of_an_earlier_version_learns_its_source(
     edit(project, "net.py", "Layer(WIDTH)", "Layer(2 * WIDTH)")
     open_study(config, data, memory)
     assert [dict(parts) for parts in stored(study).model_sources] == [model_parts("net:Net")]
+
+
+def test_a_model_that_never_trained_may_be_mended(config: SweepConfig, project: Path, sweep: Sweep) -> None:
+    """Where every trial failed, the same command goes on once the mistake is mended: nothing is mixed up."""
+
+    def broken(_: TrialJob) -> LearningCurve:
+        raise TrialError("a mistake")
+
+    sweep(config, broken)
+    edit(project, "net.py", "Layer(WIDTH)", "Layer(2 * WIDTH)")
+    _, study = sweep(longer(config, 4))
+    assert [trial.state for trial in stored(study).trials] == ["FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    assert not any(map(stored(study).is_edited, stored(study).trials))

@@ -55,6 +55,9 @@ def run(
             "--accept-edited-model", help="Go on though the model was edited since; its trials are marked."
         ),
     ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed, once its cause is mended.")
+    ] = False,
     max_retries: MaxRetries = None,
     take_over: TakeOver = False,
     storage: Storage = DEFAULT_STORAGE,
@@ -77,7 +80,11 @@ def run(
     config = load_config(file, [*(overrides or []), *given])
     again = command_line("run", str(file), storage=storage, study=study, trials=trials, set=overrides)
     options = run_options(workers, data_dir, take_over=take_over)
-    begun = {"import_from": import_from, "accept_edited_model": accept_edited_model}
+    begun = {
+        "import_from": import_from,
+        "accept_edited_model": accept_edited_model,
+        "retry_failed": retry_failed,
+    }
     _run(config, again, storage=storage, options=options, **begun)
 
 
@@ -105,6 +112,15 @@ def _run(config: SweepConfig, again: str, *, storage: str, options: RunOptions, 
     if not progress.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
         more = f" --trials is a total: more than {progress.n_done} goes on." if stop is Stop.TRIALS else ""
         messages.print(f"The study was finished: nothing was trained.{more}", highlight=False, soft_wrap=True)
+    n_failed = end.n_retryable
+    if n_failed and stop is not Stop.INTERRUPTED:
+        what = "1 trial" if n_failed == 1 else f"{n_failed} trials"
+        messages.print(
+            f"{what} failed; once the cause is mended: fmnist-sweep {again} --retry-failed",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     exit_unless_done(messages, stop, progress, study=config.file.study, again=again)
 
 

@@ -51,7 +51,7 @@ def print_trials(console: Console, study: StoredStudy) -> None:
         told = {column.removeprefix("params_"): row[column] for column in varying}
         table.add_row(
             study.label(trial),
-            "interrupted" if killed and row["state"] == "RUNNING" else shown(row["state"]).lower(),
+            _state(study, trial, killed=killed),
             fraction(row["score"]),
             fraction(row["val_accuracy"]),
             difference(row["gap"]),
@@ -60,6 +60,13 @@ def print_trials(console: Console, study: StoredStudy) -> None:
         )
     console.print(table)
     _print_left_out(console, study)
+
+
+def _state(study: StoredStudy, trial: StoredTrial, *, killed: bool) -> str:
+    if killed and trial.state == "RUNNING":
+        return "interrupted"
+    again = study.followed.get(trial.number)
+    return trial.state.lower() if again is None else f"{trial.state.lower()}, again as {again}"
 
 
 def _configuration(values: Mapping[str, Any]) -> str:
