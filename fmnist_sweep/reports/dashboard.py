@@ -36,6 +36,7 @@ from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.wording import show_score
 from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS, confirmed_figure, trial_words
+from fmnist_sweep.reports.doors import App, StartResponse, guarded, require_password
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
 from fmnist_sweep.reports.svg import curve_svg, sparkline
 from fmnist_sweep.storage.opening import artifact_folder, open_storage, storage_lost
@@ -51,11 +52,7 @@ _FIGURE_HEIGHT: Final = 420
 """The dashboard cuts off what is higher."""
 
 _CURVE_URL: Final = re.compile(r"/learning-curves/(\d+)/(\d+)\.svg")
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _PORTS_TRIED: Final = 20
-
-_StartResponse = Callable[..., Any]
-_App = Callable[[dict[str, Any], _StartResponse], Iterable[bytes]]
 
 
 def attach_figures(study: optuna.Study) -> None:
@@ -186,22 +183,23 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int | None = None,
+    password: str | None = None,
     announce: Callable[[str], None] = _log.info,
 ) -> None:
     """Show a storage in optuna-dashboard until interrupted.
-
-    The dashboard knows no passwords: on any other address than this machine's own, everyone who reaches it
-    can read and delete studies.
 
     Args:
         storage_url: An existing storage.
         host: Address to listen on.
         port: By default 8080, or the next free one; a port that is asked for is taken or an error.
+        password: What it asks for; needed on any other address than this machine's own.
         announce: Given the page's address once it can be opened.
 
     Raises:
         StorageError: The storage can't be opened, or no port is free.
+        SweepError: There is no password where others can reach it, or a short one.
     """
+    require_password(host, password)
     storage = open_storage(storage_url, create=False)
     for name in study_names(storage):
         try:
@@ -210,7 +208,7 @@ def serve(
             _log.warning("study %s: its figures can't be saved, the storage is read-only? (%s)", name, error)
     logging.getLogger("optuna_dashboard._bottle_util").addFilter(_LostStorage(storage_url))
     artifacts = artifact_folder(storage_url)
-    with make_app_server(storage, host=host, port=port, artifacts=artifacts) as server:
+    with make_app_server(storage, host=host, port=port, password=password, artifacts=artifacts) as server:
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{server.server_port}/dashboard")
         server.serve_forever()
@@ -249,11 +247,16 @@ class _Handler(WSGIRequestHandler):
 
 
 def make_app_server(
-    storage: BaseStorage, *, host: str, port: int | None, artifacts: Path | None = None
+    storage: BaseStorage,
+    *,
+    host: str,
+    port: int | None,
+    password: str | None = None,
+    artifacts: Path | None = None,
 ) -> WSGIServer:
     """Return a server that listens, ready to serve; see `serve`."""
     kind = _Server6 if ":" in host else _Server
-    app = make_app(storage, host=host, artifacts=artifacts)
+    app = guarded(make_app(storage, artifacts=artifacts), storage, host=host, password=password)
     for candidate in range(8080, 8080 + _PORTS_TRIED) if port is None else (port,):
         try:
             return make_server(host, candidate, app, server_class=kind, handler_class=_Handler)
@@ -269,26 +272,20 @@ def make_app_server(
     raise StorageError(f"{taken} taken on {host}; choose another with --port")
 
 
-def make_app(storage: BaseStorage, *, host: str = "127.0.0.1", artifacts: Path | None = None) -> _App:
+def make_app(storage: BaseStorage, *, artifacts: Path | None = None) -> App:
     """Return the dashboard's WSGI app, with a learning curve for every trial at the address in its note.
 
     Args:
         storage: What it shows.
-        host: Address that it is to answer to.
         artifacts: Folder of the files that exports attached; one that is missing is not made.
     """
     with warnings.catch_warnings():
         # Optuna marks parts that the dashboard uses as experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         files = FileSystemArtifactStore(artifacts) if artifacts and artifacts.is_dir() else None
-        dashboard: _App = optuna_dashboard.wsgi(storage, artifact_store=files)
+        dashboard: App = optuna_dashboard.wsgi(storage, artifact_store=files)
 
-    def app(environ: dict[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
-        # A page on the web can point its own name at this machine, but not change the name it asks for.
-        asked = environ.get("HTTP_HOST", "").rsplit(":", 1)[0].strip("[]")
-        if host in _LOOPBACK and asked not in _LOOPBACK:
-            start_response("403 Forbidden", [("Content-Type", "text/plain")])
-            return [b"This dashboard answers to localhost only.\n"]
+    def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         match = _CURVE_URL.fullmatch(environ.get("PATH_INFO", ""))
         if match is None:
             return dashboard(environ, start_response)

@@ -65,9 +65,20 @@ def trials(
 @uses_storage
 def dashboard(
     storage: Storage = DEFAULT_STORAGE,
-    host: Annotated[str, typer.Option(help="Address to listen on; others can reach 0.0.0.0.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others can reach 0.0.0.0, by a password.")
+    ] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(help="Port; by default 8080 or the next free one.", min=1, max=65535)
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="What the dashboard asks for, under any name; needed wherever others can reach it.",
+            envvar="FMNIST_SWEEP_DASHBOARD_PASSWORD",
+            show_envvar=True,
+        ),
     ] = None,
 ) -> None:
     """Browse the studies in optuna-dashboard, learning curves included.
@@ -77,7 +88,7 @@ def dashboard(
     from fmnist_sweep.api.dashboard import dashboard as serve
 
     announce = partial(typer.echo, err=True)
-    serve(storage=storage, host=host, port=port, announce=announce)
+    serve(storage=storage, host=host, port=port, password=password, announce=announce)
 
 
 @uses_storage
