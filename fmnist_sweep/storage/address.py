@@ -6,6 +6,7 @@ import importlib.util
 import re
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 import sqlalchemy
 import sqlalchemy.exc
@@ -14,6 +15,19 @@ from fmnist_sweep.core.errors import StorageError
 
 _SQLITE: Final = "sqlite:///"
 _PSYCOPG: Final = ("postgresql", "postgresql+psycopg")
+
+_LONGEST: Final = 4000
+"""Characters of an address: no path of a system may be longer."""
+
+_LONG_SECRET: Final = 8
+
+_LAST_PORT: Final = 65_535
+
+_QUERY: Final = re.compile(r"([?&])([^=&\s]+)=([^&\s]*)")
+_SECRET: Final = re.compile(r"pass|pwd|secret|token|key|cred|auth|odbc_connect|dsn|conninfo", re.IGNORECASE)
+_SECRET_IN_TEXT: Final = re.compile(
+    r"(?:pass\w*|pwd|secret|token|\w*key)\s*=\s*\{?([^;&\s'\"}]*)", re.IGNORECASE
+)
 
 _CONNECTION: Final = {
     "connect_timeout": 10,
@@ -27,31 +41,113 @@ _CONNECTION: Final = {
 
 def sqlite_path(url: str) -> Path | None:
     """Return the file of an SQLite storage; None for any other database."""
-    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+    if not url.startswith(_SQLITE):
+        return None
+    try:
+        # As SQLAlchemy means it, which takes a %20 for a space.
+        return Path(sqlalchemy.make_url(url).database or "")
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        return Path(url.removeprefix(_SQLITE))
 
 
-def safe_url(url: str) -> str:
-    """Return a storage's address, or a line of text with it, without its password.
+def sqlite_url(path: Path) -> str:
+    """Return the address of an SQLite file, whatever characters its path holds."""
+    return sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
 
-    Example:
-        >>> safe_url("postgresql+psycopg://me:secret@host/studies")
-        'postgresql+psycopg://me:***@host/studies'
-    """
+
+def optuna_url(url: str) -> str:
+    """Return an address as Optuna takes one: for a template, in which braces mean something."""
+    return url.replace("{", "{{").replace("}", "}}")
+
+
+def address_words(url: str) -> str:
+    """Return an address with the password of its user left out, which may change: it names side folders."""
     # Up to the last @, since a password may hold one.
     url = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
     return re.sub(r"([?&]\w*pass\w*=)[^&\s]*", r"\1***", url)
 
 
+def safe_url(url: str) -> str:
+    """Return a storage's address, or a line of text with it, without its password and other secrets.
+
+    Example:
+        >>> safe_url("postgresql+psycopg://me:secret@host/studies")
+        'postgresql+psycopg://me:***@host/studies'
+        >>> safe_url("mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3Dsecret")
+        'mssql+pyodbc:///?odbc_connect=***'
+    """
+    return _QUERY.sub(
+        lambda part: f"{part[1]}{part[2]}=***" if _is_secret(part[2], part[3]) else part[0],
+        address_words(url),
+    )
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Return whether a part of an address's query holds a secret: by its name, or in a text of several."""
+    return bool(_SECRET.search(unquote_plus(name)) or _SECRET_IN_TEXT.search(unquote_plus(value)))
+
+
 def first_line(error: BaseException, url: str) -> str:
-    """Return the first line of an error about a storage, without its password."""
+    """Return the first line of an error about a storage, without its password and other secrets."""
     text = str(error)
     if sqlite_path(url) is None:
-        parsed = sqlalchemy.make_url(url)
-        # A driver's own words may hold it alone, and decoded.
-        for secret in (parsed.password, *parsed.normalized_query.get("password", ())):
-            text = text.replace(str(secret), "***") if secret else text
+        # A driver's own words may hold them alone, and decoded.
+        for secret in sorted(_secrets(url), key=len, reverse=True):
+            found = re.escape(secret)
+            if len(secret) < _LONG_SECRET:
+                # A short one may be a part of any word: only what stands for itself is it.
+                found = rf"(?<!\w){found}(?!\w)"
+            text = re.sub(found, "***", text)
     lines = text.strip().splitlines()
     return safe_url(lines[0]) if lines else type(error).__name__
+
+
+def _secrets(url: str) -> set[str]:
+    """Return what an address holds of secrets, decoded; without what is shown of it anyway."""
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        return set()
+    of_query = {
+        secret
+        for name, values in parsed.normalized_query.items()
+        for value in values
+        if _is_secret(name, value)
+        for secret in (value, *_SECRET_IN_TEXT.findall(value))
+    }
+    shown = {None, "", parsed.username, parsed.host, parsed.database}
+    return {secret for secret in {parsed.password, *of_query} if secret not in shown and secret}
+
+
+def check_url(url: str) -> None:
+    """Raise `StorageError` for what is no address of a database, or of one that keeps nothing."""
+    if len(url) > _LONGEST:
+        raise StorageError(
+            f"the storage's address has {len(url):,} characters, and may have {_LONGEST:,}; it begins with"
+            f" {safe_url(url)[:40]!r}"
+        )
+    if url.lower().startswith("sqlite"):
+        _check_sqlite_url(url)
+    else:
+        check_server_url(url)
+
+
+def _check_sqlite_url(url: str) -> None:
+    name = url.removeprefix(_SQLITE)
+    write = "write it as sqlite:///FILE.db"
+    if not url.startswith(_SQLITE):
+        if re.fullmatch(r"sqlite(\+\w+)?:(//)?(:memory:)?", url):
+            raise StorageError(f"{url} is a database in memory, which is lost as the command ends; {write}")
+        raise StorageError(f"storage {url!r} is no address of an SQLite file; {write}")
+    if not name:
+        raise StorageError(f"storage {url!r} names no file; {write}")
+    if name.startswith(":memory:") or (name.startswith("file:") and "memory" in name):
+        raise StorageError(f"{url} is a database in memory, which is lost as the command ends; {write}")
+    if "?" in name or name.startswith("file:"):
+        raise StorageError(
+            f"storage {url!r}: the address of an SQLite file takes no options; {write}, with %3F for a ? in"
+            " its name"
+        )
 
 
 def check_server_url(url: str) -> None:
@@ -66,7 +162,7 @@ def check_server_url(url: str) -> None:
     if parsed is None or (parsed.password and "@" in f"{parsed.host}{parsed.database}"):
         raise StorageError(
             f"storage {safe_url(url)} is no database address; write it as DATABASE://USER:PASSWORD@HOST/NAME,"
-            " with %40 for an @ in the password"
+            " with %40 for an @ in the password, and a number for a port"
         )
     driver = parsed.drivername
     if driver == "postgres":
@@ -75,6 +171,34 @@ def check_server_url(url: str) -> None:
         raise StorageError(
             f"{safe_url(url)} needs psycopg, not installed here; pip install 'fmnist-sweep[postgres]'"
         )
+    try:
+        parsed.get_dialect().import_dbapi()
+    except sqlalchemy.exc.ArgumentError:
+        raise StorageError(
+            f"storage {safe_url(url)}: {driver!r} is no database that is known here; write it as"
+            " sqlite:///FILE.db or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+        ) from None
+    except ImportError as error:
+        raise StorageError(
+            f"{safe_url(url)} needs the Python package {error.name}, which can't be loaded here; install it,"
+            " or name another driver, as in postgresql+psycopg://..."
+        ) from None
+    _check_options(url, parsed)
+
+
+def _check_options(url: str, parsed: sqlalchemy.URL) -> None:
+    """Raise `StorageError` for what the driver itself would find wrong with a port or a number."""
+    if parsed.port is not None and not 0 < parsed.port <= _LAST_PORT:
+        raise StorageError(
+            f"storage {safe_url(url)}: port {parsed.port} is none; it is from 1 to {_LAST_PORT}"
+        )
+    for name, values in parsed.normalized_query.items():
+        for value in values:
+            if "timeout" in name and not re.fullmatch(r"-?\d{1,9}(\.\d+)?", value):
+                raise StorageError(
+                    f"storage {safe_url(url)}: {name}={value[:40]} is no number of seconds; write one, or"
+                    " leave it out"
+                )
 
 
 def is_postgresql(url: str) -> bool:

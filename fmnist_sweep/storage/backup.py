@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fmnist_sweep.core.errors import StorageError
-from fmnist_sweep.storage.address import safe_url, sqlite_path
+from fmnist_sweep.storage.address import check_url, safe_url, sqlite_path
 from fmnist_sweep.storage.opening import BUSY_TIMEOUT_S, check_storage
 
 
@@ -40,6 +40,7 @@ def back_up(url: str, target: Path | None = None, *, overwrite: bool = False) ->
         StorageError: The storage is no SQLite file, can't be read or is damaged, or the target is there
             already or can't be written.
     """
+    check_url(url)
     source = sqlite_path(url)
     if source is None:
         raise StorageError(

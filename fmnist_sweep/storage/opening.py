@@ -18,10 +18,22 @@ from optuna.storages import RDBStorage
 
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.files import cache_folder
-from fmnist_sweep.storage.address import check_server_url, first_line, safe_url, server_options, sqlite_path
+from fmnist_sweep.storage.address import (
+    address_words,
+    check_url,
+    first_line,
+    optuna_url,
+    safe_url,
+    server_options,
+    sqlite_path,
+    sqlite_url,
+)
 from fmnist_sweep.storage.server_lock import tables_lock
 
 BUSY_TIMEOUT_S: Final = 60
+
+_SHOWN: Final = 200
+"""Characters of a path in a message."""
 
 _NOT_ALLOWED: Final = "42501"
 """What PostgreSQL calls a user without the right to a table."""
@@ -38,11 +50,18 @@ class _Connection(sqlite3.Connection):
 
 def check_storage(url: str, *, create: bool) -> None:
     """Raise `StorageError` for an address that `open_storage` could not open, as far as can be seen."""
+    check_url(url)
     path = sqlite_path(url)
-    if path is not None:
+    if path is None:
+        return
+    try:
         _check_sqlite_file(path, create=create)
-    else:
-        check_server_url(url)
+    except OSError as error:
+        # A name that is too long, a folder that is none, a disk that does not answer.
+        shown = str(path) if len(str(path)) < _SHOWN else f"{str(path)[:_SHOWN]}..."
+        raise StorageError(
+            f"{shown} can't be used: {error.strerror or error}; choose another --storage"
+        ) from None
 
 
 def side_folder(url: str, study: str, *, kind: str = "checkpoints") -> Path:
@@ -67,7 +86,7 @@ def _beside(url: str, kind: str) -> Path:
     path = sqlite_path(url)
     if path is not None:
         return Path(f"{path.absolute()}.{kind}")
-    return cache_folder() / kind / hashlib.sha256(safe_url(url).encode()).hexdigest()[:16]
+    return cache_folder() / kind / hashlib.sha256(address_words(url).encode()).hexdigest()[:16]
 
 
 def open_storage(url: str, *, create: bool) -> RDBStorage:
@@ -95,8 +114,7 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
         # Of two that make them at once, one would fail.
         with nullcontext() if filled else tables_lock(url):
             storage = RDBStorage(
-                # Optuna takes an address for a template.
-                url.replace("{", "{{").replace("}", "}}"),
+                optuna_url(url),
                 engine_kwargs=options,
                 skip_table_creation=not create or filled,
             )
@@ -119,7 +137,8 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
         raise StorageError(
             f"{safe_url(url)} holds no studies: {first_line(error.__cause__ or error, url)}"
         ) from None
-    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError) as error:
+    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError, OSError, ValueError) as error:
+        # A driver that dislikes its options, or a host's name, says so with whatever is at hand.
         raise StorageError(f"{safe_url(url)} can't be opened: {first_line(error, url)}") from None
     return storage
 
@@ -185,7 +204,7 @@ def _create_sqlite(path: Path) -> None:
     """Make a database with all its tables at once: killed on the way, or in a race, none is half made."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         new = Path(folder) / path.name
-        storage = RDBStorage(f"sqlite:///{new}")
+        storage = RDBStorage(optuna_url(sqlite_url(new)))
         _use_write_ahead_log(storage)
         storage.remove_session()
         storage.engine.dispose()

@@ -97,7 +97,7 @@ class ServerLock:
             if self._connection is None:
                 self._connection = self._connected()
             return self._connection.execute(sqlalchemy.text(statement), values).scalar()
-        except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        except (sqlalchemy.exc.SQLAlchemyError, ImportError, OSError, ValueError) as error:
             self.let_go()
             raise StorageError(
                 f"{safe_url(self._url)} can't be opened: {first_line(error, self._url)}"

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from fmnist_sweep.core.errors import StorageError
-from fmnist_sweep.storage.address import check_server_url, first_line, is_postgresql, safe_url, sqlite_path
+from fmnist_sweep.storage.address import (
+    check_server_url,
+    check_url,
+    first_line,
+    is_postgresql,
+    safe_url,
+    sqlite_path,
+    sqlite_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +29,12 @@ from fmnist_sweep.storage.address import check_server_url, first_line, is_postgr
         ("sqlite:///a@b:c.db", "sqlite:///a@b:c.db"),
         ("postgresql://host/db?user=me&password=secret", "postgresql://host/db?user=me&password=***"),
         ("postgresql://host/db?sslpassword=secret&a=b", "postgresql://host/db?sslpassword=***&a=b"),
+        ("mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3Dsecret", "mssql+pyodbc:///?odbc_connect=***"),
+        (
+            "mssql+pyodbc://host/db?driver=x&Authentication_Token=secret",
+            "mssql+pyodbc://host/db?driver=x&Authentication_Token=***",
+        ),
+        ("oracle://host?x=1&extra=user%3Dme+password%3Dsecret", "oracle://host?x=1&extra=***"),
     ],
 )
 def test_a_password_is_never_shown(url: str, shown: str) -> None:
@@ -81,3 +95,79 @@ def test_a_drivers_error_is_cleared_of_the_password() -> None:
         "no route to postgresql+psycopg://me:***@host/db?password=*** tried *** and '***'"
     )
     assert first_line(ValueError(), url) == "ValueError"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite://:memory:",
+        "sqlite+pysqlite://",
+        "sqlite:///file:x?mode=memory&uri=true",
+        "sqlite:///file::memory:?cache=shared&uri=true",
+    ],
+)
+def test_a_database_that_would_be_lost_is_refused(url: str) -> None:
+    """In memory, or without a name: a sweep in it is gone as the command ends."""
+    with pytest.raises(StorageError, match=r"(in memory|names no file).*; write it as sqlite:///FILE\.db"):
+        check_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:///x.db?timeout=abc", "takes no options; write it as sqlite:///FILE.db"),
+        ("sqlite:///file:x.db?mode=ro&uri=true", "takes no options"),
+        ("sqlite://x.db", "is no address of an SQLite file; write it as sqlite:///FILE.db"),
+        ("sqlite+pysqlite:///x.db", "is no address of an SQLite file; write it as sqlite:///FILE.db"),
+        (
+            "sqlite:///" + "x" * 5000,
+            "has 5,010 characters, and may have 4,000; it begins with 'sqlite:///xxx",
+        ),
+        ("mysql://me:cret@host/db", "mysql://me:***@host/db needs the Python package MySQLdb"),
+        ("nosuchdb://me:cret@host/db", "'nosuchdb' is no database that is known here"),
+        ("postgresql://me:cret@host:port/db", "and a number for a port"),
+        ("postgresql://me:cret@host:99999/db", "port 99999 is none; it is from 1 to 65535"),
+        ("postgresql://me:cret@host/db?connect_timeout=abc", "connect_timeout=abc is no number of seconds"),
+        ("postgresql://me:cret@" + "x" * 5000, "has 5,021 characters"),
+    ],
+)
+def test_an_address_that_can_not_be_is_told_in_a_line(url: str, said: str) -> None:
+    """What is wrong with it, how it is written, and nothing secret."""
+    with pytest.raises(StorageError) as caught:
+        check_url(url)
+    message = str(caught.value)
+    assert said in message
+    assert "cret" not in message
+    assert "\n" not in message
+    assert len(message) < 300
+
+
+def test_a_file_may_have_any_name(tmp_path: Path) -> None:
+    """Its address leads back to it, whatever SQLAlchemy makes of single characters."""
+    for name in ("a b%20c.db", "{x}{.db", "a?b#c.db", "a@b:c.db", "\N{SNOWMAN}.db"):
+        assert sqlite_path(sqlite_url(tmp_path / name)) == tmp_path / name
+
+
+def test_a_short_password_takes_nothing_from_a_message() -> None:
+    """Only where it stands for itself is it hidden: a letter is a part of other words."""
+    url = "postgresql://me:a@host/db"
+    said = OSError('connection to the host at "db" failed: wrong "a" in :a@, password=a')
+    assert (
+        first_line(said, url) == 'connection to the host at "db" failed: wrong "***" in :***@, password=***'
+    )
+
+
+def test_what_is_shown_anyway_stays_readable() -> None:
+    """A password that is the user's name, or the database's, would take the cause from the message."""
+    said = OSError('password authentication failed for user "postgres"')
+    assert first_line(said, "postgresql://postgres:postgres@host/studies") == str(said)
+
+
+def test_a_drivers_words_hold_no_secret_of_the_query() -> None:
+    """Neither whole nor in part: an ODBC driver gets a password in a text of its own."""
+    url = "mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BPWD%3Dhunter-22%3BUID%3Dme"
+    said = first_line(OSError("can't log in with hunter-22 (DRIVER=x;PWD=hunter-22;UID=me)"), url)
+    assert said == "can't log in with *** (***)"

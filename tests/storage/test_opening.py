@@ -91,6 +91,24 @@ def test_an_address_that_is_none_is_told(url: str) -> None:
     assert url in refused(url, create=True)
 
 
+@pytest.mark.parametrize("name", ["{x}.db", "{.db", "}{.db", "a%20b.db", "a b.db", "%2.db"])
+def test_a_storage_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Braces, which Optuna takes for a template, and percent signs, which SQLAlchemy takes for characters."""
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{name}"
+    storage = open_storage(url, create=True)
+    optuna.create_study(storage=storage, study_name="x")
+    assert study_names(open_storage(url, create=False)) == ["x"]
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_a_name_that_is_too_long_is_told(tmp_path: Path) -> None:
+    """As the system has it, and not in full."""
+    message = refused(f"sqlite:///{tmp_path}/{'x' * 300}", create=True)
+    assert message.endswith("... can't be used: File name too long; choose another --storage")
+    assert len(message) < 300
+
+
 def _not_sqlite(path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 a spreadsheet, say")
 
