@@ -9,6 +9,7 @@ from fmnist_sweep.api.studies import open_studies, uses_storage
 from fmnist_sweep.core.files import safe_name
 from fmnist_sweep.engines.machine import machine
 from fmnist_sweep.storage import DEFAULT_STORAGE
+from fmnist_sweep.storage.address import file_mode
 from fmnist_sweep.storage.backup import Backup, back_up
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import linked_study
@@ -55,5 +56,5 @@ def dump(
     written = []
     for study in [s for one in found for s in (one, linked_study(one)) if s is not None]:
         path = output / f"{safe_name(study.study_name)}.jsonl"
-        written.append((path, write_text(study, path, machine=machine())))
+        written.append((path, write_text(study, path, machine=machine(), mode=file_mode(storage))))
     return written

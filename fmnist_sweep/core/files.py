@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +31,12 @@ def told_as_data_error(folder: Path) -> Iterator[None]:
             " to a folder that you may write to"
         )
         raise DataError(str(error.filename or folder), [problem]) from error
+
+
+def set_mode(path: Path, mode: int) -> None:
+    """Set the permissions of a file of ours; without effect on a file system that has none."""
+    with suppress(PermissionError):
+        path.chmod(mode)
 
 
 @contextmanager
@@ -58,7 +64,7 @@ def new_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(descriptor)
         # mkstemp's files are for their owner's eyes only.
-        temporary.chmod(mode)
+        set_mode(temporary, mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fmnist_sweep.core.errors import StorageError, SweepError
+from fmnist_sweep.core.files import set_mode
 
 FACTS: Final = "metrics.json"
 _FORMAT: Final = "fmnist-sweep bundle 1"
@@ -48,13 +49,16 @@ def check_place(folder: Path) -> None:
         raise _unwritable(folder.parent, error) from None
 
 
-def write_bundle(folder: Path, facts: Mapping[str, Any], fill: Callable[[Path], object]) -> None:
+def write_bundle(
+    folder: Path, facts: Mapping[str, Any], fill: Callable[[Path], object], *, mode: int | None = None
+) -> None:
     """Write a bundle: what was there before stays whole until the new one is.
 
     Args:
         folder: Its name; what is there is replaced if it is a bundle.
         facts: What ``metrics.json`` is to hold; it is written last.
         fill: Writes all other files into the folder that it is given.
+        mode: Permissions of its files; None lets all read them.
 
     Raises:
         SweepError: As `check_place` says.
@@ -69,7 +73,7 @@ def write_bundle(folder: Path, facts: Mapping[str, Any], fill: Callable[[Path], 
         fill(new)
         document = {"format": _FORMAT, **facts}
         (new / FACTS).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        _to_disk(new)
+        _to_disk(new, 0o644 if mode is None else mode)
         _put_in_place(new, folder)
     except OSError as error:
         raise _unwritable(folder, error) from None
@@ -83,13 +87,14 @@ def _new_file(folder: Path) -> int:
     return descriptor
 
 
-def _to_disk(folder: Path) -> None:
+def _to_disk(folder: Path, mode: int) -> None:
     """Wait until all is on the disk, and let others read it: temporary folders are for their owner's eyes."""
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        path.chmod(0o644)
-    folder.chmod(0o755)
+        set_mode(path, mode)
+    # Who may read the files may look into the folder.
+    set_mode(folder, 0o700 | mode | (mode & 0o444) >> 2)
 
 
 def _put_in_place(new: Path, folder: Path) -> None:

@@ -25,6 +25,7 @@ from fmnist_sweep.export.readings import complete_reading, record_reading, requi
 from fmnist_sweep.reports.artifacts import attach_export
 from fmnist_sweep.reports.exported import bundle_entry
 from fmnist_sweep.search.interrupts import stop_signals
+from fmnist_sweep.storage.address import file_mode
 from fmnist_sweep.storage.lease.lease import lease
 from fmnist_sweep.storage.opening import artifact_folder
 from fmnist_sweep.storage.stored import StoredStudy
@@ -42,6 +43,7 @@ def run_plan(
     check: Callable[[], None] = lambda: None,
     interrupted: threading.Event | None = None,
     observer: Observer | None = None,
+    mode: int | None = None,
 ) -> Mapping[str, Any]:
     """Train, read the test set once, write the bundle, and note it in the study.
 
@@ -52,6 +54,7 @@ def run_plan(
         check: Called before each write to the study; raises where it is no longer held.
         interrupted: Once set, the trainings are given up; those that are done are kept.
         observer: Told what happens to the trainings.
+        mode: As in `write_bundle`.
 
     Returns:
         What ``metrics.json`` holds.
@@ -86,7 +89,9 @@ def run_plan(
         # Also of an earlier export, which was killed before it could say so.
         complete_reading(study, key=final.key)
     facts = export_facts(plan, data, deliveries)
-    write_bundle(plan.folder, facts, lambda folder: fill_bundle(folder, plan, data, deliveries, facts))
+    write_bundle(
+        plan.folder, facts, lambda folder: fill_bundle(folder, plan, data, deliveries, facts), mode=mode
+    )
     check()
     write_export(study, export_summary(facts, deliveries[0]), bundle_entry(str(plan.folder), facts))
     _forget_other_choices(final)
@@ -147,6 +152,7 @@ def run_export(
                 check=held.check,
                 interrupted=interrupted,
                 observer=Observers([NoteTeller(say), *observers], say),
+                mode=file_mode(storage_url),
             )
     attach_export(plan.study, plan.folder, artifact_folder(storage_url))
     return facts

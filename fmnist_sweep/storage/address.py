@@ -55,6 +55,15 @@ def sqlite_url(path: Path) -> str:
     return sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
 
 
+def file_mode(url: str) -> int | None:
+    """Return who may read and write the file of an SQLite storage; None where there is no such file.
+
+    Copies of what it holds are made with it: who may not read a storage may not read them.
+    """
+    path = sqlite_path(url)
+    return path.stat().st_mode & 0o666 if path is not None and path.exists() else None
+
+
 def optuna_url(url: str) -> str:
     """Return an address as Optuna takes one: for a template, in which braces mean something."""
     return url.replace("{", "{{").replace("}", "}}")

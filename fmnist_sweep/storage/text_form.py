@@ -29,13 +29,16 @@ _OF_ONE_RUN: Final = (OWNER, RUN, READ_ONLY, LOADING)
 """User attributes of studies and trials that mean nothing elsewhere."""
 
 
-def dump(study: optuna.Study, path: Path, *, machine: Mapping[str, Any] | None = None) -> int:
+def dump(
+    study: optuna.Study, path: Path, *, machine: Mapping[str, Any] | None = None, mode: int | None = None
+) -> int:
     """Write a study to a file, whole or not at all.
 
     Args:
         study: The study; trials that are not finished are left out.
         path: The file; its folder is made where it is missing.
         machine: What the study ran on, written where it does not tell.
+        mode: The file's permissions; None lets all read it.
 
     Returns:
         Number of trials.
@@ -55,7 +58,7 @@ def dump(study: optuna.Study, path: Path, *, machine: Mapping[str, Any] | None =
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with new_file(path) as file:
+        with new_file(path, mode=0o644 if mode is None else mode) as file:
             for line in (head, *(_told(trial, kinds) for trial in trials)):
                 file.write(json.dumps(line, sort_keys=True, ensure_ascii=False).encode() + b"\n")
     except OSError as error:

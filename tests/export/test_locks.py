@@ -92,6 +92,7 @@ def test_of_two_exports_side_by_side_one_is_refused(
     """The second one, which comes as the first reads the test set, trains, reads and writes nothing."""
     first, second = (Exports(sqlite_study, tmp_path / folder) for folder in ("first", "second"))
     plan = second.plan()
+    Path(storage_url.removeprefix("sqlite:///")).chmod(0o600)
 
     def start_another() -> None:
         monkeypatch.setattr(exporting, "open_engine", second.open_engine)
@@ -102,6 +103,10 @@ def test_of_two_exports_side_by_side_one_is_refused(
     monkeypatch.setattr(exporting, "open_engine", first.open_engine)
     run_export(first.plan(), storage_url=storage_url, say=lambda _: None)
     assert (first.reader.n_readings, second.reader.n_readings) == (1, 0)
+    bundle = tmp_path / "first" / "exports" / "dense"
+    # It is for those who may read the storage.
+    assert {path.stat().st_mode & 0o777 for path in bundle.iterdir()} == {0o600}
+    assert bundle.stat().st_mode & 0o777 == 0o700
     assert second.trainer.trained == []
     assert len(stored(sqlite_study).readings) == 1
     assert not plan.folder.exists()

@@ -11,9 +11,11 @@ import pytest
 from made_studies import add_confirmation, empty_study, fill_study, stored
 
 from fmnist_sweep.analysis.confirmations import read_confirmation
+from fmnist_sweep.api import keeping
 from fmnist_sweep.core.errors import StorageError, StudyReadOnlyError
 from fmnist_sweep.export.plan import is_users_sweep, plan_export
 from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
+from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.storage.studies import require_writable
 from fmnist_sweep.storage.text_form import dump, load
 
@@ -51,6 +53,15 @@ def test_what_was_written_comes_back(file: Path, sqlite_storage: optuna.storages
     assert made.user_attrs.items() <= study.user_attrs.items()
     assert study.user_attrs[MACHINE] == ON
     assert study.user_attrs[READ_ONLY] == "brought from dense.jsonl"
+
+
+def test_a_study_as_text_is_for_those_who_may_read_its_storage(tmp_path: Path, storage_url: str) -> None:
+    """Whatever new files are by default."""
+    fill_study(empty_study(open_storage(storage_url, create=True)))
+    for mode in (0o600, 0o644):
+        (tmp_path / "studies.db").chmod(mode)
+        ((path, _n),) = keeping.dump(output=tmp_path / "kept", storage=storage_url)
+        assert path.stat().st_mode & 0o777 == mode
 
 
 def test_equal_studies_give_equal_files(file: Path, sqlite_storage: optuna.storages.RDBStorage) -> None:
