@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fmnist_sweep.core.errors import StorageError
+from fmnist_sweep.core.files import set_mode
 from fmnist_sweep.storage.address import check_url, safe_url, sqlite_path
+from fmnist_sweep.storage.creating import require_no_leftovers, side_files
 from fmnist_sweep.storage.opening import BUSY_TIMEOUT_S, check_storage
+from fmnist_sweep.storage.scratch import scratch_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,12 @@ def back_up(url: str, target: Path | None = None, *, overwrite: bool = False) ->
     _check_target(source, target, overwrite=overwrite)
     try:
         # In a folder of its own, so that SQLite's side files go with it, on the file system of the target.
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
-            copy = Path(folder) / target.name
+        with scratch_folder(target.parent) as folder:
+            copy = folder / "copy.db"
             counts = _copy(source, copy)
+            require_no_leftovers(target, otherwise="file")
+            # Who may not read a storage may not read its copy.
+            set_mode(copy, source.stat().st_mode & 0o666)
             copy.replace(target)
     except sqlite3.Error as error:
         raise StorageError(f"{source} can't be copied to {target}: {error}") from None
@@ -74,14 +79,19 @@ def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
     if not target.parent.is_dir():
         raise StorageError(f"the folder of {target} does not exist; make it, or choose another file")
     if not target.exists():
+        require_no_leftovers(target, otherwise="file")
         return
     if target.samefile(source):
         raise StorageError(f"{target} is the storage itself; choose another file")
     if not overwrite:
         raise StorageError(f"{target} exists; choose another file, or replace it with --force")
-    if Path(f"{target}-wal").exists():
-        # SQLite would take up that log with the new file, and damage it.
-        raise StorageError(f"{target} is in use as a database; choose another file")
+    left = [path.name for path in side_files(target)]
+    if left:
+        # SQLite would take them up with the new file, and damage it.
+        raise StorageError(
+            f"{target} is in use as a database, or was: {' and '.join(left)} beside it; choose another"
+            " file, or delete all of these if no program uses them"
+        )
 
 
 def _copy(source: Path, copy: Path) -> tuple[int, int]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +25,14 @@ from fmnist_sweep.storage.address import (
     safe_url,
     server_options,
     sqlite_path,
-    sqlite_url,
 )
+from fmnist_sweep.storage.creating import (
+    create_sqlite,
+    is_made,
+    require_no_leftovers,
+    use_write_ahead_log,
+)
+from fmnist_sweep.storage.scratch import remove_left_scratch
 from fmnist_sweep.storage.server_lock import tables_lock
 
 BUSY_TIMEOUT_S: Final = 60
@@ -103,8 +108,10 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
     check_storage(url, create=create)
     path = sqlite_path(url)
     try:
-        if path is not None and create and not path.exists():
-            _create_sqlite(path)
+        if path is not None and create:
+            remove_left_scratch(path.parent)
+            if not path.exists():
+                create_sqlite(path)
         # A lock held for longer than SQLite's own 5 s would kill the writer.
         sqlite_options = {"connect_args": {"timeout": BUSY_TIMEOUT_S, "factory": _Connection}}
         options = server_options(url) if path is None else sqlite_options
@@ -119,7 +126,7 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
                 skip_table_creation=not create or filled,
             )
         if path is not None and create:
-            _use_write_ahead_log(storage)
+            use_write_ahead_log(storage)
     except RuntimeError as error:
         advice = first_line(error, url).replace("$STORAGE_URL", safe_url(url))
         raise StorageError(
@@ -182,7 +189,7 @@ def _is_filled(url: str, options: dict[str, Any]) -> bool:
     """Return whether tables must not be made: never between those of another program or another Optuna."""
     path = sqlite_path(url)
     if path is not None:
-        return path.exists() and path.stat().st_size > 0
+        return is_made(path)
     engine = sqlalchemy.create_engine(url, **options)
     try:
         # A server's database may well hold tables of other programs: these are Optuna's, and the last of
@@ -194,26 +201,9 @@ def _is_filled(url: str, options: dict[str, Any]) -> bool:
         engine.dispose()
 
 
-def _use_write_ahead_log(storage: RDBStorage) -> None:
-    """Let readers such as the dashboard not block the writer, nor it them; this stays with the file."""
-    with storage.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-
-
-def _create_sqlite(path: Path) -> None:
-    """Make a database with all its tables at once: killed on the way, or in a race, none is half made."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        new = Path(folder) / path.name
-        storage = RDBStorage(optuna_url(sqlite_url(new)))
-        _use_write_ahead_log(storage)
-        storage.remove_session()
-        storage.engine.dispose()
-        # Unlike a rename, a link never takes the place of what another process has made meanwhile.
-        with suppress(FileExistsError):
-            path.hardlink_to(new)
-
-
 def _check_sqlite_file(path: Path, *, create: bool) -> None:
+    if create:
+        require_no_leftovers(path)
     if path.is_dir():
         raise StorageError(f"{path} is a directory; a storage is a file, such as studies.db")
     if not path.exists():

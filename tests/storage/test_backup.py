@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -17,10 +18,12 @@ from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.storage import backup
 from fmnist_sweep.storage.backup import back_up
 from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.scratch import scratch_folder
 
 WRITER = """
 import sys, optuna
 from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.scratch import scratch_folder
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 study = optuna.create_study(storage=open_storage(sys.argv[1], create=True), study_name="busy")
 while True:
@@ -28,6 +31,16 @@ while True:
     trial.set_user_attr("number", trial.number)
     study.tell(trial, trial.suggest_float("x", 0, 1))
     print(trial.number, flush=True)
+"""
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fmnist_sweep.storage.scratch import scratch_folder
+with scratch_folder(Path(sys.argv[1])) as folder:
+    (folder / "copy.db").write_text("half of it")
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -114,6 +127,13 @@ def test_targets_that_can_not_be_are_told(source: Path, tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{other}", create=True)
     optuna.create_study(storage=storage, study_name="in use")
     assert "is in use as a database" in refused(source, other, overwrite=True)
+    for suffix in ("wal", "shm", "journal"):
+        left = tmp_path / f"left.db-{suffix}"
+        left.write_bytes(b"of an old database")
+        message = refused(source, tmp_path / "left.db")
+        assert f"left.db does not exist, but left.db-{suffix} of an old database is beside it" in message
+        assert message.endswith("otherwise delete it, or choose another file")
+        left.unlink()
 
 
 def test_a_damaged_storage_is_not_copied(source: Path) -> None:
@@ -150,3 +170,28 @@ def test_a_server_is_left_to_its_own_tool() -> None:
         back_up("postgresql+psycopg://me:secret@host/db")
     assert str(caught.value).startswith("postgresql+psycopg://me:***@host/db is not an SQLite file; ")
     assert "pg_dump" in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_a_copy_is_for_those_who_may_read_the_storage(source: Path, tmp_path: Path, mode: int) -> None:
+    """Whatever new files are by default."""
+    source.chmod(mode)
+    made = back_up(f"sqlite:///{source}", tmp_path / "copy.db")
+    assert made.path.stat().st_mode & 0o777 == mode
+
+
+def test_what_a_killed_copy_left_goes_with_the_next_one(source: Path, tmp_path: Path) -> None:
+    """And what one that is being made has in its folder stays."""
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob(".*")
+    assert (left / "copy.db").read_bytes() == b"half of it"
+    with scratch_folder(tmp_path / ".") as other:
+        assert not left.exists()
+        back_up(f"sqlite:///{source}", tmp_path / "copy.db")
+        assert other.exists()
+    assert not list(tmp_path.glob(".*"))

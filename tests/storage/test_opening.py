@@ -257,7 +257,7 @@ def test_a_new_database_is_whole_or_not_there(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("fmnist_sweep.storage.opening._use_write_ahead_log", killed)
+        patched.setattr("fmnist_sweep.storage.creating.use_write_ahead_log", killed)
         with pytest.raises(KeyboardInterrupt):
             open_storage(storage_url, create=True)
     assert list(tmp_path.iterdir()) == []
@@ -268,9 +268,9 @@ def test_a_database_that_another_process_makes_meanwhile_is_kept(
     storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_storage: Path
 ) -> None:
     """Of two that create it at once, the second takes what the first has made."""
-    from fmnist_sweep.storage import opening as module
+    from fmnist_sweep.storage import creating as module
 
-    original = module._use_write_ahead_log
+    original = module.use_write_ahead_log
     path = tmp_path / "studies.db"
 
     def slow(storage: RDBStorage) -> None:
@@ -279,7 +279,7 @@ def test_a_database_that_another_process_makes_meanwhile_is_kept(
             path.write_bytes(empty_storage.read_bytes())
             optuna.create_study(study_name="first", storage=storage_url)
 
-    monkeypatch.setattr(module, "_use_write_ahead_log", slow)
+    monkeypatch.setattr(module, "use_write_ahead_log", slow)
     assert study_names(open_storage(storage_url, create=True)) == ["first"]
 
 
