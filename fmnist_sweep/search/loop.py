@@ -387,6 +387,7 @@ class Search:
         try:
             self._end_jobs()
         finally:
+            self._check()
             # Also a trial that was asked for and whose draw was cut short.
             put_back(self._study)
 

@@ -7,6 +7,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self, cast
+
+import optuna
+from sqlalchemy.pool import PoolProxiedConnection
 
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.files import set_mode
@@ -97,10 +101,12 @@ def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
 def _copy(source: Path, copy: Path) -> tuple[int, int]:
     """Copy a database, check the copy, and return its numbers of studies and trials."""
     address = f"{source.absolute().as_uri()}?mode=ro"
-    with (
-        closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)) as reader,
-        closing(sqlite3.connect(copy)) as writer,
-    ):
+    with closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)) as reader:
+        return _copied(reader, copy, source)
+
+
+def _copied(reader: sqlite3.Connection, copy: Path, source: Path) -> tuple[int, int]:
+    with closing(sqlite3.connect(copy)) as writer:
         # All pages in one step: in several, each write of another process would start it over.
         reader.backup(writer, pages=-1)
         found = [row[0] for row in writer.execute("PRAGMA integrity_check")]
@@ -111,3 +117,42 @@ def _copy(source: Path, copy: Path) -> tuple[int, int]:
             for table in ("studies", "trials")
         )
         return n_studies, n_trials
+
+
+class OpenDatabase:
+    """A connection to an SQLite storage that is kept: it still reads the file after that was removed.
+
+    Args:
+        connection: One that nothing else uses.
+    """
+
+    def __init__(self, connection: PoolProxiedConnection) -> None:
+        self._connection = connection
+        # With its first reading SQLite opens all the files that it needs.
+        self._connection.cursor().execute("SELECT count(*) FROM studies").fetchone()
+
+    @classmethod
+    def of(cls, study: optuna.Study) -> Self | None:
+        """Return a connection to the storage of a study; None where that is no SQLite file."""
+        storage = study._storage  # noqa: SLF001 - a study does not tell its storage otherwise
+        engine = getattr(getattr(storage, "_backend", storage), "engine", None)
+        if engine is None or engine.dialect.name != "sqlite":
+            return None
+        return cls(engine.raw_connection())
+
+    def save(self, target: Path, *, mode: int) -> bool:
+        """Copy the storage to a new file, with these permissions, and return whether that could be done."""
+        reader = self._connection.driver_connection
+        try:
+            with scratch_folder(target.parent) as folder:
+                copy = folder / "copy.db"
+                _copied(cast("sqlite3.Connection", reader), copy, target)
+                set_mode(copy, mode)
+                copy.rename(target)
+        except (sqlite3.Error, OSError, StorageError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ from fmnist_sweep.storage.scratch import remove_left_scratch
 from fmnist_sweep.storage.server_lock import tables_lock
 
 BUSY_TIMEOUT_S: Final = 60
+"""A lock that is held for longer than SQLite's own 5 s would kill the writer."""
 
 _SHOWN: Final = 200
 """Characters of a path in a message."""
@@ -51,6 +53,18 @@ class _Connection(sqlite3.Connection):
         super().__init__(*args, **kwargs)
         self.execute("PRAGMA synchronous=NORMAL")
         self.execute("PRAGMA foreign_keys=ON")
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """Connect to a database that is there: one that was removed meanwhile is not made anew, empty."""
+    return sqlite3.connect(
+        f"{path.as_uri()}?mode=rw",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        factory=_Connection,
+        # As SQLAlchemy would have it for a file: its pool hands a connection from thread to thread.
+        check_same_thread=False,
+    )
 
 
 def check_storage(url: str, *, create: bool) -> None:
@@ -112,9 +126,7 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
             remove_left_scratch(path.parent)
             if not path.exists():
                 create_sqlite(path)
-        # A lock held for longer than SQLite's own 5 s would kill the writer.
-        sqlite_options = {"connect_args": {"timeout": BUSY_TIMEOUT_S, "factory": _Connection}}
-        options = server_options(url) if path is None else sqlite_options
+        options = server_options(url) if path is None else {"creator": partial(_connected, path.absolute())}
         filled = _is_filled(url, options)
         if path is None and not filled and not create:
             raise StorageError(f"{safe_url(url)} holds no studies yet; run a sweep first")

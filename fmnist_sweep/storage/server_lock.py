@@ -24,6 +24,15 @@ WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pg_locks.database =
 AND datname = current_database() AND (classid::bigint << 32 | objid::bigint) = :key
 """
 
+_DATABASE: Final = """
+SELECT system_identifier || ' ' || oid FROM pg_control_system(), pg_database
+WHERE datname = current_database()
+"""
+
+
+class DatabaseReplacedError(StorageError):
+    """Another database has come into the place of the one that a lock was taken in."""
+
 
 class ServerLock:
     """A lock in the database of a PostgreSQL server, on a connection of its own.
@@ -48,15 +57,19 @@ class ServerLock:
         self._holder = holder
         self._connection: sqlalchemy.Connection | None = None
         self._held = False
+        self._database = ""
 
     def take(self) -> bool:
         """Try to take the lock, and return whether this has it now; nobody is waited for.
 
         Raises:
+            DatabaseReplacedError: It is taken again, in another database than before.
             StorageError: The server can't be asked.
         """
         if not self.is_held():
             self._held = bool(self._ask("SELECT pg_try_advisory_lock(:key)", key=self._key))
+            if self._held:
+                self._require_same_database()
         return self._held
 
     def wait(self, timeout_s: float) -> None:
@@ -91,6 +104,16 @@ class ServerLock:
             # Without a pool, this ends the connection and all that it holds.
             connection.close()
             connection.engine.dispose()
+
+    def _require_same_database(self) -> None:
+        database = str(self._ask(_DATABASE))
+        if self._database not in {"", database}:
+            self.let_go()
+            raise DatabaseReplacedError(
+                f"{safe_url(self._url)} was replaced by another database while it was in use; this command"
+                " ends here.\nPut the old one in its place, and the same command goes on."
+            )
+        self._database = database
 
     def _ask(self, statement: str, **values: Any) -> Any:
         try:

@@ -207,6 +207,18 @@ def test_a_server_that_is_restarted_costs_no_lock(here: Sweep, there: Sweep, pos
     assert (said.count(LOST), said.count(BACK)) == (1, 1)
 
 
+@pytest.mark.faults
+def test_a_run_whose_database_was_replaced_ends(here: Sweep, postgres: Server) -> None:
+    """Another of its name takes nothing of its study."""
+    run = replace(here, sleep_s=1.0).start()
+    wait_for(here.begun)
+    postgres.execute(f'DROP DATABASE "{database(here)}" WITH (FORCE)')
+    postgres.make(database(here))
+    said = told(run, code=2)
+    assert "was replaced by another database while it was in use; this command ends here" in said
+    assert "COPY" not in postgres.dump(database(here))
+
+
 def test_a_run_that_was_taken_over_ends_and_changes_nothing(
     whole: Sweep, here: Sweep, there: Sweep, postgres: Server
 ) -> None:

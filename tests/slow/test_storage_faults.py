@@ -12,8 +12,9 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -136,6 +137,72 @@ def test_a_full_disk_ends_the_sweep_and_space_lets_it_go_on(
     equal(whole, cut)
     assert kept.items() <= finished(cut.database).items()
     assert {path.name for path in small_disk.iterdir()} <= {"studies.db", "studies.db-wal", "studies.db-shm"}
+
+
+def _remove(disk: Path) -> None:
+    (disk / "studies.db").unlink()
+
+
+def _remove_all(disk: Path) -> None:
+    for path in disk.glob("studies.db*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _move(disk: Path) -> None:
+    (disk / "studies.db").rename(disk.parent / "moved.db")
+
+
+def _replace(disk: Path) -> None:
+    open_storage(f"sqlite:///{disk.parent}/other.db", create=True).engine.dispose()
+    (disk.parent / "other.db").replace(disk / "studies.db")
+
+
+@pytest.mark.parametrize("take_away", [_remove, _remove_all, _move, _replace])
+def test_a_storage_that_is_taken_away_ends_the_run(
+    whole: Sweep, tmp_path: Path, take_away: Callable[[Path], None]
+) -> None:
+    """At once, and what it says makes the study whole; all trials that had finished were saved."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    cut = Sweep(tmp_path, trials=8, epochs=8, sleep_s=0.1, disk=disk)
+    run = cut.start()
+    wait_for_epochs(cut, 20)
+    take_away(disk)
+    began = time.monotonic()
+    _, said = run.communicate(timeout=60)
+    assert time.monotonic() - began < BLOCKED_S
+    assert run.returncode == 2, said
+    assert f"{disk}/studies.db was " in said
+    assert "Traceback" not in said
+    (saved,) = disk.glob("studies-saved-*.db")
+    assert f"is saved in {saved}: " in said
+    kept = finished(saved)
+    assert kept
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    for path in disk.glob("studies.db*"):
+        if path.is_file():
+            path.rename(aside / path.name)
+    for path in disk.glob("studies-saved-*"):
+        path.rename(disk / path.name.replace(saved.name, "studies.db"))
+    replace(cut, sleep_s=0.0).finish()
+    equal(whole, cut)
+    assert kept.items() <= finished(cut.database).items()
+
+
+def test_a_second_run_beside_one_whose_storage_was_removed(whole: Sweep, tmp_path: Path) -> None:
+    """It makes a study of its own; the first one ends within seconds and leaves that alone."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    first = Sweep(tmp_path, trials=8, epochs=8, sleep_s=0.5, disk=disk)
+    run = first.start()
+    wait_for_epochs(first, 2)
+    _remove_all(disk)
+    second = replace(first, sleep_s=0.0)
+    second.finish()
+    _, said = run.communicate(timeout=BLOCKED_S)
+    assert run.returncode == 2, said
+    assert second.found() == whole.found()
 
 
 def test_a_power_cut_leaves_a_whole_database(tmp_path: Path) -> None:

@@ -25,8 +25,43 @@ _N_TRIES: Final = 100
 _NAMED_WITHIN_S: Final = 1.0
 
 
+class FileLock:
+    """A lock that is held. Take one with `study_lock`."""
+
+    def __init__(self, path: Path, study: str) -> None:
+        self._path = path
+        self._study = study
+        self._descriptor = _locked(path, study)
+
+    def renew(self) -> None:
+        """Take the lock again where its file was removed: another process could take it meanwhile.
+
+        Raises:
+            StudyBusyError: One has.
+            StorageError: The folder can't be written.
+        """
+        if _is_named(self._path, self._descriptor):
+            return
+        try:
+            descriptor = _locked(self._path, self._study)
+        except OSError as error:
+            raise _unwritable(self._path.parent, error) from None
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock back, and remove its folder if nothing else is left in it."""
+        if _is_named(self._path, self._descriptor):
+            # Whoever waits for it looks again whether the file that it locked is still there.
+            self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        with suppress(OSError):
+            self._path.parent.rmdir()
+            self._path.parent.parent.rmdir()
+
+
 @contextmanager
-def study_lock(folder: Path, study: str) -> Iterator[None]:
+def study_lock(folder: Path, study: str) -> Iterator[FileLock]:
     """Hold the lock of a study; it ends with the process, however that ends.
 
     To be taken before the study is made: of two processes that start at once, one gets it.
@@ -40,18 +75,25 @@ def study_lock(folder: Path, study: str) -> Iterator[None]:
         StorageError: The folder can't be written.
     """
     try:
-        descriptor = _locked(folder / _LOCK, study)
+        lock = FileLock(folder / _LOCK, study)
     except OSError as error:
-        raise StorageError(f"{folder} can't be written: {error.strerror or error}") from None
+        raise _unwritable(folder, error) from None
     try:
-        yield
+        yield lock
     finally:
-        # Whoever waits for it looks again whether the file that it locked is still there.
-        (folder / _LOCK).unlink(missing_ok=True)
-        os.close(descriptor)
-        with suppress(OSError):
-            folder.rmdir()
-            folder.parent.rmdir()
+        lock.release()
+
+
+def _unwritable(folder: Path, error: OSError) -> StorageError:
+    return StorageError(f"{folder} can't be written: {error.strerror or error}")
+
+
+def _is_named(path: Path, descriptor: int) -> bool:
+    """Return whether a file that is open is the one of that name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def _locked(path: Path, study: str) -> int:
@@ -77,7 +119,7 @@ def _locked(path: Path, study: str) -> int:
             if not held:
                 raise
             raise StudyBusyError(busy(study, holder)) from None
-        if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
+        if _is_named(path, descriptor):
             os.ftruncate(descriptor, 0)
             os.write(descriptor, json.dumps(asdict(Owner.this_process())).encode())
             return descriptor

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import optuna
 
-from fmnist_sweep.storage.lease.file_lock import study_lock
+from fmnist_sweep.core.errors import StorageError, StudyBusyError
+from fmnist_sweep.storage.lease.file_lock import FileLock, study_lock
+from fmnist_sweep.storage.lease.identity import StorageFile, storage_file
 from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.storage.lease.postgres import Claim, claimed
 from fmnist_sweep.storage.lease.process import Owner
@@ -19,12 +21,25 @@ class Lease:
 
     Args:
         study: Name of the study.
+        lock: That on this machine.
+        file: That of the storage; None where it is in a server.
         claim: That on a study in a server; None in a file, which its lock on this machine holds.
         take_over: Also own a study whose owner, on another machine, may be alive.
     """
 
-    def __init__(self, study: str, claim: Claim | None, *, take_over: bool) -> None:
+    def __init__(
+        self,
+        study: str,
+        *,
+        lock: FileLock,
+        file: StorageFile | None,
+        claim: Claim | None,
+        take_over: bool,
+    ) -> None:
         self.study = study
+        self._lock = lock
+        self._file = file
+        self._lost = False
         self._claim = claim
         self._take_over = take_over
         self._study: optuna.Study | None = None
@@ -41,8 +56,10 @@ class Lease:
             StudyBusyError: A live process runs the study, or its owner is on another machine and may live.
             StorageError: The server can't be asked.
         """
+        if self._file is not None:
+            self._file.take(study)
         stays_away = self._claim is not None and self._claim.owner_stays_away(study)
-        with ownership(study, take_over=self._take_over or stays_away) as owner:
+        with ownership(study, take_over=self._take_over or stays_away, is_there=self._is_there) as owner:
             self._study, self._owner = study, owner
             try:
                 yield owner
@@ -56,7 +73,26 @@ class Lease:
 
         Raises:
             StudyBusyError: Another process has taken the study over.
+            StorageError: Its file was removed, moved or replaced, or its server is another.
         """
+        try:
+            self._check()
+        except StorageError:
+            self._lost = True
+            raise
+
+    def _is_there(self) -> bool:
+        return not self._lost and (self._file is None or self._file.is_there())
+
+    def _check(self) -> None:
+        if self._file is not None:
+            self._file.check()
+        try:
+            self._lock.renew()
+        except StudyBusyError:
+            # The study names its owner: whoever took the lock meanwhile is refused, and gives it back.
+            if self._owner is None:
+                raise
         if self._claim is not None:
             self._claim.check(self._study, None if self._owner is None else self._owner.run)
 
@@ -78,5 +114,9 @@ def lease(url: str, study: str, *, say: Callable[[str], None], take_over: bool =
         StudyBusyError: Another process holds it; the message names it.
         StorageError: The place of its lock can't be written, or its server can't be asked.
     """
-    with study_lock(side_folder(url, study), study), claimed(url, study, say=say) as claim:
-        yield Lease(study, claim, take_over=take_over)
+    with (
+        study_lock(side_folder(url, study), study) as lock,
+        claimed(url, study, say=say) as claim,
+        storage_file(url, study) as file,
+    ):
+        yield Lease(study, lock=lock, file=file, claim=claim, take_over=take_over)

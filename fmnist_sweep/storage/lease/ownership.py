@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +17,9 @@ from fmnist_sweep.storage.writing import write_owner
 
 
 @contextmanager
-def ownership(study: optuna.Study, *, take_over: bool = False) -> Iterator[Owner]:
+def ownership(
+    study: optuna.Study, *, take_over: bool = False, is_there: Callable[[], bool] | None = None
+) -> Iterator[Owner]:
     """Be the owner of a study while running it, and name it in the study.
 
     Entering puts back the trials that a dead owner left RUNNING.
@@ -25,6 +27,7 @@ def ownership(study: optuna.Study, *, take_over: bool = False) -> Iterator[Owner
     Args:
         study: The study.
         take_over: Also from an owner on another machine, which may be alive.
+        is_there: Returns False where the storage was lost meanwhile: nothing is written to it any more.
 
     Raises:
         StudyBusyError: A live process on this machine runs the study, or the owner is on another machine,
@@ -45,7 +48,7 @@ def ownership(study: optuna.Study, *, take_over: bool = False) -> Iterator[Owner
         put_back(study)
         yield me
     finally:
-        if owner_of(study).get("run") == me.run:
+        if (is_there is None or is_there()) and owner_of(study).get("run") == me.run:
             write_owner(study, None)
 
 

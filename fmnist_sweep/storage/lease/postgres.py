@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final
 
 import optuna
@@ -21,7 +21,7 @@ from fmnist_sweep.storage.address import is_postgresql
 from fmnist_sweep.storage.lease.ownership import is_elsewhere, owner_of
 from fmnist_sweep.storage.lease.process import busy, shown
 from fmnist_sweep.storage.opening import storage_in_use
-from fmnist_sweep.storage.server_lock import ServerLock
+from fmnist_sweep.storage.server_lock import DatabaseReplacedError, ServerLock
 
 GRACE_S: Final = 30
 """How long a live owner may take to come back: far above what keeps a run from its loop, the start of its
@@ -83,17 +83,18 @@ class Claim:
 
         Raises:
             StudyBusyError: Another process has taken the study over.
+            DatabaseReplacedError: Another database has come into the place of the study's.
         """
         if self._lock.is_held():
             return
         if not self._missing:
             self._missing = True
             self._say("The connection that holds the study was lost; it is made again. The trainings go on.")
-        back = False
         try:
-            with suppress(StorageError):
-                back = self._lock.take()
+            back = self._taken_again()
             holder = self._other_holder(study, run, back=back)
+        except DatabaseReplacedError:
+            raise
         except StorageError:
             # The server is away: what can't be written will say so, and nobody else can write either.
             return
@@ -105,6 +106,14 @@ class Claim:
         if back:
             self._missing = False
             self._say("The connection that holds the study is back.")
+
+    def _taken_again(self) -> bool:
+        try:
+            return self._lock.take()
+        except DatabaseReplacedError:
+            raise
+        except StorageError:
+            return False
 
     def _other_holder(
         self, study: optuna.Study | None, run: str | None, *, back: bool
