@@ -388,8 +388,7 @@ class Search:
             self._end_jobs()
         finally:
             self._check()
-            # Also a trial that was asked for and whose draw was cut short.
-            put_back(self._study)
+            put_back(self._study)  # Also a trial whose draw was cut short.
 
     def _end_jobs(self) -> None:
         for number in self._engine.running:

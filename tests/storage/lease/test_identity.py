@@ -11,6 +11,7 @@ import pytest
 from made_exports import DATA
 from optuna.storages import RDBStorage
 
+from fmnist_sweep import data
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import StorageError, StudyBusyError
@@ -166,8 +167,8 @@ def test_a_run_whose_storage_is_removed_ends_at_once(
                 _remove_all(tmp_path / "studies.db")
             return iter(ScriptedTrainer().fit(job))
 
-    monkeypatch.setattr(runner.data, "open_data", lambda *_, **__: DATA)
-    monkeypatch.setattr(runner.data, "check_split", lambda *_: [])
+    monkeypatch.setattr(data, "open_data", lambda *_, **__: DATA)
+    monkeypatch.setattr(data, "check_split", lambda *_: [])
     monkeypatch.setattr(
         runner, "open_engine", lambda *_, places, **__: InlineEngine(Removing(), places=places)
     )
