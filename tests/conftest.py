@@ -118,7 +118,7 @@ def quiet_optuna() -> None:
 @pytest.fixture
 def data() -> DataRef:
     """A data set that nothing opens."""
-    return DataRef("tiny", "da7a" * 16, (2, 2, 1), ("a", "b"), 100, "/nowhere")
+    return DataRef("tiny", "da7a" * 16, (2, 2, 1), ("a", "b"), 60_000, "/nowhere")
 
 
 @pytest.fixture

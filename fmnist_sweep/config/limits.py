@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from fmnist_sweep.config.schema import LARGEST_COUNT, MAX_PARAMETERS
 from fmnist_sweep.core.errors import did_you_mean
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import Parameter
+from fmnist_sweep.core.wording import shown
 from fmnist_sweep.models.catalog import ModelSpace
 from fmnist_sweep.models.spaces import ACTIVATIONS, MAX_BLOCKS, MAX_DEPTH, OPTIMIZERS, SCHEDULES
 
@@ -76,8 +78,9 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "shift": _whole(0),
     "depth": _whole(1, MAX_DEPTH),
     "conv_blocks": _whole(1, MAX_BLOCKS),
+    "batch_size": _whole(1, LARGEST_COUNT),
     **dict.fromkeys(
-        ("batch_size", "units", "filters", "kernel_size", "pool_size", "dense_units", "convs_per_block"),
+        ("units", "filters", "kernel_size", "pool_size", "dense_units", "convs_per_block"),
         _whole(1),
     ),
     "schedule_epochs": _whole(1),
@@ -93,7 +96,8 @@ def entry_problems(space: Any, own: ModelSpace) -> list[str]:
     """
     known = {*own.space, "epochs", "batch_size"}
     problems = []
-    for name in space if isinstance(space, Mapping) else ():
+    # Of more entries than a space may have the schema tells, without a line for each.
+    for name in space if isinstance(space, Mapping) and len(space) <= MAX_PARAMETERS else ():
         near = did_you_mean(name, known)
         # A discovery may miss what a user's model asks for in rare branches or in its fit: only a name that
         # looks misspelt is refused there.
@@ -121,8 +125,10 @@ def value_problems(name: str, parameter: Parameter) -> list[str]:
         # Keras takes an optimizer's name in any case.
         bad = [v for v in parameter.ends() if (str(v).lower() if kind == "optimizer" else v) not in allowed]
         told = ", ".join(sorted(allowed))
-        return [f"{name}: unknown {v!r}{did_you_mean(str(v), allowed)} (allowed: {told})" for v in bad]
+        return [
+            f"{name}: unknown {shown(v)}{did_you_mean(str(v)[:100], allowed)} (allowed: {told})" for v in bad
+        ]
     if kind not in _RULES:
         return []
     words, allows = _RULES[kind]
-    return [f"{name}: must be {words}, got {v!r}" for v in parameter.ends() if not allows(v)]
+    return [f"{name}: must be {words}, got {shown(v)}" for v in parameter.ends() if not allows(v)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,12 +15,16 @@ from fmnist_sweep.config.overrides import apply_override
 from fmnist_sweep.config.points import points_problems
 from fmnist_sweep.config.schema import AddedSection, SweepFile
 from fmnist_sweep.config.sweep_config import SweepConfig, images_of, shape_corners
+from fmnist_sweep.config.toml_text import TomlTextError, read_toml, require_usable
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.space import FixedParameter, Parameter, SearchSpace
-from fmnist_sweep.data import open_data, source_problems
+from fmnist_sweep.data import open_data, source_problems, split_problems
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.models import catalog
+
+_MAX_EPOCHS: Final = 1_000_000
+_MAX_GRID: Final = 1_000_000
 
 _EXTRA_PACKAGES: Final = {"gp": ("torch", "scipy"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
 
@@ -42,13 +45,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> SweepConfig:
         5
     """
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(str(path), ["no such file; sweep files of this project are in sweeps/"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f"can't be read as text: {error}"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(str(path), [f"not TOML: {error}"]) from None
+        settings = read_toml(path)
+    except TomlTextError as error:
+        raise ConfigError(str(path), [str(error)]) from None
     problems = [p for override in overrides for p in apply_override(settings, override)]
     if problems:
         raise ConfigError(str(path), problems)
@@ -61,6 +60,11 @@ def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
     Raises:
         ConfigError: As for `load_config`; ``where`` opens its message.
     """
+    try:
+        require_usable(settings)
+    except TomlTextError as error:
+        # Also of what --set put together.
+        raise ConfigError(where, [str(error)]) from None
     model = settings.get("model")
     own = catalog.MODELS.get(model) if isinstance(model, str) else None
     file, config, problems = _first_look(settings, own)
@@ -106,7 +110,7 @@ def _first_look(
         config, more = _whole_problems(sound, own, None, given=settings)
         problems += more
     elif sound is not None:
-        problems += _n_epochs_problems(sound)
+        problems += _n_epochs_problems(sound.space.get("epochs"))
     return file, config, problems
 
 
@@ -127,9 +131,11 @@ def _whole_problems(
     wrong = set(told) - set(file.space) if isinstance(told, Mapping) else set()
     if "epochs" in wrong:
         problems = [p for p in problems if not p.startswith("space.epochs: missing")]
-    entries = {} if own.n_parameters is None else file.space
+    # What a user's own model can be built with only a build can tell.
+    entries = {n: e for n, e in file.space.items() if own.n_parameters is not None or n == "batch_size"}
     unusable = [f"space.{problem}" for n, entry in entries.items() for problem in value_problems(n, entry)]
-    epochs = _n_epochs_problems(file)
+    # The model may declare them as well.
+    epochs = _n_epochs_problems(file.space.get("epochs") if space is None else space.parameters.get("epochs"))
     problems += [*epochs, *unusable]
     if space is None or "epochs" not in space:
         return None, problems
@@ -137,11 +143,16 @@ def _whole_problems(
     if not epochs:
         problems += _epochs_problems(config)
     if not unusable and (data is not None or known_source(file.data) is not None):
-        problems += [*_fit_problems(config), *_size_problems(config)]
+        problems += [*_fit_problems(config), *_size_problems(config), *_split_problems(config)]
     sampled = config.sampled_space
     endless = [n for n in sampled if sampled[n].values() is None and n not in wrong]
     if file.sampler.name == "grid" and endless:
         mend = f"grid needs a finite space; give {', '.join(endless)} a step or choices"
+        problems.append(f"sampler.name: {mend}")
+    elif file.sampler.name == "grid" and sampled.size > _MAX_GRID:
+        mend = (
+            f"grid tries all points, which are {sampled.size:,} here; narrow the space, or take random or tpe"
+        )
         problems.append(f"sampler.name: {mend}")
     if not unusable and not epochs:
         problems += points_problems(sampled, file.sampler)
@@ -228,18 +239,25 @@ def _sampler_problems(settings: Mapping[str, Any]) -> list[str]:
     sampler = settings.get("sampler")
     name = sampler.get("name") if isinstance(sampler, Mapping) else None
     # Optuna imports these in the middle of a study, after the trials that start it.
-    missing = [p for p in _EXTRA_PACKAGES.get(str(name), ()) if importlib.util.find_spec(p) is None]
+    missing = [
+        p
+        for p in _EXTRA_PACKAGES.get(name if isinstance(name, str) else "", ())
+        if importlib.util.find_spec(p) is None
+    ]
     if not missing:
         return []
     how = "pip install 'fmnist-sweep[gp]'" if name == "gp" else f"pip install {' '.join(missing)}"
     return [f"sampler.name: {name} needs {', '.join(missing)}, not installed here; {how}, or use tpe"]
 
 
-def _n_epochs_problems(file: SweepFile) -> list[str]:
-    values = file.space["epochs"].values() if "epochs" in file.space else ()
-    if values is not None and all(type(v) is int and v >= 1 for v in values):
+def _n_epochs_problems(epochs: Parameter | None) -> list[str]:
+    # A range of whole numbers may hold billions: its ends tell.
+    ends = () if epochs is None else epochs.ends()
+    listed = epochs is None or epochs.values() is not None
+    if listed and all(type(v) is int and 1 <= v <= _MAX_EPOCHS for v in ends):
         return []
-    return ["space.epochs: must be whole numbers from 1 up, as int, choice or a bare number"]
+    allowed = f"whole numbers from 1 to {_MAX_EPOCHS:,}, as int, choice or a bare number"
+    return [f"space.epochs: must be {allowed}"]
 
 
 def _epochs_problems(config: SweepConfig) -> list[str]:
@@ -261,6 +279,10 @@ def _fit_problems(config: SweepConfig) -> list[str]:
         if problems:
             return [f"space: {problem}" for problem in problems]
     return []
+
+
+def _split_problems(config: SweepConfig) -> list[str]:
+    return [f"training.{problem}" for problem in split_problems(config.data, config.split)]
 
 
 def _size_problems(config: SweepConfig) -> list[str]:

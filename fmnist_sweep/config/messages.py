@@ -9,6 +9,10 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 
 from fmnist_sweep.core.errors import did_you_mean
+from fmnist_sweep.core.wording import shown
+
+_LONGEST_NAME: Final = 100
+_MOST_LINES: Final = 100
 
 _MUST_BE: Final = {
     "int_type": "a whole number",
@@ -22,10 +26,12 @@ _MUST_BE: Final = {
     "model_attributes_type": 'a table such as {{ type = "float", low = 0, high = 1 }}, or one fixed value',
     "tuple_type": "a list in brackets",
     "too_short": "a list of at least {min_length}",
-    "greater_than_equal": "at least {ge:g}",
-    "greater_than": "above {gt:g}",
-    "less_than_equal": "at most {le:g}",
-    "less_than": "below {lt:g}",
+    "too_long": "a list of at most {max_length}",
+    "string_too_long": "a text of at most {max_length} characters",
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "above {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "below {lt}",
 }
 
 
@@ -36,8 +42,10 @@ def describe(error: ValidationError, schema: type[BaseModel]) -> list[str]:
         error: What pydantic found.
         schema: The model it was checking, for suggestions on misspelt keys.
     """
-    lines = [_line(details, schema) for details in error.errors(include_url=False)]
-    return list(dict.fromkeys(lines))
+    found = error.errors(include_url=False)
+    lines = list(dict.fromkeys(_line(details, schema) for details in found[:_MOST_LINES]))
+    more = len(found) - _MOST_LINES
+    return lines if more <= 0 else [*lines, f"and {more:,} more"]
 
 
 def sound_part(settings: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
@@ -65,6 +73,8 @@ def sound_part(settings: Mapping[str, Any], error: ValidationError) -> dict[str,
 def _line(details: Any, schema: type[BaseModel]) -> str:
     loc, kind, given = details["loc"], details["type"], details["input"]
     context = details.get("ctx", {})
+    # A limit of nine digits is told whole: it is to be typed.
+    limits = {k: f"{v:g}" if isinstance(v, float) else v for k, v in context.items()}
     keys, models = _walk(loc, schema)
     where = ".".join(keys)
     if kind == "extra_forbidden":
@@ -79,23 +89,23 @@ def _line(details: Any, schema: type[BaseModel]) -> str:
         allowed = [a for a in allowed if a and a != "added"] or _tags(loc, schema)
         if kind == "union_tag_not_found":
             return f"{where}.{tag}: missing; one of {', '.join(allowed)}"
-        text = str(context.get("tag"))
-        return f"{where}.{tag}: unknown {text!r}{did_you_mean(text, allowed)} (allowed: {', '.join(allowed)})"
+        text = str(context.get("tag"))[:_LONGEST_NAME]
+        near = did_you_mean(text, allowed)
+        return f"{where}.{tag}: unknown {shown(text)}{near} (allowed: {', '.join(allowed)})"
     if kind == "literal_error":
         allowed = [m.strip(" '") for m in context["expected"].replace(" or ", ",").split(",")]
-        hint = did_you_mean(str(given), allowed)
-        return f"{where}: unknown {given!r}{hint} (allowed: {', '.join(allowed)})"
+        hint = did_you_mean(shown(given).strip("'"), allowed)
+        return f"{where}: unknown {shown(given)}{hint} (allowed: {', '.join(allowed)})"
     if kind == "value_error":
         return f"{where}: {context['error']}"
     if kind == "string_pattern_mismatch":
-        return (
-            f"{where}: {given!r} can't be used; letters, digits, spaces and . _ + - are allowed, at most 100"
-        )
+        allowed_characters = "letters, digits, spaces and . _ + - are allowed, at most 100"
+        return f"{where}: {shown(given)} can't be used; {allowed_characters}"
     if kind == "model_attributes_type" and "name" in models[0].model_fields:
-        return f'{where}: must be a table such as {{ name = "{_tags(loc, schema)[0]}" }}, got {given!r}'
+        return f'{where}: must be a table such as {{ name = "{_tags(loc, schema)[0]}" }}, got {shown(given)}'
     if kind in _MUST_BE:
-        return f"{where}: must be {_MUST_BE[kind].format(**context)}, got {given!r}"
-    return f"{where}: {details['msg']}, got {given!r}"
+        return f"{where}: must be {_MUST_BE[kind].format(**limits)}, got {shown(given)}"
+    return f"{where}: {details['msg']}, got {shown(given)}"
 
 
 def _walk(loc: tuple[int | str, ...], schema: type[BaseModel]) -> tuple[list[str], list[type[BaseModel]]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date, time
-from typing import Any
+from typing import Any, Final
+
+from fmnist_sweep.config.toml_text import TomlTextError, parse_toml
+
+_MAX_SHOWN: Final = 80
 
 
 def apply_override(settings: dict[str, Any], override: str) -> list[str]:
@@ -20,12 +23,13 @@ def apply_override(settings: dict[str, Any], override: str) -> list[str]:
         ([], {'budget': {'trials': 5}})
     """
     key, sign, text = override.partition("=")
-    parts = key.strip().split(".")
+    parts = [part.strip() for part in key.split(".")]
+    told = override if len(override) <= _MAX_SHOWN else f"{override[:_MAX_SHOWN]}..."
     if not sign or not all(parts):
-        return [f"--set {override}: write it as section.key=value, such as score.penalty=2"]
+        return [f"--set {told}: write it as section.key=value, such as score.penalty=2"]
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}")["value"]
+    except TomlTextError:
         value = text.strip()
     if isinstance(value, date | time):
         # No setting is a date, but a study's name can look like one.
@@ -34,7 +38,7 @@ def apply_override(settings: dict[str, Any], override: str) -> list[str]:
     for part in parts[:-1]:
         inner = table.setdefault(part, {})
         if not isinstance(inner, dict):
-            return [f"--set {override}: {part} is a value, not a section"]
+            return [f"--set {told}: {part} is a value, not a section"]
         table = inner
     table[parts[-1]] = value
     return []

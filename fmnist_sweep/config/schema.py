@@ -6,16 +6,31 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from fmnist_sweep.core.jobs import LARGEST_SEED, MAX_FINAL_TRAININGS, SEEDS_OF_FINALS_BEGIN
 from fmnist_sweep.core.progress import MAX_RETRIES
 from fmnist_sweep.core.registry import Registry
 from fmnist_sweep.core.score import EpochRule, MetricName
 from fmnist_sweep.core.space import FiniteFloat, ParameterField, StrictScalar
 from fmnist_sweep.data.sources import FASHION_MNIST
 
-PositiveInt: TypeAlias = Annotated[StrictInt, Field(ge=1)]
-Count: TypeAlias = Annotated[StrictInt, Field(ge=0)]
-NonNegative: TypeAlias = Annotated[FiniteFloat, Field(ge=0)]
-Positive: TypeAlias = Annotated[FiniteFloat, Field(gt=0)]
+LARGEST_COUNT: Final = 2**31 - 1
+"""TensorFlow counts steps, and PostgreSQL trials, in 32 bits."""
+
+MAX_POINTS: Final = 10_000
+MAX_PARAMETERS: Final = 1000
+
+PositiveInt: TypeAlias = Annotated[StrictInt, Field(ge=1, le=LARGEST_COUNT)]
+Count: TypeAlias = Annotated[StrictInt, Field(ge=0, le=LARGEST_COUNT)]
+# What a float can still be multiplied with, or a clock wait for.
+NonNegative: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
+Positive: TypeAlias = Annotated[FiniteFloat, Field(gt=0, le=1e9)]
+
+# Keras takes 32 bits, and an export trains on seeds that follow the sweep's.
+TrainingSeed: TypeAlias = Annotated[
+    StrictInt, Field(ge=0, le=LARGEST_SEED - SEEDS_OF_FINALS_BEGIN - MAX_FINAL_TRAININGS)
+]
+# NumPy mixes any number into its generators; TOML and JSON hand on 64 bits.
+MixedSeed: TypeAlias = Annotated[StrictInt, Field(ge=0, le=2**63 - 1)]
 
 
 class _Section(BaseModel):
@@ -49,10 +64,10 @@ class TrainingSection(_Section):
             that round otherwise. A bundle's ``config.toml`` sets it.
     """
 
-    seed: Count = 0
+    seed: TrainingSeed = 0
     batch_size: PositiveInt = 32
     n_val: PositiveInt = 5000
-    split_seed: Count | None = None
+    split_seed: MixedSeed | None = None
     train_size: PositiveInt | None = None
     n_probe: PositiveInt = 10_000
     patience: PositiveInt | None = None
@@ -61,7 +76,7 @@ class TrainingSection(_Section):
 
 
 class _Sampler(_Section):
-    seed: Count = 0
+    seed: MixedSeed = 0
     enqueue_default: StrictBool = True
 
 
@@ -79,7 +94,7 @@ class TPESection(_Sampler):
     multivariate: StrictBool = True
     group: StrictBool = True
     constant_liar: StrictBool = True
-    max_observations: Annotated[StrictInt, Field(ge=50)] = 400
+    max_observations: Annotated[StrictInt, Field(ge=50, le=LARGEST_COUNT)] = 400
 
 
 class RandomSection(_Sampler):
@@ -106,6 +121,8 @@ class QMCSection(_Sampler):
     """Quasi-Monte Carlo (`optuna.samplers.QMCSampler`); choices are drawn at random."""
 
     name: Literal["qmc"] = "qmc"
+    # Optuna hands it on as it is, to a generator of 32 bits.
+    seed: Annotated[StrictInt, Field(ge=0, le=LARGEST_SEED)] = 0
     qmc_type: Literal["sobol", "halton"] = "sobol"
     scramble: StrictBool = True
 
@@ -125,7 +142,7 @@ class PointsSection(_Sampler):
 
     name: Literal["points"] = "points"
     enqueue_default: StrictBool = False
-    points: Annotated[tuple[dict[str, StrictScalar], ...], Field(min_length=1)]
+    points: Annotated[tuple[dict[str, StrictScalar], ...], Field(min_length=1, max_length=MAX_POINTS)]
 
 
 class AddedSection(_Sampler):
@@ -156,6 +173,9 @@ SAMPLERS: Final = Registry("sampler", "fmnist_sweep.samplers", {})
 """Samplers of installed packages; ours have a section each."""
 
 _BUILT_IN_SAMPLERS: Final = ("tpe", "random", "gp", "cmaes", "qmc", "grid", "points", "added")
+
+ParameterName: TypeAlias = Annotated[str, Field(max_length=512)]
+"""Optuna's tables hold no longer one."""
 
 SamplerSection: TypeAlias = Annotated[
     TPESection
@@ -198,7 +218,7 @@ class SuccessiveHalvingSection(_Section):
 
     name: Literal["successive_halving"] = "successive_halving"
     min_resource: PositiveInt = 2
-    reduction_factor: Annotated[StrictInt, Field(ge=2)] = 3
+    reduction_factor: Annotated[StrictInt, Field(ge=2, le=LARGEST_COUNT)] = 3
     min_early_stopping_rate: Count = 0
 
 
@@ -207,7 +227,7 @@ class HyperbandSection(_Section):
 
     name: Literal["hyperband"] = "hyperband"
     min_resource: PositiveInt = 2
-    reduction_factor: Annotated[StrictInt, Field(ge=2)] = 3
+    reduction_factor: Annotated[StrictInt, Field(ge=2, le=LARGEST_COUNT)] = 3
 
 
 class PatientSection(_Section):
@@ -263,7 +283,7 @@ class SweepFile(_Section):
     data: str = FASHION_MNIST.name
     tune_new_entries: StrictBool = True
     max_model_size: PositiveInt | None = None
-    space: dict[str, ParameterField] = Field(default_factory=dict)
+    space: dict[ParameterName, ParameterField] = Field(default_factory=dict, max_length=MAX_PARAMETERS)
     score: ScoreSection = ScoreSection()
     training: TrainingSection = TrainingSection()
     sampler: SamplerSection = TPESection()

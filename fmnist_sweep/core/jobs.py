@@ -12,6 +12,14 @@ from typing import Any, Final, TypeAlias
 Scalar: TypeAlias = bool | int | float | str
 Hyperparameters: TypeAlias = Mapping[str, Scalar]
 
+LARGEST_SEED: Final = 2**32 - 1
+"""What Keras and the older generators of NumPy are seeded with."""
+
+SEEDS_OF_FINALS_BEGIN: Final = 10_000
+"""Added to a sweep's seed: final trainings repeat none of its draws, and are fixed beforehand."""
+
+MAX_FINAL_TRAININGS: Final = 100
+
 
 @dataclass(frozen=True, slots=True)
 class SplitSpec:

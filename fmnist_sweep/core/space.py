@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
 from pydantic import (
@@ -28,11 +28,26 @@ from pydantic import (
 from typing_extensions import override
 
 from fmnist_sweep.core.jobs import Hyperparameters, Scalar
+from fmnist_sweep.core.wording import shown, shown_list
+
+MAX_VALUES: Final = 100_000
+"""Of a grid of real numbers: they are listed wherever one is looked for."""
+
+MAX_CHOICES: Final = 1000
+
+_LARGEST_WHOLE: Final = 2**53
+"""Optuna keeps numbers as floats, which hold no larger one exactly."""
+
+_LARGEST_SCALAR: Final = 2**63 - 1
 
 
 def _require_scalar(given: Any) -> Any:
     if not isinstance(given, bool | int | float | str):
-        raise ValueError(f"must be a number, a text, true or false; got {given!r}")  # noqa: TRY004 pydantic's way
+        raise ValueError(f"must be a number, a text, true or false; got {shown(given)}")  # noqa: TRY004 pydantic's way
+    if isinstance(given, float) and not math.isfinite(given):
+        raise ValueError(f"must be a finite number, got {given!r}")
+    if isinstance(given, int) and abs(given) > _LARGEST_SCALAR:
+        raise ValueError(f"must be a whole number of at most 64 bits, got {shown(given)}")
     return given
 
 
@@ -40,6 +55,7 @@ StrictScalar: TypeAlias = Annotated[
     StrictBool | StrictInt | StrictFloat | StrictStr, BeforeValidator(_require_scalar)
 ]
 FiniteFloat: TypeAlias = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+_Whole: TypeAlias = Annotated[StrictInt, Field(ge=-_LARGEST_WHOLE, le=_LARGEST_WHOLE)]
 
 
 class _Parameter(BaseModel):
@@ -52,7 +68,9 @@ class _Parameter(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    when: Mapping[str, tuple[StrictScalar, ...]] = Field(default_factory=dict)
+    when: Mapping[str, Annotated[tuple[StrictScalar, ...], Field(max_length=MAX_CHOICES)]] = Field(
+        default_factory=dict
+    )
 
     def values(self) -> Sequence[Scalar] | None:
         """Return every value the parameter can take, or None where it is continuous."""
@@ -85,6 +103,8 @@ class _Range(_Parameter):
         problems = []
         if self.low > self.high:
             problems.append(f"low={self.low:g} is above high={self.high:g}; swap them")
+        if not math.isfinite(self.high - self.low):
+            problems.append(f"low={self.low:g} and high={self.high:g} are too far apart; narrow the range")
         if self.log and self.low <= 0:
             problems.append(f"log needs low > 0, got low={self.low:g}; raise low or drop log")
         step = getattr(self, "step", None)
@@ -92,6 +112,10 @@ class _Range(_Parameter):
             problems.append(f"step must be above 0, got {step:g}")
         if self.log and step not in (None, 1):
             problems.append("log and step exclude each other; list the values as choices")
+        if isinstance(step, float) and step > 0 and not (self.high - self.low) / step < MAX_VALUES:
+            problems.append(
+                f"step={step:g} makes more than {MAX_VALUES:,} values; take a larger one, or none"
+            )
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -139,9 +163,9 @@ class IntParameter(_Range):
     """A whole number in ``[low, high]``, both included, in steps of ``step``."""
 
     type: Literal["int"] = "int"
-    low: StrictInt
-    high: StrictInt
-    step: StrictInt = 1
+    low: _Whole
+    high: _Whole
+    step: _Whole = 1
 
     @override
     def values(self) -> Sequence[Scalar]:
@@ -159,13 +183,14 @@ class ChoiceParameter(_Parameter):
     """One of a list of values, without an order."""
 
     type: Literal["choice"] = "choice"
-    choices: Annotated[tuple[StrictScalar, ...], Field(min_length=1)]
+    choices: Annotated[tuple[StrictScalar, ...], Field(min_length=1, max_length=MAX_CHOICES)]
 
     @model_validator(mode="after")
     def _no_choice_twice(self) -> ChoiceParameter:
         repeated = [c for i, c in enumerate(self.choices) if any(_same(c, d) for d in self.choices[:i])]
         if repeated:
-            raise ValueError(f"choices hold {', '.join(map(repr, repeated))} twice; name each value once")
+            named = shown_list(list(dict.fromkeys(repeated)))
+            raise ValueError(f"choices hold {named} twice; name each value once")
         return self
 
     @override
@@ -347,7 +372,7 @@ def condition_problems(parameters: Mapping[str, Parameter]) -> list[str]:
                 continue
             missing = [v for v in allowed if not parameters[parent].contains(v)]
             if missing or not allowed:
-                what = ", ".join(map(repr, missing)) or "an empty list"
+                what = shown_list(missing) or "an empty list"
                 problems.append(f"{name}.when: {parent} can never be {what}")
     if not problems:
         ordered = set(_parents_first(parameters))

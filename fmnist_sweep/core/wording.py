@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +12,43 @@ from fmnist_sweep.core.jobs import Scalar
 
 _MANY: Final = 10
 """More numbers than a note lists."""
+
+
+class _Shown(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxlist, self.maxtuple, self.maxdict, self.maxother = 3, 6, 6, 6, 100
+        self.maxstring = self.maxlong = 100
+
+    def repr_int(self, x: int, level: int) -> str:
+        del level
+        # Python writes out no number of thousands of digits.
+        digits = int(x.bit_length() * math.log10(2)) + 1
+        return repr(x) if digits <= self.maxlong else f"a number of {digits:,} digits"
+
+
+_SHOWN: Final = _Shown()
+
+
+def shown(value: Any) -> str:
+    """Return what a user gave, as a message repeats it: as Python writes it, in at most a line or so.
+
+    Example:
+        >>> shown("tpe"), shown(list(range(1000)))
+        ("'tpe'", '[0, 1, 2, 3, 4, 5, ...]')
+    """
+    return _SHOWN.repr(value)
+
+
+def shown_list(values: Sequence[Any]) -> str:
+    """Return what a user gave, one after the other; of many the first.
+
+    Example:
+        >>> shown_list([1, "a"])
+        "1, 'a'"
+    """
+    more = [f"and {len(values) - _MANY:,} more"] if len(values) > _MANY else []
+    return ", ".join([*map(shown, values[:_MANY]), *more])
 
 
 def unmeasured_note(n: int) -> str:

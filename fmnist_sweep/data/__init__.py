@@ -13,11 +13,12 @@ from pathlib import Path
 
 from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.core.wording import shown
 from fmnist_sweep.data.fashion_mnist import NAME, find_fashion_mnist
 from fmnist_sweep.data.notes import data_notes
 from fmnist_sweep.data.own import IMPORT_PATH, prepare_import, prepare_npz
 from fmnist_sweep.data.sources import DATA_SETS, is_added
-from fmnist_sweep.data.split import Split, check_split, load_split, probe_indices
+from fmnist_sweep.data.split import Split, check_split, load_split, probe_indices, split_problems
 
 __all__ = [
     "Split",
@@ -30,6 +31,7 @@ __all__ = [
     "prepare_npz",
     "probe_indices",
     "source_problems",
+    "split_problems",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -74,10 +76,20 @@ def source_problems(source: str) -> list[str]:
     if source == NAME:
         return []
     if source.endswith(".npz"):
-        path = Path(source).expanduser().absolute()
-        return [] if path.is_file() else [f"there is no file {path}"]
+        return _file_problems(source)
     if IMPORT_PATH.fullmatch(source) is not None or is_added(source):
         return []
     close = difflib.get_close_matches(source.lower().replace("_", "-"), [NAME, "fmnist"])
     hint = f"; did you mean {NAME!r}?" if close else ""
-    return [f"{source!r} is no data source; allowed are {_ALLOWED}{hint}"]
+    return [f"{shown(source)} is no data source; allowed are {_ALLOWED}{hint}"]
+
+
+def _file_problems(source: str) -> list[str]:
+    try:
+        path = Path(source).expanduser().absolute()
+        if path.is_dir():
+            return [f"{path} is a folder; give an .npz file with x_train and y_train"]
+        return [] if path.is_file() else [f"there is no file {path}"]
+    except (OSError, RuntimeError, ValueError) as error:
+        # A name that is too long, a home folder that nobody has, a zero byte.
+        return [f"{shown(source)} can't be the path of a file: {getattr(error, 'strerror', None) or error}"]

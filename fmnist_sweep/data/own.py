@@ -9,8 +9,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -21,7 +19,8 @@ import numpy.typing as npt
 from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.files import cache_folder, new_file, told_as_data_error
 from fmnist_sweep.core.jobs import DataRef
-from fmnist_sweep.data.checks import KEYS, array_problems, canonical
+from fmnist_sweep.data.checks import canonical
+from fmnist_sweep.data.npz import read_npz
 
 Array: TypeAlias = npt.NDArray[Any]
 Say: TypeAlias = Callable[[str], None]
@@ -46,7 +45,7 @@ def prepare_npz(path: Path, *, name: str | None = None) -> DataRef:
         DataError: The file can't be read, or its arrays are not what they should be.
     """
     path = path.expanduser()
-    return _keep(_read_npz(path), name=str(path) if name is None else name)
+    return _keep(read_npz(path), name=str(path) if name is None else name)
 
 
 def prepare_import(path: str, *, say: Say = _LOG.info) -> DataRef:
@@ -86,49 +85,7 @@ def prepare_import(path: str, *, say: Say = _LOG.info) -> DataRef:
         if done.returncode != 0 or not arrays_file.exists():
             end = (done.stderr.strip().splitlines() or ["it printed no message"])[-1]
             raise DataError(path, [f"its process ended with exit code {done.returncode}: {end}"])
-        return _keep(_read_npz(arrays_file, where=path), name=path)
-
-
-def _read_npz(path: Path, *, where: str | None = None) -> dict[str, Array]:
-    where = str(path) if where is None else where
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise DataError(where, [f"{found}; give an .npz file with x_train and y_train"])
-    arrays: dict[str, Array] = {}
-    problems = []
-    try:
-        if not zipfile.is_zipfile(path):
-            raise DataError(where, ["is no .npz file; numpy.savez(path, x_train=..., y_train=...) makes one"])
-        # Unpickling runs whatever code the file holds: allow_pickle stays False.
-        with np.load(path, allow_pickle=False) as stored:
-            problems += _missing(list(stored))
-            for key in KEYS:
-                if key not in stored:
-                    continue
-                try:
-                    arrays[key] = stored[key]
-                except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-                    problems.append(f"{key}: {_unreadable(error)}")
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(where, [f"can't be read: {error}; make the file again"]) from error
-    problems += array_problems(arrays)
-    if problems:
-        raise DataError(where, problems)
-    return arrays
-
-
-def _missing(keys: list[str]) -> list[str]:
-    needed = {"x_train", "y_train"}
-    if {"x_test", "y_test"} & set(keys):
-        needed |= {"x_test", "y_test"}
-    there = ", ".join(keys) or "nothing"
-    return [f"{key}: is missing; the file holds {there}" for key in KEYS if key in needed - set(keys)]
-
-
-def _unreadable(error: Exception) -> str:
-    if "allow_pickle" in str(error):
-        return "is an array of Python objects, which is not loaded since that could run code; store numbers"
-    return f"is damaged ({error}); make the file again"
+        return _keep(read_npz(arrays_file, where=path), name=path)
 
 
 def _keep(arrays: Mapping[str, Array], *, name: str) -> DataRef:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
-from fmnist_sweep.data.fashion_mnist import NAME, TRAIN_IMAGES, TRAIN_LABELS
+from fmnist_sweep.data.fashion_mnist import CLASS_NAMES, N_TRAIN, NAME, TRAIN_IMAGES, TRAIN_LABELS
 from fmnist_sweep.data.idx import map_idx
 
 FloatImages: TypeAlias = npt.NDArray[np.float32]
@@ -72,6 +72,17 @@ def check_split(data: DataRef, split: SplitSpec) -> list[str]:
     return _problems(_map_train(data)[1], data.n_classes, split)
 
 
+def split_problems(data: DataRef | None, split: SplitSpec) -> list[str]:
+    """Return what `check_split` would, as far as numbers alone tell it: no file is read.
+
+    Args:
+        data: The data set; None stands for Fashion-MNIST, not opened.
+        split: How to part its training images.
+    """
+    n, n_classes = (N_TRAIN, len(CLASS_NAMES)) if data is None else (data.n_train, data.n_classes)
+    return _size_problems(n, n_classes, split)
+
+
 def split_indices(labels: npt.NDArray[Any], split: SplitSpec) -> tuple[Indices, Indices]:
     """Return which images train and which validate.
 
@@ -128,8 +139,8 @@ def _stratified(labels: npt.NDArray[Any], n: int, rng: np.random.Generator) -> I
     return np.sort(np.concatenate(drawn))
 
 
-def _problems(labels: npt.NDArray[Any], n_classes: int, split: SplitSpec) -> list[str]:
-    n, left = len(labels), len(labels) - split.n_val
+def _size_problems(n: int, n_classes: int, split: SplitSpec) -> list[str]:
+    left = n - split.n_val
     if not n_classes <= split.n_val <= n - n_classes:
         allowed = f"{n_classes} to {n - n_classes}" if n >= 2 * n_classes else "none"
         why = f"{n} images in {n_classes} classes, each of which must be both in train and in validation"
@@ -137,7 +148,13 @@ def _problems(labels: npt.NDArray[Any], n_classes: int, split: SplitSpec) -> lis
     if split.train_size is not None and not n_classes <= split.train_size <= left:
         why = f"one image for each class, up to the {n} images less n_val = {split.n_val}"
         return [f"train_size is {split.train_size}; allowed: {n_classes} to {left} ({why})"]
-    problems = []
+    return []
+
+
+def _problems(labels: npt.NDArray[Any], n_classes: int, split: SplitSpec) -> list[str]:
+    problems = _size_problems(len(labels), n_classes, split)
+    if problems:
+        return problems
     for part, indices in zip(("train", "validate"), split_indices(labels, split), strict=True):
         absent = np.flatnonzero(np.bincount(labels[indices], minlength=n_classes) == 0)
         if len(absent):

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import InterruptedExportError, SweepError
 from fmnist_sweep.core.events import Failed
-from fmnist_sweep.core.jobs import DataKey, SplitSpec, TrialJob
+from fmnist_sweep.core.jobs import SEEDS_OF_FINALS_BEGIN, DataKey, SplitSpec, TrialJob
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import MAX_RETRIES, Stop
 from fmnist_sweep.core.score import ScoreRule
@@ -32,9 +32,6 @@ from fmnist_sweep.search.samplers import GivenSampler
 from fmnist_sweep.search.settings import LoopSettings
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.stored import StoredStudy
-
-SEEDS_BEGIN: Final = 10_000
-"""Added to the sweep's seed: final trainings repeat none of its draws, and are fixed beforehand."""
 
 TEST_READER: Final = "fmnist_sweep.training.test_reading:TestReader"
 
@@ -60,7 +57,7 @@ class FinalPlan:
     @property
     def seeds(self) -> list[int]:
         """One for each training, following from the sweep's."""
-        first = SEEDS_BEGIN + int(self._training["seed"])
+        first = SEEDS_OF_FINALS_BEGIN + int(self._training["seed"])
         return list(range(first, first + self.n_repeats))
 
     @cached_property

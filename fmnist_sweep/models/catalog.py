@@ -21,6 +21,7 @@ from fmnist_sweep.core.errors import ConfigError, did_you_mean
 from fmnist_sweep.core.jobs import Hyperparameters, Scalar
 from fmnist_sweep.core.registry import Registry
 from fmnist_sweep.core.space import Parameter, SearchSpace
+from fmnist_sweep.core.wording import shown
 from fmnist_sweep.models.spaces import (
     CONV_DEFAULTS,
     CONV_OPTIONAL,
@@ -99,7 +100,7 @@ def model_name_problems(model: str) -> list[str]:
         return []
     hint = did_you_mean(model, names)
     known = ", ".join(names)
-    return [f"unknown model {model!r}{hint} (allowed: {known}, or package.module:HyperModelClass)"]
+    return [f"unknown model {shown(model)}{hint} (allowed: {known}, or package.module:HyperModelClass)"]
 
 
 def model_space(model: str, *, input_shape: tuple[int, ...] = (28, 28, 1), n_classes: int = 10) -> ModelSpace:

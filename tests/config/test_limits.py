@@ -44,7 +44,11 @@ RULES: dict[str, Edges] = {
         (1, MAX_BLOCKS),
         (0, MAX_BLOCKS + 1, 1.0, True),
     ),
-    "batch_size": COUNT,
+    "batch_size": (
+        f"a whole number from 1 to {2**31 - 1}",
+        (1, 2**31 - 1),
+        (0, 2**31, 1.0, True, "1"),
+    ),
     "units": COUNT,
     "filters": COUNT,
     "kernel_size": COUNT,

@@ -177,9 +177,102 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
             "score.min_val_accuracy: must be at most 1, got 1.5",
         ],
     ),
+    "a date as a seed": (
+        {
+            "training": {"seed": 20261126131500, "split_seed": 20261126131500},
+            "sampler": {"seed": 20261126131500},
+        },
+        ["training.seed: must be at most 4294957195, got 20261126131500"],
+    ),
+    "a seed that its generator does not take": (
+        {"sampler": {"name": "qmc", "seed": 2**32}},
+        ["sampler.seed: must be at most 4294967295, got 4294967296"],
+    ),
+    "seeds of more than 64 bits": (
+        {"training": {"split_seed": 2**63}, "sampler": {"seed": 2**63}},
+        [
+            "training.split_seed: must be at most 9223372036854775807, got 9223372036854775808",
+            "sampler.seed: must be at most 9223372036854775807, got 9223372036854775808",
+        ],
+    ),
+    "numbers without end": (
+        {
+            "budget": {"trials": 2**31, "seconds": 1e300, "max_retries": 10**30},
+            "training": {"batch_size": 10**15, "n_probe": 10**200},
+            "max_model_size": 2**40,
+            "score": {"penalty": float("nan")},
+        },
+        [
+            "max_model_size: must be at most 2147483647, got 1099511627776",
+            "score.penalty: must be a finite number, got nan",
+            "training.batch_size: must be at most 2147483647, got 1000000000000000",
+            "training.n_probe: must be at most 2147483647, got a number of 201 digits",
+            "budget.trials: must be at most 2147483647, got 2147483648",
+            "budget.seconds: must be at most 1e+09, got 1e+300",
+            f"budget.max_retries: must be at most 2147483647, got {10**30}",
+        ],
+    ),
+    "more images than there are": (
+        {"training": {"n_val": 10**9}},
+        [
+            (
+                "training.n_val is 1000000000; allowed: 10 to 59990 (60000 images in 10 classes, each of "
+                "which must be both in train and in validation)"
+            )
+        ],
+    ),
+    "billions of epochs": (
+        {"space": {"epochs": {"type": "int", "low": 1, "high": 4_000_000_000}}},
+        ["space.epochs: must be whole numbers from 1 to 1,000,000, as int, choice or a bare number"],
+    ),
+    "values that are no numbers": (
+        {
+            "space": {
+                "epochs": 3,
+                "dropout": float("nan"),
+                "learning_rate": {"type": "choice", "choices": [0.1, float("inf")]},
+                "l2": {"type": "float", "low": -1e308, "high": 1e308},
+            }
+        },
+        [
+            "space.dropout.value: must be a finite number, got nan",
+            "space.learning_rate.choices.1: must be a finite number, got inf",
+            "space.l2: low=-1e+308 and high=1e+308 are too far apart; narrow the range",
+        ],
+    ),
+    "lists without end": (
+        {
+            "space": {
+                "epochs": 3,
+                "activation": {"type": "choice", "choices": ["relu"] * 1_000_000},
+                "l2": {"type": "float", "low": 0.0, "high": 1.0, "step": 1e-9},
+                "units_1": {"type": "int", "low": 1, "high": 10**30},
+            }
+        },
+        [
+            (
+                "space.activation.choices: must be a list of at most 1000, "
+                "got ['relu', 'relu', 'relu', 'relu', 'relu', 'relu', ...]"
+            ),
+            "space.l2: step=1e-09 makes more than 100,000 values; take a larger one, or none",
+            "space.units_1.high: must be at most 9007199254740992, got 1000000000000000000000000000000",
+        ],
+    ),
+    "a grid without end": (
+        {
+            "space": {"epochs": 3, "units_1": {"type": "int", "low": 1, "high": 2_000_000}},
+            "sampler": {"name": "grid"},
+        },
+        [
+            (
+                "sampler.name: grid tries all points, which are 2,000,000 here; narrow the space, "
+                "or take random or tpe"
+            )
+        ],
+    ),
     "zero epochs": (
         {"space": {"epochs": {"low": 0, "high": 3}}},
-        ["space.epochs: must be whole numbers from 1 up, as int, choice or a bare number"],
+        ["space.epochs: must be whole numbers from 1 to 1,000,000, as int, choice or a bare number"],
     ),
     "condition on epochs under the rule best": (
         {"space": {"depth": {}, "epochs": {"low": 1, "high": 3, "when": {"depth": [2]}}}},
@@ -257,14 +350,14 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
             "space.dropout: must be a number from 0 to 1, got 1.5",
             "space.batch_norm: must be true or false, got 1",
             "space.learning_rate: must be a number above 0, got -0.1",
-            "space.batch_size: must be a whole number from 1 up, got 32.0",
+            "space.batch_size: must be a whole number from 1 to 2147483647, got 32.0",
         ],
     ),
     "zero epochs of a model that is not there": (
         {"model": "mine", "space": {"epochs": 0}},
         [
             "model: unknown model 'mine' (allowed: dense, cnn, or package.module:HyperModelClass)",
-            "space.epochs: must be whole numbers from 1 up, as int, choice or a bare number",
+            "space.epochs: must be whole numbers from 1 to 1,000,000, as int, choice or a bare number",
         ],
     ),
     "a study name that is no name": (
@@ -283,6 +376,34 @@ def test_bad_settings_are_told_with_what_is_allowed(
         make_config(**sections)
     assert list(caught.value.problems) == problems
     assert caught.value.where == "tiny.toml"
+
+
+def test_a_text_of_a_page_is_told_in_a_line(make_config: MakeConfig) -> None:
+    """What was given is repeated, but not the whole of it."""
+    with pytest.raises(ConfigError) as caught:
+        make_config(model="x" * 100_000, data="y" * 100_000, pruner={"name": "z" * 100_000})
+    assert len(caught.value.problems) == 3
+    assert all(len(problem) < 500 for problem in caught.value.problems)
+
+
+def test_settings_of_any_depth_are_told(settings: MakeSettings) -> None:
+    """Of a file, of `--set`, and of Python; Python itself would give up on the way."""
+    deep: dict[str, Any] = {}
+    inner = deep
+    for _ in range(5000):
+        inner["a"] = {}
+        inner = inner["a"]
+    for given_settings in (settings(space=deep), settings(training={"seed": 16**5000})):
+        with pytest.raises(ConfigError) as caught:
+            parse_config(given_settings, where="tiny.toml")
+        assert len(str(caught.value)) < 200
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    """Editors of Windows begin a file with one, and end its lines in their own way."""
+    path = tmp_path / "s.toml"
+    path.write_bytes(b'\xef\xbb\xbfstudy = "tiny"\r\nmodel = "dense"\r\n[space]\r\nepochs = 2\r\n')
+    assert load_config(path).file.study == "tiny"
 
 
 def test_all_problems_are_told_at_once(settings: MakeSettings) -> None:
@@ -385,7 +506,14 @@ def sweep_file(tmp_path: Path) -> Path:
     [
         (None, "no such file; sweep files of this project are in sweeps/"),
         (b"a = = 3", "not TOML: Invalid value (at line 1, column 5)"),
-        (b"\xff\xfe", "can't be read as text: 'utf-8' codec can't decode byte 0xff in position 0"),
+        (
+            b"a = 1\nb = '\xe4'",
+            "can't be read as text: byte 0xe4 in line 2 is not UTF-8",
+        ),
+        ("study = 'a'".encode("utf-16"), "is text in UTF-16; save it as UTF-8, as TOML is written"),
+        (b"a = " + b"[" * 5000, "lists and tables are nested too deeply"),
+        (b"a" + b".a" * 5000 + b" = 1", "lists and tables are nested too deeply"),
+        (b"a = " + b"9" * 5000, "not TOML: it holds a number of a thousand digits or more"),
     ],
 )
 def test_a_file_that_can_not_be_read_is_told(tmp_path: Path, content: bytes | None, problem: str) -> None:
@@ -402,7 +530,7 @@ def test_a_file_that_can_not_be_read_is_told(tmp_path: Path, content: bytes | No
 
 def test_a_directory_is_no_sweep_file(tmp_path: Path) -> None:
     """A folder in place of a file is a clear error."""
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match="is a folder; name a sweep file in it"):
         load_config(tmp_path)
 
 

@@ -182,28 +182,6 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
     assert not (tmp_path / "exploded").exists()
 
 
-@pytest.mark.parametrize("kind", ["missing", "folder", "text", "npy", "cut off", "damaged"])
-def test_files_that_are_no_npz_are_told(kind: str, tmp_path: Path) -> None:
-    """Whatever else lies under the given name is an error, not a traceback."""
-    path = tmp_path / "mine.npz"
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "text":
-        path.write_text("x_train, y_train")
-    elif kind == "npy":
-        with path.open("wb") as stream:
-            np.save(stream, np.zeros(3))
-    elif kind in ("cut off", "damaged"):
-        np.savez_compressed(path, **arrays())  # type: ignore[arg-type]
-        content = bytearray(path.read_bytes())
-        if kind == "cut off":
-            del content[len(content) // 2 :]
-        else:
-            content[200:220] = bytes(20)
-        path.write_bytes(content)
-    assert len(problems_of(path)) == 1
-
-
 MODULE = """
 import numpy as np
 

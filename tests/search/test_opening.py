@@ -36,7 +36,7 @@ def test_a_new_study_says_where_it_comes_from(
         "name": "tiny",
         "input_shape": [2, 2, 1],
         "class_names": ["a", "b"],
-        "n_train": 100,
+        "n_train": 60_000,
     }
     assert attrs["model_path"] == "fmnist_sweep.models:DenseModel"
     assert attrs["allowed_epochs"] == [1, 2, 3]

@@ -23,6 +23,7 @@ from fmnist_sweep.cli.commands.options import (
     uses_storage,
 )
 from fmnist_sweep.core.errors import InterruptedExportError, SweepError
+from fmnist_sweep.core.jobs import MAX_FINAL_TRAININGS
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
 
@@ -105,7 +106,10 @@ def export(
         int | None, typer.Option(metavar="N", help="Trial to export; by default the winner.")
     ] = None,
     repeats: Annotated[
-        int, typer.Option(metavar="N", help="Final trainings, each with a fresh seed.", min=1, max=100)
+        int,
+        typer.Option(
+            metavar="N", help="Final trainings, each with a fresh seed.", min=1, max=MAX_FINAL_TRAININGS
+        ),
     ] = 5,
     again: Annotated[
         bool, typer.Option("--again", help="Read the test set though it was read before; this is counted.")
