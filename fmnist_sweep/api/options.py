@@ -34,10 +34,13 @@ class RunOptions:
     take_over: bool = False
     engine: str = "local"
 
+    def problems(self) -> list[str]:
+        """Return why so many workers can't be used on this machine; empty if they can."""
+        return [] if self.n_workers is None else check_workers(self.n_workers)
+
     def check(self) -> None:
         """Raise `SweepError` if so many workers can't be used on this machine."""
-        problems = [] if self.n_workers is None else check_workers(self.n_workers)
-        if problems:
+        if problems := self.problems():
             raise SweepError("\n".join(problems))
 
     def of_run(self) -> dict[str, Any]:

@@ -133,6 +133,8 @@ def confirm(
     Raises:
         SweepError: The study can't be confirmed, or not so; all problems at once.
     """
+    if options is not None:
+        options.check()
     swept = open_study(study, storage=storage)
     before = StoredStudy.of(swept)
     wanted = confirmation_request(before, top=top, repeats=repeats, max_retries=max_retries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -39,6 +40,18 @@ for _command in COMMANDS:
     app.command()(_command)
 
 
+def _require_text(arguments: list[str]) -> None:
+    """Raise `SweepError` if an argument is neither text nor the name of a file that is there."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            # Python stands in for bytes that are not UTF-8 with what can't be written anywhere.
+            if not Path(argument).exists():
+                shown = argument.encode(errors="backslashreplace").decode()
+                raise SweepError(f"{shown}: is not UTF-8; type it in the encoding of the terminal") from None
+
+
 def main() -> None:
     """Run the command line.
 
@@ -46,6 +59,7 @@ def main() -> None:
     130 interrupted.
     """
     try:
+        _require_text(sys.argv[1:])
         app()
     except SweepError as error:
         typer.echo(error, err=True)

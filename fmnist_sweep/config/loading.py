@@ -19,7 +19,7 @@ from fmnist_sweep.config.toml_text import TomlTextError, read_toml, require_usab
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.space import FixedParameter, Parameter, SearchSpace
-from fmnist_sweep.data import open_data, source_problems, split_problems
+from fmnist_sweep.data import open_data, scaled_images, source_problems, split_problems
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.models import catalog
 
@@ -29,13 +29,14 @@ _MAX_GRID: Final = 1_000_000
 _EXTRA_PACKAGES: Final = {"gp": ("torch", "scipy"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> SweepConfig:
+def load_config(path: Path, overrides: Sequence[str] = (), *, beside: Sequence[str] = ()) -> SweepConfig:
     """Read a sweep file.
 
     Args:
         path: A TOML file.
         overrides: ``"section.key=value"`` settings that replace the file's, values as TOML writes them; a
             value that is no TOML is taken as text.
+        beside: What else is wrong with what the user gave: told with the rest, before a model is discovered.
 
     Raises:
         ConfigError: The file can't be read or has problems; all that can be found at once are listed.
@@ -47,14 +48,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> SweepConfig:
     try:
         settings = read_toml(path)
     except TomlTextError as error:
-        raise ConfigError(str(path), [str(error)]) from None
+        raise ConfigError(str(path), [str(error), *beside]) from None
     problems = [p for override in overrides for p in apply_override(settings, override)]
     if problems:
-        raise ConfigError(str(path), problems)
-    return parse_config(settings, where=str(path))
+        raise ConfigError(str(path), [*problems, *beside])
+    return parse_config(settings, where=str(path), beside=beside)
 
 
-def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
+def parse_config(settings: Mapping[str, Any], *, where: str, beside: Sequence[str] = ()) -> SweepConfig:
     """Return the settings of a sweep given as a mapping laid out like a sweep file.
 
     Raises:
@@ -64,10 +65,11 @@ def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
         require_usable(settings)
     except TomlTextError as error:
         # Also of what --set put together.
-        raise ConfigError(where, [str(error)]) from None
+        raise ConfigError(where, [str(error), *beside]) from None
     model = settings.get("model")
     own = catalog.MODELS.get(model) if isinstance(model, str) else None
     file, config, problems = _first_look(settings, own)
+    problems += beside
     if problems or file is None:
         raise ConfigError(where, problems)
     known = known_source(file.data)
@@ -77,7 +79,9 @@ def parse_config(settings: Mapping[str, Any], *, where: str) -> SweepConfig:
     data = None if known is not None else open_data(file.data)
     if own is None:
         shape, n_classes = images_of(file.data, data)
-        own = catalog.model_space(file.model, input_shape=shape, n_classes=n_classes)
+        own = catalog.model_space(
+            file.model, input_shape=shape, n_classes=n_classes, scaled=scaled_images(data)
+        )
         file, _, problems = _validate(settings, own)
         problems += entry_problems(settings.get("space"), own)
         if problems or file is None:

@@ -19,5 +19,8 @@ def outline(config: SweepConfig) -> dict[str, Any]:
         "size": None if math.isinf(size) else size,
         "n_parameters": None if counts is None else list(counts),
         "digest": config.digest,
-        "notes": data_notes(config.data, config.split, n_probe=config.file.training.n_probe),
+        "notes": [
+            *config.notes,
+            *data_notes(config.data, config.split, n_probe=config.file.training.n_probe),
+        ],
     }

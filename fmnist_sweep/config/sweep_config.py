@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from fmnist_sweep.config.defaults import default_notes, default_point, no_default
 from fmnist_sweep.config.points import all_points, n_points
 from fmnist_sweep.config.schema import SweepFile
 from fmnist_sweep.core.jobs import DataRef, Hyperparameters, Scalar, SplitSpec
@@ -90,8 +91,18 @@ class SweepConfig:
         searched = set(self.sampled_space.searched)
         if not searched or not searched <= set(defaults):
             return None
-        point = self.sampled_space.fill(lambda name, _: defaults[name])
+        point = default_point(self.sampled_space, self.model_space)
         return point if self.sampled_space.contains(point) and not self.is_too_large(point) else None
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of the model before the sweep, a line each, though nothing is wrong."""
+        notes = list(self.model_space.notes)
+        if self.file.sampler.enqueue_default and self.sampled_space.searched:
+            notes += default_notes(self.sampled_space, self.model_space)
+            if self.default_point is None and len(notes) == len(self.model_space.notes):
+                notes.append(no_default("it has more weights than max_model_size"))
+        return notes
 
     @property
     def images(self) -> tuple[tuple[int, ...], int]:

@@ -21,7 +21,7 @@ from fmnist_sweep.analysis.ranking import (
     measured_trials,
 )
 from fmnist_sweep.config.loading import parse_config
-from fmnist_sweep.config.schema import BudgetSection, NonePrunerSection, RandomSection
+from fmnist_sweep.config.schema import LARGEST_COUNT, BudgetSection, NonePrunerSection, RandomSection
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.plan import ConfirmPlan, candidate_number, repeat_seeds
 from fmnist_sweep.core.errors import ConfigError, StudyMismatchError, SweepError
@@ -37,6 +37,8 @@ from fmnist_sweep.storage.writing import write_candidates, write_n_repeats
 
 MIN_REPEATS: Final = 2
 """One repeat has no spread, so no interval."""
+
+MAX_REPEATS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,10 @@ def confirmation_request(
         problems.append(f"--top: {top} can't be taken; distinct complete configurations: {n}")
     if repeats < MIN_REPEATS:
         problems.append(f"--repeats: {repeats} shows no spread; take at least {MIN_REPEATS}, better 5")
+    elif repeats > MAX_REPEATS:
+        problems.append(f"--repeats: {repeats} can't be taken; at most {MAX_REPEATS:,}")
+    if max_retries is not None and not 0 <= max_retries <= LARGEST_COUNT:
+        problems.append(f"--max-retries: {max_retries} can't be taken; from 0 to {LARGEST_COUNT}")
     if problems:
         raise ConfigError(f"study {name!r}", problems)
     before = _taken_up(swept)

@@ -34,7 +34,6 @@ MAX_VALUES: Final = 100_000
 """Of a grid of real numbers: they are listed wherever one is looked for."""
 
 MAX_CHOICES: Final = 1000
-
 _LARGEST_WHOLE: Final = 2**53
 """Optuna keeps numbers as floats, which hold no larger one exactly."""
 
@@ -170,6 +169,13 @@ class IntParameter(_Range):
     @override
     def values(self) -> Sequence[Scalar]:
         return range(self.low, self.high + 1, self.step)
+
+    @override
+    def contains(self, value: Scalar) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
+            return False
+        # Looked for among numbers of the other kind, a range is walked through, and it may hold billions.
+        return int(value) in range(self.low, self.high + 1, self.step)
 
     @override
     def random(self, rng: np.random.Generator) -> Scalar:

@@ -15,7 +15,7 @@ from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.wording import shown
 from fmnist_sweep.data.fashion_mnist import NAME, find_fashion_mnist
-from fmnist_sweep.data.notes import data_notes
+from fmnist_sweep.data.notes import data_notes, scaled_images
 from fmnist_sweep.data.own import IMPORT_PATH, prepare_import, prepare_npz
 from fmnist_sweep.data.sources import DATA_SETS, is_added
 from fmnist_sweep.data.split import Split, check_split, load_split, probe_indices, split_problems
@@ -30,6 +30,7 @@ __all__ = [
     "prepare_import",
     "prepare_npz",
     "probe_indices",
+    "scaled_images",
     "source_problems",
     "split_problems",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -12,6 +12,20 @@ from fmnist_sweep.data.fashion_mnist import N_TRAIN, NAME
 
 _LARGEST_SCALED: Final = 10
 """Floats that someone scaled or standardised are hardly ever larger; unscaled bytes are."""
+
+
+def scaled_images(data: DataRef | None) -> Literal["bytes", "floats"] | None:
+    """Return why a model gets images in 0..1: bytes are scaled on loading, floats may be so; None if not.
+
+    Args:
+        data: The data set; None stands for Fashion-MNIST, not opened.
+    """
+    if data is None or data.name == NAME:
+        return "bytes"
+    images = np.load(Path(data.directory) / "x_train.npy", mmap_mode="r", allow_pickle=False)
+    if images.dtype == np.uint8:
+        return "bytes"
+    return "floats" if images.min() >= 0 and images.max() <= 1 else None
 
 
 def data_notes(data: DataRef | None, split: SplitSpec, *, n_probe: int) -> list[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from fmnist_sweep.core.errors import ConfigError, did_you_mean
 from fmnist_sweep.core.jobs import Hyperparameters, Scalar
@@ -51,6 +51,7 @@ class ModelSpace:
         optional: Parameters that are off by default. A sweep that searches only what it names leaves them
             out altogether, so that its space, and with it the study's digest, stays what it was before the
             model learned them.
+        notes: What else the builds have shown that a user should know, a line each.
     """
 
     path: str
@@ -60,6 +61,7 @@ class ModelSpace:
     problems: Callable[[Hyperparameters, tuple[int, ...]], list[str]] | None = None
     seen_n_parameters: tuple[int, int] | None = None
     optional: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 MODELS: Final[Mapping[str, ModelSpace]] = MappingProxyType(
@@ -103,7 +105,13 @@ def model_name_problems(model: str) -> list[str]:
     return [f"unknown model {shown(model)}{hint} (allowed: {known}, or package.module:HyperModelClass)"]
 
 
-def model_space(model: str, *, input_shape: tuple[int, ...] = (28, 28, 1), n_classes: int = 10) -> ModelSpace:
+def model_space(
+    model: str,
+    *,
+    input_shape: tuple[int, ...] = (28, 28, 1),
+    n_classes: int = 10,
+    scaled: str | None = None,
+) -> ModelSpace:
     """Return the space of a built-in model, or discover that of a user's own HyperModel.
 
     A user's HyperModel is imported and built in a child process, so TensorFlow is never loaded here. Their
@@ -114,6 +122,7 @@ def model_space(model: str, *, input_shape: tuple[int, ...] = (28, 28, 1), n_cla
             ``"package.module:HyperModelClass"``.
         input_shape: Shape of one image, for a HyperModel that wants to know it.
         n_classes: Number of classes, likewise.
+        scaled: Why the images lie in 0..1, ``"bytes"`` or ``"floats"``; None where they don't.
 
     Raises:
         ConfigError: There is no such model, or it can't be imported or built; the message tells where.
@@ -128,12 +137,23 @@ def model_space(model: str, *, input_shape: tuple[int, ...] = (28, 28, 1), n_cla
         if info.path == model:
             return info
     shape = ["--input-shape", *map(str, input_shape), "--n-classes", str(n_classes)]
+    shape += [] if scaled is None else ["--scaled", scaled]
     command = [sys.executable, "-m", "fmnist_sweep.models.discover", model, *shape]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
         raise ConfigError(f"model {model}", said[-20:] or [f"discovery ended with code {done.returncode}"])
     found = json.loads(done.stdout.splitlines()[-1])
-    parameters = TypeAdapter(dict[str, Parameter]).validate_python(found["space"])
+    try:
+        parameters = TypeAdapter(dict[str, Parameter]).validate_python(found["space"])
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'][::2]))}: {e['msg']}" for e in error.errors(include_url=False)]
+        raise ConfigError(f"model {model}", lines) from None
     low, high = found["n_parameters"]
-    return ModelSpace(model, SearchSpace(parameters), found["defaults"], seen_n_parameters=(low, high))
+    return ModelSpace(
+        model,
+        SearchSpace(parameters),
+        found["defaults"],
+        seen_n_parameters=(low, high),
+        notes=tuple(found["notes"]),
+    )

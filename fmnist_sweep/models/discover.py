@@ -1,8 +1,8 @@
 """Print the space of a HyperModel as JSON: ``python -m fmnist_sweep.models.discover package.module:Class``.
 
-The last line on stdout is ``{"space": {...}, "defaults": {...}, "n_parameters": [fewest, most]}``. A mistake
-in the user's code ends with exit code 2 and plain lines on stderr. It is a program of its own so that who
-asks needn't load TensorFlow, nor run the user's code.
+The last line on stdout is ``{"space": {...}, "defaults": {...}, "n_parameters": [fewest, most],
+"notes": [...]}``. A mistake in the user's code ends with exit code 2 and plain lines on stderr. It is a
+program of its own so that who asks needn't load TensorFlow, nor run the user's code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _send_nowhere(1)
     try:
         with _silenced_stderr():
-            found = _explored(options.model, tuple(options.input_shape), options.n_classes)
+            found = _explored(options)
     except ConfigError as error:
         sys.stderr.write("\n".join(error.problems) + "\n")
         return 2
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _explored(path: str, input_shape: tuple[int, ...], n_classes: int) -> dict[str, Any]:
+def _explored(options: argparse.Namespace) -> dict[str, Any]:
+    input_shape = tuple(options.input_shape)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Building small models needs no accelerator, and its memory belongs to the trials.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -43,10 +44,15 @@ def _explored(path: str, input_shape: tuple[int, ...], n_classes: int) -> dict[s
     from fmnist_sweep.models.exploring import explore  # noqa: PLC0415
     from fmnist_sweep.models.load import load_model  # noqa: PLC0415
 
-    hypermodel = load_model(path, input_shape=input_shape, n_classes=n_classes)
-    explored = explore(hypermodel, input_shape)
+    hypermodel = load_model(options.model, input_shape=input_shape, n_classes=options.n_classes)
+    explored = explore(hypermodel, input_shape, scaled=options.scaled)
     space = {name: explored.space[name].model_dump(mode="json") for name in explored.space}
-    return {"space": space, "defaults": dict(explored.defaults), "n_parameters": explored.n_parameters}
+    return {
+        "space": space,
+        "defaults": dict(explored.defaults),
+        "n_parameters": explored.n_parameters,
+        "notes": explored.notes,
+    }
 
 
 @contextmanager
@@ -72,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", help="import path, package.module:HyperModelClass")
     parser.add_argument("--input-shape", type=int, nargs="+", default=(28, 28, 1), help="shape of one image")
     parser.add_argument("--n-classes", type=int, default=10, help="number of classes")
+    parser.add_argument(
+        "--scaled", choices=("bytes", "floats"), help="why the images lie in 0..1, if they do"
+    )
     return parser
 
 

@@ -14,7 +14,9 @@ import numpy as np
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Hyperparameters, Scalar
 from fmnist_sweep.core.space import Parameter, SearchSpace
+from fmnist_sweep.models.failing import failing_parts
 from fmnist_sweep.models.hyperparameters import filled, to_parameter
+from fmnist_sweep.models.input_scale import shrinks_input
 from fmnist_sweep.models.load import build_model, describe
 
 MAX_BUILDS: Final = 500
@@ -22,6 +24,12 @@ _N_RANDOM_POINTS: Final = 20
 _FEW_VALUES: Final = 10
 # A number of layers may take up to this many; whatever takes more is no number of layers.
 _MANY_VALUES: Final = 32
+_MAX_PARTS: Final = 5
+
+_ALREADY: Final = {
+    "bytes": "uint8 images were scaled from 0..255 to 0..1 already",
+    "floats": "the images lie in 0..1 already",
+}
 
 
 @dataclass(frozen=True)
@@ -32,14 +40,18 @@ class Explored:
         space: Every parameter that ``build`` asks for, under the conditions it was seen under.
         defaults: KerasTuner's default of each.
         n_parameters: Fewest and most weights among the models that were built.
+        notes: What else a user should know, a line each.
     """
 
     space: SearchSpace
     defaults: Mapping[str, Scalar]
     n_parameters: tuple[int, int]
+    notes: tuple[str, ...] = ()
 
 
-def explore(hypermodel: kt.HyperModel, input_shape: tuple[int, ...]) -> Explored:
+def explore(
+    hypermodel: kt.HyperModel, input_shape: tuple[int, ...], *, scaled: str | None = None
+) -> Explored:
     """Find what a HyperModel's ``build`` searches. What only its ``fit`` asks for is not seen.
 
     The model is built with its defaults, then for each value of its small parameters in turn, and on from
@@ -50,12 +62,13 @@ def explore(hypermodel: kt.HyperModel, input_shape: tuple[int, ...]) -> Explored
     Args:
         hypermodel: The HyperModel.
         input_shape: Shape of one image, for models that are not built before they see one.
+        scaled: Why images lie in 0..1, a key of ``_ALREADY``; None where they don't, or may not.
 
     Raises:
         ConfigError: The default model can't be built, a declaration has no counterpart in a sweep, or the
             conditions can't be written as lists of values; all problems are listed.
     """
-    return _Explorer(hypermodel, input_shape).explored()
+    return _Explorer(hypermodel, input_shape, scaled).explored()
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,7 @@ class _Build:
     asked: frozenset[str]
     n_parameters: int | None
     problem: str | None
+    values: Hyperparameters
 
     def lacks(self, name: str) -> bool:
         """Return whether the model does not ask for a parameter; a build that broke off can't tell."""
@@ -71,7 +85,8 @@ class _Build:
 
 
 class _Explorer:
-    def __init__(self, hypermodel: kt.HyperModel, input_shape: tuple[int, ...]) -> None:
+    def __init__(self, hypermodel: kt.HyperModel, input_shape: tuple[int, ...], scaled: str | None) -> None:
+        self._scaled = scaled
         self._hypermodel = hypermodel
         self._input_shape = input_shape
         self._builds: dict[frozenset[tuple[str, Scalar]], _Build] = {}
@@ -84,6 +99,8 @@ class _Explorer:
         self._parents: set[str] = set()
         # Kept by line: many builds meet the same problem.
         self._problems: dict[str, None] = {}
+        self._notes: dict[str, None] = {}
+        self._scaling: str | None = None
 
     def explored(self) -> Explored:
         first = self._build({})
@@ -101,7 +118,26 @@ class _Explorer:
         if surprises:
             raise ConfigError("build", surprises)
         sizes = [build.n_parameters for build in self._builds.values() if build.n_parameters is not None]
-        return Explored(space, {name: self._defaults[name] for name in space}, (min(sizes), max(sizes)))
+        defaults = {name: self._defaults[name] for name in space}
+        notes = (*self._notes, *self._failing(), *([self._scaling] if self._scaling else []))
+        return Explored(space, defaults, (min(sizes), max(sizes)), notes)
+
+    def _failing(self) -> list[str]:
+        """Return a note on each part of the space that can't be built."""
+        tried = list(self._builds.values())
+        failed = [(build.values, build.problem) for build in tried if build.problem is not None]
+
+        def fails(values: Hyperparameters) -> bool:
+            # Where no more builds are allowed, nothing more is found out.
+            known = len(self._builds) < MAX_BUILDS
+            return known and self._build(values).problem is not None
+
+        parts = failing_parts(
+            failed, self._defaults, lambda name: self._forms[name][0].ends(), fails, most=_MAX_PARTS
+        )
+        told = [part.told(len(tried)) for part in parts]
+        more = len(failed) - sum(part.n_failed for part in parts)
+        return [*told, f"build fails for {more} more"] if more else told
 
     # --- building ------------------------------------------------------------------------------------------
 
@@ -128,13 +164,29 @@ class _Explorer:
             if not model.built:
                 model.build((None, *self._input_shape))
             n_parameters = int(model.count_params())
+            if self._scaled is not None and self._scaling is None:
+                self._scaling = self._scaling_note(model)
         except Exception as error:  # noqa: BLE001 - the user's code may raise anything
             problem = describe(error)
         for asked in hp.space:
             self._note(asked, point)
         names = frozenset(asked.name for asked in hp.space)
         active = frozenset(name for name in names if hp.is_active(name))
-        return _Build(active, names, n_parameters, problem)
+        # In the order in which the model asks, which a set has not.
+        asked_for = [
+            asked.name for asked in hp.space if asked.name in active and asked.name in self._defaults
+        ]
+        values = {name: point.get(name, self._defaults[name]) for name in asked_for}
+        return _Build(active, names, n_parameters, problem, values)
+
+    def _scaling_note(self, model: keras.Model) -> str | None:
+        found = shrinks_input(model, self._input_shape)
+        if found is None:
+            return None
+        return (
+            f"the model scales its input itself, {found}, and {_ALREADY[self._scaled or '']}, so that it "
+            "sees hardly any difference between black and white; leave that layer out, or give floats 0..255"
+        )
 
     def _note(self, asked: Any, point: dict[str, Scalar]) -> None:
         try:
@@ -188,6 +240,10 @@ class _Explorer:
         for name, forms in self._forms.items():
             form = _united(forms)
             if form is None:
+                # KerasTuner's rule: of several declarations of one name the first one counts.
+                form = _united([_with_condition(forms[0], other) for other in forms])
+                self._note_unused(name, forms)
+            if form is None:
                 said = " and as ".join(str(form.model_dump(exclude_defaults=True)) for form in forms[:2])
                 self._problems[f"{name}: it is declared as {said}; give each its own name"] = None
                 continue
@@ -195,6 +251,13 @@ class _Explorer:
         if self._problems:
             raise ConfigError("build", list(self._problems))
         return SearchSpace(_without_implied(parameters))
+
+    def _note_unused(self, name: str, forms: Sequence[Parameter]) -> None:
+        ranges = list(dict.fromkeys(_range_told(form) for form in forms))
+        ways, unused = " and as ".join(ranges), " and ".join(ranges[1:])
+        rule = "KerasTuner takes the first that a build declares"
+        searched = f"{ranges[0]} is searched, and {unused} is not used"
+        self._notes[f"{name} is declared as {ways}: {rule}, so {searched}; give each its own name"] = None
 
     def _conditions(self, name: str, form: Parameter) -> dict[str, tuple[Scalar, ...]]:
         when = dict(form.when)
@@ -238,6 +301,18 @@ class _Explorer:
 def _listed(parameter: Parameter) -> Sequence[Scalar] | None:
     values = parameter.values()
     return values if values is not None and len(values) <= _MANY_VALUES else None
+
+
+def _with_condition(form: Parameter, other: Parameter) -> Parameter:
+    return form.model_copy(update={"when": other.when})
+
+
+def _range_told(form: Parameter) -> str:
+    ends = form.ends()
+    if form.type not in ("int", "float"):
+        return f"{form.type} {', '.join(map(str, ends))}"
+    step = getattr(form, "step", None)
+    return f"{form.type} {ends[0]} to {ends[-1]}" + (f" step {step}" if step not in (None, 1) else "")
 
 
 def _united(forms: Sequence[Parameter]) -> Parameter | None:

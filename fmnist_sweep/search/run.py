@@ -156,7 +156,8 @@ def run(
         if problems:
             raise ConfigError(name, [f"training: {problem}" for problem in problems])
         n_probe = config.file.training.n_probe
-        for note in data.data_notes(data_ref, study_run.split, n_probe=n_probe):
+        of_data = data.data_notes(data_ref, study_run.split, n_probe=n_probe)
+        for note in [*config.notes, *of_data]:
             say(f"Note: {note}.")
         # Made last: a run that is refused leaves no empty database behind.
         study = study_run.open(data_ref, open_storage(storage_url, create=True))

@@ -219,6 +219,28 @@ def test_confirm_refuses_what_it_cannot_do(command: Command, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("swept")
+def test_sizes_of_a_confirmation_have_limits(command: Command) -> None:
+    """All that is wrong with the options at once."""
+    code, _, err = command("confirm", "tiny", "--top", "1", "--repeats", "999999999", "--max-retries", "-1")
+    assert (code, "at most 1,000" in err, "--max-retries: -1" in err) == (2, True, True)
+
+
+def test_options_are_told_with_the_file(command: Command, tmp_path: Path) -> None:
+    """Before a model is discovered, which takes seconds."""
+    file = tmp_path / "s.toml"
+    file.write_text('study = "s"\nmodel = "nowhere:Net"\n[space]\nepochs = 0\n', encoding="utf-8")
+    code, _, err = command("run", str(file), "--workers", "0", "--trials", "99999999999")
+    assert (code, err.splitlines()[0]) == (2, f"{file}: 3 problems")
+    assert "nowhere" not in err
+
+
+def test_an_argument_that_is_no_text_is_told(command: Command) -> None:
+    """What a terminal of another encoding gives is neither stored nor looked up."""
+    code, _, err = command("trials", "\udcff")
+    assert (code, err) == (2, "\\udcff: is not UTF-8; type it in the encoding of the terminal\n")
+
+
+@pytest.mark.usefixtures("swept")
 def test_a_model_that_is_gone_is_refused(command: Command, tmp_path: Path) -> None:
     """A user's model is looked for before anything is trained, and the message names it."""
     study = optuna.load_study(study_name="tiny", storage=f"sqlite:///{tmp_path / 'studies.db'}")

@@ -827,8 +827,10 @@ def own_model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         }
     )
 
-    def discover(path: str, *, input_shape: tuple[int, ...], n_classes: int) -> ModelSpace:
-        assert (input_shape, n_classes) == ((28, 28, 1), 10)
+    def discover(
+        path: str, *, input_shape: tuple[int, ...], n_classes: int, scaled: str | None
+    ) -> ModelSpace:
+        assert (input_shape, n_classes, scaled) == ((28, 28, 1), 10, "bytes")
         asked.append(path)
         return ModelSpace(path, space, {"layers": 1, "width_2": 8}, seen_n_parameters=(10, 90))
 

@@ -111,13 +111,81 @@ def test_a_value_that_fails_to_build_stays_in_the_space() -> None:
     assert space["units"].when == {}
 
 
+def test_of_two_ranges_of_one_name_the_first_is_searched() -> None:
+    """KerasTuner's rule; both branches are searched, and what is not used is told."""
+    found = explored("user_models:TwoWays")
+
+    assert found.space["units"] == IntParameter(low=2, high=8)
+    assert found.space["wide"].values() == (False, True)
+    assert found.notes == (
+        (
+            "units is declared as int 2 to 8 and as int 100 to 200: KerasTuner takes the first that a build "
+            "declares, so int 2 to 8 is searched, and int 100 to 200 is not used; give each its own name"
+        ),
+    )
+
+
+def test_what_can_not_be_built_is_told_by_its_cause() -> None:
+    """Both values that act together are named, the default among them, and no other."""
+    found = explored("user_models:TooSmall")
+
+    (note,) = found.notes
+    assert re.fullmatch(
+        r"build fails for kernel 7, pool 3: ValueError: too small \(.*user_models.py:\d+\) "
+        r"\(\d+ of \d+ builds that were tried\)",
+        note,
+    )
+
+
+def test_a_space_that_can_be_built_has_no_notes() -> None:
+    """Nothing is said of what is as it should be."""
+    assert explored("user_models:Loop").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer"),
+    [
+        ("plain", None),
+        ("standardised", None),
+        ("back and forth", None),
+        ("divided", "Rescaling"),
+        ("adapted to bytes", "Normalization"),
+        ("inner model", "Rescaling"),
+        ("functional", "Rescaling"),
+        ("operation", "TrueDivide"),
+        ("after flattening", "Rescaling"),
+        ("behind weights", None),
+    ],
+)
+def test_a_model_that_scales_its_input_is_seen(kind: str, layer: str | None) -> None:
+    """By what becomes of black and white in front of the first weights."""
+    from user_models import scaling_model
+
+    from fmnist_sweep.models.input_scale import shrinks_input
+
+    found = shrinks_input(scaling_model(kind), (8, 8, 1))
+    assert (found is None) == (layer is None), found
+    assert found is None or f"({layer}) turns 0..1 into 0..0.0" in found
+
+
+def test_scaling_is_noted_where_images_are_scaled_already() -> None:
+    """Floats that go beyond 0..1 may well be scaled by the model."""
+    from fmnist_sweep.models.exploring import explore
+    from fmnist_sweep.models.load import load_model
+
+    model = load_model("user_models:Scaled", input_shape=(8, 8, 1), n_classes=3)
+    assert explore(model, (8, 8, 1)).notes == ()
+    for scaled, said in (("bytes", "uint8 images were scaled"), ("floats", "the images lie in 0..1 already")):
+        (note,) = explore(model, (8, 8, 1), scaled=scaled).notes
+        assert said in note
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
         ("Raises", [r"build with its default values failed: ValueError: .*'eight' \(.*user_models.py:\d+\)"]),
         ("ReturnsNothing", ["build with its default values failed: it returned NoneType"]),
         ("ReverseLog", ['decay: sampling="reverse_log" can\'t', 'units: sampling="reverse_log" can\'t']),
-        ("TwoWays", ["units: it is declared as .*2.*8.* and as .*100.*200.*; give each its own name"]),
         ("Either", ["momentum: when it exists can't be written as lists of values"]),
         ("OnAFloat", ["spatial: it exists only for some values of dropout, .* or give dropout a step"]),
     ],

@@ -191,3 +191,48 @@ def build_function(hp: Any) -> keras.Model:
 
 loop = Loop()
 number = 3
+
+
+class TooSmall(kt.HyperModel):  # type: ignore[misc]
+    """A kernel and a pool that leave nothing together, each fine alone; 3 is the pool's default."""
+
+    @override
+    def build(self, hp: Any) -> keras.Model:
+        kernel, pool = hp.Choice("kernel", [3, 5, 7]), hp.Choice("pool", [2, 3], default=3)
+        units = hp.Int("units", 2, 4)
+        if (kernel, pool) == (7, 3):
+            raise ValueError("too small")
+        return _classifier([units])
+
+
+def scaling_model(kind: str) -> keras.Model:
+    """Return a model of 8 by 8 images that scales them in some way, or not."""
+    layers = keras.layers
+    entry = keras.Input((8, 8, 1))
+    down = layers.Rescaling(1 / 255)
+    output = [layers.Flatten(), layers.Dense(3, "softmax")]
+    if kind in ("functional", "operation"):
+        x = down(entry) if kind == "functional" else entry / 255.0
+        for layer in output:
+            x = layer(x)
+        return keras.Model(entry, x)
+    first = {
+        "plain": [],
+        "standardised": [layers.Normalization(mean=0.3, variance=0.1)],
+        "back and forth": [layers.Rescaling(255.0), down],
+        "divided": [down],
+        "adapted to bytes": [layers.Normalization(mean=0.0, variance=6000.0)],
+        "inner model": [keras.Sequential([keras.Input((8, 8, 1)), down, layers.Conv2D(2, 3)])],
+        "after flattening": [layers.Flatten(), down],
+        "behind weights": [layers.Conv2D(2, 3), down],
+    }
+    return keras.Sequential([entry, *first[kind], *output])
+
+
+class Scaled(kt.HyperModel):  # type: ignore[misc]
+    """Divides by 255, as Keras's tutorials do."""
+
+    @override
+    def build(self, hp: Any) -> keras.Model:
+        hp.Int("units", 2, 4)
+        return scaling_model("divided")

@@ -77,9 +77,9 @@ def run(
         "budget.max_retries": max_retries,
     }
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
-    config = load_config(file, [*(overrides or []), *given])
-    again = command_line("run", str(file), storage=storage, study=study, trials=trials, set=overrides)
     options = run_options(workers, data_dir, take_over=take_over)
+    config = load_config(file, [*(overrides or []), *given], beside=options.problems())
+    again = command_line("run", str(file), storage=storage, study=study, trials=trials, set=overrides)
     begun = {
         "import_from": import_from,
         "accept_edited_model": accept_edited_model,
