@@ -157,7 +157,7 @@ def test_the_seeds_of_a_repeat_are_fresh_and_always_the_same(config: SweepConfig
     assert len({seed for pair in seeds for seed in pair}) == 40
 
 
-@given(st.integers(0, 2**40), st.integers(0, 50))
+@given(st.integers(0, 2**32 - 10_101), st.integers(0, 50))
 def test_no_seed_of_a_repeat_is_one_of_the_sweep(seed: int, repeat: int) -> None:
     """Not even where the sweep was run with what a repeat would have drawn."""
     settings = {"study": "s", "model": "dense", "space": {"epochs": 1}}
