@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -159,11 +160,10 @@ def test_a_space_that_can_be_built_has_no_notes() -> None:
 )
 def test_a_model_that_scales_its_input_is_seen(kind: str, layer: str | None) -> None:
     """By what becomes of black and white in front of the first weights."""
-    from user_models import scaling_model
-
     from fmnist_sweep.models.input_scale import shrinks_input
 
-    found = shrinks_input(scaling_model(kind), (8, 8, 1))
+    model = importlib.import_module("user_models").scaling_model(kind)
+    found = shrinks_input(model, (8, 8, 1))
     assert (found is None) == (layer is None), found
     assert found is None or f"({layer}) turns 0..1 into 0..0.0" in found
 
