@@ -212,8 +212,13 @@ def test_a_run_whose_database_was_replaced_ends(here: Sweep, postgres: Server) -
     """Another of its name takes nothing of its study."""
     run = replace(here, sleep_s=1.0).start()
     wait_for(here.begun)
-    postgres.execute(f'DROP DATABASE "{database(here)}" WITH (FORCE)')
-    postgres.make(database(here))
+    # Halted meanwhile, it never meets a server without a database of that name.
+    run.send_signal(signal.SIGSTOP)
+    try:
+        postgres.execute(f'DROP DATABASE "{database(here)}" WITH (FORCE)')
+        postgres.make(database(here))
+    finally:
+        run.send_signal(signal.SIGCONT)
     said = told(run, code=2)
     assert "was replaced by another database while it was in use; this command ends here" in said
     assert "COPY" not in postgres.dump(database(here))
