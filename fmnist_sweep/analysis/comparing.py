@@ -62,16 +62,30 @@ def compared(studies: Sequence[StoredStudy]) -> list[Side]:
         ConfigError: Fewer than two studies, the same one twice, or one without a winner; all problems at
             once.
     """
-    names = [study.name for study in studies]
-    problems = [] if len(set(names)) > 1 else ["give the names of two studies or more"]
-    problems += [f"{name}: given twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems = _name_problems([study.name for study in studies])
     problems += [f"{study.name}: {p}" for study in studies if (p := _problem(study)) is not None]
     if problems:
         raise ConfigError("compare", problems)
     return [side(study) for study in studies]
 
 
+def require_distinct(names: Sequence[str]) -> None:
+    """Raise `ConfigError` for names that can't be compared, whatever their studies hold."""
+    problems = _name_problems(names)
+    if problems:
+        raise ConfigError("compare", problems)
+
+
+def _name_problems(names: Sequence[str]) -> list[str]:
+    few = [] if len(set(names)) > 1 else ["give the names of two studies or more"]
+    return few + [f"{name}: given twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
 def _problem(study: StoredStudy) -> str | None:
+    for one in (study, study.linked):
+        if one is not None and one.damaged:
+            whose = "" if one is study else f"its confirmation {one.name} is "
+            return f"{whose}damaged: {one.damage}"
     if study.is_confirmation:
         return f"a confirmation; give the study that it confirms, {study.confirms}"
     if not study.is_ours:

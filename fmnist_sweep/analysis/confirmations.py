@@ -259,11 +259,11 @@ def read_confirmation(study: StoredStudy) -> Confirmation | None:
         study: The confirmed study, or the linked one itself.
 
     Returns:
-        None where the study was never confirmed. Candidates that are larger than the sweep now allows are
-        left out with their repeats.
+        None where the study was never confirmed, or its confirmation is damaged. Candidates that are larger
+        than the sweep now allows are left out with their repeats.
     """
     linked = study if study.is_confirmation else study.linked
-    if linked is None or linked.candidates is None:
+    if linked is None or linked.candidates is None or linked.damaged:
         return None
     training, told = linked.config["training"], (Candidate(**c) for c in linked.candidates)
     limit = study.size_limit

@@ -14,6 +14,7 @@ import pandas as pd
 
 from fmnist_sweep.analysis.ranking import best_trials, default_trial, n_unmeasured
 from fmnist_sweep.core.curves import METRICS
+from fmnist_sweep.core.foreign import csv_cell
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 NUMBERS: Final = (
@@ -53,7 +54,8 @@ def studies_frame(studies: Iterable[StoredStudy]) -> pd.DataFrame:
         `StoredStudy.is_interrupted`) ``, waiting, unmeasured`` (see `n_unmeasured`); of the best COMPLETE
         trial ``best_trial, score, val_accuracy, train_accuracy, gap, epoch`` (from 1) ``, n_parameters``;
         ``default_score`` and ``difference`` (best minus default score); over all trials ``seconds, epochs,
-        last_activity``. Unknown numbers are NaN.
+        last_activity``. Unknown numbers are NaN; of a damaged study so is all that ranks its trials. Where
+        there is one, ``damaged`` says why.
     """
     frame = pd.DataFrame([_study_row(study) for study in studies])
     return _whole_numbers(frame, ("best_trial", "epoch", "n_parameters"))
@@ -61,8 +63,9 @@ def studies_frame(studies: Iterable[StoredStudy]) -> pd.DataFrame:
 
 def _study_row(study: StoredStudy) -> dict[str, Any]:
     trials = study.trials
-    best = next(iter(best_trials(study, 1)), None)
-    default = default_trial(study)
+    damage = study.damage
+    best = None if damage else next(iter(best_trials(study, 1)), None)
+    default = None if damage else default_trial(study)
     score = value_of(best)
     activity = [time for t in trials for time in (t.datetime_start, t.datetime_complete) if time is not None]
     states = [t.state for t in trials]
@@ -77,7 +80,7 @@ def _study_row(study: StoredStudy) -> dict[str, Any]:
         "running": 0 if interrupted else n_running,
         "interrupted": n_running if interrupted else 0,
         "waiting": states.count("WAITING"),
-        "unmeasured": n_unmeasured(study),
+        "unmeasured": states.count("COMPLETE") if damage else n_unmeasured(study),
         "best_trial": np.nan if best is None else best.number,
         "score": score,
     }
@@ -88,7 +91,7 @@ def _study_row(study: StoredStudy) -> dict[str, Any]:
     row["seconds"] = sum(float(t.seconds or 0.0) for t in trials)
     row["epochs"] = sum(_epochs_trained(t) for t in trials)
     row["last_activity"] = max(activity, default=pd.NaT)
-    return row
+    return {**row, "damaged": damage} if damage else row
 
 
 def trials_frame(study: StoredStudy) -> pd.DataFrame:
@@ -123,6 +126,13 @@ def trials_frame(study: StoredStudy) -> pd.DataFrame:
     return _whole_numbers(frame, (*_WHOLE, *(f"params_{name}" for name in whole)))
 
 
+def to_csv(frame: pd.DataFrame) -> str:
+    """Return a table as CSV in which no text can be run: not by a terminal, and not by a spreadsheet."""
+    texts = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
+    shown = frame.assign(**{str(name): frame[name].map(csv_cell) for name in texts})
+    return shown.rename(columns=csv_cell).to_csv(index=False)
+
+
 def curves_frame(study: StoredStudy) -> pd.DataFrame:
     """Return one row for each trained epoch of each trial that has a curve.
 
@@ -149,7 +159,12 @@ def curves_frame(study: StoredStudy) -> pd.DataFrame:
 
 def _whole_numbers(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     # Plain int64 has no missing value, so one gap would turn 300 units into 300.0.
-    return frame.astype({name: "Int64" for name in columns if name in frame})
+    return frame.astype({name: "Int64" for name in columns if name in frame and _fits(frame[name])})
+
+
+def _fits(column: pd.Series[Any]) -> bool:
+    # Another tool may have whole numbers of any size.
+    return not any(isinstance(value, int) and abs(value) >= 2**63 for value in column)
 
 
 def number_of(trial: StoredTrial, name: str) -> Any:

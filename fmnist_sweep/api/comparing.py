@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fmnist_sweep.analysis.comparing import Side, compared
+from fmnist_sweep.analysis.comparing import Side, compared, require_distinct
 from fmnist_sweep.api.studies import read_studies, uses_storage
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
@@ -20,4 +20,5 @@ def compare(studies: Sequence[str], *, storage: str = DEFAULT_STORAGE) -> list[S
     Raises:
         ConfigError: Fewer than two, the same one twice, or one without a winner; all problems at once.
     """
+    require_distinct(studies)
     return compared(read_studies(storage=storage, names=studies))

@@ -14,14 +14,31 @@ from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.export.plan import ExportPlan, is_users_sweep, plan_export
 from fmnist_sweep.export.run import run_export
 from fmnist_sweep.storage import DEFAULT_STORAGE
+from fmnist_sweep.storage.damage import passed_by
 from fmnist_sweep.storage.opening import side_folder
 from fmnist_sweep.storage.stored import StoredStudy
 
 
-def to_export(studies: Sequence[str] | None = None, *, storage: str = DEFAULT_STORAGE) -> list[optuna.Study]:
-    """Return the named studies, or, without names, all sweeps of the user's own; see `open_studies`."""
-    found = open_studies(storage=storage, names=studies)
-    return found if studies else [study for study in found if is_users_sweep(StoredStudy.of(study))]
+def to_export(
+    studies: Sequence[str] | None = None, *, storage: str = DEFAULT_STORAGE, say: Say = say_nothing
+) -> list[optuna.Study]:
+    """Return the named studies, or, without names, all whole sweeps of the user's own; see `open_studies`.
+
+    Args:
+        studies: Names; one that is given twice counts once.
+        storage: Where they are.
+        say: Takes a line on each that is damaged and was not named.
+    """
+    if studies:
+        return open_studies(storage=storage, names=dict.fromkeys(studies))
+    found = []
+    for study in open_studies(storage=storage):
+        stored = StoredStudy.of(study)
+        if stored.damaged:
+            say(passed_by(stored))
+        elif is_users_sweep(stored):
+            found.append(study)
+    return found
 
 
 @uses_storage

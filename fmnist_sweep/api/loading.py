@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 
 from fmnist_sweep.api.keeping import REFERENCE
-from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.core.errors import StorageError, SweepError
 from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.opening import open_storage
@@ -29,7 +29,7 @@ def load(
 
     Raises:
         SweepError: There are no files.
-        StorageError: A file can't be read, or is none of these.
+        StorageError: Files that can't be read, or are none of these; the others have been brought back.
     """
     paths = sorted(REFERENCE.glob("*.jsonl")) if files is None else list(files)
     if not paths:
@@ -37,8 +37,16 @@ def load(
             "reference/ holds no studies (*.jsonl); keep some there with: fmnist-sweep dump NAME"
         )
     made = open_storage(storage, create=True)
+    refused = []
     for path in paths:
-        study = bring_back(path, made)
+        try:
+            study = bring_back(path, made)
+        except SweepError as error:
+            # One file that is damaged must not keep the others from being brought back.
+            refused.append(str(error))
+            continue
         if study is not None:
             attach_figures(study)
         yield path, study
+    if refused:
+        raise StorageError("\n".join(refused))

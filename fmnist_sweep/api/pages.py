@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fmnist_sweep.api.options import Say, say_nothing
 from fmnist_sweep.api.studies import read_studies, require_studies, uses_storage
 from fmnist_sweep.reports.page import write_report
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.address import safe_url
+from fmnist_sweep.storage.damage import passed_by
 
 
 @uses_storage
-def report(output: Path, *, storage: str = DEFAULT_STORAGE) -> Path:
+def report(output: Path, *, storage: str = DEFAULT_STORAGE, say: Say = say_nothing) -> Path:
     """Write a static page on all studies, and return its file.
+
+    Args:
+        output: The page.
+        storage: Where the studies are.
+        say: Takes a line on each study that is damaged: the page names it too.
 
     Raises:
         SweepError: There are no studies.
@@ -20,4 +27,7 @@ def report(output: Path, *, storage: str = DEFAULT_STORAGE) -> Path:
     """
     studies = read_studies(storage=storage)
     require_studies(studies, safe_url(storage))
+    for study in studies:
+        if study.damaged:
+            say(passed_by(study))
     return write_report(studies, output, storage=safe_url(storage))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import typer
 
@@ -13,6 +15,10 @@ from fmnist_sweep.cli.commands.reading import backup, dashboard, report, status,
 from fmnist_sweep.cli.commands.sweeps import data, run, validate
 from fmnist_sweep.cli.commands.winners import compare, confirm, export
 from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.core.foreign import safe_text
+
+_MAX_MESSAGE: Final = 20_000
+"""Characters of an error: a sweep file may have many problems, and all are told at once."""
 
 app = typer.Typer(
     help="Hyperparameter sweeps for Keras models, scored by validation accuracy minus a penalty on the gap.",
@@ -58,11 +64,15 @@ def main() -> None:
     Exit codes: 0 done, 1 a bug or no trial that could be trained, 2 a mistake that the user can mend,
     130 interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal, or a file, that lacks a character gets its number: no command ends for it.
+            stream.reconfigure(errors="backslashreplace")
     try:
         _require_text(sys.argv[1:])
         app()
     except SweepError as error:
-        typer.echo(error, err=True)
+        typer.echo(safe_text(str(error), _MAX_MESSAGE), err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader, such as `head`, has had enough.

@@ -31,6 +31,7 @@ from fmnist_sweep.search.history import configuration_key, without_epochs
 from fmnist_sweep.search.model_source import require_same_model
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.attributes import CONFIRM
+from fmnist_sweep.storage.damage import require_whole
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.studies import confirm_name
 from fmnist_sweep.storage.writing import write_candidates, write_n_repeats
@@ -204,6 +205,7 @@ def confirmation_request(
         SweepError: The study is none that can be confirmed, or not so; all problems at once.
     """
     name = study.name
+    require_whole(study, with_confirmation=True)
     if study.is_confirmation:
         raise SweepError(
             f"study {name!r} is a confirmation itself: confirm {study.confirms!r}, with more --repeats"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -67,6 +68,35 @@ class StudyMismatchError(SweepError):
 
 class StudyReadOnlyError(SweepError):
     """The study came with the repository: no command changes it."""
+
+
+class StudyDamagedError(SweepError):
+    """The study holds what this program can't have written: somebody edited it, or its storage is damaged.
+
+    Args:
+        study: Its name.
+        problems: What is wrong, a line each.
+    """
+
+    def __init__(self, study: str, problems: Sequence[str]) -> None:
+        super().__init__(study, tuple(problems))
+        self.study = study
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        lines = [f"  {problem}" for problem in self.problems[: self._SHOWN]]
+        if len(self.problems) > len(lines):
+            lines.append(f"  and {len(self.problems) - len(lines)} more")
+        look = f"fmnist-sweep trials {shlex.quote(self.study)}"
+        return "\n".join(
+            [
+                f"study {self.study!r} is damaged; nothing was done with it:",
+                *lines,
+                f"What can be read of it: {look}. Go on from a backup, or under another name.",
+            ]
+        )
+
+    _SHOWN: ClassVar[int] = 5
 
 
 class StudyBusyError(SweepError):

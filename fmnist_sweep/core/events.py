@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.foreign import safe_line, safe_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,11 @@ class Failed:
     reason: str
     detail: str = ""
     died: bool = False
+
+    def __post_init__(self) -> None:
+        # Here, before it goes up a pipe: what a model raises or prints may be of any length.
+        object.__setattr__(self, "reason", safe_line(self.reason))
+        object.__setattr__(self, "detail", safe_text(self.detail))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.events import Noted, TrialEvent
+from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.progress import EndedTrial, Progress, Stop
-from fmnist_sweep.core.trainer import one_line
 
 
 class Observer:

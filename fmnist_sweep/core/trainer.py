@@ -7,6 +7,7 @@ from typing import Protocol
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
+from fmnist_sweep.core.foreign import one_line as one_line  # noqa: PLC0414 - where engines look for it
 from fmnist_sweep.core.places import PlacedJob
 
 
@@ -28,14 +29,3 @@ class Trainer(Protocol):
             TrialError: The job failed in a way that a sweep survives.
         """
         ...
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception's type and the first line of its message.
-
-    Example:
-        >>> one_line(ValueError("no such layer"))
-        'ValueError: no such layer'
-    """
-    message = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fmnist_sweep.core.foreign import safe_line
 from fmnist_sweep.core.jobs import Scalar
 
 _MANY: Final = 10
@@ -86,6 +87,9 @@ def edited_note(numbers: Sequence[int]) -> str:
     which = f"Trial {told}" if len(numbers) == 1 else f"Trials {told}"
     return f"* {which} trained the model as it was edited after the study began."
 
+
+MAX_CELL: Final = 200
+"""Characters of a name or a value in a table: those that people give are shorter."""
 
 ABSENT: Final = "\N{EN DASH}"
 """Shown where there is no value."""
@@ -170,7 +174,7 @@ def show_value(value: Scalar | None) -> str:
         return ABSENT
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else safe_line(str(value), MAX_CELL)
 
 
 def show_seconds(seconds: float) -> str:

@@ -10,9 +10,10 @@ from typing import Final, Protocol, Self
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import SweepError, TrialError
 from fmnist_sweep.core.events import EpochDone, Failed, Finished, TrialEvent
+from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import Places, placed
-from fmnist_sweep.core.trainer import Trainer, one_line
+from fmnist_sweep.core.trainer import Trainer
 
 KERAS_TRAINER: Final = "fmnist_sweep.training.trainer:KerasTrainer"
 """Import path of the trainer of sweeps; nothing here imports it."""

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fmnist_sweep.analysis import measures
-from fmnist_sweep.analysis.frames import trials_frame
+from fmnist_sweep.analysis.frames import to_csv, trials_frame
 from fmnist_sweep.analysis.summary import scoring
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef
@@ -99,7 +99,7 @@ def fill_bundle(
     texts = {
         "config.toml": sweep_file(study, plan.choice, name=f"{plan.folder.name}-final", seed=first.seed),
         "history.csv": _history([d.curve for d in deliveries], plan.final.seeds).to_csv(index=False),
-        "trials.csv": trials_frame(study).to_csv(index=False),
+        "trials.csv": to_csv(trials_frame(study)),
         "classification_report.csv": measures.classification_table(*first.predictions[judged], names).to_csv(
             index=False, float_format="%.6f"
         ),

@@ -15,6 +15,7 @@ from fmnist_sweep.export.choice import Chosen, chosen
 from fmnist_sweep.export.finals import FinalPlan
 from fmnist_sweep.export.readings import require_unread
 from fmnist_sweep.search.model_source import require_same_model
+from fmnist_sweep.storage.damage import require_whole
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import require_writable
 
@@ -87,9 +88,10 @@ def plan_export(
         SweepError: There is nothing to export, no place for it, or the test set was read before.
     """
     name, stored = study.study_name, StoredStudy.of(study)
+    require_whole(stored, with_confirmation=True)
     if stored.is_confirmation:
         raise SweepError(f"study {name!r} holds repeats that confirm another; export {stored.confirms!r}")
-    if not stored.is_sweep:
+    if not (stored.is_sweep and stored.is_ours):
         raise SweepError(f"study {name!r} was not made by fmnist-sweep: there is nothing to train from")
     require_writable(study)
     require_same_model(stored)

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 import fmnist_sweep
 from fmnist_sweep.core.errors import ConfigError, did_you_mean
+from fmnist_sweep.core.foreign import one_line
 
 # What a HyperModel may call the number of classes; KerasTuner's own applications say "classes".
 _N_CLASSES_NAMES: Final = ("n_classes", "num_classes", "classes")
@@ -83,11 +84,7 @@ def describe(error: BaseException) -> str:
         >>> describe(ValueError("no such layer"))
         'ValueError: no such layer'
     """
-    if isinstance(error, ConfigError):
-        text = "; ".join(error.problems)
-    else:
-        first_lines = [line for line in str(error).splitlines() if line.strip()]
-        text = ": ".join([type(error).__name__, *first_lines[:1]])
+    text = "; ".join(error.problems) if isinstance(error, ConfigError) else one_line(error)
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{text} ({error.filename}:{error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]

@@ -12,6 +12,7 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.artifacts.exceptions import ArtifactNotFound
 
+from fmnist_sweep.core.foreign import markdown
 from fmnist_sweep.reports.dashboard import begin_note
 from fmnist_sweep.reports.exported import export_words
 from fmnist_sweep.storage.stored import StoredStudy
@@ -48,7 +49,7 @@ def attach_export(study: optuna.Study, bundle: Path, folder: Path) -> None:
         upload_artifact(artifact_store=store, file_path=str(bundle / name), study_or_trial=study)
     trial = next((t for t in study.get_trials(deepcopy=False) if t.number == kept["trial"]), None)
     if trial is not None:
-        words = f"{_EXPORTED_WORDS} {bundle.name}.** {' '.join(export_words(stored, kept))}"
+        words = f"{_EXPORTED_WORDS} {markdown(bundle.name)}.** {' '.join(export_words(stored, kept))}"
         begin_note(study, trial, words, mark=_EXPORTED_WORDS)
 
 

@@ -32,6 +32,7 @@ from fmnist_sweep.analysis.summary import scoring, summary
 from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import StorageError
+from fmnist_sweep.core.foreign import markdown
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.wording import show_score
@@ -39,6 +40,7 @@ from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS, confirmed_figure, tr
 from fmnist_sweep.reports.doors import App, StartResponse, guarded, require_password
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
 from fmnist_sweep.reports.svg import curve_svg, sparkline
+from fmnist_sweep.storage.damage import passed_by
 from fmnist_sweep.storage.opening import artifact_folder, open_storage, storage_lost
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.studies import load_study, study_names
@@ -61,6 +63,9 @@ def attach_figures(study: optuna.Study) -> None:
     Also writes a note for each trial that has a curve and no note yet.
     """
     stored = StoredStudy.of(study)
+    if stored.damaged:
+        # It is shown as it is: nothing is worked out from what this program can't have written.
+        return
     confirmation = read_confirmation(stored)
     figures = {name: make(stored) for name, make in FIGURES.items()}
     if confirmation is not None:
@@ -68,7 +73,8 @@ def attach_figures(study: optuna.Study) -> None:
     for name, figure in figures.items():
         shown = figure.update_layout(height=_FIGURE_HEIGHT)
         optuna_dashboard.save_plotly_graph_object(study, shown, graph_object_id=name)
-    save_note(study, "\n\n".join([f"**{study.study_name}**", *_study_words(stored, confirmation)]))
+    words = map(markdown, [*_study_words(stored, confirmation)])
+    save_note(study, "\n\n".join([f"**{markdown(study.study_name)}**", *words]))
     attributes = study._storage.get_study_system_attrs(study._study_id)  # noqa: SLF001 - where notes are kept
     for trial in study.get_trials(deepcopy=False):
         known = StoredTrial.of(trial)
@@ -193,7 +199,7 @@ def serve(
         host: Address to listen on.
         port: By default 8080, or the next free one; a port that is asked for is taken or an error.
         password: What it asks for; needed on any other address than this machine's own.
-        announce: Given the page's address once it can be opened.
+        announce: Given a line on each study that is damaged, and the page's address once it can be opened.
 
     Raises:
         StorageError: The storage can't be opened, or no port is free.
@@ -203,7 +209,11 @@ def serve(
     storage = open_storage(storage_url, create=False)
     for name in study_names(storage):
         try:
-            attach_figures(load_study(storage, name))
+            study = load_study(storage, name)
+            attach_figures(study)
+            stored = StoredStudy.of(study)
+            if stored.damaged:
+                announce(f"{passed_by(stored)}; its pages show what is stored")
         except optuna.exceptions.StorageInternalError as error:
             _log.warning("study %s: its figures can't be saved, the storage is read-only? (%s)", name, error)
     logging.getLogger("optuna_dashboard._bottle_util").addFilter(_LostStorage(storage_url))
@@ -310,7 +320,7 @@ def _picture(storage: BaseStorage, study_id: int, number: int) -> str | None:
         return None
     stored = StoredStudy.of(study)
     trial = next((t for t in stored.trials if t.number == number), None)
-    if trial is None or trial.curve is None:
+    if trial is None or trial.curve is None or stored.damaged:
         return None
     best = next((t.number for t in best_trials(stored, 1)), None)
     state = "the best" if number == best else trial.state.lower()

@@ -26,6 +26,7 @@ from fmnist_sweep.analysis.ranking import best_trials, default_trial
 from fmnist_sweep.analysis.summary import scoring, summary
 from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.files import write_atomically
+from fmnist_sweep.core.foreign import safe_text
 from fmnist_sweep.core.metrics import UNITS, metric_of
 from fmnist_sweep.core.wording import ABSENT, show_score, show_seconds, show_value
 from fmnist_sweep.reports.confirmed import compared_section, confirmed_section, sweeps, winning_trial
@@ -34,6 +35,7 @@ from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, lear
 from fmnist_sweep.reports.page_table import Cell, Column
 from fmnist_sweep.reports.search_figures import importance, parallel_coordinates, score_history, slices
 from fmnist_sweep.reports.style import TEMPLATE, placeholder, show_configuration
+from fmnist_sweep.storage.damage import passed_by
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 N_BEST: Final = 5
@@ -67,7 +69,8 @@ def write_report(
 
 def render_report(studies: Iterable[StoredStudy], *, storage: str, when: datetime) -> str:
     """Return the page as text."""
-    studies = sweeps(studies)
+    given = list(studies)
+    studies = sweeps(study for study in given if not study.damaged)
     figures: dict[str, go.Figure] = {}
     sections = [_section(study, f"study-{i}", figures) for i, study in enumerate(studies)]
     winners = compared_section(studies, figures)
@@ -79,7 +82,7 @@ def render_report(studies: Iterable[StoredStudy], *, storage: str, when: datetim
     environment = Environment(
         loader=PackageLoader("fmnist_sweep.reports", "assets"), autoescape=True, undefined=StrictUndefined
     )
-    return environment.get_template("report.html.j2").render(
+    page = environment.get_template("report.html.j2").render(
         storage=storage,
         when=f"{when:%Y-%m-%d %H:%M %Z}".strip(),
         version=fmnist_sweep.__version__,
@@ -87,11 +90,13 @@ def render_report(studies: Iterable[StoredStudy], *, storage: str, when: datetim
         n_trials=sum(s["n_trials"] for s in sections),
         comparison=_comparison(studies),
         winners=winners,
+        damaged=[passed_by(study) for study in given if study.damaged],
         heights={name: figure.layout.height or 400 for name, figure in figures.items()},
         data=packed(json.dumps(data, allow_nan=False, separators=(",", ":"))),
         plotly=packed(plotly.offline.get_plotlyjs()),
         **{name: _asset(file) for name, file in _ASSETS.items()},
     )
+    return safe_text(page, None)
 
 
 _ASSETS: Final = {"css": "report.css", "whatif_js": "whatif.js", "report_js": "report.js"}

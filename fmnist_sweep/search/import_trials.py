@@ -17,8 +17,10 @@ from fmnist_sweep.core.jobs import DataRef, Scalar
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.core.space import FloatParameter, IntParameter
 from fmnist_sweep.search import samplers
+from fmnist_sweep.search.checks import require_source
 from fmnist_sweep.search.history import configuration_key, without_epochs
 from fmnist_sweep.search.model_source import edited_parts, model_parts
+from fmnist_sweep.storage.damage import require_whole
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.writing import taken_trial, write_default_trial
 
@@ -50,16 +52,8 @@ def require_importable(source: optuna.Study, config: SweepConfig, data: DataRef)
     seed. Space, score, sampler, pruner and budget may be others.
     """
     name, stored = source.study_name, StoredStudy.of(source)
-    if name == config.file.study:
-        raise StudyMismatchError(
-            f"study {name!r} can't be imported into itself; name the new one with --study"
-        )
-    if not stored.is_ours:
-        raise StudyMismatchError(f"study {name!r} was not made by fmnist-sweep: it can't be imported")
-    if stored.confirms is not None:
-        raise StudyMismatchError(
-            f"study {name!r} can't be imported: its trials are repeats on other splits and from other seeds"
-        )
+    require_whole(stored)
+    require_source(stored, config.file.study)
     lines = differences(_of_every_curve(stored.config), _of_every_curve(config.to_dict()))
     if stored.data_digest != data.digest:
         lines.append(f"data: the study has content {str(stored.data_digest)[:12]}, now {data.digest[:12]}")

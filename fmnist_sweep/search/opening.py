@@ -16,6 +16,7 @@ from fmnist_sweep.core.errors import StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.search.model_source import ACCEPT, edited_parts, model_parts
+from fmnist_sweep.storage.damage import require_whole
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study, require_writable, study_names
 from fmnist_sweep.storage.writing import (
@@ -53,6 +54,7 @@ def open_study(
 
     Raises:
         StudyReadOnlyError: A study of that name came with the repository.
+        StudyDamagedError: A study of that name holds what this program can't have written.
         StudyMismatchError: A study of that name exists and its model, data, space, score, training or kind
             differ; the message lists how. Nothing is changed.
     """
@@ -60,6 +62,7 @@ def open_study(
     parts = model_parts(config.model_space.path)
     if name in study_names(storage):
         study = load_study(storage, name)
+        require_whole(StoredStudy.of(study))
         require_writable(study)
     else:
         study = optuna.create_study(study_name=name, storage=storage, direction="maximize")

@@ -19,6 +19,7 @@ from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.engines.machine import check_workers, n_cores
 from fmnist_sweep.engines.opening import open_engine
+from fmnist_sweep.search.checks import check_studies
 from fmnist_sweep.search.import_trials import import_trials, require_importable
 from fmnist_sweep.search.interrupts import stop_signals
 from fmnist_sweep.search.loop import Search
@@ -110,6 +111,7 @@ def run_sweep(
         options: Those of `run`.
     """
     check_storage(storage_url, create=import_from is None)
+    check_studies(storage_url, config.file.study, import_from=import_from)
     sweep = Sweep(config, import_from, say, accept_edited_model, retry_failed)
     return run(sweep, storage_url=storage_url, say=say, **options)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import optuna
 from optuna.trial import TrialState
@@ -12,8 +12,6 @@ from fmnist_sweep.core.progress import EndedTrial
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.search.running import RunningTrial
 from fmnist_sweep.storage.writing import failed_attributes, scored_attributes, write_result
-
-_DETAIL_CHARACTERS: Final = 4000
 
 Told: TypeAlias = tuple[Mapping[str, Any], EndedTrial]
 """What was stored with a trial, and how it ended."""
@@ -49,7 +47,7 @@ class Teller:
         """Tell that a trial failed, and why."""
         if running.n_retries:
             reason = f"{reason}, after {running.n_retries} {'retry' if running.n_retries == 1 else 'retries'}"
-        attrs = failed_attributes(running.attributes(), reason=reason, detail=detail[-_DETAIL_CHARACTERS:])
+        attrs = failed_attributes(running.attributes(), reason=reason, detail=detail)
         write_result(running.trial, attrs)
         self._study.tell(running.trial, state=TrialState.FAIL)
         return attrs, EndedTrial(running.job.trial, TrialState.FAIL.name, None, reason)

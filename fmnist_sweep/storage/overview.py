@@ -1,7 +1,7 @@
-"""What each study is at, read straight from an SQLite file: no Optuna, no pandas, no learning curves.
+"""What each study is at, read straight from an SQLite file: no Optuna, no pandas.
 
-Optuna reads every trial whole, with all its epochs, before it can count them. The handful of numbers that
-``status`` shows are a few short queries.
+Optuna makes an object of every trial, with all its epochs, before it can count them. The handful of numbers
+that ``status`` shows are a few short queries, and one look at each attribute says whether it is whole.
 """
 
 from __future__ import annotations
@@ -9,12 +9,17 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from itertools import groupby
+from math import inf, isfinite
+from operator import itemgetter
+from typing import Any, Final, TypeVar
 
 from fmnist_sweep.storage import attributes as names
+from fmnist_sweep.storage import checking
 from fmnist_sweep.storage.address import sqlite_path
 from fmnist_sweep.storage.lease.process import was_killed
 
@@ -22,6 +27,7 @@ _SCHEMA: Final = (12, "v3.2.0.a")
 """The tables of Optuna 5: its own schema number, and the last migration."""
 
 _OF_BEST: Final = ("val_accuracy", "train_accuracy", names.GAP, names.N_PARAMETERS)
+_VALUES: Final = {"INF_POS": inf, "INF_NEG": -inf}
 _STATES: Final = {
     "complete": "COMPLETE",
     "pruned": "PRUNED",
@@ -38,9 +44,36 @@ def read_overview(url: str) -> list[dict[str, Any]] | None:
 
     Returns:
         The columns of `fmnist_sweep.analysis.frames.studies_frame` as plain values: missing numbers are
-        None, times ISO 8601. None where the storage is no SQLite file, can't be read in this way, or holds
+        None, times ISO 8601; and ``damaged``, why no other command uses the study, where that is so. None
+        where the storage is no SQLite file, can't be read in this way, or holds
         tables of another Optuna: whoever asks then reads it through Optuna, which says what is wrong.
     """
+    return _read(url, _row)
+
+
+def read_damage(url: str, studies: Collection[str]) -> dict[str, list[str]] | None:
+    """Return what is wrong with some studies of an SQLite storage, as `StoredStudy.damaged` has it.
+
+    Args:
+        url: The storage's address.
+        studies: Names; those that there are not are left out.
+
+    Returns:
+        Lines by name; None as with `read_overview`.
+    """
+
+    def lines(database: sqlite3.Connection, study: int, name: str) -> list[str]:
+        return _known(database, study).problems if name in studies else []
+
+    rows = _read(url, lambda database, study, name: (name, lines(database, study, name)))
+    return None if rows is None else dict(rows)
+
+
+_T = TypeVar("_T")
+
+
+def _read(url: str, row: Callable[[sqlite3.Connection, int, str], _T]) -> list[_T] | None:
+    """Return a row for each study of an SQLite storage; None where it can't be read in this way."""
     path = sqlite_path(url)
     if path is None or not os.path.isfile(path):  # noqa: PTH113 - False as well for what can be no path
         return None
@@ -53,7 +86,7 @@ def read_overview(url: str) -> list[dict[str, Any]] | None:
             studies = database.execute(
                 "SELECT study_id, study_name FROM studies ORDER BY study_id"
             ).fetchall()
-            return [_row(database, *study) for study in studies]
+            return [row(database, *study) for study in studies]
     except sqlite3.Error:
         return None
 
@@ -64,33 +97,59 @@ def _schema(database: sqlite3.Connection) -> tuple[int, str]:
     return number, migration
 
 
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """A study's attributes less those that are not of their form, its trials, and what is wrong with all."""
+
+    attributes: Mapping[str, Any]
+    trials: Sequence[_Trial]
+    problems: list[str]
+
+
+def _known(database: sqlite3.Connection, study: int) -> _Study:
+    given, problems = _study_attributes(database, study)
+    attributes, wrong = checking.fitting_study(given)
+    problems += wrong
+    (n_objectives,) = database.execute(
+        "SELECT count(*) FROM study_directions WHERE study_id = ?", (study,)
+    ).fetchone()
+    if n_objectives != 1:
+        problems.append(checking.several_objectives(n_objectives))
+    trials, lines = _trials(database, study)
+    if names.CONFIG_DIGEST in attributes or problems:
+        problems += lines
+    return _Study(attributes, trials, problems)
+
+
 def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
-    of_study = "SELECT value_json FROM study_user_attributes WHERE study_id = ? AND key = ?"
-    config = _json(database.execute(of_study, (study, names.CONFIG)).fetchone(), {})
-    killed = was_killed(_json(database.execute(of_study, (study, names.OWNER)).fetchone(), None))
-    default = _json(database.execute(of_study, (study, names.DEFAULT_TRIAL)).fetchone(), None)
+    known = _known(database, study)
+    attributes, trials, problems = known.attributes, known.trials, known.problems
+    config = attributes.get(names.CONFIG, {})
+    killed = was_killed(attributes.get(names.OWNER))
+    default = attributes.get(names.DEFAULT_TRIAL)
     counts = dict(
         database.execute("SELECT state, count(*) FROM trials WHERE study_id = ? GROUP BY state", (study,))
     )
-    is_sweep = database.execute(of_study, (study, names.CONFIG_DIGEST)).fetchone() is not None
-    complete = database.execute(
-        "SELECT t.number, t.trial_id, v.value FROM trials t "
-        "JOIN trial_values v ON v.trial_id = t.trial_id AND v.value_type = 'FINITE' "
-        "WHERE t.study_id = ? AND t.state = 'COMPLETE' "
-        # Nor what has as many values as another tool's study has objectives.
-        "AND (SELECT count(*) FROM trial_values w WHERE w.trial_id = t.trial_id) = 1 "
+    is_sweep = names.CONFIG_DIGEST in attributes
+    complete = [
+        trial
+        for trial in trials
+        if trial.is_complete
+        and trial.value is not None
         # Not what another tool told in a sweep's study.
-        "AND (NOT ? OR (SELECT count(*) FROM trial_user_attributes a "
-        "WHERE a.trial_id = t.trial_id AND a.key IN (?, ?, ?)) = 3)",
-        (study, is_sweep, *names.OURS),
-    ).fetchall()
+        and (not is_sweep or trial.attributes.keys() >= {*names.OURS})
+    ]
+    best = min(complete, key=_rank, default=None) if not problems else None
+    attrs = {} if best is None else best.attributes
+    score = None if best is None else best.value
+    default_score = None
+    if not problems:
+        default_score = next((t.value for t in complete if t.number == default), None)
     (last,) = database.execute(
         "SELECT max(max(coalesce(datetime_start, ''), coalesce(datetime_complete, ''))) "
         "FROM trials WHERE study_id = ?",
         (study,),
     ).fetchone()
-    best, score, attrs = _best(database, complete)
-    default_score = next((value for number, _, value in complete if number == default), None)
     return {
         "name": name,
         "model": config.get("model"),
@@ -98,58 +157,87 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         **{word: counts.get(state, 0) for word, state in _STATES.items()},
         "running": 0 if killed else counts.get("RUNNING", 0),
         "interrupted": counts.get("RUNNING", 0) if killed else 0,
-        "unmeasured": counts.get("COMPLETE", 0) - len(complete),
-        "best_trial": best,
+        "unmeasured": counts.get("COMPLETE", 0) - (0 if problems else len(complete)),
+        "best_trial": None if best is None else best.number,
         "score": score,
         **{key: attrs.get(key) for key in _OF_BEST},
         "epoch": attrs[names.EPOCH] + 1 if names.EPOCH in attrs else None,
         "default_score": default_score,
         "difference": None if score is None or default_score is None else score - default_score,
-        "seconds": sum(json.loads(stored) for stored in _attributes(database, study, names.SECONDS)),
-        "epochs": _n_epochs(database, study),
+        "seconds": sum(t.attributes.get(names.SECONDS, 0) for t in trials),
+        "epochs": sum(t.n_epochs for t in trials),
         "last_activity": datetime.fromisoformat(last).isoformat() if last else None,
+        **({"damaged": checking.in_short(problems)} if problems else {}),
     }
 
 
-def _best(
-    database: sqlite3.Connection, complete: Sequence[tuple[int, int, float]]
-) -> tuple[int | None, float | None, Mapping[str, Any]]:
-    """Return number, score and attributes of the best trial, equal scores ranked as `best_trials` does."""
-    if not complete:
-        return None, None, {}
-    score = max(value for _, _, value in complete)
-    ranked = []
-    for number, trial, value in complete:
-        if value == score:
-            attrs = {
-                key: json.loads(stored)
-                for key, stored in database.execute(
-                    "SELECT key, value_json FROM trial_user_attributes WHERE trial_id = ? AND key <> ?",
-                    (trial, names.CURVE),
-                )
-            }
-            rank = (*(float(attrs.get(key, "inf")) for key in (names.GAP, names.N_PARAMETERS)), number)
-            ranked.append((rank, number, attrs))
-    _, number, attrs = min(ranked, key=lambda entry: entry[0])
-    return number, score, attrs
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What is counted of a trial: its attributes hold no curve."""
+
+    number: int
+    is_complete: bool
+    value: float | None
+    attributes: Mapping[str, Any]
+    n_epochs: int
 
 
-def _attributes(database: sqlite3.Connection, study: int, key: str, *, without: str = "") -> list[str]:
-    """Return an attribute of the study's trials, by number, of those that lack another one."""
-    found = database.execute(
-        "SELECT a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id "
-        "LEFT JOIN trial_user_attributes b ON b.trial_id = t.trial_id AND b.key = ? "
-        "WHERE t.study_id = ? AND a.key = ? AND b.trial_id IS NULL ORDER BY t.number",
-        (without, study, key),
+def _rank(trial: _Trial) -> tuple[float, float, float, int]:
+    """Return what `fmnist_sweep.analysis.ranking.best_trials` sorts by."""
+    gap, size = (trial.attributes.get(name) for name in (names.GAP, names.N_PARAMETERS))
+    value = -inf if trial.value is None else trial.value
+    return -value, inf if gap is None else gap, inf if size is None else size, trial.number
+
+
+def _study_attributes(database: sqlite3.Connection, study: int) -> tuple[dict[str, Any], list[str]]:
+    """Return a study's attributes, and a line on each that is no JSON."""
+    rows = database.execute("SELECT key, value_json FROM study_user_attributes WHERE study_id = ?", (study,))
+    return _parsed(rows)
+
+
+def _parsed(rows: Iterable[tuple[str, str]]) -> tuple[dict[str, Any], list[str]]:
+    found, problems = {}, []
+    for key, stored in rows:
+        try:
+            found[key] = json.loads(stored)
+        except (ValueError, TypeError, RecursionError) as error:
+            problems.append(checking.unreadable(key, error))
+    return found, problems
+
+
+def _trials(database: sqlite3.Connection, study: int) -> tuple[list[_Trial], list[str]]:
+    """Return a study's trials, by number, and a line on all that is wrong with each."""
+    # Of several objectives, a trial has no value that could be ranked.
+    values = database.execute(
+        "SELECT t.number, t.trial_id, t.state, min(v.value), min(v.value_type), count(v.value_type) "
+        "FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id "
+        "WHERE t.study_id = ? GROUP BY t.trial_id ORDER BY t.trial_id",
+        (study,),
     )
-    return [stored for (stored,) in found]
-
-
-def _n_epochs(database: sqlite3.Connection, study: int) -> int:
-    told = sum(int(stored) for stored in _attributes(database, study, names.N_EPOCHS))
-    curves = map(json.loads, _attributes(database, study, names.CURVE, without=names.N_EPOCHS))
-    return told + sum(len(curve["val_accuracy"]) for curve in curves)
-
-
-def _json(found: tuple[str] | None, otherwise: Any) -> Any:
-    return otherwise if found is None else json.loads(found[0])
+    rows = database.execute(
+        "SELECT a.trial_id, a.key, a.value_json FROM trials t "
+        "JOIN trial_user_attributes a ON a.trial_id = t.trial_id WHERE t.study_id = ? ORDER BY t.trial_id",
+        (study,),
+    )
+    # Both by trial: the attributes of one at a time, for its curve takes more room than all else.
+    by_trial = groupby(rows, key=itemgetter(0))
+    ahead = next(by_trial, None)
+    found, problems = [], []
+    for number, trial, state, value, kind, n_values in values:
+        own: Iterable[tuple[str, str]] = ()
+        if ahead is not None and ahead[0] == trial:
+            own = [row[1:] for row in ahead[1]]
+            ahead = next(by_trial, None)
+        given, lines = _parsed(own)
+        score = _VALUES.get(kind, value) if n_values == 1 else None
+        is_complete = state == "COMPLETE"
+        fitting, wrong = checking.fitting_trial(given, score, is_complete=is_complete)
+        problems += [f"trial {number}: {line}" for line in (*lines, *wrong)]
+        curve = fitting.get(names.CURVE)
+        n_epochs = fitting.get(names.N_EPOCHS)
+        if n_epochs is None:
+            n_epochs = 0 if curve is None else len(curve["seconds"])
+        small = {name: None if name == names.CURVE else kept for name, kept in fitting.items()}
+        ranked = score if score is not None and isfinite(score) else None
+        found.append(_Trial(number, is_complete, ranked, small, n_epochs))
+    return found, problems

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Final
 
 import optuna
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 
 from fmnist_sweep.core.errors import StudyNotFoundError, StudyReadOnlyError, did_you_mean
 from fmnist_sweep.storage.attributes import CONFIRMS, READ_ONLY
 
+UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
+"""What Optuna raises, among others, for rows without JSON, or with a value outside its distribution."""
+
 
 def study_names(storage: BaseStorage) -> list[str]:
     """Return the names of all studies, oldest first."""
-    return optuna.get_all_study_names(storage)
+    try:
+        return optuna.get_all_study_names(storage)
+    except UNREADABLE:
+        # Optuna reads the attributes of all studies for it: those of one must not hide the others.
+        if not isinstance(storage, RDBStorage):
+            raise
+        with storage.engine.connect() as connection:
+            names = connection.exec_driver_sql("SELECT study_name FROM studies ORDER BY study_id")
+            return list(names.scalars())
 
 
-def load_study(storage: BaseStorage, name: str) -> optuna.Study:
+def load_study(storage: BaseStorage, name: str, *, with_trials: bool = True) -> optuna.Study:
     """Open a study for reading.
+
+    Args:
+        storage: Where it is.
+        name: Its name.
+        with_trials: Read its trials now, sooner than they would be read one by one.
 
     Raises:
         StudyNotFoundError: There is none of that name.
@@ -30,7 +47,10 @@ def load_study(storage: BaseStorage, name: str) -> optuna.Study:
         names = study_names(storage)
         have = f"there are {', '.join(names)}" if names else "the storage has no studies yet"
         raise StudyNotFoundError(f"no study {name!r}{did_you_mean(name, names)} ({have})") from None
-    with _collector_paused():
+    if not with_trials:
+        return study
+    # What can't be read is told by whoever asks for it, see `StoredStudy.damaged`.
+    with _collector_paused(), suppress(*UNREADABLE):
         # Optuna keeps what it has read. A large study is some hundred thousand rows, all of which stay:
         # looking through them for garbage, again and again, takes longer than reading them.
         study.get_trials(deepcopy=False)
@@ -67,7 +87,10 @@ def confirm_name(study: str) -> str:
 
 
 def linked_study(study: optuna.Study) -> optuna.Study | None:
-    """Return the study that holds the repeats of another, or None where that was never confirmed."""
+    """Return the study that holds the repeats of another, or None where that was never confirmed.
+
+    One that no longer tells what it confirms is taken for it: whoever uses it sees that it is damaged.
+    """
     try:
         linked = optuna.load_study(
             study_name=confirm_name(study.study_name),
@@ -75,4 +98,8 @@ def linked_study(study: optuna.Study) -> optuna.Study | None:
         )
     except KeyError:
         return None
-    return linked if linked.user_attrs.get(CONFIRMS) == study.study_name else None
+    try:
+        confirms = linked.user_attrs.get(CONFIRMS, "")
+    except UNREADABLE:
+        return linked
+    return linked if confirms == study.study_name or not isinstance(confirms, str) else None

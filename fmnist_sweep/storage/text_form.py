@@ -19,8 +19,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.files import new_file
+from fmnist_sweep.core.foreign import one_line
+from fmnist_sweep.storage import attributes as names
+from fmnist_sweep.storage import checking
 from fmnist_sweep.storage.attributes import CONFIRMS, LOADING, MACHINE, OWNER, READ_ONLY, RUN
-from fmnist_sweep.storage.studies import load_study, study_names
+from fmnist_sweep.storage.damage import require_whole
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
+from fmnist_sweep.storage.studies import UNREADABLE, load_study, study_names
 
 PREFIX: Final = "reference-"
 FORMAT: Final = "fmnist-sweep study 1"
@@ -94,7 +99,8 @@ def load(path: Path, storage: BaseStorage) -> optuna.Study | None:
         The study; None where it is there already.
 
     Raises:
-        StorageError: The file can't be read, or is none of these.
+        StorageError: The file can't be read, is none of these, or holds what `dump` can't have written.
+        StudyDamagedError: The study is there already, and is damaged.
     """
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -103,12 +109,16 @@ def load(path: Path, storage: BaseStorage) -> optuna.Study | None:
         head = lines[0]
         trials = list(_trials(lines[1:], [json_to_distribution(kind) for kind in head["distributions"]]))
         name = PREFIX + head["name"]
+        problems = _problems(head["user_attrs"], trials)
     except OSError as error:
         raise StorageError(f"{path} can't be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StorageError(f"{path} is damaged: {error}") from None
+    except (*UNREADABLE, OverflowError) as error:
+        raise StorageError(f"{path} is damaged: {one_line(error)}") from None
+    if problems:
+        raise StorageError(f"{path} is damaged: {checking.in_short(problems)}")
     if name in study_names(storage):
         before = load_study(storage, name)
+        require_whole(StoredStudy.of(before))
         if before.user_attrs.get(LOADING) is None:
             return None
         # A process was killed in the middle of it.
@@ -124,6 +134,15 @@ def load(path: Path, storage: BaseStorage) -> optuna.Study | None:
     # Optuna deletes no attribute.
     study.set_user_attr(LOADING, None)
     return study
+
+
+def _problems(attributes: Mapping[str, Any], trials: Sequence[FrozenTrial]) -> list[str]:
+    """Return a line on each attribute of a study or of its trials that this program can't have written."""
+    _, problems = checking.fitting_study(attributes)
+    if names.CONFIG_DIGEST not in attributes:
+        return []
+    found = [(i, line) for i, trial in enumerate(trials) for line in StoredTrial.of(trial).problems]
+    return [*problems, *(f"trial {i}: {line}" for i, line in found)]
 
 
 def _trials(lines: Sequence[Mapping[str, Any]], kinds: Sequence[BaseDistribution]) -> Iterator[FrozenTrial]:

@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.foreign import safe_line, safe_text
 from fmnist_sweep.core.jobs import DataRef, Scalar, SplitSpec
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
@@ -234,7 +235,7 @@ def scored_attributes(
 
 def failed_attributes(result: Mapping[str, Any], *, reason: str, detail: str) -> dict[str, Any]:
     """Return what is stored of a trial that failed; ``result`` as `result_attributes` gives it."""
-    return {**result, names.FAIL_REASON: reason, names.FAIL_DETAIL: detail}
+    return {**result, names.FAIL_REASON: safe_line(reason), names.FAIL_DETAIL: safe_text(detail)}
 
 
 def write_result(trial: optuna.Trial, attributes: Mapping[str, Any]) -> None:

@@ -339,14 +339,14 @@ def test_an_unexpected_exception_fails_its_trial_alone(make_config: MakeConfig, 
 
 
 def test_a_long_detail_keeps_its_end(make_config: MakeConfig, sweep: Sweep) -> None:
-    """The end of a log tells the cause; a study is no place for the rest."""
+    """Its first lines tell what failed and its last ones why; a study is no place for the rest."""
 
     def fails(_: TrialJob) -> LearningCurve:
         raise TrialError("too bad", "x" * 10_000 + "the end")
 
     _, study = sweep(make_config(budget={"trials": 1}), fails)
     detail = study.trials[0].user_attrs["fail_detail"]
-    assert len(detail) == 4000
+    assert 3900 < len(detail) <= 4000
     assert detail.endswith("the end")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import optuna
@@ -12,6 +13,7 @@ from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage import writing
+from fmnist_sweep.storage.lease.process import Owner
 
 DATA = DataRef(
     name="fashion-mnist",
@@ -70,37 +72,52 @@ def test_a_sweep_has_neither_kind_nor_link(new: optuna.Study) -> None:
 
 def test_what_is_written_into_a_study_comes_back(new: optuna.Study) -> None:
     """One function for each thing, one name for each."""
-    reading = {"when": "2026-01-01", "complete": False}
+    reading = {
+        "when": "2026-01-01",
+        "what": "trial 4",
+        "trial": 4,
+        "key": "k",
+        "n_models": 5,
+        "reason": "export",
+        "complete": False,
+    }
+    owner, machine = asdict(Owner.this_process()), {"cpu": "a CPU", "n_cores": 2}
+    candidate = {"label": "default", "trial": None, "hyperparameters": {}, "epochs": 3, "sweep_score": None}
     writing.write_config(new, {"model": "cnn"})
     writing.write_default_trial(new, 4)
-    writing.write_owner(new, {"pid": 1})
-    writing.write_machine(new, {"cpu": "a CPU"})
+    writing.write_owner(new, owner)
+    writing.write_machine(new, machine)
     writing.write_n_repeats(new, 5)
-    writing.write_candidates(new, [{"label": "default"}])
+    writing.write_candidates(new, [candidate])
     writing.write_readings(new, [reading])
     writing.write_paper_test(new, [{"test_accuracy": 0.9}])
     found = stored(new)
     assert found.attributes == {
         "config": {"model": "cnn"},
         "default_trial": 4,
-        "owner": {"pid": 1},
-        "machine": {"cpu": "a CPU"},
+        "owner": owner,
+        "machine": machine,
         "n_repeats": 5,
-        "candidates": [{"label": "default"}],
+        "candidates": [candidate],
         "test_readings": [reading],
         "paper_test": [{"test_accuracy": 0.9}],
     }
-    assert (found.default_trial, found.machine, found.n_repeats) == (4, {"cpu": "a CPU"}, 5)
-    assert (found.candidates, found.readings) == ([{"label": "default"}], (reading,))
+    assert (found.default_trial, found.machine, found.n_repeats) == (4, machine, 5)
+    assert (found.owner, found.candidates, found.readings) == (owner, [candidate], (reading,))
     assert found.paper_test == [{"test_accuracy": 0.9}]
 
 
 def test_a_bundle_replaces_the_one_of_its_folder(new: optuna.Study) -> None:
     """The study keeps what its last bundle says, and a few numbers of each."""
+    told = {"trial": 1, "confirmed": False, "mean": {}, "written": "2026-01-01T00:00:00+00:00"}
+    more = {"model": {}, "seeds": [1], "confusion": {}, "class_names": []}
     for folder, epochs in (("a", 1), ("b", 2), ("a", 3)):
-        writing.write_export(new, {"name": folder}, {"folder": folder, "epochs": epochs})
+        entry = {**told, "epochs": epochs, "folder": folder}
+        summary = {**told, **more, "epochs": epochs, "name": folder}
+        writing.write_export(new, {**summary, "curve": LearningCurve(()).to_attribute()}, entry)
     found = stored(new)
-    assert found.export == {"name": "a"}
+    assert found.export is not None
+    assert (found.export["name"], found.export["epochs"]) == ("a", 3)
     assert [(one["folder"], one["epochs"]) for one in found.bundles] == [("b", 2), ("a", 3)]
     assert {"export", "bundles"} == set(found.attributes)
 

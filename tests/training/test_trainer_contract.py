@@ -136,6 +136,7 @@ def test_scripted_curve_must_be_long_enough() -> None:
 
 
 def test_one_line_of_an_error() -> None:
-    """An error becomes its type and the first line of its message; an empty message leaves the type."""
-    assert one_line(ValueError("first\nsecond")) == "ValueError: first"
+    """An error becomes its type and its message, be that empty; of a long one its first and its last line."""
+    assert one_line(ValueError("first\n  second")) == "ValueError: first second"
+    assert one_line(ValueError("\n".join(["first", *["x" * 99] * 9, "last"]))) == "ValueError: first ... last"
     assert one_line(KeyError()) == "KeyError"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fmnist_sweep.cli.commands.options import Storage, quiet_optuna, uses_storage
+from fmnist_sweep.cli.commands.options import Storage, echo, quiet_optuna, to_stderr, uses_storage
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
 
@@ -30,8 +30,8 @@ def dump(
     """
     from fmnist_sweep.api import keeping
 
-    for path, n in keeping.dump(studies, output=output, storage=storage):
-        typer.echo(f"{path}: {n} trials")
+    for path, n in keeping.dump(studies, output=output, storage=storage, say=to_stderr):
+        echo(f"{path}: {n} trials")
 
 
 @uses_storage
@@ -50,6 +50,6 @@ def load(
     quiet_optuna()
     for path, study in loaded(files, storage=storage):
         if study is None:
-            typer.echo(f"{path}: is there already")
+            echo(f"{path}: is there already")
         else:
-            typer.echo(f"{path}: {study.study_name}, {len(study.get_trials(deepcopy=False))} trials")
+            echo(f"{path}: {study.study_name}, {len(study.get_trials(deepcopy=False))} trials")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.core.foreign import safe_text
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -116,9 +117,9 @@ def exit_unless_done(messages: Console, stop: Stop, progress: Progress, *, study
     from fmnist_sweep.core.progress import Stop, require_results
 
     if stop is Stop.INTERRUPTED:
-        messages.print(
-            f"Everything is kept. Go on with: fmnist-sweep {again}", highlight=False, soft_wrap=True
-        )
+        from fmnist_sweep.cli.console.cells import say
+
+        say(messages, f"Everything is kept. Go on with: fmnist-sweep {again}")
         raise typer.Exit(130)
     require_results(study, stop, progress)
 
@@ -127,8 +128,19 @@ def results_console() -> Console:
     """Return the console for results; where no terminal limits them, tables are as wide as they are."""
     from rich.console import Console
 
-    console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=_WIDE)
+    # A name such as :smile: is a name.
+    console = Console(emoji=False)
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=_WIDE, emoji=False)
+
+
+def echo(line: str) -> None:
+    """Print a line of results that has names and paths in it."""
+    typer.echo(safe_text(line))
+
+
+def to_stderr(line: str) -> None:
+    """Print a line for the user, beside the results."""
+    typer.echo(safe_text(line), err=True)
 
 
 def print_json(value: Any) -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from fmnist_sweep.cli.commands.options import AsJson, Storage, print_json, results_console, uses_storage
+from fmnist_sweep.cli.commands.options import (
+    AsJson,
+    Storage,
+    print_json,
+    results_console,
+    to_stderr,
+    uses_storage,
+)
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
+
+_MAX_PROBLEMS: Final = 20
+"""Lines that tell of a damaged study."""
 
 
 @uses_storage
@@ -47,7 +56,7 @@ def trials(
 
     Example: fmnist-sweep trials dense --csv
     """
-    from fmnist_sweep.analysis.frames import trials_frame
+    from fmnist_sweep.analysis.frames import to_csv, trials_frame
     from fmnist_sweep.api.studies import read_studies
     from fmnist_sweep.cli.console import tables
 
@@ -57,9 +66,13 @@ def trials(
     if as_json:
         print_json(tables.records(trials_frame(found)))
     elif as_csv:
-        sys.stdout.write(trials_frame(found).to_csv(index=False))
+        sys.stdout.write(to_csv(trials_frame(found)))
     else:
         tables.print_trials(results_console(), found)
+    for problem in found.damaged[:_MAX_PROBLEMS]:
+        to_stderr(f"damaged: {problem}")
+    if len(found.damaged) > _MAX_PROBLEMS:
+        to_stderr(f"damaged: {len(found.damaged) - _MAX_PROBLEMS} more")
 
 
 @uses_storage
@@ -87,8 +100,7 @@ def dashboard(
     """
     from fmnist_sweep.api.dashboard import dashboard as serve
 
-    announce = partial(typer.echo, err=True)
-    serve(storage=storage, host=host, port=port, password=password, announce=announce)
+    serve(storage=storage, host=host, port=port, password=password, announce=to_stderr)
 
 
 @uses_storage
@@ -104,7 +116,7 @@ def report(
     """
     from fmnist_sweep.api import pages
 
-    typer.echo(pages.report(output, storage=storage))
+    typer.echo(pages.report(output, storage=storage, say=to_stderr))
 
 
 @uses_storage

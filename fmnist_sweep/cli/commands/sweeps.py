@@ -17,11 +17,13 @@ from fmnist_sweep.cli.commands.options import (
     TakeOver,
     Workers,
     command_line,
+    echo,
     exit_unless_done,
     print_json,
     quiet_optuna,
     results_console,
     run_options,
+    to_stderr,
     uses_storage,
 )
 from fmnist_sweep.core.errors import ConfigError, SweepError
@@ -93,12 +95,12 @@ def _run(config: SweepConfig, again: str, *, storage: str, options: RunOptions, 
 
     from fmnist_sweep.api import runs
     from fmnist_sweep.cli.console import tables
-    from fmnist_sweep.cli.console.cells import sayer
+    from fmnist_sweep.cli.console.cells import say, sayer
     from fmnist_sweep.cli.console.live import Display
     from fmnist_sweep.core.progress import Stop
 
     quiet_optuna()
-    messages = Console(stderr=True)
+    messages = Console(stderr=True, emoji=False)
     end = runs.run(
         config,
         storage=storage,
@@ -111,16 +113,11 @@ def _run(config: SweepConfig, again: str, *, storage: str, options: RunOptions, 
     tables.print_summary(results_console(), end.study, stop, progress, storage=storage)
     if not progress.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
         more = f" --trials is a total: more than {progress.n_done} goes on." if stop is Stop.TRIALS else ""
-        messages.print(f"The study was finished: nothing was trained.{more}", highlight=False, soft_wrap=True)
+        say(messages, f"The study was finished: nothing was trained.{more}")
     n_failed = end.n_retryable
     if n_failed and stop is not Stop.INTERRUPTED:
         what = "1 trial" if n_failed == 1 else f"{n_failed} trials"
-        messages.print(
-            f"{what} failed; once the cause is mended: fmnist-sweep {again} --retry-failed",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        say(messages, f"{what} failed; once the cause is mended: fmnist-sweep {again} --retry-failed")
     exit_unless_done(messages, stop, progress, study=config.file.study, again=again)
 
 
@@ -161,8 +158,8 @@ def data(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     from fmnist_sweep.api.data import find_data
 
-    found = find_data(data_dir=data_dir, say=lambda line: typer.echo(line, err=True))
+    found = find_data(data_dir=data_dir, say=to_stderr)
     if as_json:
         print_json(asdict(found))
     else:
-        typer.echo(f"{found.name}: {found.n_train} training images, verified, in {found.directory}")
+        echo(f"{found.name}: {found.n_train} training images, verified, in {found.directory}")

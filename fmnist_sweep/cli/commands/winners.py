@@ -51,11 +51,11 @@ def confirm(
 
     from fmnist_sweep.api import runs
     from fmnist_sweep.cli.console import winner_tables
-    from fmnist_sweep.cli.console.cells import sayer
+    from fmnist_sweep.cli.console.cells import say, sayer
     from fmnist_sweep.cli.console.live import Display
 
     quiet_optuna()
-    messages = Console(stderr=True)
+    messages = Console(stderr=True, emoji=False)
     came = runs.confirm(
         study,
         storage=storage,
@@ -71,7 +71,7 @@ def confirm(
     elif came.confirmation is not None:
         winner_tables.print_confirmation(results_console(), came.confirmation)
     if came.end is None:
-        messages.print("The confirmation was finished: nothing was trained. More --repeats add to it.")
+        say(messages, "The confirmation was finished: nothing was trained. More --repeats add to it.")
     else:
         again = command_line("confirm", study, storage=storage, top=top, repeats=repeats)
         exit_unless_done(messages, *came.end, study=came.linked, again=again)
@@ -141,10 +141,10 @@ def export(
     quiet_optuna()
     options = run_options(workers, data_dir)
     options.check()
-    messages, refused = Console(stderr=True), []
+    messages, refused = Console(stderr=True, emoji=False), []
     say = sayer(messages)
     choice = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
-    for study in exports.to_export(studies, storage=storage):
+    for study in exports.to_export(studies, storage=storage, say=say):
         try:
             plan = exports.plan(study, output=output, storage=storage, **choice)
             if plan.is_there:

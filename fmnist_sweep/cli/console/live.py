@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 from typing_extensions import override
 
+from fmnist_sweep.cli.console.cells import say, shown
 from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
@@ -54,7 +55,7 @@ class TrainingDisplay(Observer):
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bars.add_task(what, total=None)
+        self._task = self._bars.add_task(shown(what), total=None)
         self._n_shown = 0
 
     @override
@@ -73,7 +74,7 @@ class TrainingDisplay(Observer):
             self._n_shown = progress.n_done
             line = f"{self._what}: {progress.n_done} of {progress.n_trials} done"
             if not self._console.is_terminal:
-                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+                say(self._console, line)
 
 
 class Display(Observer):
@@ -109,17 +110,17 @@ class Display(Observer):
         if retried is not None and retried != self._shown_retry:
             self._shown_retry = retried
             line = f"trial {retried.number}: {retried.reason}; goes on, retry {retried.n_retries}"
-            self._console.print(line, highlight=False, soft_wrap=True)
+            say(self._console, line)
         skipped = progress.skipped
         if skipped is not None and skipped.trial not in self._shown_skips:
             # Once for a trial: a disk that is full is so at the next epoch too.
             self._shown_skips.add(skipped.trial)
             line = f"trial {skipped.trial}: no checkpoint could be written: {skipped.reason}; goes on"
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            say(self._console, line)
         if progress.ended is not None and progress.ended != self._shown:
             self._shown = progress.ended
             if not self._console.is_terminal or progress.ended.reason:
-                self._console.print(self._line(progress, progress.ended), highlight=False, soft_wrap=True)
+                say(self._console, self._line(progress, progress.ended))
         if self._console.is_terminal:
             self._live.update(self._panel(progress))
 
@@ -152,7 +153,7 @@ class Display(Observer):
             f"{progress.n_pruned} pruned, {progress.n_failed} failed"
         )
         bars.add_task(
-            f"[bold]{self._study}[/]",
+            f"[bold]{shown(self._study)}[/]",
             total=progress.n_trials,
             completed=progress.n_done,
             note=f"trials: {counts}",

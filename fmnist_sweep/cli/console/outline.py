@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 
-from fmnist_sweep.cli.console.cells import new_table
+from fmnist_sweep.cli.console.cells import new_table, say, shown
 from fmnist_sweep.config.outline import outline
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.space import Parameter
@@ -14,15 +13,13 @@ from fmnist_sweep.core.space import Parameter
 def print_config(console: Console, file: str, config: SweepConfig) -> None:
     """Print what a sweep file asks for."""
     facts = outline(config)
-    console.print(
-        f"\n{file}: study {config.file.study!r}, model {config.file.model}", style="bold", markup=False
-    )
+    say(console, f"\n{file}: study {config.file.study!r}, model {config.file.model}", style="bold")
     table = new_table("parameter", "type", "values", "when")
     for column in table.columns[1:]:
         column.justify = "left"
     for name in config.space:
         parameter = config.space[name]
-        table.add_row(name, parameter.type, escape(_values(parameter)), escape(_when(parameter)))
+        table.add_row(shown(name), parameter.type, *(shown(how(parameter)) for how in (_values, _when)))
     console.print(table)
     size = "continuous" if facts["size"] is None else f"{facts['size']:,} points"
     counts = facts["n_parameters"]
@@ -35,14 +32,13 @@ def print_config(console: Console, file: str, config: SweepConfig) -> None:
     limits += [] if budget.epochs is None else [f"{budget.epochs} epochs"]
     best = config.file.score.epoch_rule == "best"
     epochs = f"up to {config.epochs[-1]}, the best counts" if best else "sampled"
-    console.print(
+    say(
+        console,
         f"{len(facts['searched'])} searched; size: {size}; weights: {weights}; epochs: {epochs}; "
         f"sampler {config.file.sampler.name}, pruner {config.file.pruner.name}; budget: {', '.join(limits)}",
-        highlight=False,
-        markup=False,
     )
     for note in facts["notes"]:
-        console.print(f"Note: {note}.", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"Note: {note}.")
 
 
 def _values(parameter: Parameter) -> str:

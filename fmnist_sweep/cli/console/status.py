@@ -8,7 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from fmnist_sweep.cli.console.cells import new_table, shown
+from fmnist_sweep.cli.console.cells import new_table, say, shown
 from fmnist_sweep.core.wording import difference, fraction, unmeasured_note
 
 _COUNTS: Final = ("done", "pruned", "failed", "running", "interrupted", "waiting")
@@ -34,9 +34,10 @@ def print_studies(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         console.print()
         console.print(_studies_table(rows, _RESULTS))
     for row in rows:
-        if row["unmeasured"]:
-            note = f"{row['name']}: {unmeasured_note(row['unmeasured'])}"
-            console.print(note, highlight=False, markup=False, soft_wrap=True)
+        if "damaged" in row:
+            say(console, f"{row['name']} is damaged, and no other command uses it: {row['damaged']}.")
+        elif row["unmeasured"]:
+            say(console, f"{row['name']}: {unmeasured_note(row['unmeasured'])}")
 
 
 def _studies_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:

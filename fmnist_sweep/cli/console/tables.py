@@ -14,10 +14,11 @@ from rich.markup import escape
 
 from fmnist_sweep.analysis.frames import trials_frame
 from fmnist_sweep.analysis.ranking import best_trials, default_trial, left_out_notes
-from fmnist_sweep.cli.console.cells import new_table, shown
+from fmnist_sweep.cli.console.cells import new_table, say, shown
+from fmnist_sweep.core.foreign import safe_line
 from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.progress import Progress, Stop
-from fmnist_sweep.core.wording import difference, fraction, points
+from fmnist_sweep.core.wording import MAX_CELL, difference, fraction, points
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
@@ -27,7 +28,9 @@ _N_BEST = 5
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows as plain values that JSON can hold: missing ones are None, times ISO 8601."""
-    return [{str(key): _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
+    rows = [{str(key): _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
+    # Few studies are damaged: the others don't say that they are not.
+    return [{k: v for k, v in row.items() if k != "damaged" or v is not None} for row in rows]
 
 
 def _plain(value: Any) -> Any:
@@ -56,7 +59,7 @@ def print_trials(console: Console, study: StoredStudy) -> None:
             fraction(row["val_accuracy"]),
             difference(row["gap"]),
             shown(row["epoch"]),
-            _configuration({name: value for name, value in told.items() if value is not None}),
+            escape(_configuration({name: value for name, value in told.items() if value is not None})),
         )
     console.print(table)
     _print_left_out(console, study)
@@ -70,11 +73,11 @@ def _state(study: StoredStudy, trial: StoredTrial, *, killed: bool) -> str:
 
 
 def _configuration(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_setting(value)}" for name, value in values.items())
+    return ", ".join(f"{safe_line(name, MAX_CELL)} {_setting(value)}" for name, value in values.items())
 
 
 def _setting(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else escape(str(value))
+    return f"{value:.3g}" if isinstance(value, float) else safe_line(str(value), MAX_CELL)
 
 
 def print_summary(
@@ -85,7 +88,7 @@ def print_summary(
     counts = f"{progress.n_complete} complete, {progress.n_pruned} pruned, {progress.n_failed} failed"
     n_saved = progress.n_reused_epochs
     reused = f"; saved {n_saved} {'epoch' if n_saved == 1 else 'epochs'} by reuse" if n_saved else ""
-    console.print(f"\nStudy {name!r}: {stop.value}; {counts}{reused}.", highlight=False, markup=False)
+    say(console, f"\nStudy {name!r}: {stop.value}; {counts}{reused}.")
     best = best_trials(study, _N_BEST)
     if best:
         table = new_table("trial", "score", "val acc", "train acc", "gap", "epoch", "parameters", "seconds")
@@ -104,7 +107,7 @@ def print_summary(
         searched = {name for trial in study.trials for name in trial.params}
         setting = {k: v for k, v in best[0].hyperparameters.items() if k in searched}
         told = _configuration(setting) or "nothing was searched"
-        console.print(f"Trial {best[0].number}: {told}.", highlight=False, soft_wrap=True)
+        say(console, f"Trial {best[0].number}: {told}.")
         _print_against_default(console, study, best[0])
     _print_left_out(console, study)
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
@@ -116,17 +119,12 @@ def print_summary(
             f"fmnist-sweep confirm {typed}{where} (the best on fresh seeds and splits)",
             f"fmnist-sweep export {typed}{where} (the winner as a bundle)",
         ]
-    console.print(
-        f"Next: {' | '.join(steps)}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    say(console, f"Next: {' | '.join(steps)}")
 
 
 def _print_left_out(console: Console, study: StoredStudy) -> None:
     for note in left_out_notes(study):
-        console.print(note, highlight=False, soft_wrap=True)
+        say(console, note)
 
 
 def _print_against_default(console: Console, study: StoredStudy, best: StoredTrial) -> None:

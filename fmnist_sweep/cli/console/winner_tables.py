@@ -8,13 +8,12 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from rich.console import Console
-from rich.markup import escape
 
 from fmnist_sweep.analysis.comparing import Side, caveats, differing
 from fmnist_sweep.analysis.confirmations import Confirmation
 from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.analysis.verdicts import verdicts
-from fmnist_sweep.cli.console.cells import new_table
+from fmnist_sweep.cli.console.cells import new_table, say, shown
 from fmnist_sweep.core.wording import show_value
 from fmnist_sweep.storage.studies import confirm_name
 
@@ -25,12 +24,12 @@ def print_confirmation(console: Console, confirmation: Confirmation) -> None:
     """Print a row for each candidate, best first, and the verdicts."""
     n, standings, winner = len(confirmation.paired), confirmation.standings, confirmation.winner
     head = f"Confirmation of study {confirmation.study!r}: means over {n} repeats, \N{PLUS-MINUS SIGN} 95 %."
-    console.print(f"\n{head}", style="bold", highlight=False, markup=False)
+    say(console, f"\n{head}", style="bold")
     measured = new_table("candidate", "score", "val acc", "cross-entropy", "gap")
     against = new_table("candidate", "to best other", "to default", "sweep score", "parameters", "seconds")
     for standing in standings:
         won = winner is not None and winner.label == standing.label
-        name, told = f"{standing.label} *" if won else standing.label, standing.intervals
+        name, told = shown(f"{standing.label} *" if won else standing.label), standing.intervals
         swept = standing.candidate.sweep_score
         measured.add_row(
             name,
@@ -48,7 +47,7 @@ def print_confirmation(console: Console, confirmation: Confirmation) -> None:
         console.print(table)
         console.print()
     for sentence in verdicts(confirmation):
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        say(console, sentence)
 
 
 def facts(confirmation: Confirmation) -> dict[str, Any]:
@@ -79,10 +78,10 @@ def print_comparison(console: Console, sides: Sequence[Side]) -> None:
     measured = new_table("study", "winner", "score", "val acc", "gap")
     drawn = new_table("study", "score and its 95 % interval", "", "parameters", "seconds")
     for side, bar in zip(sides, interval_bars([s.score for s in sides]), strict=True):
-        name = escape(side.study)
+        name = shown(side.study)
         measured.add_row(
             name,
-            side.label,
+            shown(side.label),
             _mean(side.score),
             _mean(side.val_accuracy),
             _mean(side.gap, signed=True),
@@ -92,13 +91,13 @@ def print_comparison(console: Console, sides: Sequence[Side]) -> None:
     console.print(measured)
     console.print()
     console.print(drawn)
-    settings = new_table("differs", *(escape(side.study) for side in sides))
+    settings = new_table("differs", *(shown(side.study) for side in sides))
     for name, values in differing(sides).items():
-        settings.add_row(escape(name), *(escape(show_value(value)) for value in values))
+        settings.add_row(shown(name), *(shown(show_value(value)) for value in values))
     console.print()
     console.print(settings)
     for line in caveats(sides):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)
 
 
 def comparison_facts(sides: Sequence[Side]) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""What of a study's or trial's attributes can be used, and a line on each that can't be of this program.
+
+Anybody can write into a storage. What reads attributes, `storage.stored` and `storage.overview`, asks here
+first, so that nothing behind them meets a value of another form. Nothing here loads Optuna.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from math import isfinite
+from typing import Any, Final
+
+from fmnist_sweep.core.foreign import one_line
+from fmnist_sweep.storage import attributes as names
+from fmnist_sweep.storage import forms
+
+_IN_CONFIG: Final = ("model", "data", "training")
+"""What the settings of every study of ours have."""
+
+_NEEDED: Final = (*forms.SCORES, names.GAP)
+"""What stands beside `names.OURS` with every trial that a sweep scored."""
+
+_NEEDED_OF_REPEATS: Final = (names.SEED, names.SPLIT_SEED, names.SECONDS)
+
+
+def fitting_study(attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return a study's attributes less those that are not of their form, and a line on each of those.
+
+    Another tool's study may use the same names for what it likes: nothing is said of that.
+
+    Example:
+        >>> fitting_study({"config_digest": "c0ffee", "default_trial": "7", "note": "mine"})
+        ({'config_digest': 'c0ffee', 'note': 'mine'}, ('default_trial: text, not a whole number',))
+    """
+    wrong = forms.problems(attributes, forms.OF_STUDIES)
+    left = _without(attributes, wrong)
+    if names.CONFIG_DIGEST not in attributes:
+        return left, ()
+    config = left.get(names.CONFIG, dict.fromkeys(_IN_CONFIG))
+    missing = [f"{names.CONFIG}: {name}: missing" for name in _IN_CONFIG if name not in config]
+    if left.get(names.KIND) == names.CONFIRM and "n_train" not in left.get(names.DATA, {"n_train": 0}):
+        missing.append(f"{names.DATA}: n_train: missing")
+    return left, (*(f"{name}: {words}" for name, words in wrong.items()), *missing)
+
+
+def fitting_trial(
+    attributes: Mapping[str, Any], value: float | None, *, is_complete: bool
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return a trial's attributes less those that are not of their form, and a line on all that is wrong.
+
+    Nothing is said of a trial that another tool has told.
+
+    Args:
+        attributes: All that are stored.
+        value: Its score.
+        is_complete: Whether its state is COMPLETE.
+    """
+    wrong = forms.problems(attributes, forms.OF_TRIALS)
+    is_of_a_sweep = bool(attributes.keys() & {names.HYPERPARAMETERS, names.CURVE, names.RUN})
+    for name, score in attributes.items():
+        if name.startswith(names.SCORE_PREFIXES) and name not in forms.SCORES and not _is_number(score):
+            # Somebody's note: no score of ours is called so.
+            attributes = _without(attributes, [name])
+    attributes = _without(attributes, wrong)
+    if not is_of_a_sweep:
+        return attributes, ()
+    lines = [f"{name}: {words}" for name, words in wrong.items()]
+    if value is not None and not isfinite(value):
+        lines.append(f"its score is {value}")
+    if not wrong:
+        lines += _unfit_together(attributes, is_complete=is_complete)
+    return attributes, tuple(lines)
+
+
+def _unfit_together(attributes: Mapping[str, Any], *, is_complete: bool) -> list[str]:
+    """Return what is wrong with a sweep's trial whose attributes have their forms, each for itself."""
+    lines = []
+    epoch, curve = attributes.get(names.EPOCH), attributes.get(names.CURVE)
+    if epoch is not None and curve is not None and epoch >= len(curve["seconds"]):
+        lines.append(f"epoch: {epoch}, counted from 0, but its curve has {len(curve['seconds'])}")
+    if is_complete and attributes.keys() >= {*names.OURS}:
+        repeats = _NEEDED_OF_REPEATS if {names.REPEAT, names.CANDIDATE} <= attributes.keys() else ()
+        lines += [f"{name}: missing" for name in (*_NEEDED, *repeats) if name not in attributes]
+    return lines
+
+
+def unreadable(what: str, error: Exception) -> str:
+    """Return the line on attributes or trials that the storage can't even give back."""
+    return f"{what} can't be read: {one_line(error, 200)}"
+
+
+def several_objectives(n: int) -> str:
+    """Return the line on a study of several objectives, or of none."""
+    return f"it has {n} objectives; the studies that are read here have one"
+
+
+def in_short(lines: Sequence[str]) -> str:
+    """Return the first of some lines, and how many more there are.
+
+    Example:
+        >>> in_short(["gap: text, not a number", "epoch: missing", "curve: missing"])
+        'gap: text, not a number (and 2 more)'
+    """
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return f"{lines[0]}{more}" if lines else ""
+
+
+def _without(attributes: Mapping[str, Any], names_left_out: Collection[str]) -> Mapping[str, Any]:
+    if not names_left_out:
+        return attributes
+    return {name: value for name, value in attributes.items() if name not in names_left_out}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
