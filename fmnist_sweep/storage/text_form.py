@@ -65,10 +65,19 @@ def dump(
         path.parent.mkdir(parents=True, exist_ok=True)
         with new_file(path, mode=0o644 if mode is None else mode) as file:
             for line in (head, *(_told(trial, kinds) for trial in trials)):
-                file.write(json.dumps(line, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+                file.write(_line(line))
     except OSError as error:
         raise StorageError(f"{path} can't be written: {error.strerror or error}") from None
     return len(trials)
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:
+        # Half a character, which UTF-8 can't hold and JSON's escapes can.
+        return json.dumps(value, sort_keys=True).encode() + b"\n"
 
 
 def _told(trial: FrozenTrial, kinds: Sequence[str]) -> dict[str, Any]:
@@ -103,7 +112,8 @@ def load(path: Path, storage: BaseStorage) -> optuna.Study | None:
         StudyDamagedError: The study is there already, and is damaged.
     """
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # Not `splitlines`: it takes more characters for an end of a line than JSON escapes.
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         if not lines or lines[0].get("format") != FORMAT:
             raise StorageError(f"{path} holds no study: its first line is not of the format {FORMAT!r}")
         head = lines[0]

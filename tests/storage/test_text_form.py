@@ -8,7 +8,8 @@ from typing import Any
 
 import optuna
 import pytest
-from made_studies import add_confirmation, empty_study, fill_study, stored
+from made_studies import add_confirmation, add_trial, empty_study, fill_study, params_of, stored
+from optuna.trial import TrialState
 
 from fmnist_sweep.analysis.confirmations import read_confirmation
 from fmnist_sweep.api import keeping
@@ -143,3 +144,14 @@ def test_a_file_that_is_none_is_refused(
     with pytest.raises(StorageError, match=said):
         load(path, sqlite_storage)
     assert optuna.get_all_study_names(sqlite_storage) == []
+
+
+@pytest.mark.parametrize("text", ["half \ud800", "two\u2028lines\x85of it", "a\x00b\nc"])
+def test_any_text_comes_back(text: str, tmp_path: Path) -> None:
+    """Whatever an exception said."""
+    study = empty_study(None)
+    add_trial(study, params_of(0), None, state=TrialState.FAIL, fail_detail=text)
+    dump(study, tmp_path / "dense.jsonl")
+    back = load(tmp_path / "dense.jsonl", optuna.storages.InMemoryStorage())
+    assert back is not None
+    assert back.trials[0].user_attrs["fail_detail"] == text
