@@ -42,8 +42,13 @@ def paper(results: Results, memory: optuna.storages.BaseStorage) -> Paper:
         if name.endswith("-final"):
             counts = (np.eye(10, dtype=int) * 90 + 1).tolist()
             curve = study.trials[0].user_attrs["curve"]
-            kept = {"confusion": {"train": counts, "val": counts, "test": counts}, "curve": curve}
-            study.set_user_attr(EXPORT, {**kept, "seeds": [10_000], "epochs": 15})
+            kept: dict[str, Any] = {
+                "confusion": {"train": counts, "val": counts, "test": counts},
+                "curve": curve,
+            }
+            kept |= {"name": name, "trial": 0, "confirmed": False, "model": {}, "mean": {}, "epochs": 15}
+            kept |= {"seeds": [10_000], "written": "2001-02-03T04:05:06+00:00", "class_names": CLASSES}
+            study.set_user_attr(EXPORT, kept)
         exported[name] = stored(study)
     return Paper(Results(exported), {}, command="python -m original_study", date="2001-02-03")
 

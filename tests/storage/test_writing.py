@@ -82,7 +82,13 @@ def test_what_is_written_into_a_study_comes_back(new: optuna.Study) -> None:
         "complete": False,
     }
     owner, machine = asdict(Owner.this_process()), {"cpu": "a CPU", "n_cores": 2}
-    candidate = {"label": "default", "trial": None, "hyperparameters": {}, "epochs": 3, "sweep_score": None}
+    candidate: dict[str, Any] = {
+        "label": "default",
+        "trial": None,
+        "hyperparameters": {},
+        "epochs": 3,
+        "sweep_score": None,
+    }
     writing.write_config(new, {"model": "cnn"})
     writing.write_default_trial(new, 4)
     writing.write_owner(new, owner)
