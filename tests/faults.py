@@ -367,7 +367,11 @@ def faulty_engine(
 ) -> OpenEngine:
     """Stand in for `open_engine`: the trials are those of `FaultyTrainer`."""
     return LocalEngine(
-        slots, places=places, trainer="faults:FaultyTrainer", preload=("faults",), time_limit_s=time_limit_s
+        slots,
+        places=places,
+        trainer="faults:FaultyTrainer",
+        preload=("faults", *os.environ.get("FAULT_PRELOAD", "").split()),
+        time_limit_s=time_limit_s,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -42,8 +44,23 @@ COMMANDS = (
     dump,
     load,
 )
+
+
+def _without_aborts(command: Callable[..., None]) -> Callable[..., None]:
+    """Keep Click from taking the end of a pipe, deep inside, for a user who gave up at a prompt."""
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except EOFError as error:
+            raise RuntimeError("a pipe or a file ended in the middle") from error
+
+    return guarded
+
+
 for _command in COMMANDS:
-    app.command()(_command)
+    app.command()(_without_aborts(_command))
 
 
 def _require_text(arguments: list[str]) -> None:

@@ -109,6 +109,10 @@ class InterruptedExportError(SweepError):
     exit_code = 130
 
 
+class EngineError(SweepError):
+    """No process can be started for a trial, whichever trial it is."""
+
+
 class NothingTrainedError(SweepError):
     """Every trial of a study failed: there is no result."""
 

@@ -121,7 +121,8 @@ def require_free(engine: Engine, trial: int, *, closed: bool) -> None:
 def run_job(trainer: Trainer, job: TrialJob, places: Places) -> Generator[TrialEvent]:
     """Train a job and yield its events, the last of which is `Finished` or `Failed`.
 
-    Every exception of the trainer ends in `Failed`, since most of what runs there is the user's code.
+    Every exception of the trainer ends in `Failed`, since most of what runs there is the user's code, and so
+    does a call of `sys.exit`.
 
     Args:
         trainer: Trains it.
@@ -135,13 +136,13 @@ def run_job(trainer: Trainer, job: TrialJob, places: Places) -> Generator[TrialE
                 yield EpochDone(job.trial, step)
             else:
                 yield step
-    except Exception as error:  # noqa: BLE001 - whatever the user's model raises fails this trial alone
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what the user's model raises fails this trial alone
         yield failure(job.trial, error)
     else:
         yield Finished(job.trial)
 
 
-def failure(trial: int, error: Exception) -> Failed:
+def failure(trial: int, error: Exception | SystemExit) -> Failed:
     """Return the event that an exception of a trial becomes."""
     if isinstance(error, TrialError):
         return Failed(trial, error.reason, error.detail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import importlib
+import multiprocessing.forkserver
 import os
 import resource
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fmnist_sweep.core.events import EpochDone, Failed, TrialEvent
+from fmnist_sweep.core.families import adopt_orphans, end_descendants, lead_group
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.trainer import Trainer
@@ -47,8 +49,11 @@ def main(connection: Connection, job: TrialJob, spec: ChildSpec) -> None:
     """Train a job and send its events up the connection; never returns.
 
     The process ends by itself when the other end of the connection is closed, as it is when the parent
-    dies, however it dies.
+    dies, however it dies. What the job's code has started ends with it.
     """
+    lead_group()
+    adopt_orphans()
+    _let_server_go()
     # Ctrl-C reaches every process of the terminal: what becomes of the trials is the parent's to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _print_to(spec.log)
@@ -64,7 +69,11 @@ def main(connection: Connection, job: TrialJob, spec: ChildSpec) -> None:
     except Exception as error:  # noqa: BLE001 - the parent tells the user, and has the other trials to care for
         connection.send(failure(job.trial, error))
         _leave(1)
+    pid = os.getpid()
     for event in run_job(trainer, job, spec.places):
+        if os.getpid() != pid:
+            # A copy that the job's code made with `os.fork`, and let go on as if it were the trial.
+            os._exit(0)
         if isinstance(event, Failed):
             sys.stderr.write(event.detail)
         connection.send(_with_memory(event))
@@ -93,15 +102,27 @@ def _print_to(log: Path) -> None:
 
 
 def _leave_with_parent(connection: Connection) -> None:
-    """Block until the parent's end of the connection is closed, then end this process."""
+    """Block until the parent's end of the connection is closed, then end this process and its own."""
     try:
         connection.recv()
     except (EOFError, OSError):
+        end_descendants()
         os._exit(1)
+
+
+def _let_server_go() -> None:
+    """Let the fork server end with the process that runs the study, and not with the last of its trials."""
+    # Then it ends a trial that hangs in a library and can't see for itself that it is left alone.
+    server = vars(multiprocessing.forkserver)["_forkserver"]
+    alive = server._forkserver_alive_fd  # noqa: SLF001 - there is no other door
+    if alive is not None:
+        os.close(alive)
+        server._forkserver_alive_fd = None  # noqa: SLF001
 
 
 def _leave(code: int) -> None:
     """End at once: tearing TensorFlow down takes time, and gives nothing back that the exit does not."""
+    end_descendants()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import multiprocessing.forkserver
-import multiprocessing.resource_tracker
 import os
 import signal
 import sys
@@ -23,10 +21,11 @@ from typing import Final
 
 from typing_extensions import override
 
+from fmnist_sweep.core.errors import EngineError
 from fmnist_sweep.core.events import Cancelled, Failed, Finished, TrialEvent
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import Places
-from fmnist_sweep.engines import child
+from fmnist_sweep.engines import child, fork_server, server
 from fmnist_sweep.engines.base import KERAS_TRAINER, ClosedByWith, require_free
 from fmnist_sweep.engines.machine import find_devices
 
@@ -36,6 +35,9 @@ _HAS_FORK_SERVER: Final = sys.platform.startswith("linux")
 
 _LAST_WORDS: Final = 40
 """Lines of a dead process's log that are kept with its trial."""
+
+_DYING_S: Final = 2.0
+"""How long a fork server that has closed its end may take to be gone."""
 
 _GRACE_S: Final = 5.0
 """How long a process that has said its last word may take to leave."""
@@ -63,9 +65,10 @@ class _Worker:
 class LocalEngine(ClosedByWith):
     """Trains each job in a process of its own, forked from a server that has the preload imported.
 
-    A process per trial gives its memory back, can be killed, and takes no other trial down with it. The
-    fork server outlives the engine and ends with this process; its preload is that of the first engine
-    that this process made. Where there is no fork server, processes start afresh.
+    A process per trial gives its memory back, can be killed, and takes no other trial down with it; what the
+    job's code has started in the background ends with it. The fork server outlives the engine and ends with
+    this process; its preload is that of the first engine that this process made. Where there is no fork
+    server, processes start afresh.
 
     Not for use from several threads.
 
@@ -114,7 +117,7 @@ class LocalEngine(ClosedByWith):
         self._context: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
         if _HAS_FORK_SERVER:
             self._context = multiprocessing.get_context("forkserver")
-            self._context.set_forkserver_preload(list(self._preload))
+            self._context.set_forkserver_preload([server.__name__, *self._preload])
 
     @property
     def running(self) -> tuple[int, ...]:
@@ -126,30 +129,48 @@ class LocalEngine(ClosedByWith):
         return self._log_dir / f"trial-{trial}.log"
 
     def submit(self, job: TrialJob) -> None:
-        """Start a job's process."""
+        """Start a job's process.
+
+        Raises:
+            EngineError: No process can be started: the fork server died, and once more after a new start.
+        """
         require_free(self, job.trial, closed=self._closed)
         deadline = time.monotonic() + self._time_limit_s
         slot = min(set(range(self.slots)) - {worker.slot for worker in self._workers.values()})
         log = self.log_path(job.trial)
         device = self._devices[slot % len(self._devices)] if self._devices else None
         spec = child.ChildSpec(self._trainer, self._places, self._preload, log, device)
-        if _HAS_FORK_SERVER:
-            # With the first job and not before: a study that is finished needs no TensorFlow.
-            _ensure_fork_server()
+        try:
+            process, ours = self._launch(job, spec)
+        except (EOFError, OSError):
+            # A server that was killed is started again; one that can't start would fail every trial.
+            fork_server.exit_code(wait_s=_DYING_S)
+            try:
+                process, ours = self._launch(job, spec)
+            except (EOFError, OSError) as error:
+                raise EngineError(fork_server.why_none_starts(error)) from error
+        self._workers[job.trial] = _Worker(process, ours, log, slot, deadline)
+
+    def _launch(self, job: TrialJob, spec: child.ChildSpec) -> tuple[BaseProcess, Connection]:
+        """Start a process, and return it with our end of its connection."""
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=child.main, args=(theirs, job, spec), name=f"trial-{job.trial}"
         )
         try:
-            with _main_module_hidden():
+            with fork_server.STARTING, _main_module_hidden():
+                if _HAS_FORK_SERVER:
+                    # With the first job and not before: a study that is finished needs no TensorFlow.
+                    fork_server.ensure_running()
                 process.start()
+                fork_server.LIVE.add(process.pid or 0)
         except BaseException:
             # A child that was asked for and is still on its way finds the connection closed, and leaves.
             ours.close()
             raise
         finally:
             theirs.close()
-        self._workers[job.trial] = _Worker(process, ours, log, slot, deadline)
+        return process, ours
 
     def events(self, timeout_s: float) -> list[TrialEvent]:
         """Return the events at hand, waiting for the first of them for at most ``timeout_s``."""
@@ -214,31 +235,11 @@ class LocalEngine(ClosedByWith):
         if worker.process.is_alive():
             worker.process.kill()
         worker.process.join()
+        fork_server.end_what_is_left(worker.process.pid or 0)
         worker.connection.close()
         exit_code = worker.process.exitcode
         worker.process.close()
         return exit_code
-
-
-def _ensure_fork_server() -> None:
-    # The tracker comes first, since its start would unblock interrupts again.
-    multiprocessing.resource_tracker.ensure_running()
-    with _interrupts_blocked():
-        multiprocessing.forkserver.ensure_running()
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C for the process started inside, which inherits the mask for itself and its children.
-
-    Ctrl-C goes to every process of the terminal; the fork server would die of it in the middle of its
-    imports, and a child before it can ignore it.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -691,3 +691,16 @@ def test_what_goes_on_can_be_typed_as_it_stands() -> None:
     assert told.startswith("run 'my sweep.toml' --study 'a b' --set a=1 --set b=2 --storage ")
     assert "secret" not in told
     assert command_line("confirm", "dense", storage=DEFAULT_STORAGE, top=3) == "confirm dense --top 3"
+
+
+def test_the_end_of_a_pipe_is_no_abort(
+    command: Command, swept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Click takes an `EOFError` for Ctrl-D at a prompt, and says "Aborted." of a fault that nobody sees then."""
+
+    def ends(*_args: object, **_options: object) -> None:
+        raise EOFError
+
+    monkeypatch.setattr("fmnist_sweep.api.studies.open_study", ends)
+    with pytest.raises(RuntimeError, match="a pipe or a file ended in the middle"):
+        command("trials", "tiny")

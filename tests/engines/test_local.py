@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing.forkserver
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from starting import WAYS
 
+from fmnist_sweep.core.errors import EngineError
 from fmnist_sweep.core.events import Cancelled, EpochDone, Failed, Finished, Started, TrialEvent
 from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
 from fmnist_sweep.engines.local import LocalEngine
@@ -182,6 +186,135 @@ def test_interrupts_of_the_terminal_leave_trials_alone(engine: LocalEngine) -> N
     for process in trial_processes():
         process.send_signal(signal.SIGINT)
     assert isinstance(last_event(engine), Finished)
+
+
+def noted(file: Path) -> list[psutil.Process]:
+    """Return the processes whose numbers a file holds."""
+    assert wait_until(lambda: file.exists() and file.read_text().endswith("\n"), within_s=20)
+    found = []
+    for pid in file.read_text().split():
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(int(pid)))
+    return found
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Return those that have not ended, whether or not somebody has asked after them since."""
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalEngine]:
+    """An engine whose trials start processes."""
+    # The fork server that runs already knows nothing of it: jobs that name the file come with the trial.
+    monkeypatch.setenv("PIDS", str(tmp_path / "pids"))
+    stop_server()
+    with LocalEngine(2, trainer="starting:StartingTrainer", preload=(), time_limit_s=15) as engine:
+        yield engine
+    stop_server()
+
+
+def stop_server() -> None:
+    """End the fork server: the next one starts with the environment of that moment."""
+    vars(multiprocessing.forkserver)["_forkserver"]._stop()
+
+
+@pytest.mark.parametrize("then", ["end", "die", "hang"])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_trial_started_ends_with_it(
+    starting: LocalEngine, tmp_path: Path, way: str, then: str
+) -> None:
+    """Whether the trial finished, was killed or cancelled, and however its process was started."""
+    starting.submit(make_job(0, way=way, then=then))
+    family = noted(tmp_path / "pids")
+    if then == "hang":
+        starting.cancel(0)
+    while starting.running:
+        starting.events(1)
+    assert not alive(family)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_trials_started_ends_with_the_parent(tmp_path: Path, way: str, *, stopped: bool) -> None:
+    """Where the parent is killed, and its trial can't see that for itself as it has been stopped."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        PARENT.replace("fmnist_sweep.training.testing:ScriptedTrainer", "starting:StartingTrainer").replace(
+            '{"crash": "hang"}', f'{{"way": "{way}", "then": "hang"}}'
+        )
+    )
+    pids = tmp_path / "pids"
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PIDS": str(pids),
+    }
+    with subprocess.Popen(
+        [sys.executable, script, tmp_path], stdout=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready False False\n"
+        family = [*psutil.Process(parent.pid).children(recursive=True), *noted(pids)]
+        for trial in trial_processes(psutil.Process(parent.pid)) if stopped else ():
+            trial.suspend()
+        parent.kill()
+        parent.wait(5)
+        assert wait_until(lambda: not alive(family), within_s=5)
+
+
+def test_a_copy_of_a_trial_is_no_trial(starting: LocalEngine, tmp_path: Path) -> None:
+    """A model that calls `os.fork` and lets both go on trains once, and leaves nothing behind."""
+    starting.submit(make_job(0, way="copy"))
+    events: list[TrialEvent] = []
+    while starting.running:
+        events += starting.events(1)
+    assert [type(event) for event in events if not isinstance(event, Started)] == [*[EpochDone] * 3, Finished]
+    assert not alive(noted(tmp_path / "pids"))
+
+
+def test_a_server_that_is_killed_takes_what_its_trials_started_along(
+    starting: LocalEngine, tmp_path: Path
+) -> None:
+    """Its trials die with it, told as any that died; the next one gets another server."""
+    starting.submit(make_job(0, way="plain", then="hang"))
+    family = noted(tmp_path / "pids")
+    trial = trial_processes()[0]
+    psutil.Process(trial.ppid()).kill()
+    last = last_event(starting)
+    assert isinstance(last, Failed)
+    assert last.died
+    assert not alive([trial, *family])
+    starting.submit(make_job(1, way="plain"))
+    assert last_event(starting) == Finished(1)
+
+
+@pytest.mark.parametrize(
+    ("death", "said"),
+    [("error", "RuntimeError: the library is broken"), ("signal", "no room for the library")],
+)
+@pytest.mark.parametrize("n_deaths", [1, 2])
+def test_a_server_that_dies_as_it_loads_is_started_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_deaths: int, death: str, said: str
+) -> None:
+    """Then it is told how it ended and what it said last."""
+    monkeypatch.setenv("DEATHS", str(tmp_path / "deaths"))
+    monkeypatch.setenv("N_DEATHS", str(n_deaths))
+    monkeypatch.setenv("DEATH", death)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+    stop_server()
+    with LocalEngine(1, trainer=SCRIPTED, preload=("dying_preload",)) as engine:
+        if n_deaths == 1:
+            engine.submit(make_job(0))
+            assert last_event(engine) == Finished(0)
+        else:
+            with pytest.raises(EngineError) as caught:
+                engine.submit(make_job(0))
+            assert str(caught.value).splitlines()[-1] == f"  {said}"
+            how = "exit code 1" if death == "error" else "SIGKILL (out of memory?)"
+            assert f"died once more, with {how}; its last words:" in str(caught.value)
+            assert engine.running == ()
+    assert len((tmp_path / "deaths").read_text().split()) == 2
+    stop_server()
 
 
 def test_workers_must_be_some() -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from faults import PHASES, Sweep, compare, drive, family, seconds_until_gone, trainings
 
@@ -59,6 +60,41 @@ def test_a_training_that_dies_goes_on(whole: Sweep, tmp_path: Path, how: str, ph
     assert f"trial 1: process was killed by {how}" in said
     equal(whole, cut, epochs_repeated=1 if phase in ("epoch", "saving") else 0)
     assert [t.user_attrs.get("n_retries", 0) for t in cut.study().trials] == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("n_deaths", [1, 2])
+def test_a_fork_server_that_dies_as_it_loads(
+    whole: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_deaths: int
+) -> None:
+    """It is started again once; then the run ends with its last words, and the same command goes on."""
+    monkeypatch.setenv("FAULT_PRELOAD", "dying_preload")
+    monkeypatch.setenv("DEATHS", str(tmp_path / "deaths"))
+    monkeypatch.setenv("N_DEATHS", str(n_deaths))
+    cut = Sweep(tmp_path)
+    said = cut.finish(code=0 if n_deaths == 1 else 2)
+    if n_deaths == 2:
+        assert "died once more, with exit code 1; its last words:" in said
+        assert said.splitlines()[-1] == "  RuntimeError: the library is broken"
+        assert "Aborted" not in said
+        assert cut.states() == ["WAITING"]
+        assert cut.study().user_attrs["owner"] is None
+        cut.finish()
+    (tmp_path / "deaths").unlink()
+    equal(whole, cut)
+
+
+@pytest.mark.faults
+def test_a_fork_server_that_is_killed_in_between_costs_two_retries(whole: Sweep, tmp_path: Path) -> None:
+    """Its trainings die with it, and go on in those of another one."""
+    cut = Sweep(tmp_path, sleep_s=0.3)
+    run = cut.start()
+    wait_for(lambda: len(set(cut.begun())) >= 3)
+    before = trainings(run)
+    psutil.Process(before[0].ppid()).kill()
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 0, said
+    assert seconds_until_gone(before) < 1
+    equal(whole, cut, epochs_repeated=2)
 
 
 @pytest.mark.faults
