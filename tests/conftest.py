@@ -206,7 +206,7 @@ def memory() -> optuna.storages.InMemoryStorage:
 @pytest.fixture
 def own_data(data: DataRef, monkeypatch: pytest.MonkeyPatch) -> DataRef:
     """A user's own data set, wherever a sweep file says that it comes from."""
-    monkeypatch.setattr("fmnist_sweep.config.loading.open_data", lambda _: data)
+    monkeypatch.setattr("fmnist_sweep.config.loading.open_data", lambda *_, **__: data)
     return data
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pydantic import ValidationError
 
@@ -19,9 +20,12 @@ from fmnist_sweep.config.toml_text import TomlTextError, read_toml, require_usab
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.space import FixedParameter, Parameter, SearchSpace
+from fmnist_sweep.core.user_code import code_folders
 from fmnist_sweep.data import open_data, scaled_images, source_problems, split_problems
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.models import catalog
+
+Say: TypeAlias = Callable[[str], None]
 
 _MAX_EPOCHS: Final = 1_000_000
 _MAX_GRID: Final = 1_000_000
@@ -29,14 +33,23 @@ _MAX_GRID: Final = 1_000_000
 _EXTRA_PACKAGES: Final = {"gp": ("torch", "scipy"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
 
 
-def load_config(path: Path, overrides: Sequence[str] = (), *, beside: Sequence[str] = ()) -> SweepConfig:
+def load_config(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    beside: Sequence[str] = (),
+    say: Say = lambda _: None,
+) -> SweepConfig:
     """Read a sweep file.
+
+    Files and modules that it names are looked for beside it first, then in the current folder.
 
     Args:
         path: A TOML file.
         overrides: ``"section.key=value"`` settings that replace the file's, values as TOML writes them; a
             value that is no TOML is taken as text.
         beside: What else is wrong with what the user gave: told with the rest, before a model is discovered.
+        say: Takes a line where data or a model of the user's own take more than a moment.
 
     Raises:
         ConfigError: The file can't be read or has problems; all that can be found at once are listed.
@@ -52,11 +65,26 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, beside: Sequence[s
     problems = [p for override in overrides for p in apply_override(settings, override)]
     if problems:
         raise ConfigError(str(path), [*problems, *beside])
-    return parse_config(settings, where=str(path), beside=beside)
+    folders = code_folders(path.parent)
+    return parse_config(settings, where=str(path), beside=beside, folders=folders, say=say)
 
 
-def parse_config(settings: Mapping[str, Any], *, where: str, beside: Sequence[str] = ()) -> SweepConfig:
+def parse_config(
+    settings: Mapping[str, Any],
+    *,
+    where: str,
+    beside: Sequence[str] = (),
+    folders: tuple[Path, ...] = (),
+    say: Say = lambda _: None,
+) -> SweepConfig:
     """Return the settings of a sweep given as a mapping laid out like a sweep file.
+
+    Args:
+        settings: The mapping.
+        where: What they come from.
+        beside: As for `load_config`.
+        folders: Where files and modules that they name are looked for; without any, in the current folder.
+        say: As for `load_config`.
 
     Raises:
         ConfigError: As for `load_config`; ``where`` opens its message.
@@ -68,19 +96,26 @@ def parse_config(settings: Mapping[str, Any], *, where: str, beside: Sequence[st
         raise ConfigError(where, [str(error), *beside]) from None
     model = settings.get("model")
     own = catalog.MODELS.get(model) if isinstance(model, str) else None
-    file, config, problems = _first_look(settings, own)
+    file, config, problems = _first_look(settings, own, folders)
     problems += beside
     if problems or file is None:
         raise ConfigError(where, problems)
     known = known_source(file.data)
     if config is not None and known is not None:
-        return config
+        return replace(config, folders=folders)
     # A user's own images decide what can be built.
-    data = None if known is not None else open_data(file.data)
+    limit = file.budget.prepare_seconds
+    data = None if known is not None else open_data(file.data, say=say, folders=folders, seconds=limit)
     if own is None:
         shape, n_classes = images_of(file.data, data)
         own = catalog.model_space(
-            file.model, input_shape=shape, n_classes=n_classes, scaled=scaled_images(data)
+            file.model,
+            input_shape=shape,
+            n_classes=n_classes,
+            scaled=scaled_images(data),
+            folders=folders,
+            seconds=limit,
+            say=say,
         )
         file, _, problems = _validate(settings, own)
         problems += entry_problems(settings.get("space"), own)
@@ -89,11 +124,11 @@ def parse_config(settings: Mapping[str, Any], *, where: str, beside: Sequence[st
     config, problems = _whole_problems(file, own, data, given=settings)
     if config is None or problems:
         raise ConfigError(where, problems)
-    return config
+    return replace(config, folders=folders)
 
 
 def _first_look(
-    settings: Mapping[str, Any], own: catalog.ModelSpace | None
+    settings: Mapping[str, Any], own: catalog.ModelSpace | None, folders: Sequence[Path]
 ) -> tuple[SweepFile | None, SweepConfig | None, list[str]]:
     """Return what can be made of the settings, and all that is wrong, before anything is opened or built.
 
@@ -102,9 +137,9 @@ def _first_look(
     model = settings.get("model")
     file, sound, problems = _validate(settings, own)
     if isinstance(model, str):
-        problems += [f"model: {problem}" for problem in catalog.model_name_problems(model)]
+        problems += [f"model: {problem}" for problem in catalog.model_name_problems(model, folders)]
     if isinstance(settings.get("data"), str):
-        problems += [f"data: {problem}" for problem in source_problems(settings["data"])]
+        problems += [f"data: {problem}" for problem in source_problems(settings["data"], folders)]
     problems += _sampler_problems(settings)
     if own is not None:
         problems += entry_problems(settings.get("space"), own)

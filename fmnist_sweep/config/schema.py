@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from fmnist_sweep.core.jobs import LARGEST_SEED, MAX_FINAL_TRAININGS, SEEDS_OF_FINALS_BEGIN
+from fmnist_sweep.core.programs import PREPARE_S
 from fmnist_sweep.core.progress import MAX_RETRIES
 from fmnist_sweep.core.registry import Registry
 from fmnist_sweep.core.score import EpochRule, MetricName
@@ -259,6 +260,8 @@ class BudgetSection(_Section):
         trial_seconds: Wall-clock time of one trial, counted again after an interruption; one that takes
             longer fails.
         max_retries: How often a trial whose process died is started again from its last whole epoch.
+        prepare_seconds: Wall-clock time that a function may take to return data, or that finding the space of
+            a model may take.
     """
 
     trials: PositiveInt = 30
@@ -266,6 +269,7 @@ class BudgetSection(_Section):
     epochs: PositiveInt | None = None
     trial_seconds: Positive | None = None
     max_retries: Count = MAX_RETRIES
+    prepare_seconds: Positive = PREPARE_S
 
 
 class SweepFile(_Section):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 from fmnist_sweep.config.defaults import default_notes, default_point, no_default
@@ -40,12 +41,21 @@ class SweepConfig:
         space: What is searched: the model's own space with the file's entries in place. Parameters that
             neither names for searching are fixed at the model's default.
         data: The data set, where it had to be opened to know its images; None where it is known without.
+        folders: Where files and modules of the user's are looked for, in their order; without any, in the
+            current folder. They decide nothing: data and models are known by their content.
     """
 
     file: SweepFile
     model_space: catalog.ModelSpace
     space: SearchSpace
     data: DataRef | None = None
+    folders: tuple[Path, ...] = ()
+
+    @property
+    def uses_folders(self) -> bool:
+        """Whether the model or the data are the user's own, and lie where the folders say."""
+        own_model = not self.model_space.path.startswith(f"{__name__.partition('.')[0]}.")
+        return own_model or known_source(self.file.data) is None
 
     @property
     def score_rule(self) -> ScoreRule:

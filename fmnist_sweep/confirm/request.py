@@ -60,7 +60,7 @@ class SweepToConfirm:
         Raises:
             SweepError: Its model or its data can't be found any more, or it has settings of another version.
         """
-        return parse_config(self.study.config, where=f"study {self.name!r}")
+        return parse_config(self.study.config, where=f"study {self.name!r}", folders=self.study.folders)
 
     @cached_property
     def distinct(self) -> list[StoredTrial]:

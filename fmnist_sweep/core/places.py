@@ -19,16 +19,26 @@ class Places:
         data: Folders of data sets, by their digests.
         checkpoints: Folder of the checkpoints.
         deliveries: Folder of what final trainings hand over.
+        code: Folders that modules of the user's are looked for in, in their order; without any, in the
+            current one.
     """
 
     data: Mapping[str, str] = field(default_factory=dict)
     checkpoints: Path | None = None
     deliveries: Path | None = None
+    code: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, data: DataRef, *, checkpoints: Path | None = None, deliveries: Path | None = None) -> Self:
+    def of(
+        cls,
+        data: DataRef,
+        *,
+        checkpoints: Path | None = None,
+        deliveries: Path | None = None,
+        code: tuple[Path, ...] = (),
+    ) -> Self:
         """Return the places of jobs that all train on one data set."""
-        return cls({data.digest: data.directory}, checkpoints, deliveries)
+        return cls({data.digest: data.directory}, checkpoints, deliveries, code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.core.programs import PREPARE_S
+from fmnist_sweep.core.user_code import code_folders, found_file, places_of, shadow_problem
 from fmnist_sweep.core.wording import shown
 from fmnist_sweep.data.fashion_mnist import NAME, find_fashion_mnist
 from fmnist_sweep.data.notes import data_notes, scaled_images
@@ -40,15 +42,22 @@ _ALLOWED = f"{NAME!r}, the path of an .npz file, or an import path package.modul
 
 
 def open_data(
-    source: str = NAME, *, data_dir: Path | None = None, say: Callable[[str], None] = _LOG.info
+    source: str = NAME,
+    *,
+    data_dir: Path | None = None,
+    say: Callable[[str], None] = _LOG.info,
+    folders: Sequence[Path] = (),
+    seconds: float = PREPARE_S,
 ) -> DataRef:
     """Find, verify and, where need be, fetch or convert a data set.
 
     Args:
-        source: ``"fashion-mnist"``, the path of an ``.npz`` file (relative to the current folder),
-            ``"package.module:function"``, or the name of an installed package's data set.
+        source: ``"fashion-mnist"``, the path of an ``.npz`` file, ``"package.module:function"``, or the name
+            of an installed package's data set.
         data_dir: Where Fashion-MNIST is to be found; other sources have no use for it.
         say: Receives one line about each thing that takes time or is out of order.
+        folders: Where files and modules of the user's are looked for; without any, in the current folder.
+        seconds: How long a function may take.
 
     Returns:
         What a training process needs to map the data set.
@@ -56,7 +65,7 @@ def open_data(
     Raises:
         DataError: No such source, or it is missing, damaged or not what it should be; all problems at once.
     """
-    problems = source_problems(source)
+    problems = source_problems(source, folders)
     if problems:
         raise DataError(source, problems)
     if source == NAME:
@@ -64,33 +73,41 @@ def open_data(
     if data_dir is not None:
         say(f"{data_dir} is not looked at: --data-dir is for {NAME} only")
     if source.endswith(".npz"):
-        return prepare_npz(Path(source), name=source)
-    return prepare_import(DATA_SETS.path(source) if is_added(source) else source, say=say)
+        return prepare_npz(found_file(Path(source), folders), name=source)
+    path = DATA_SETS.path(source) if is_added(source) else source
+    return prepare_import(path, say=say, folders=folders, seconds=seconds)
 
 
-def source_problems(source: str) -> list[str]:
+def source_problems(source: str, folders: Sequence[Path] = ()) -> list[str]:
     """Return what can be seen to be wrong with a data source without opening it; empty if nothing is.
 
     Args:
         source: As `open_data` takes it.
+        folders: As for `open_data`.
     """
     if source == NAME:
         return []
     if source.endswith(".npz"):
-        return _file_problems(source)
-    if IMPORT_PATH.fullmatch(source) is not None or is_added(source):
+        return _file_problems(source, folders)
+    if is_added(source):
         return []
+    if IMPORT_PATH.fullmatch(source) is not None:
+        shadow = shadow_problem(source, folders or code_folders())
+        return [] if shadow is None else [shadow]
     close = difflib.get_close_matches(source.lower().replace("_", "-"), [NAME, "fmnist"])
     hint = f"; did you mean {NAME!r}?" if close else ""
     return [f"{shown(source)} is no data source; allowed are {_ALLOWED}{hint}"]
 
 
-def _file_problems(source: str) -> list[str]:
+def _file_problems(source: str, folders: Sequence[Path]) -> list[str]:
     try:
-        path = Path(source).expanduser().absolute()
-        if path.is_dir():
-            return [f"{path} is a folder; give an .npz file with x_train and y_train"]
-        return [] if path.is_file() else [f"there is no file {path}"]
+        looked = [place.absolute() for place in places_of(Path(source), folders)]
+        if any(place.is_file() for place in looked):
+            return []
+        folder = next((place for place in looked if place.is_dir()), None)
+        if folder is not None:
+            return [f"{folder} is a folder; give an .npz file with x_train and y_train"]
+        return [f"there is no file {' or '.join(map(str, looked))}"]
     except (OSError, RuntimeError, ValueError) as error:
         # A name that is too long, a home folder that nobody has, a zero byte.
         return [f"{shown(source)} can't be the path of a file: {getattr(error, 'strerror', None) or error}"]

@@ -1,19 +1,21 @@
-"""Run as ``python -m``: call a user's function and save its arrays, in a process that may import anything.
+"""Call a user's function and save its arrays, as a program that `fmnist_sweep.core.programs` runs.
 
-Arguments: the import path, the ``.npz`` file to write, and the file that gets the message if that fails.
+Arguments: the import path, the ``.npz`` file to write, the file that gets the message if that fails, and the
+folders that modules of the user's are looked for in.
 """
 
 from __future__ import annotations
 
-import importlib
+import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fmnist_sweep.core.user_code import code_folders, import_users, in_words, shadow_problem
 from fmnist_sweep.data.checks import KEYS
 
 _FORMS = "(x_train, y_train), (x_train, y_train, x_test, y_test) or ((x_train, y_train), (x_test, y_test))"
@@ -23,25 +25,33 @@ class _CallError(Exception):
     """The function gave no arrays; the message says why."""
 
 
-def main(import_path: str, arrays_file: str, problem_file: str) -> None:
-    """Write either the arrays or the problem."""
-    # Users' modules lie in the folder that the sweep was started in; PYTHONSAFEPATH may have left it out.
-    sys.path.insert(0, str(Path.cwd()))
+def main(arguments: Sequence[str]) -> int:
+    """Write either the arrays or the problem, and return the exit code."""
+    import_path, arrays_file, problem_file, *folders = arguments
+    pid = os.getpid()
     try:
-        arrays = _named(_call(_find(import_path)))
+        arrays = _named(_call(_find(import_path, [Path(folder) for folder in folders])))
+        if os.getpid() != pid:
+            # A copy that the function made with `os.fork`, and let go on: one of them writes.
+            os._exit(0)
     except _CallError as error:
         Path(problem_file).write_text(str(error), encoding="utf-8")
     else:
         np.savez(arrays_file, allow_pickle=False, **arrays)
+    return 0
 
 
-def _find(import_path: str) -> Callable[[], object]:
+def _find(import_path: str, folders: Sequence[Path]) -> Callable[[], object]:
     module_name, _, attributes = import_path.partition(":")
+    folders = folders or code_folders()
+    shadow = shadow_problem(import_path, folders)
+    if shadow is not None:
+        raise _CallError(shadow)
     try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:
+        found: Any = import_users(module_name, folders)
+    except (Exception, SystemExit) as error:
         raise _CallError(
-            f"the module {module_name!r} can't be imported from {Path.cwd()}: {_told(error)}"
+            f"the module {module_name!r} can't be imported from {in_words(folders)}: {_told(error)}"
         ) from error
     for attribute in attributes.split("."):
         if not hasattr(found, attribute):
@@ -59,7 +69,7 @@ def _find(import_path: str) -> Callable[[], object]:
 def _call(function: Callable[[], object]) -> object:
     try:
         return function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _CallError(f"the function raised {_told(error)}") from error
 
 
@@ -82,7 +92,7 @@ def _named(returned: object) -> dict[str, np.ndarray[Any, Any]]:
     return arrays
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """Return an exception in one line, with the line of code that raised it."""
     frames = [
         frame
@@ -95,4 +105,4 @@ def _told(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -6,10 +6,8 @@ import contextlib
 import hashlib
 import logging
 import re
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +17,7 @@ import numpy.typing as npt
 from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.files import cache_folder, new_file, told_as_data_error
 from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.core.programs import PREPARE_S, out_of_time, run_program
 from fmnist_sweep.data.checks import canonical
 from fmnist_sweep.data.npz import read_npz
 
@@ -26,6 +25,8 @@ Array: TypeAlias = npt.NDArray[Any]
 Say: TypeAlias = Callable[[str], None]
 
 IMPORT_PATH: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+_CALL_IMPORT: Final = "fmnist_sweep.data.call_import"
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,43 +49,44 @@ def prepare_npz(path: Path, *, name: str | None = None) -> DataRef:
     return _keep(read_npz(path), name=str(path) if name is None else name)
 
 
-def prepare_import(path: str, *, say: Say = _LOG.info) -> DataRef:
+def prepare_import(
+    path: str, *, say: Say = _LOG.info, folders: Sequence[Path] = (), seconds: float = PREPARE_S
+) -> DataRef:
     """Call a user's function, check the arrays that it returns and keep them as `prepare_npz` does.
 
-    The function runs in a process of its own, so it may import anything, in the current folder and with
-    its modules importable.
+    The function runs in a process of its own, so it may import anything, and in the current folder.
 
     Args:
         path: ``"package.module:function"``. The function takes no arguments and returns
             ``(x_train, y_train)``, ``(x_train, y_train, x_test, y_test)`` or, as Keras's data sets do,
             ``((x_train, y_train), (x_test, y_test))``.
-        say: Receives one line before the function is called.
+        say: Receives one line before the function is called, and one where it takes long.
+        folders: Where modules of the user's are looked for; without any, in the current folder.
+        seconds: How long it may take.
 
     Returns:
         The data set in a folder of the user's cache that is named after its content's digest.
 
     Raises:
-        DataError: There is no such function, it raises, or its arrays are not what they should be.
+        DataError: There is no such function, it raises, takes longer than it may, or its arrays are not what
+            they should be.
     """
     if IMPORT_PATH.fullmatch(path) is None:
         raise DataError(path, ["is no import path; give package.module:function"])
     say(f"calling {path} for its data")
     with tempfile.TemporaryDirectory(prefix="fmnist-sweep-") as work:
         arrays_file, problem_file = Path(work, "arrays.npz"), Path(work, "problem.txt")
-        done = subprocess.run(  # noqa: S603 - no shell; running the user's function is the purpose
-            [sys.executable, "-m", "fmnist_sweep.data.call_import", path, arrays_file, problem_file],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        arguments = [path, str(arrays_file), str(problem_file), *map(str, folders)]
+        what = f"calling {path} for its data"
+        done = run_program(_CALL_IMPORT, arguments, seconds=seconds, what=what, say=say)
+        if done.code is None:
+            raise DataError(path, [out_of_time("the function gave no data", done, seconds)])
         if problem_file.exists():
             raise DataError(path, [problem_file.read_text(encoding="utf-8")])
         # A function that calls sys.exit leaves neither file, whatever its exit code.
-        if done.returncode != 0 or not arrays_file.exists():
+        if done.code != 0 or not arrays_file.exists():
             end = (done.stderr.strip().splitlines() or ["it printed no message"])[-1]
-            raise DataError(path, [f"its process ended with exit code {done.returncode}: {end}"])
+            raise DataError(path, [f"its process ended with exit code {done.code}: {end}"])
         return _keep(read_npz(arrays_file, where=path), name=path)
 
 

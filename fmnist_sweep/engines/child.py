@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fmnist_sweep.core.events import EpochDone, Failed, TrialEvent
-from fmnist_sweep.core.families import adopt_orphans, end_descendants, lead_group
+from fmnist_sweep.core.families import adopt_orphans, end_descendants, end_family, lead_group
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.trainer import Trainer
@@ -106,7 +106,7 @@ def _leave_with_parent(connection: Connection) -> None:
     try:
         connection.recv()
     except (EOFError, OSError):
-        end_descendants()
+        end_family(os.getpid())
         os._exit(1)
 
 

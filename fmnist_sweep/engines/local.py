@@ -25,6 +25,7 @@ from fmnist_sweep.core.errors import EngineError
 from fmnist_sweep.core.events import Cancelled, Failed, Finished, TrialEvent
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import Places
+from fmnist_sweep.core.user_code import safe_path
 from fmnist_sweep.engines import child, fork_server, server
 from fmnist_sweep.engines.base import KERAS_TRAINER, ClosedByWith, require_free
 from fmnist_sweep.engines.machine import find_devices
@@ -158,7 +159,7 @@ class LocalEngine(ClosedByWith):
             target=child.main, args=(theirs, job, spec), name=f"trial-{job.trial}"
         )
         try:
-            with fork_server.STARTING, _main_module_hidden():
+            with fork_server.STARTING, _libraries_first(), _main_module_hidden():
                 if _HAS_FORK_SERVER:
                     # With the first job and not before: a study that is finished needs no TensorFlow.
                     fork_server.ensure_running()
@@ -255,6 +256,17 @@ def _main_module_hidden() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextmanager
+def _libraries_first() -> Iterator[None]:
+    """Let a process that is started look into the script's folder, or the current one, last."""
+    before = list(sys.path)
+    sys.path[:] = safe_path()
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _cause_of_death(exit_code: int | None, last_words: str) -> str:

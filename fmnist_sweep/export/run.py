@@ -13,6 +13,7 @@ from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.observer import NoteTeller, Observer, Observers
 from fmnist_sweep.core.places import Places
+from fmnist_sweep.core.programs import PREPARE_S
 from fmnist_sweep.data.test_set import has_test
 from fmnist_sweep.engines.base import KERAS_TRAINER, OpenEngine
 from fmnist_sweep.engines.machine import n_cores
@@ -71,7 +72,8 @@ def run_plan(
             f"{str(swept_on)[:12]} and is {data.digest[:12]}; put the old one back"
         )
     if not plan.is_tested:
-        places = Places.of(data, checkpoints=final.folder, deliveries=final.folder)
+        folder, code = final.folder, StoredStudy.of(study).folders
+        places = Places.of(data, checkpoints=folder, deliveries=folder, code=code)
         with make_engine(None, places) as engine:
             train_finals(final, data.key, engine, check=check, interrupted=interrupted, observer=observer)
         if has_test(data):
@@ -141,7 +143,11 @@ def run_export(
         return open_engine(engine, n_workers, places=places, trainer=KERAS_TRAINER, time_limit_s=limit)
 
     with lease(storage_url, name, say=say) as held:
-        data_ref = data_sets.open_data(StoredStudy.of(plan.study).config["data"], data_dir=data_dir, say=say)
+        swept = StoredStudy.of(plan.study)
+        seconds = swept.config.get("budget", {}).get("prepare_seconds", PREPARE_S)
+        data_ref = data_sets.open_data(
+            swept.config["data"], data_dir=data_dir, say=say, folders=swept.folders, seconds=seconds
+        )
         for line in plan.outlook():
             say(line)
         with stop_signals(say, what="trainings that are done are kept") as interrupted:

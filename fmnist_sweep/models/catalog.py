@@ -8,10 +8,9 @@ child process.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -19,8 +18,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from fmnist_sweep.core.errors import ConfigError, did_you_mean
 from fmnist_sweep.core.jobs import Hyperparameters, Scalar
+from fmnist_sweep.core.programs import PREPARE_S, out_of_time, run_program
 from fmnist_sweep.core.registry import Registry
 from fmnist_sweep.core.space import Parameter, SearchSpace
+from fmnist_sweep.core.user_code import code_folders, shadow_problem
 from fmnist_sweep.core.wording import shown
 from fmnist_sweep.models.spaces import (
     CONV_DEFAULTS,
@@ -33,6 +34,8 @@ from fmnist_sweep.models.spaces import (
     conv_problems,
     dense_n_parameters,
 )
+
+_DISCOVER: Final = "fmnist_sweep.models.discover"
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,19 @@ HYPERMODELS: Final = Registry(
 """Each name stands for a HyperModel, as a sweep file can name one by its import path."""
 
 
-def model_name_problems(model: str) -> list[str]:
-    """Return what is wrong with a model's name as a sweep file gives it, without importing anything."""
+def model_name_problems(model: str, folders: Sequence[Path] = ()) -> list[str]:
+    """Return what is wrong with a model's name as a sweep file gives it, without importing anything.
+
+    Args:
+        model: The name.
+        folders: As for `model_space`.
+    """
     if model in MODELS:
         return []
     module, _, name = model.partition(":")
     if name and all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
-        return []
+        shadow = shadow_problem(model, folders or code_folders())
+        return [] if shadow is None else [shadow]
     names = HYPERMODELS.names()
     if model in names:
         return []
@@ -111,6 +120,9 @@ def model_space(
     input_shape: tuple[int, ...] = (28, 28, 1),
     n_classes: int = 10,
     scaled: str | None = None,
+    folders: Sequence[Path] = (),
+    seconds: float = PREPARE_S,
+    say: Callable[[str], None] = lambda _: None,
 ) -> ModelSpace:
     """Return the space of a built-in model, or discover that of a user's own HyperModel.
 
@@ -123,13 +135,17 @@ def model_space(
         input_shape: Shape of one image, for a HyperModel that wants to know it.
         n_classes: Number of classes, likewise.
         scaled: Why the images lie in 0..1, ``"bytes"`` or ``"floats"``; None where they don't.
+        folders: Where modules of the user's are looked for; without any, in the current folder.
+        seconds: How long the builds may take.
+        say: Takes a line where they take more than a moment.
 
     Raises:
-        ConfigError: There is no such model, or it can't be imported or built; the message tells where.
+        ConfigError: There is no such model, it can't be imported or built, or that takes longer than it may;
+            the message tells where.
     """
     if model in MODELS:
         return MODELS[model]
-    problems = model_name_problems(model)
+    problems = model_name_problems(model, folders)
     if problems:
         raise ConfigError("model", problems)
     model = model if ":" in model else HYPERMODELS.path(model)
@@ -138,11 +154,15 @@ def model_space(
             return info
     shape = ["--input-shape", *map(str, input_shape), "--n-classes", str(n_classes)]
     shape += [] if scaled is None else ["--scaled", scaled]
-    command = [sys.executable, "-m", "fmnist_sweep.models.discover", model, *shape]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode != 0:
+    where = ["--folders", *map(str, folders)] if folders else []
+    what = f"finding the space of {model}"
+    done = run_program(_DISCOVER, [model, *shape, *where], seconds=seconds, what=what, say=say)
+    if done.code is None:
+        raise ConfigError(f"model {model}", [out_of_time("its space was not found", done, seconds)])
+    if done.code != 0 or not done.stdout.strip():
         said = done.stderr.strip().splitlines()
-        raise ConfigError(f"model {model}", said[-20:] or [f"discovery ended with code {done.returncode}"])
+        ended = f"the process that builds it ended with exit code {done.code} before it was done"
+        raise ConfigError(f"model {model}", said[-20:] or [ended])
     found = json.loads(done.stdout.splitlines()[-1])
     try:
         parameters = TypeAdapter(dict[str, Parameter]).validate_python(found["space"])

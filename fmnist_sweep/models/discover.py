@@ -1,4 +1,4 @@
-"""Print the space of a HyperModel as JSON: ``python -m fmnist_sweep.models.discover package.module:Class``.
+"""Print the space of a HyperModel as JSON, as a program that `fmnist_sweep.core.programs` runs.
 
 The last line on stdout is ``{"space": {...}, "defaults": {...}, "n_parameters": [fewest, most],
 "notes": [...]}``. A mistake in the user's code ends with exit code 2 and plain lines on stderr. It is a
@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from fmnist_sweep.core.errors import ConfigError
@@ -21,6 +22,7 @@ from fmnist_sweep.core.errors import ConfigError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code. Nothing else can write to stdout from then on."""
     options = _parser().parse_args(arguments)
+    pid = os.getpid()
     # Whatever the user's code prints, now or at exit, must not end up behind the answer.
     answer = os.dup(1)
     _send_nowhere(1)
@@ -30,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write("\n".join(error.problems) + "\n")
         return 2
+    if os.getpid() != pid:
+        # A copy that the user's code made with `os.fork`, and let go on: one answer is enough.
+        os._exit(0)
     with os.fdopen(answer, "w") as stream:
         stream.write(json.dumps(found) + "\n")
     return 0
@@ -44,7 +49,10 @@ def _explored(options: argparse.Namespace) -> dict[str, Any]:
     from fmnist_sweep.models.exploring import explore  # noqa: PLC0415
     from fmnist_sweep.models.load import load_model  # noqa: PLC0415
 
-    hypermodel = load_model(options.model, input_shape=input_shape, n_classes=options.n_classes)
+    folders = [Path(folder) for folder in options.folders]
+    hypermodel = load_model(
+        options.model, input_shape=input_shape, n_classes=options.n_classes, folders=folders
+    )
     explored = explore(hypermodel, input_shape, scaled=options.scaled)
     space = {name: explored.space[name].model_dump(mode="json") for name in explored.space}
     return {
@@ -81,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scaled", choices=("bytes", "floats"), help="why the images lie in 0..1, if they do"
     )
+    parser.add_argument("--folders", nargs="+", default=(), help="where modules of the user's are looked for")
     return parser
 
 

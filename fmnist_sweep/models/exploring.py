@@ -166,7 +166,7 @@ class _Explorer:
             n_parameters = int(model.count_params())
             if self._scaled is not None and self._scaling is None:
                 self._scaling = self._scaling_note(model)
-        except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
             problem = describe(error)
         for asked in hp.space:
             self._note(asked, point)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import os
 import pkgutil
-import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -20,21 +20,29 @@ from typing_extensions import override
 import fmnist_sweep
 from fmnist_sweep.core.errors import ConfigError, did_you_mean
 from fmnist_sweep.core.foreign import one_line
+from fmnist_sweep.core.user_code import code_folders, import_users, in_words, shadow_problem
 
 # What a HyperModel may call the number of classes; KerasTuner's own applications say "classes".
 _N_CLASSES_NAMES: Final = ("n_classes", "num_classes", "classes")
 
+_LEGACY: Final = "tf_keras"
+_LEGACY_SWITCH: Final = "TF_USE_LEGACY_KERAS"
+"""Where it is set, ``tensorflow.keras`` is the legacy Keras; many set it for another library."""
 
-def load_model(path: str, *, input_shape: tuple[int, ...], n_classes: int) -> kt.HyperModel:
+
+def load_model(
+    path: str, *, input_shape: tuple[int, ...], n_classes: int, folders: Sequence[Path] = ()
+) -> kt.HyperModel:
     """Import a HyperModel. This runs the user's code.
 
     The path names a HyperModel class, an instance, or a function that takes a `HyperParameters` and returns a
-    model, as KerasTuner accepts them. Modules of the working directory are found too.
+    model, as KerasTuner accepts them.
 
     Args:
         path: ``"package.module:Name"``.
         input_shape: Shape of one image; given to the class or function if it takes an ``input_shape``.
         n_classes: Number of classes; given likewise as ``n_classes``, ``num_classes`` or ``classes``.
+        folders: Where modules of the user's are looked for; without any, in the current folder.
 
     Raises:
         ConfigError: What the path names is not there, is no HyperModel, or fails as it is imported or made.
@@ -42,7 +50,8 @@ def load_model(path: str, *, input_shape: tuple[int, ...], n_classes: int) -> kt
     module_name, _, attribute = path.partition(":")
     if not attribute:
         raise ConfigError(path, [f'{path!r} is no import path; write "package.module:HyperModelClass"'])
-    found: Any = _import(path, module_name)
+    folders = folders or code_folders()
+    found: Any = _import(path, module_name, folders)
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise ConfigError(path, [_missing_name(found, part, module_name)])
@@ -59,7 +68,7 @@ def load_model(path: str, *, input_shape: tuple[int, ...], n_classes: int) -> kt
         return _FromFunction(functools.partial(found, **given))
     try:
         return found(**given)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(path, [f"{attribute} can't be made: {describe(error)}"]) from error
 
 
@@ -69,12 +78,38 @@ def build_model(hypermodel: kt.HyperModel, hp: kt.HyperParameters) -> keras.Mode
     Raises:
         ConfigError: ``build`` returned no Keras model. What the user's code raises comes through.
     """
-    # The older of KerasTuner's two ways to declare a space.
-    hypermodel.declare_hyperparameters(hp)
-    model = hypermodel.build(hp)
+    pid = os.getpid()
+    try:
+        # The older of KerasTuner's two ways to declare a space.
+        hypermodel.declare_hyperparameters(hp)
+        model = hypermodel.build(hp)
+    finally:
+        if os.getpid() != pid:
+            # A copy that `build` made with `os.fork`, and let go on: it would build again, and so make copies
+            # of copies until the machine can do no more.
+            os._exit(0)
     if not isinstance(model, keras.Model):
-        raise ConfigError("build", [f"it returned {type(model).__name__}; end it with 'return model'"])
+        raise ConfigError("build", [f"it returned {_returned(model)}"])
     return model
+
+
+def _returned(what: object) -> str:
+    """Return what is said of something that a build returned and that is no model of Keras."""
+    kind = type(what)
+    if what is None:
+        return "NoneType; end it with 'return model'"
+    # Any class above it: a user's own model may come from a legacy one.
+    if any(base.__module__.partition(".")[0] == _LEGACY for base in kind.__mro__):
+        return (
+            f"a {kind.__name__} of {_LEGACY}, the legacy Keras, and models of Keras {keras.__version__} are "
+            f"needed: {_legacy_mend()}"
+        )
+    return f"{kind.__module__}.{kind.__qualname__}, which is no keras.Model; return the compiled model"
+
+
+def _legacy_mend() -> str:
+    mend = f"import keras, and neither {_LEGACY} nor what is built on it"
+    return f"unset {_LEGACY_SWITCH}, or {mend}" if os.environ.get(_LEGACY_SWITCH) else mend
 
 
 def describe(error: BaseException) -> str:
@@ -103,33 +138,30 @@ class _FromFunction(kt.HyperModel):  # type: ignore[misc]  # KerasTuner carries 
         return self._function(hp)
 
 
-def _import(path: str, module_name: str) -> ModuleType:
-    # A console script does not look into the working directory by itself.
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)
-    # The file may be younger than the folder listing that Python keeps.
-    importlib.invalidate_caches()
+def _import(path: str, module_name: str, folders: Sequence[Path]) -> ModuleType:
+    shadow = shadow_problem(path, folders)
+    if shadow is not None:
+        raise ConfigError(path, [shadow])
     try:
-        return importlib.import_module(module_name)
+        return import_users(module_name, folders)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
-            raise ConfigError(path, [_missing_module(error.name)]) from error
+            raise ConfigError(path, [_missing_module(error.name, folders)]) from error
         raise ConfigError(path, [f"importing {module_name} failed: {describe(error)}"]) from error
     except (Exception, SystemExit) as error:
         # A script that reads its command line without a __main__ guard leaves when it is imported.
         raise ConfigError(path, [f"importing {module_name} failed: {describe(error)}"]) from error
 
 
-def _missing_module(name: str) -> str:
+def _missing_module(name: str, folders: Sequence[Path]) -> str:
     package, _, last = name.rpartition(".")
     if package:
         parent = importlib.import_module(package)
-        folders = list(getattr(parent, "__path__", ()))
-        there, where = [module.name for module in pkgutil.iter_modules(folders)], package
+        inside = list(getattr(parent, "__path__", ()))
+        there, where = [module.name for module in pkgutil.iter_modules(inside)], package
     else:
-        there, where = [module.name for module in pkgutil.iter_modules([str(Path.cwd())])], str(Path.cwd())
-        where += " or among the installed packages"
+        there = [module.name for module in pkgutil.iter_modules(map(str, folders))]
+        where = f"{in_words(folders)} or among the installed packages"
     return f"no module {last!r} in {where}{_instead(last, there)}"
 
 

@@ -57,7 +57,7 @@ def require_importable(source: optuna.Study, config: SweepConfig, data: DataRef)
     lines = differences(_of_every_curve(stored.config), _of_every_curve(config.to_dict()))
     if stored.data_digest != data.digest:
         lines.append(f"data: the study has content {str(stored.data_digest)[:12]}, now {data.digest[:12]}")
-    parts = model_parts(config.model_space.path)
+    parts = model_parts(config.model_space.path, config.folders)
     lines += [f"model: {edit}" for edit in edited_parts(stored, parts)]
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)

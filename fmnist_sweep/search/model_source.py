@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import symtable
-import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -20,6 +18,7 @@ from typing import Final
 
 import fmnist_sweep
 from fmnist_sweep.core.errors import StudyMismatchError, SweepError
+from fmnist_sweep.core.user_code import code_folders, find_module, in_words
 from fmnist_sweep.storage.stored import StoredStudy
 
 ACCEPT: Final = "--accept-edited-model"
@@ -34,7 +33,7 @@ _EFFECTS: Final = (ast.Expr, ast.AugAssign, ast.Delete, ast.Assert, ast.Raise)
 _BLOCKS: Final = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)
 
 
-def model_parts(path: str) -> dict[str, str]:
+def model_parts(path: str, folders: Sequence[Path] = ()) -> dict[str, str]:
     """Return a digest of each part of a model's source, by the part's name.
 
     Parts are the class or function itself, whatever of its module it uses, and what that imports from modules
@@ -43,6 +42,7 @@ def model_parts(path: str) -> dict[str, str]:
 
     Args:
         path: Import path of a model, ``"package.module:Name"``.
+        folders: Where modules of the user's are looked for; without any, in the current folder.
 
     Returns:
         Names such as ``"net.Net"`` and short digests. Empty for a model of this package, whose version a
@@ -58,7 +58,7 @@ def model_parts(path: str) -> dict[str, str]:
     module, _, name = path.partition(":")
     if module.partition(".")[0] == _OURS:
         return {}
-    return _Reader(module).parts(name.partition(".")[0])
+    return _Reader(module, folders or code_folders()).parts(name.partition(".")[0])
 
 
 def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -93,7 +93,7 @@ def require_same_model(study: StoredStudy) -> None:
     """
     if study.model_path is None:
         return
-    edits = edited_parts(study, model_parts(study.model_path))
+    edits = edited_parts(study, model_parts(study.model_path, study.folders))
     if edits:
         raise StudyMismatchError(
             f"study {study.name!r}: its model {study.model_path} was edited since it was swept: "
@@ -140,29 +140,42 @@ class _Module:
 class _Reader:
     """Follows names from a model through the modules of its project."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, folders: Sequence[Path]) -> None:
         self._module = module
+        self._folders = folders
         self._modules: dict[str, _Module | None] = {}
         self._seen: set[tuple[str, str]] = set()
         self._digests: dict[str, str] = {}
 
     def parts(self, name: str) -> dict[str, str]:
         """Return the digests of all that a name of the model's module needs."""
-        if _spec(self._module) is None:
-            raise SweepError(f"no module {self._module!r} in {Path.cwd()} or among the installed packages")
+        if self._spec(self._module) is None:
+            where = f"{in_words(self._folders)} or among the installed packages"
+            raise SweepError(f"no module {self._module!r} in {where}")
         self._take(self._module, name)
         return dict(sorted(self._digests.items()))
 
     def _of(self, name: str) -> _Module | None:
         """Return a module of the project; None for a library, and where there is no source."""
         if name not in self._modules:
-            spec = _spec(name)
+            spec = self._spec(name)
             file = None if spec is None or spec.origin is None else Path(spec.origin)
             same = name.partition(".")[0] == self._module.partition(".")[0]
             readable = file is not None and file.suffix == ".py" and (same or not _is_library(file))
             ours = name.partition(".")[0] == _OURS
             self._modules[name] = _Module(name, file) if file is not None and readable and not ours else None
         return self._modules[name]
+
+    def _spec(self, name: str) -> ModuleSpec | None:
+        """Find a module as an import finds it, without importing anything."""
+        top, _, rest = name.partition(".")
+        spec = find_module(top, self._folders)
+        for i, _part in enumerate(rest.split(".") if rest else [], start=2):
+            if spec is None or spec.submodule_search_locations is None:
+                return None
+            full = ".".join(name.split(".")[:i])
+            spec = PathFinder.find_spec(full, list(spec.submodule_search_locations))
+        return spec
 
     def _take(self, module: str, name: str) -> None:
         """Take a name of a module along, with all that it needs."""
@@ -173,7 +186,7 @@ class _Reader:
         self._take_effects(found)
         if name not in found.binding:
             # Bound by an import of everything, or by nothing that a reader can see.
-            if _spec(f"{module}.{name}") is not None:
+            if self._spec(f"{module}.{name}") is not None:
                 self._take_all(f"{module}.{name}")
             return
         self._take_statements(found, f"{module}.{name}", found.binding[name], name)
@@ -241,24 +254,6 @@ def canonical(node: ast.AST) -> str:
         elif value is not None and not isinstance(value, list):
             fields.append(f"{name}={value!r}")
     return f"{type(node).__name__}({' '.join(fields)})"
-
-
-def _spec(name: str) -> ModuleSpec | None:
-    """Find a module as an import from here would, without importing anything."""
-    top, _, rest = name.partition(".")
-    spec: ModuleSpec | None = PathFinder.find_spec(top, [str(Path.cwd()), *filter(None, sys.path)])
-    if spec is None:
-        # Found by a hook, as a package that is installed for editing.
-        try:
-            spec = importlib.util.find_spec(top)
-        except (ImportError, ValueError):
-            return None
-    for i, _part in enumerate(rest.split(".") if rest else [], start=2):
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        full = ".".join(name.split(".")[:i])
-        spec = PathFinder.find_spec(full, list(spec.submodule_search_locations))
-    return spec
 
 
 def _is_library(file: Path) -> bool:

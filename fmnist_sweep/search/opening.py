@@ -24,6 +24,7 @@ from fmnist_sweep.storage.writing import (
     write_config,
     write_default_trial,
     write_digest,
+    write_folders,
     write_model_parts,
 )
 
@@ -59,7 +60,7 @@ def open_study(
             differ; the message lists how. Nothing is changed.
     """
     name = config.file.study
-    parts = model_parts(config.model_space.path)
+    parts = model_parts(config.model_space.path, config.folders)
     if name in study_names(storage):
         study = load_study(storage, name)
         require_whole(StoredStudy.of(study))
@@ -77,6 +78,8 @@ def open_study(
         # Of a study that an earlier version made nobody knows more than what its model is now.
         write_model_parts(study, parts)
     write_config(study, config.to_dict())
+    if config.uses_folders:
+        write_folders(study, config.folders)
     return study
 
 

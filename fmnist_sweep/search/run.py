@@ -17,6 +17,7 @@ from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.observer import NoteTeller, Observer, Observers
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.progress import Progress, Stop
+from fmnist_sweep.core.user_code import shadow_notes
 from fmnist_sweep.engines.machine import check_workers, n_cores
 from fmnist_sweep.engines.opening import open_engine
 from fmnist_sweep.search.checks import check_studies
@@ -154,6 +155,8 @@ def run(
     folder = side_folder(storage_url, name)
     with lease(storage_url, name, say=say, take_over=take_over) as held:
         data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=say)
+        for note in shadow_notes(config.folders) if config.uses_folders else ():
+            say(f"Note: {note}.")
         problems = data.check_split(data_ref, study_run.split)
         if problems:
             raise ConfigError(name, [f"training: {problem}" for problem in problems])
@@ -167,7 +170,7 @@ def run(
         trials = f"{total} {'trial' if total == 1 else 'trials'} in all"
         say(f"Study {name!r} in {where}: {trials}, {n_workers} side by side.")
         checkpoints = CheckpointFolder(folder)
-        places = Places.of(data_ref, checkpoints=folder)
+        places = Places.of(data_ref, checkpoints=folder, code=config.folders)
         limit = config.file.budget.trial_seconds
         with (
             stop_signals(say) as interrupted,

@@ -19,6 +19,10 @@ MODEL_SOURCES: Final = "model_sources"
 user accepted, the first one before any."""
 
 ALLOWED_EPOCHS: Final = "allowed_epochs"
+FOLDER: Final = "folder"
+"""Of a study of a user's own model or data: the folder of its sweep file, as seen from the one that its last
+run was started in; not there where they are the same. A path from there: a copy finds its own files."""
+
 VERSIONS: Final = "versions"
 DEFAULT_TRIAL: Final = "default_trial"
 OWNER: Final = "owner"

@@ -214,6 +214,7 @@ OF_STUDIES: Final[dict[str, Any]] = {
     names.DATA: _Data,
     names.DATA_DIGEST: str,
     names.MODEL_PATH: str,
+    names.FOLDER: str,
     names.MODEL_SOURCES: list[dict[str, str]] | None,
     names.ALLOWED_EPOCHS: list[_Count] | None,
     names.VERSIONS: dict[str, str],

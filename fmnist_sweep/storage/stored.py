@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, Self, cast
 
 import optuna
 
 from fmnist_sweep.core.jobs import parts_digest
 from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.core.user_code import code_folders
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage import checking
 from fmnist_sweep.storage.lease.process import was_killed
@@ -153,6 +155,11 @@ class StoredStudy:
     """The epochs, from 0, that its space allows to be scored; None allows all."""
 
     model_path = Stored[str | None](names.MODEL_PATH, None)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where the files and modules of the user's that it names are looked for, in their order."""
+        return code_folders(Path(str(self.attributes.get(names.FOLDER, "."))))
 
     @property
     def model_sources(self) -> Sequence[Mapping[str, str]]:

@@ -5,7 +5,9 @@ What a trial is told must come before its state: a finished trial can't be writt
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import optuna
@@ -87,6 +89,14 @@ def write_digest(study: optuna.Study, digest: str) -> None:
 def write_config(study: optuna.Study, config: Mapping[str, Any]) -> None:
     """Write the settings of a study's next run."""
     _write(study, {names.CONFIG: config})
+
+
+def write_folders(study: optuna.Study, folders: Sequence[Path]) -> None:
+    """Write where the files and modules of a study's next run lie; see `StoredStudy.folders`."""
+    # The current folder comes last, and is looked in without being named.
+    folder = os.path.relpath(folders[0]) if folders[:-1] else "."
+    if folder != StoredStudy.of(study).attributes.get(names.FOLDER, "."):
+        _write(study, {names.FOLDER: folder})
 
 
 def write_model_parts(study: optuna.Study, parts: Mapping[str, str]) -> None:

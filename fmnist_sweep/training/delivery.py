@@ -17,9 +17,8 @@ from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data import load_split
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.inference import inference_model
-from fmnist_sweep.models.load import load_model
 from fmnist_sweep.models.source import NotWritableError, model_source
-from fmnist_sweep.training.runtime import predictor
+from fmnist_sweep.training.runtime import load_hypermodel, predictor
 
 MODEL: Final = "model.keras"
 PREDICTIONS: Final = "predictions.npz"
@@ -73,7 +72,7 @@ def deliver(
 
 def load_delivered(folder: Path, job: PlacedJob) -> keras.Model:
     """Load the model of a folder that `deliver` wrote; a user's own layers come from their own module."""
-    hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
+    hypermodel = load_hypermodel(job)
     # What the user's code saved a moment ago may hold their functions, which a stranger's file may not.
     return keras.models.load_model(
         folder / MODEL, compile=False, safe_mode=isinstance(hypermodel, BuiltInModel)
@@ -89,7 +88,7 @@ def _source(model: keras.Model, job: PlacedJob, learning_rates: Sequence[float])
         "learning_rates": list(learning_rates) if changes else None,
         "batch_size": int(job.hyperparameters.get("batch_size", job.batch_size)),
     }
-    hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
+    hypermodel = load_hypermodel(job)
     if not isinstance(hypermodel, BuiltInModel):
         return {**facts, "model": None, "why_not": f"the model is the code of {job.model}"}
     if changes:

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import keras
+import keras_tuner
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data.split import ALIGNMENT
-from fmnist_sweep.models.load import describe
+from fmnist_sweep.models.load import describe, load_model
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,8 +46,14 @@ def failing_as(what: str) -> Iterator[None]:
         raise
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise TrialError("out of memory", traceback.format_exc()) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TrialError(f"{what} failed: {describe(error)}", traceback.format_exc()) from error
+
+
+def load_hypermodel(job: PlacedJob) -> keras_tuner.HyperModel:
+    """Import the HyperModel that a job names, from where it is on this machine."""
+    shape, n_classes = job.data.input_shape, job.data.n_classes
+    return load_model(job.model, input_shape=shape, n_classes=n_classes, folders=job.places.code)
 
 
 @contextmanager

@@ -20,12 +20,12 @@ from keras.src.random.seed_generator import global_seed_generator
 from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
-from fmnist_sweep.core.jobs import TrialJob, job_identity
+from fmnist_sweep.core.jobs import job_identity
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data import Split, load_split, probe_indices
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.hyperparameters import filled, unasked
-from fmnist_sweep.models.load import build_model, load_model
+from fmnist_sweep.models.load import build_model
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 from fmnist_sweep.training.delivery import deliver, learning_rate
 from fmnist_sweep.training.fused import fused_kernels
@@ -33,6 +33,7 @@ from fmnist_sweep.training.measure import are_probabilities, class_scores
 from fmnist_sweep.training.runtime import (
     N_AT_ONCE,
     failing_as,
+    load_hypermodel,
     predictor,
     replaced,
     set_up_tensorflow,
@@ -122,12 +123,12 @@ class KerasTrainer:
 
 
 def _built(
-    job: TrialJob, hp: keras_tuner.HyperParameters
+    job: PlacedJob, hp: keras_tuner.HyperParameters
 ) -> tuple[keras_tuner.HyperModel, keras.Model, list[Noted]]:
     """Import the job's HyperModel, let it build, and return both with what there is to note."""
     with seeds_kept() as tried:
         with failing_as("import of the model"):
-            hypermodel = load_model(job.model, input_shape=job.data.input_shape, n_classes=job.data.n_classes)
+            hypermodel = load_hypermodel(job)
         with failing_as("build of the model"):
             model = build_model(hypermodel, hp)
     return hypermodel, model, [Noted(job.trial, seeds_note(line)) for line in tried]

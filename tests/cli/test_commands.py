@@ -31,7 +31,7 @@ from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.places import Places
-from fmnist_sweep.engines import local
+from fmnist_sweep.engines import fork_server
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.engines.opening import open_engine
 from fmnist_sweep.export import run as exporting
@@ -158,7 +158,7 @@ def test_a_finished_study_starts_no_process(
 ) -> None:
     """It is told at once: no fork server, which would load TensorFlow, is started for it."""
     monkeypatch.setattr(runner, "open_engine", open_engine)
-    monkeypatch.setattr(local, "_ensure_fork_server", lambda: pytest.fail("it was started"))
+    monkeypatch.setattr(fork_server, "ensure_running", lambda: pytest.fail("it was started"))
     assert command("run", str(swept))[0] == 0
 
 
@@ -694,13 +694,13 @@ def test_what_goes_on_can_be_typed_as_it_stands() -> None:
 
 
 def test_the_end_of_a_pipe_is_no_abort(
-    command: Command, swept: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Click takes an `EOFError` for Ctrl-D at a prompt, and says "Aborted." of a fault that nobody sees then."""
+    """Click takes an `EOFError` for Ctrl-D at a prompt, and "Aborted." is all that would be seen."""
 
     def ends(*_args: object, **_options: object) -> None:
         raise EOFError
 
-    monkeypatch.setattr("fmnist_sweep.api.studies.open_study", ends)
+    monkeypatch.setattr("fmnist_sweep.config.loading.load_config", ends)
     with pytest.raises(RuntimeError, match="a pipe or a file ended in the middle"):
-        command("trials", "tiny")
+        command("run", str(sweep))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 "budget.trails: unknown key; did you mean 'trials'? "
-                "(allowed: epochs, max_retries, seconds, trial_seconds, trials)"
+                "(allowed: epochs, max_retries, prepare_seconds, seconds, trial_seconds, trials)"
             )
         ],
     ),
@@ -828,7 +829,7 @@ def own_model(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     )
 
     def discover(
-        path: str, *, input_shape: tuple[int, ...], n_classes: int, scaled: str | None
+        path: str, *, input_shape: tuple[int, ...], n_classes: int, scaled: str | None, **_: object
     ) -> ModelSpace:
         assert (input_shape, n_classes, scaled) == ((28, 28, 1), 10, "bytes")
         asked.append(path)
@@ -895,3 +896,42 @@ def test_a_setting_that_is_off_leaves_no_trace(make_config: Callable[..., SweepC
     assert name not in off.to_dict()["training"]
     assert plain.digest == off.digest != on.digest
     assert getattr(parse_config(on.to_dict(), where="again").file.training, name)
+
+
+def test_files_are_looked_for_beside_the_sweep_file_and_then_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: MakeSettings
+) -> None:
+    """A file that is in neither is told with both; the settings hold no folder, so that no digest changes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    file = tmp_path / "sub" / "s.toml"
+    given = settings(data="d.npz", training={"n_val": 10, "n_probe": 10})
+    file.write_bytes(tomli_w.dumps(given).encode())
+    with pytest.raises(ConfigError) as caught:
+        load_config(Path("sub/s.toml"))
+    beside, here = tmp_path / "sub" / "d.npz", tmp_path / "d.npz"
+    assert caught.value.problems == (f"data: there is no file {beside} or {here}",)
+    x, y = np.zeros((40, 28, 28), np.uint8), np.arange(40) % 2
+    np.savez(here, x_train=x, y_train=y)
+    first = load_config(Path("sub/s.toml"))
+    np.savez(beside, x_train=x + 1, y_train=y)
+    second = load_config(Path("sub/s.toml"))
+    assert first.data is not None
+    assert second.data is not None
+    assert first.data.digest != second.data.digest
+    assert first.digest == second.digest
+    assert second.folders == (tmp_path / "sub", tmp_path)
+
+
+def test_a_model_and_data_of_a_library_s_name_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: MakeSettings
+) -> None:
+    """Both at once, and before anything is imported."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("random", "numpy"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the user has one of that name')")
+    with pytest.raises(ConfigError) as caught:
+        parse_config(settings(model="random:Net", data="numpy:make"), where="a.toml")
+    model, data = caught.value.problems
+    assert model.startswith(f"model: {tmp_path / 'random.py'} has the name of the module random of Python's")
+    assert data.startswith(f"data: {tmp_path / 'numpy.py'} has the name of the package numpy, which")

@@ -206,6 +206,19 @@ def raises():
 def exits():
     raise SystemExit(0)
 
+def leaves():
+    import os
+    os._exit(0)
+
+def copies():
+    import os
+    os.fork()
+    return X, Y
+
+def hangs():
+    import time
+    time.sleep(600)
+
 def returns_none():
     return None
 
@@ -252,7 +265,8 @@ def test_a_function_gives_the_data(function: str, module: str) -> None:
         ("users_data:load", "has no 'load'; it has .*train_only"),
         ("users_data:number", "is no function but int"),
         ("users_data:raises", r"ValueError: the disk is on the moon \(.*users_data.py, line \d+\)"),
-        ("users_data:exits", "ended with exit code 0"),
+        ("users_data:exits", "the function raised SystemExit: 0"),
+        ("users_data:leaves", "its process ended with exit code 0"),
         ("users_data:returns_none", "returned NoneType; it must return"),
         ("users_data:three", "returned tuple of length 3; it must return"),
         ("users_data:ragged", "x_train: list is no array"),
@@ -272,3 +286,41 @@ def test_functions_that_give_no_data_are_told(path: str, told: str, module: str,
     assert caught.value.where == path
     assert len(caught.value.problems) == 1
     assert module not in sys.modules
+
+
+def test_a_function_has_a_deadline(module: str) -> None:
+    """The line that it was at is told, and the setting that gives it longer."""
+    with pytest.raises(DataError) as caught:
+        prepare_import(f"{module}:hangs", seconds=3)
+    (problem,) = caught.value.problems
+    assert problem.startswith("the function gave no data within 3 s; it was at ")
+    assert "users_data.py:" in problem
+    assert problem.endswith(
+        ", in hangs; mend what it waits for, or give it longer with budget.prepare_seconds"
+    )
+
+
+def test_a_copy_of_the_function_s_process_writes_nothing(module: str) -> None:
+    """One of two that go on after `os.fork` gives the arrays."""
+    assert prepare_import(f"{module}:copies").digest == prepare_import(f"{module}:train_only").digest
+
+
+def test_a_library_is_not_taken_from_the_current_folder(module: str, in_tmp_path: Path) -> None:
+    """Nor a data function's own module for one; its name is told."""
+    for name in ("random", "statistics", "numpy"):
+        (in_tmp_path / f"{name}.py").write_text("raise RuntimeError('the user has one of that name')")
+    assert prepare_import(f"{module}:train_only").n_train == 6
+    with pytest.raises(DataError, match=r"random.py has the name of the module random of Python's standard"):
+        prepare_import("random:random")
+
+
+def test_modules_are_looked_for_in_the_given_folders(
+    module: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The first that has one; where there is none, all of them are named."""
+    other = tmp_path_factory.mktemp("other")
+    (other / f"{module}.py").write_text(MODULE.replace("% 2", "% 3"))
+    assert prepare_import(f"{module}:train_only", folders=[other, Path.cwd()]).n_classes == 3
+    assert prepare_import(f"{module}:train_only", folders=[Path.cwd(), other]).n_classes == 2
+    with pytest.raises(DataError, match=f"can't be imported from {other}, in {Path.cwd()}: "):
+        prepare_import("not_there_at_all:make", folders=[other, Path.cwd()])

@@ -231,6 +231,8 @@ def test_the_parent_learns_the_space_without_loading_keras() -> None:
     [
         ("no_such_models:Net", "no module 'no_such_models'"),
         ("user_models:Raises", "ValueError: invalid literal for int() with base 10: 'eight'"),
+        ("user_models:Leaves", "build with its default values failed: SystemExit: 0 ("),
+        ("user_models:LeavesHard", "the process that builds it ended with exit code 0 before it was done"),
     ],
 )
 def test_a_user_s_mistake_is_one_plain_line(path: str, said: str) -> None:
@@ -241,3 +243,17 @@ def test_a_user_s_mistake_is_one_plain_line(path: str, said: str) -> None:
     assert caught.value.where == f"model {path}"
     assert len(caught.value.problems) == 1
     assert said in caught.value.problems[0]
+
+
+def test_a_model_that_copies_its_process_is_explored_once() -> None:
+    """Each copy would build again, and copy itself: they end as `build` returns."""
+    assert list(catalog.model_space("user_models:Copies").space) == ["units"]
+
+
+def test_the_builds_have_a_deadline() -> None:
+    """The line that they were at is told."""
+    with pytest.raises(ConfigError) as caught:
+        catalog.model_space("user_models:Hangs", seconds=40)
+    (problem,) = caught.value.problems
+    assert problem.startswith("its space was not found within 40 s; it was at ")
+    assert "user_models.py:" in problem

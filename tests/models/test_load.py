@@ -73,7 +73,7 @@ def test_kerastuner_s_old_way_of_declaring_works() -> None:
         ("fmnist_sweep.models.dens:DenseModel", "no module 'dens' in fmnist_sweep.models; .*mean 'dense'"),
         ("user_models.deep:Loop", "no module 'deep' in user_models"),
         ("user_models:Lop", r"no 'Lop' in module user_models \(.*user_models.py\); did you mean 'Loop'"),
-        ("user_models:Zzz", "there are Either, .*Together.*build_function"),
+        ("user_models:Zzz", "there are Copies, Either, .*Together.*"),
         (
             "user_models:NoHyperModel",
             "the class NoHyperModel is no HyperModel; give a keras_tuner.HyperModel",
@@ -126,3 +126,28 @@ def test_a_build_that_returns_nothing_says_so() -> None:
 
     with pytest.raises(ConfigError, match="it returned NoneType; end it with 'return model'"):
         build_model(load("user_models:ReturnsNothing"), filled({}))
+
+
+def test_a_model_of_the_legacy_keras_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the remedy: many set the switch for another library, and forget it."""
+    from fmnist_sweep.models.hyperparameters import filled
+    from fmnist_sweep.models.load import build_model
+
+    legacy = type("Sequential", (), {"__module__": "tf_keras.src.engine.sequential"})
+    model = load("user_models:ReturnsNothing")
+    monkeypatch.setattr(model, "build", lambda _hp: type("Mine", (legacy,), {})(), raising=False)
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
+    with pytest.raises(
+        ConfigError, match=r"it returned a Mine of tf_keras, the legacy Keras, .*: unset TF_USE"
+    ):
+        build_model(model, filled({}))
+    monkeypatch.delenv("TF_USE_LEGACY_KERAS")
+    with pytest.raises(
+        ConfigError, match="needed: import keras, and neither tf_keras nor what is built on it"
+    ):
+        build_model(model, filled({}))
+    monkeypatch.setattr(model, "build", lambda _hp: {})
+    with pytest.raises(
+        ConfigError, match=r"it returned builtins\.dict, which is no keras\.Model; return the"
+    ):
+        build_model(model, filled({}))

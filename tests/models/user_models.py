@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from typing import Any
 
 import keras
@@ -236,3 +239,38 @@ class Scaled(kt.HyperModel):  # type: ignore[misc]
     def build(self, hp: Any) -> keras.Model:
         hp.Int("units", 2, 4)
         return scaling_model("divided")
+
+
+class Leaves(kt.HyperModel):  # type: ignore[misc]
+    """Leaves as a script does that has nothing to do."""
+
+    @override
+    def build(self, hp: Any) -> keras.Model:
+        sys.exit(0)
+
+
+class LeavesHard(kt.HyperModel):  # type: ignore[misc]
+    """Leaves without a word."""
+
+    @override
+    def build(self, hp: Any) -> keras.Model:
+        os._exit(0)
+
+
+class Hangs(kt.HyperModel):  # type: ignore[misc]
+    """Waits for something that does not come."""
+
+    @override
+    def build(self, hp: Any) -> keras.Model:
+        time.sleep(600)
+
+
+class Copies(kt.HyperModel):  # type: ignore[misc]
+    """Makes a copy of its process, and lets both go on."""
+
+    @override
+    def build(self, hp: Any) -> keras.Model:
+        os.fork()
+        model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(hp.Int("units", 1, 3))])
+        model.compile()
+        return model
