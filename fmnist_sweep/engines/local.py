@@ -136,7 +136,6 @@ class LocalEngine(ClosedByWith):
             EngineError: No process can be started: the fork server died, and once more after a new start.
         """
         require_free(self, job.trial, closed=self._closed)
-        deadline = time.monotonic() + self._time_limit_s
         slot = min(set(range(self.slots)) - {worker.slot for worker in self._workers.values()})
         log = self.log_path(job.trial)
         device = self._devices[slot % len(self._devices)] if self._devices else None
@@ -150,6 +149,8 @@ class LocalEngine(ClosedByWith):
                 process, ours = self._launch(job, spec)
             except (EOFError, OSError) as error:
                 raise EngineError(fork_server.why_none_starts(error)) from error
+        # Counted from now: the first trial need not pay for what the server loads.
+        deadline = time.monotonic() + self._time_limit_s
         self._workers[job.trial] = _Worker(process, ours, log, slot, deadline)
 
     def _launch(self, job: TrialJob, spec: child.ChildSpec) -> tuple[BaseProcess, Connection]:
