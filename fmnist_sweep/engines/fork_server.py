@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, Final
+from pathlib import Path
+from typing import Final
 
 import psutil
 
@@ -27,7 +28,8 @@ LIVE: Final[set[int]] = set()
 _LAST_WORDS: Final = 10
 """Lines that are told of a server that died."""
 
-_logs: list[BinaryIO] = []
+_logs: list[tuple[int, str]] = []
+"""The file that takes what the server prints, and its name."""
 
 
 def ensure_running() -> None:
@@ -115,22 +117,18 @@ def _leader(pid: int) -> list[psutil.Process]:
 
 def _new_log() -> str:
     """Return a new file for what the server prints, which it removes as it opens it."""
-    for log in _logs:
-        log.close()
-        with suppress(FileNotFoundError):
-            os.unlink(log.name)  # noqa: PTH108 - a name, no path
+    for descriptor, name in _logs:
+        os.close(descriptor)
+        Path(name).unlink(missing_ok=True)
     _logs.clear()
-    descriptor, name = tempfile.mkstemp(prefix="fmnist-sweep-")
-    os.close(descriptor)
-    _logs.append(open(name, "rb"))  # noqa: PTH123, SIM115 - open for as long as the server may speak
-    return name
+    # Open for as long as the server may speak.
+    _logs.append(tempfile.mkstemp(prefix="fmnist-sweep-"))
+    return _logs[0][1]
 
 
 def _last_words() -> list[str]:
-    lines: list[str] = []
-    for log in _logs:
-        log.seek(0)
-        lines += log.read().decode(errors="replace").splitlines()
+    said = [os.pread(descriptor, os.fstat(descriptor).st_size, 0) for descriptor, _ in _logs]
+    lines = b"".join(said).decode(errors="replace").splitlines()
     return [line for line in lines if line.strip()][-_LAST_WORDS:]
 
 
