@@ -32,7 +32,9 @@ def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the temporary folder the current one; child processes still find the package."""
     package = str(Path(fmnist_sweep.__file__).parents[1])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
+    # An empty part of it would be the current folder.
+    paths = filter(None, [package, os.environ.get("PYTHONPATH")])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
