@@ -16,9 +16,11 @@ from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import EpochDone, Failed, Started, TrialEvent
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.places import PlacedJob, Places
+from fmnist_sweep.core.trainer import Trainer
 from fmnist_sweep.data.fashion_mnist import CLASS_NAMES
 from fmnist_sweep.engines.base import KERAS_TRAINER, OpenEngine
 from fmnist_sweep.engines.inline import InlineEngine
+from fmnist_sweep.export.own_parts import OWN_CODE_CHECK, SAVING_CHECK
 from fmnist_sweep.export.plan import ExportPlan, plan_export
 from fmnist_sweep.export.run import run_plan
 from fmnist_sweep.training.testing import scripted_curve
@@ -96,6 +98,22 @@ class Reader:
         yield Started(job.trial, 0)
 
 
+class Check:
+    """Stands in for what builds and saves a model beforehand: it finds ``problem``, if any, and counts."""
+
+    def __init__(self, problem: str = "") -> None:
+        self.n_checks = 0
+        self.n_parameters: int | None = None
+        self._problem = problem
+
+    def fit(self, job: PlacedJob) -> Iterator[Started | EpochScores]:
+        """Count, and fail if there is a problem."""
+        self.n_checks += 1
+        if self._problem:
+            raise TrialError(self._problem)
+        yield Started(job.trial, self.n_parameters or job.n_parameters or 0)
+
+
 class Mortal(InlineEngine):
     """An engine whose processes die.
 
@@ -140,6 +158,7 @@ class Exports:
         self.folder = folder
         self.trainer = FinalTrainer()
         self.reader = Reader()
+        self.saving, self.code = Check(), Check()
         self.deaths: dict[int, list[int]] = {}
 
     def plan(self, **options: Any) -> ExportPlan:
@@ -159,7 +178,8 @@ class Exports:
         """Return an engine of the scripted trainer or reader."""
         if trainer is None:
             return Mortal(self.trainer, places, self.deaths)
-        return InlineEngine(self.reader, places=places)
+        trainers: dict[str, Trainer] = {SAVING_CHECK: self.saving, OWN_CODE_CHECK: self.code}
+        return InlineEngine(trainers.get(trainer, self.reader), places=places)
 
     def open_engine(self, *_: Any, places: Places, trainer: str, **__: Any) -> OpenEngine:
         """Stand in for the function of that name."""

@@ -14,6 +14,7 @@ import importlib.util
 import os
 import re
 import sys
+import sysconfig
 from collections.abc import Iterable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -24,6 +25,10 @@ import fmnist_sweep
 
 _OURS: Final = fmnist_sweep.__name__
 _DISTRIBUTION: Final = "fmnist-sweep"
+_LIBRARIES: Final = tuple(
+    Path(path).resolve() for path in sysconfig.get_paths().values() if Path(path).name != "bin"
+)
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
 def code_folders(beside: Path | None = None) -> tuple[Path, ...]:
@@ -116,6 +121,12 @@ def shadow_notes(folders: Sequence[Path]) -> list[str]:
         for name, file in found.items()
         if file is not None and not _is_itself(file) and _is_taken(name)
     ]
+
+
+def is_library(file: Path) -> bool:
+    """Return whether a file is of the standard library or of an installed package."""
+    file = file.resolve()
+    return bool(_INSTALLED & set(file.parts)) or any(file.is_relative_to(folder) for folder in _LIBRARIES)
 
 
 def import_users(module: str, folders: Sequence[Path]) -> ModuleType:

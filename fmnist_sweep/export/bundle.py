@@ -89,12 +89,16 @@ def _new_file(folder: Path) -> int:
 
 def _to_disk(folder: Path, mode: int) -> None:
     """Wait until all is on the disk, and let others read it: temporary folders are for their owner's eyes."""
-    for path in folder.iterdir():
+    # Who may read the files may look into the folders.
+    for_folders = 0o700 | mode | (mode & 0o444) >> 2
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            set_mode(path, for_folders)
+            continue
         with path.open("rb") as file:
             os.fsync(file.fileno())
         set_mode(path, mode)
-    # Who may read the files may look into the folder.
-    set_mode(folder, 0o700 | mode | (mode & 0o444) >> 2)
+    set_mode(folder, for_folders)
 
 
 def _put_in_place(new: Path, folder: Path) -> None:

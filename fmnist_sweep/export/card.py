@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import platform
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,15 +12,15 @@ from fmnist_sweep.analysis.measures import ConfusedPair
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import show_interval, show_value
 from fmnist_sweep.data.sources import known_source
-from fmnist_sweep.export.script import assets
+from fmnist_sweep.export.own_code import FOLDER
+from fmnist_sweep.export.own_parts import OwnParts
+from fmnist_sweep.export.script import OWN_SCALE, assets, needed
 from fmnist_sweep.reports.pictures import PART_NAMES
 
 UNCONFIRMED: Final = (
     "It was picked by the validation images that it is measured on here, and not retrained on other splits "
     "against its rivals: part of its lead may be luck."
 )
-_OWN_SCALE: Final = "bytes divided by 255, floats as they are"
-
 _BUILT_IN: Final = "fmnist_sweep.models:"
 
 
@@ -30,6 +32,7 @@ def model_card(
     has_script: bool,
     why_no_script: str,
     has_worst: bool,
+    own: OwnParts,
 ) -> str:
     """Return README.md of a bundle.
 
@@ -40,6 +43,7 @@ def model_card(
         has_script: Whether the bundle has a ``train.py``.
         why_no_script: Why not, if so.
         has_worst: Whether it has a picture of misclassified test images.
+        own: What the model needs of the user's own, and what of it the bundle carries.
     """
     model, mean, data = facts["model"], facts["mean"], facts["data"]
     parts = [part for part in PART_NAMES if part in model]
@@ -102,13 +106,34 @@ def model_card(
             digest=data["digest"],
             versions=", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
             input_shape=f"(n, {', '.join(map(str, data['input_shape']))})",
-            scale=_OWN_SCALE if known is None else known.scale,
+            scale=OWN_SCALE if known is None else known.scale,
             class_names=", ".join(data["class_names"]),
             n_classes=len(data["class_names"]),
             has_script=has_script,
             why_no_script=why_no_script,
+            own_parts=_own_parts(own),
+            own_imports=sorted({place.partition(":")[0] for place in own.places.values()}),
+            custom_objects=", ".join(
+                f"{json.dumps(key)}: {place.replace(':', '.')}" for key, place in own.places.items()
+            ),
+            has_own_code=own.code is not None,
+            own_folder=FOLDER,
+            needs=needed(() if own.code is None else own.code.libraries),
+            why_no_code=own.why_not,
+            has_lambdas=own.has_lambdas,
+            python=facts["versions"].get("python", platform.python_version()),
         )
     )
+
+
+def _own_parts(own: OwnParts) -> str:
+    """Return a model's own classes and functions, each with where it is defined."""
+    told = []
+    for key, place in own.places.items():
+        name = place.partition(":")[2]
+        stands_for = "" if key == name else f", as `{key}`"
+        told.append(f"`{name}` (of `{place.partition(':')[0]}`{stands_for})")
+    return ", ".join(told)
 
 
 def _with_interval(scores: Mapping[str, Any], metric: str) -> str:

@@ -21,8 +21,10 @@ from fmnist_sweep.core.versions import versions
 from fmnist_sweep.export.card import model_card
 from fmnist_sweep.export.choice import sweep_file
 from fmnist_sweep.export.delivered import Delivery
+from fmnist_sweep.export.own_code import FOLDER
+from fmnist_sweep.export.own_parts import OwnParts
 from fmnist_sweep.export.plan import ExportPlan
-from fmnist_sweep.export.script import train_script
+from fmnist_sweep.export.script import predict_script, train_script
 from fmnist_sweep.reports import pictures
 from fmnist_sweep.storage.stored import StoredStudy
 
@@ -32,13 +34,16 @@ _INTERVALS: Final = {
 }
 
 
-def export_facts(plan: ExportPlan, data: DataRef, deliveries: list[Delivery]) -> dict[str, Any]:
+def export_facts(
+    plan: ExportPlan, data: DataRef, deliveries: list[Delivery], own: OwnParts | None = None
+) -> dict[str, Any]:
     """Return what a bundle's ``metrics.json`` holds.
 
     Args:
         plan: The export.
         data: The sweep's data set.
         deliveries: What the final trainings handed over, the exported model's first.
+        own: What the model needs of the user's own.
     """
     # Read now: the reading of the test set that this export made is to be among the study's.
     study, final = StoredStudy.of(plan.study), plan.final
@@ -67,6 +72,8 @@ def export_facts(plan: ExportPlan, data: DataRef, deliveries: list[Delivery]) ->
             "class_names": list(data.class_names),
             "split": asdict(final.split),
         },
+        # Left out where there is none, as in all bundles of models of ours.
+        **({"custom_objects": dict(own.places)} if own is not None and own.places else {}),
         "n_test_readings": len(study.readings),
         "test_readings": list(study.readings),
         "versions": versions(),
@@ -85,9 +92,16 @@ def _repeat(seed: int, scores: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fill_bundle(
-    folder: Path, plan: ExportPlan, data: DataRef, deliveries: list[Delivery], facts: Mapping[str, Any]
+    folder: Path,
+    plan: ExportPlan,
+    data: DataRef,
+    deliveries: list[Delivery],
+    facts: Mapping[str, Any],
+    *,
+    own: OwnParts | None = None,
 ) -> None:
-    """Write all files of a bundle but ``metrics.json``."""
+    """Write all files of a bundle but ``metrics.json``, from what `export_facts` takes and gives."""
+    own = OwnParts({}) if own is None else own
     study, first = StoredStudy.of(plan.study), deliveries[0]
     names, title = data.class_names, _title(plan)
     counts = {part: measures.confusion(*predicted) for part, predicted in first.predictions.items()}
@@ -110,10 +124,14 @@ def fill_bundle(
             has_script=script is not None,
             why_no_script=str(first.source.get("why_not", "")),
             has_worst="test" in counts,
+            own=own,
         ),
     }
     if script is not None:
         texts["train.py"] = script
+    if own.code is not None:
+        texts["predict.py"] = predict_script(own, facts, title=title)
+        own.code.write(folder / FOLDER)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     curve = pictures.learning_curve([d.curve for d in deliveries], title=f"Learning curve of {title}")

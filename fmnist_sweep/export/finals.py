@@ -98,7 +98,7 @@ class FinalPlan:
         return [
             TrialJob(
                 trial=i,
-                model=self._model,
+                model=self.model_path,
                 hyperparameters=self.choice.hyperparameters,
                 epochs=self.choice.epochs,
                 seed=delivery.seed,
@@ -118,7 +118,7 @@ class FinalPlan:
         """How they are trained: as the sweep's trials are, each to its end, and the first failure ends it."""
         config: Mapping[str, Any] = self._swept.config
         return LoopSettings(
-            model=self._model,
+            model=self.model_path,
             rule=ScoreRule(**{**config["score"], "epoch_rule": "last"}),
             max_epochs=self.choice.epochs,
             split=self.split,
@@ -142,7 +142,8 @@ class FinalPlan:
         return StoredStudy.of(self.study)
 
     @property
-    def _model(self) -> str:
+    def model_path(self) -> str:
+        """Import path of the model."""
         # Every study of ours names one.
         return str(self._swept.model_path)
 

@@ -6,7 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from fmnist_sweep import data as data_sets
 from fmnist_sweep.core.errors import SweepError
@@ -21,6 +21,7 @@ from fmnist_sweep.engines.opening import open_engine
 from fmnist_sweep.export.bundle import write_bundle
 from fmnist_sweep.export.contents import export_facts, export_summary, fill_bundle
 from fmnist_sweep.export.finals import TEST_READER, FinalPlan, read_test, train_finals
+from fmnist_sweep.export.own_parts import MakeEngine, own_parts, require_savable
 from fmnist_sweep.export.plan import ExportPlan
 from fmnist_sweep.export.readings import complete_reading, record_reading, require_unread
 from fmnist_sweep.reports.artifacts import attach_export
@@ -31,9 +32,6 @@ from fmnist_sweep.storage.lease.lease import lease
 from fmnist_sweep.storage.opening import artifact_folder
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.writing import write_export
-
-MakeEngine: TypeAlias = Callable[[str | None, Places], OpenEngine]
-"""Gives an engine for the trainer of this import path, or, for None, for the final trainings."""
 
 
 def run_plan(
@@ -71,9 +69,12 @@ def run_plan(
             f"study {study.study_name!r}: its data set has changed since the sweep: its content was "
             f"{str(swept_on)[:12]} and is {data.digest[:12]}; put the old one back"
         )
+    interrupted = threading.Event() if interrupted is None else interrupted
+    folder, code = final.folder, StoredStudy.of(study).folders
+    places = Places.of(data, checkpoints=folder, deliveries=folder, code=code)
     if not plan.is_tested:
-        folder, code = final.folder, StoredStudy.of(study).folders
-        places = Places.of(data, checkpoints=folder, deliveries=folder, code=code)
+        if not all(delivery.is_trained for delivery in final.deliveries):
+            require_savable(final, data.key, make_engine, places, interrupted=interrupted)
         with make_engine(None, places) as engine:
             train_finals(final, data.key, engine, check=check, interrupted=interrupted, observer=observer)
         if has_test(data):
@@ -90,10 +91,13 @@ def run_plan(
     if all(delivery.is_tested for delivery in deliveries):
         # Also of an earlier export, which was killed before it could say so.
         complete_reading(study, key=final.key)
-    facts = export_facts(plan, data, deliveries)
-    write_bundle(
-        plan.folder, facts, lambda folder: fill_bundle(folder, plan, data, deliveries, facts), mode=mode
-    )
+    own = own_parts(final, data.key, make_engine, places)
+    facts = export_facts(plan, data, deliveries, own)
+
+    def fill(place: Path) -> None:
+        fill_bundle(place, plan, data, deliveries, facts, own=own)
+
+    write_bundle(plan.folder, facts, fill, mode=mode)
     check()
     write_export(study, export_summary(facts, deliveries[0]), bundle_entry(str(plan.folder), facts))
     _forget_other_choices(final)

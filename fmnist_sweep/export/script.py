@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.data.sources import known_source
+from fmnist_sweep.export.own_code import FOLDER
+from fmnist_sweep.export.own_parts import OwnParts
 
 _LINE_LENGTH: Final = 110
+OWN_SCALE: Final = "bytes divided by 255, floats as they are"
+_ALWAYS: Final = ("tensorflow", "keras", "numpy")
+"""TensorFlow brings the other two."""
+
 _OWN_IS: Final = "DATA is an .npz file with x_train, y_train and, if there are some, x_test, y_test."
 
 
@@ -72,6 +79,48 @@ def train_script(
             loss=model["loss"],
         )
     )
+
+
+def predict_script(own: OwnParts, facts: Mapping[str, Any], *, title: str) -> str:
+    """Return a Python script that loads a bundle's model with the code that goes with it, and predicts.
+
+    Args:
+        own: What the model needs of the user's own; its code is there.
+        facts: What ``metrics.json`` holds.
+        title: What the script's docstring calls the model.
+    """
+    libraries = () if own.code is None else own.code.libraries
+    data = facts["data"]
+    known = known_source(data["name"])
+    return (
+        assets()
+        .get_template("predict.py.j2")
+        .render(
+            title=_in_docstring(title),
+            folder=FOLDER,
+            needs=needed(libraries),
+            places={
+                json.dumps(key): [json.dumps(part) for part in place.split(":")]
+                for key, place in own.places.items()
+            },
+            safe_mode=not own.has_lambdas,
+            input_shape=f"(n, {', '.join(map(str, data['input_shape']))})",
+            scale=OWN_SCALE if known is None else known.scale,
+            n_dims=len(data["input_shape"]) + 1,
+            class_names=json.dumps(list(data["class_names"])),
+        )
+    )
+
+
+def needed(libraries: Sequence[str]) -> str:
+    """Return in words what the code of a bundle needs: TensorFlow and NumPy, and what else it imports.
+
+    Example:
+        >>> needed(["keras", "scipy"])
+        'tensorflow, numpy and scipy'
+    """
+    names = ["tensorflow", "numpy", *(name for name in libraries if name not in _ALWAYS)]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _in_docstring(text: str) -> str:

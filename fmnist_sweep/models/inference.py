@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import keras
+from keras.src.models.functional import Functional
 
 _OURS: Final = "fmnist_sweep."
+_GRAPHS: Final = (Functional.call, keras.Sequential.call)
+"""What calls a model that is a graph of layers and no more."""
 
 
 def inference_model(model: keras.Model, input_shape: tuple[int, ...], *, from_logits: bool) -> keras.Model:
@@ -20,7 +23,7 @@ def inference_model(model: keras.Model, input_shape: tuple[int, ...], *, from_lo
         input_shape: Shape of one image.
         from_logits: Whether ``model`` gives logits: a softmax is put behind them.
     """
-    if not isinstance(model, keras.Sequential):
+    if not isinstance(model, keras.Sequential) or type(model).call is not keras.Sequential.call:
         return _uncompiled(model, from_logits=from_logits)
     kept = [layer for layer in model.layers if not only_augments(layer)]
     ending = [keras.layers.Softmax(name="probabilities")] if from_logits else []
@@ -36,8 +39,8 @@ def only_augments(layer: keras.layers.Layer) -> bool:
 
 
 def _uncompiled(model: keras.Model, *, from_logits: bool) -> keras.Model:
-    if not getattr(model, "inputs", None):
-        # A user's own subclass of Model has no graph to take: it is saved as it is.
+    if not getattr(model, "inputs", None) or type(model).call not in _GRAPHS:
+        # A user's own subclass of Model has no graph to take, or does more than it: it is saved as it is.
         return model
     (entry,), (output,) = model.inputs, model.outputs
     return keras.Model(entry, keras.layers.Softmax(name="probabilities")(output) if from_logits else output)

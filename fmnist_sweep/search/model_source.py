@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import symtable
-import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.machinery import ModuleSpec, PathFinder
@@ -18,17 +17,13 @@ from typing import Final
 
 import fmnist_sweep
 from fmnist_sweep.core.errors import StudyMismatchError, SweepError
-from fmnist_sweep.core.user_code import code_folders, find_module, in_words
+from fmnist_sweep.core.user_code import code_folders, find_module, in_words, is_library
 from fmnist_sweep.storage.stored import StoredStudy
 
 ACCEPT: Final = "--accept-edited-model"
 """What a user gives to go on with a study whose model was edited."""
 
 _OURS: Final = fmnist_sweep.__name__
-_LIBRARIES: Final = tuple(
-    Path(path).resolve() for path in sysconfig.get_paths().values() if Path(path).name != "bin"
-)
-_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 _EFFECTS: Final = (ast.Expr, ast.AugAssign, ast.Delete, ast.Assert, ast.Raise)
 _BLOCKS: Final = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)
 
@@ -58,7 +53,7 @@ def model_parts(path: str, folders: Sequence[Path] = ()) -> dict[str, str]:
     module, _, name = path.partition(":")
     if module.partition(".")[0] == _OURS:
         return {}
-    return _Reader(module, folders or code_folders()).parts(name.partition(".")[0])
+    return Reader(module, folders or code_folders()).parts(name.partition(".")[0])
 
 
 def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -102,21 +97,25 @@ def require_same_model(study: StoredStudy) -> None:
         )
 
 
-class _Module:
+class Module:
     """The statements at the top of a module, by the names that they bind."""
 
     def __init__(self, name: str, file: Path) -> None:
         self.name = name
-        self.package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        self._file = file
+        self.is_package = file.name == "__init__.py"
+        self.package = name if self.is_package else name.rpartition(".")[0]
+        self.file = file
+        # What a reader takes of it: whole statements, and of imports the names.
+        self.taken: dict[ast.stmt, None] = {}
+        self.imported: dict[ast.stmt, set[str]] = {}
 
     @cached_property
     def statements(self) -> list[ast.stmt]:
         """All that counts, without docstrings and what only a script does."""
         try:
-            tree = ast.parse(self._file.read_bytes(), self._file)
+            tree = ast.parse(self.file.read_bytes(), self.file)
         except (OSError, SyntaxError, ValueError) as error:
-            raise SweepError(f"the model's module {self._file} can't be read: {error}") from None
+            raise SweepError(f"the model's module {self.file} can't be read: {error}") from None
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 _drop_docstring(node)
@@ -137,13 +136,13 @@ class _Module:
         return [s for s in self.statements if isinstance(s, (*_EFFECTS, *_BLOCKS)) or _sets_inside(s)]
 
 
-class _Reader:
+class Reader:
     """Follows names from a model through the modules of its project."""
 
     def __init__(self, module: str, folders: Sequence[Path]) -> None:
         self._module = module
         self._folders = folders
-        self._modules: dict[str, _Module | None] = {}
+        self._modules: dict[str, Module | None] = {}
         self._seen: set[tuple[str, str]] = set()
         self._digests: dict[str, str] = {}
 
@@ -152,18 +151,28 @@ class _Reader:
         if self._spec(self._module) is None:
             where = f"{in_words(self._folders)} or among the installed packages"
             raise SweepError(f"no module {self._module!r} in {where}")
-        self._take(self._module, name)
+        self.take(self._module, name)
         return dict(sorted(self._digests.items()))
 
-    def _of(self, name: str) -> _Module | None:
+    @property
+    def modules(self) -> dict[str, Module]:
+        """The modules of the project that something was taken of, by their names."""
+        found = {name: module for name, module in self._modules.items() if module is not None}
+        return {name: module for name, module in found.items() if module.taken or module.imported}
+
+    def knows(self, name: str) -> bool:
+        """Return whether a module is one of the project whose source is there."""
+        return self._of(name) is not None
+
+    def _of(self, name: str) -> Module | None:
         """Return a module of the project; None for a library, and where there is no source."""
         if name not in self._modules:
             spec = self._spec(name)
             file = None if spec is None or spec.origin is None else Path(spec.origin)
             same = name.partition(".")[0] == self._module.partition(".")[0]
-            readable = file is not None and file.suffix == ".py" and (same or not _is_library(file))
+            readable = file is not None and file.suffix == ".py" and (same or not is_library(file))
             ours = name.partition(".")[0] == _OURS
-            self._modules[name] = _Module(name, file) if file is not None and readable and not ours else None
+            self._modules[name] = Module(name, file) if file is not None and readable and not ours else None
         return self._modules[name]
 
     def _spec(self, name: str) -> ModuleSpec | None:
@@ -177,7 +186,7 @@ class _Reader:
             spec = PathFinder.find_spec(full, list(spec.submodule_search_locations))
         return spec
 
-    def _take(self, module: str, name: str) -> None:
+    def take(self, module: str, name: str) -> None:
         """Take a name of a module along, with all that it needs."""
         found = self._of(module)
         if found is None or (module, name) in self._seen:
@@ -194,35 +203,38 @@ class _Reader:
     def _take_all(self, module: str) -> None:
         found = self._of(module)
         for name in () if found is None else list(found.binding):
-            self._take(module, name)
+            self.take(module, name)
 
-    def _take_effects(self, module: _Module) -> None:
+    def _take_effects(self, module: Module) -> None:
         if (module.name, "") not in self._seen and module.effects:
             self._seen.add((module.name, ""))
             self._take_statements(module, module.name, module.effects)
         for statement in module.statements:
             if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
+                module.imported.setdefault(statement, set()).add("*")
                 self._take_all(_imported_from(statement, module))
 
     def _take_statements(
-        self, module: _Module, part: str, statements: Sequence[ast.stmt], name: str | None = None
+        self, module: Module, part: str, statements: Sequence[ast.stmt], name: str | None = None
     ) -> None:
         imports = [s for s in statements if isinstance(s, ast.Import | ast.ImportFrom)]
         others = [s for s in statements if s not in imports]
+        module.taken |= dict.fromkeys(others)
         told = [canonical(s) for s in others]
         for statement in imports:
+            module.imported.setdefault(statement, set()).update([] if name is None else [name])
             told += self._follow(module, statement, name)
         if told:
             self._digests[part] = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
         for other in others:
             for used in _used(other):
                 if used in module.binding:
-                    self._take(module.name, used)
+                    self.take(module.name, used)
             for inner in ast.walk(other):
                 if isinstance(inner, ast.Import | ast.ImportFrom):
                     self._follow(module, inner, None)
 
-    def _follow(self, module: _Module, statement: ast.Import | ast.ImportFrom, name: str | None) -> list[str]:
+    def _follow(self, module: Module, statement: ast.Import | ast.ImportFrom, name: str | None) -> list[str]:
         """Take along what an import brings from the project, and return what it brings from libraries."""
         libraries = []
         for alias in statement.names:
@@ -238,7 +250,7 @@ class _Reader:
             elif what in (None, "*"):
                 self._take_all(source)
             else:
-                self._take(source, what or "")
+                self.take(source, what or "")
         return libraries
 
 
@@ -254,11 +266,6 @@ def canonical(node: ast.AST) -> str:
         elif value is not None and not isinstance(value, list):
             fields.append(f"{name}={value!r}")
     return f"{type(node).__name__}({' '.join(fields)})"
-
-
-def _is_library(file: Path) -> bool:
-    file = file.resolve()
-    return bool(_INSTALLED & set(file.parts)) or any(file.is_relative_to(folder) for folder in _LIBRARIES)
 
 
 def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -325,7 +332,7 @@ def _used(statement: ast.stmt) -> set[str]:
     return set(walk(symtable.symtable(ast.unparse(ast.Module([statement], [])), "<part>", "exec")))
 
 
-def _imported_from(statement: ast.ImportFrom, module: _Module) -> str:
+def _imported_from(statement: ast.ImportFrom, module: Module) -> str:
     """Return the whole name of the module that names are imported from."""
     if not statement.level:
         return statement.module or ""

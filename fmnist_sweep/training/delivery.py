@@ -17,6 +17,8 @@ from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data import load_split
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.inference import inference_model
+from fmnist_sweep.models.own_objects import OwnObjects
+from fmnist_sweep.models.saving import TOLERANCE, SavingError, load, save
 from fmnist_sweep.models.source import NotWritableError, model_source
 from fmnist_sweep.training.runtime import load_hypermodel, predictor
 
@@ -24,8 +26,7 @@ MODEL: Final = "model.keras"
 PREDICTIONS: Final = "predictions.npz"
 SOURCE: Final = "source.json"
 
-_TOLERANCE: Final = 1e-4
-"""How far a probability of the loaded model may be from that of the trained one."""
+_OURS: Final = "fmnist_sweep"
 
 
 def learning_rate(model: keras.Model) -> float:
@@ -50,7 +51,7 @@ def deliver(
         raise ValueError(f"trial {job.trial} names no folder to deliver to")
     folder.mkdir(parents=True, exist_ok=True)
     final = inference_model(model, job.data.input_shape, from_logits=from_logits)
-    final.save(folder / MODEL)
+    needs = save_delivered(final, folder, job)
     split = load_split(job.data_ref, job.split)
     # A folder is handed out once the file in it was seen to work.
     loaded = load_delivered(folder, job)
@@ -58,7 +59,7 @@ def deliver(
     trained = predictor(model, split.x_val)()
     if from_logits:
         trained = _softmax(trained)
-    if np.abs(val - trained).max() > _TOLERANCE:
+    if np.abs(val - trained).max() > TOLERANCE:
         raise TrialError("the saved model predicts something else than the trained one")
     np.savez(
         folder / PREDICTIONS,
@@ -67,19 +68,40 @@ def deliver(
         val=val,
         y_val=split.y_val,
     )
-    (folder / SOURCE).write_text(json.dumps(_source(model, job, learning_rates)), encoding="utf-8")
+    (folder / SOURCE).write_text(json.dumps(_source(model, job, learning_rates, needs)), encoding="utf-8")
+
+
+def save_delivered(final: keras.Model, folder: Path, job: PlacedJob) -> OwnObjects | None:
+    """Save a model as it is to be used, and return what it needs of the user's own; None for a model of ours.
+
+    Raises:
+        TrialError: It can't be saved.
+    """
+    module = module_of(job)
+    if module is None:
+        final.save(folder / MODEL)
+        return None
+    try:
+        return save(final, folder / MODEL, module)
+    except SavingError as error:
+        raise TrialError(str(error)) from error
 
 
 def load_delivered(folder: Path, job: PlacedJob) -> keras.Model:
-    """Load the model of a folder that `deliver` wrote; a user's own layers come from their own module."""
-    hypermodel = load_hypermodel(job)
-    # What the user's code saved a moment ago may hold their functions, which a stranger's file may not.
-    return keras.models.load_model(
-        folder / MODEL, compile=False, safe_mode=isinstance(hypermodel, BuiltInModel)
-    )
+    """Load the model of a folder that `deliver` wrote; what is the user's own comes from their own module."""
+    load_hypermodel(job)
+    return load(folder / MODEL, module_of(job))
 
 
-def _source(model: keras.Model, job: PlacedJob, learning_rates: Sequence[float]) -> dict[str, Any]:
+def module_of(job: PlacedJob) -> str | None:
+    """Return the name of the module of a user's own model; None for a model of ours."""
+    module = job.model.partition(":")[0]
+    return None if module.partition(".")[0] == _OURS else module
+
+
+def _source(
+    model: keras.Model, job: PlacedJob, learning_rates: Sequence[float], needs: OwnObjects | None
+) -> dict[str, Any]:
     # A schedule of Keras's own stands with the optimizer.
     own = isinstance(model.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)  # noqa: SLF001
     changes = len(set(learning_rates)) > 1 and not own
@@ -87,6 +109,8 @@ def _source(model: keras.Model, job: PlacedJob, learning_rates: Sequence[float])
         "n_parameters": int(model.count_params()),
         "learning_rates": list(learning_rates) if changes else None,
         "batch_size": int(job.hyperparameters.get("batch_size", job.batch_size)),
+        "custom_objects": {} if needs is None else needs.places,
+        "has_lambdas": needs is not None and needs.has_lambdas,
     }
     hypermodel = load_hypermodel(job)
     if not isinstance(hypermodel, BuiltInModel):

@@ -11,7 +11,7 @@ from typing import Any
 
 import optuna
 import pytest
-from made_exports import DATA, SOURCE, Exports, FinalTrainer, Reader
+from made_exports import DATA, SOURCE, Check, Exports, FinalTrainer, Reader
 from made_studies import StudyMaker, empty_study, stored
 
 from fmnist_sweep.core.curves import EpochScores
@@ -343,6 +343,82 @@ def test_a_users_own_model_has_no_script(exports: Exports, monkeypatch: pytest.M
     assert "There is no `train.py`: the model is the code of mine:M." in text
     assert "python train.py" not in text
     assert "points higher" not in text
+
+
+OWN_SOURCE = {**SOURCE, "model": None, "why_not": "it is the code of mine:build"}
+
+
+@pytest.fixture
+def own(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> Exports:
+    """Exports of a study whose model has a layer of the user's own."""
+    monkeypatch.chdir(exports.folder)
+    Path("mine.py").write_text(
+        "import keras\nimport keras_tuner\n\n\nclass Stretch(keras.layers.Layer):\n    by = 2\n\n\n"
+        "def build(hp):\n    return keras_tuner, Stretch()\n"
+    )
+    exports.study.set_user_attr("model_path", "mine:build")
+    exports.trainer = FinalTrainer(source={**OWN_SOURCE, "custom_objects": {"own>Stretch": "mine:Stretch"}})
+    return exports
+
+
+def test_a_model_that_cannot_be_saved_is_refused_before_it_is_trained(own: Exports) -> None:
+    """Trainings take hours, and the test set is read for a bundle alone."""
+    own.saving = Check("the class Stretch can't be saved: it has no get_config")
+    with pytest.raises(SweepError, match=r"Stretch .* no get_config. Nothing was trained.*--accept-edited"):
+        own.run()
+    assert not own.trainer.trained
+    assert own.reader.n_readings == 0
+
+
+def test_a_model_of_another_size_is_refused_before_it_is_trained(own: Exports) -> None:
+    """It is built anyhow, so its weights are counted then."""
+    own.saving.n_parameters = 12
+    with pytest.raises(SweepError, match=r"nothing was trained: the model has 12 weights, and had 103,600"):
+        own.run()
+    assert not own.trainer.trained
+
+
+def test_what_was_trained_before_needs_no_check(own: Exports) -> None:
+    """Its model was saved."""
+    own.run()
+    own.run(again=True)
+    assert own.saving.n_checks == 1
+    assert own.code.n_checks == 2
+
+
+def test_an_own_layer_goes_with_its_model(own: Exports) -> None:
+    """Its source without what the search alone needs, and a script that loads the model with it."""
+    own.run()
+    bundle = own.folder / "exports" / "dense"
+    files = {path.name for path in bundle.iterdir()}
+    assert files == FILES - {"train.py"} | {"predict.py", "own_code"}
+    code = (bundle / "own_code" / "mine.py").read_text()
+    assert code == "import keras\n\n\nclass Stretch(keras.layers.Layer):\n    by = 2\n"
+    assert '"own>Stretch": ("mine", "Stretch"),' in (bundle / "predict.py").read_text()
+    text = (bundle / "README.md").read_text()
+    assert "`Stretch` (of `mine`, as `own>Stretch`)" in text
+    assert "from predict import load_model" in text
+    facts = json.loads((bundle / "metrics.json").read_text())
+    assert facts["custom_objects"] == {"own>Stretch": "mine:Stretch"}
+
+
+def test_code_that_does_not_work_alone_is_left_out_and_told(own: Exports) -> None:
+    """A bundle that says what it needs is better than a script that fails."""
+    own.code = Check("import of the code failed: no weights.npy")
+    own.run()
+    bundle = own.folder / "exports" / "dense"
+    assert {path.name for path in bundle.iterdir()} == FILES - {"train.py"}
+    text = (bundle / "README.md").read_text()
+    assert "not in this folder (taken by itself it does not work: import of the code failed: no weig" in text
+    assert 'custom_objects={"own>Stretch": mine.Stretch}' in text
+
+
+def test_a_lambda_is_told(own: Exports) -> None:
+    """Keras loads it only where it is told to."""
+    own.trainer = FinalTrainer(source={**OWN_SOURCE, "has_lambdas": True})
+    own.run()
+    text = (own.folder / "exports" / "dense" / "README.md").read_text()
+    assert "safe_mode=False,  # it holds a lambda" in text
 
 
 def confirming() -> optuna.Study:
