@@ -53,7 +53,8 @@ def _explored(options: argparse.Namespace) -> dict[str, Any]:
     hypermodel = load_model(
         options.model, input_shape=input_shape, n_classes=options.n_classes, folders=folders
     )
-    explored = explore(hypermodel, input_shape, scaled=options.scaled)
+    module = options.model.partition(":")[0]
+    explored = explore(hypermodel, input_shape, scaled=options.scaled, module=module)
     space = {name: explored.space[name].model_dump(mode="json") for name in explored.space}
     return {
         "space": space,

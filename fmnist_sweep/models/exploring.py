@@ -16,8 +16,10 @@ from fmnist_sweep.core.jobs import Hyperparameters, Scalar
 from fmnist_sweep.core.space import Parameter, SearchSpace
 from fmnist_sweep.models.failing import failing_parts
 from fmnist_sweep.models.hyperparameters import filled, to_parameter
+from fmnist_sweep.models.inference import inference_model
 from fmnist_sweep.models.input_scale import shrinks_input
 from fmnist_sweep.models.load import build_model, describe
+from fmnist_sweep.models.saving import SavingError, require_savable
 
 MAX_BUILDS: Final = 500
 _N_RANDOM_POINTS: Final = 20
@@ -50,7 +52,11 @@ class Explored:
 
 
 def explore(
-    hypermodel: kt.HyperModel, input_shape: tuple[int, ...], *, scaled: str | None = None
+    hypermodel: kt.HyperModel,
+    input_shape: tuple[int, ...],
+    *,
+    scaled: str | None = None,
+    module: str | None = None,
 ) -> Explored:
     """Find what a HyperModel's ``build`` searches. What only its ``fit`` asks for is not seen.
 
@@ -63,12 +69,14 @@ def explore(
         hypermodel: The HyperModel.
         input_shape: Shape of one image, for models that are not built before they see one.
         scaled: Why images lie in 0..1, a key of ``_ALREADY``; None where they don't, or may not.
+        module: Name of the HyperModel's module, to see whether an export can save the model; None leaves
+            that out.
 
     Raises:
         ConfigError: The default model can't be built, a declaration has no counterpart in a sweep, or the
             conditions can't be written as lists of values; all problems are listed.
     """
-    return _Explorer(hypermodel, input_shape, scaled).explored()
+    return _Explorer(hypermodel, input_shape, scaled, module).explored()
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,11 @@ class _Build:
 
 
 class _Explorer:
-    def __init__(self, hypermodel: kt.HyperModel, input_shape: tuple[int, ...], scaled: str | None) -> None:
+    def __init__(
+        self, hypermodel: kt.HyperModel, input_shape: tuple[int, ...], scaled: str | None, module: str | None
+    ) -> None:
         self._scaled = scaled
+        self._module = module
         self._hypermodel = hypermodel
         self._input_shape = input_shape
         self._builds: dict[frozenset[tuple[str, Scalar]], _Build] = {}
@@ -164,6 +175,8 @@ class _Explorer:
             if not model.built:
                 model.build((None, *self._input_shape))
             n_parameters = int(model.count_params())
+            if not self._builds and self._module is not None:
+                self._note_unsavable(model, self._module)
             if self._scaled is not None and self._scaling is None:
                 self._scaling = self._scaling_note(model)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
@@ -178,6 +191,17 @@ class _Explorer:
         ]
         values = {name: point.get(name, self._defaults[name]) for name in asked_for}
         return _Build(active, names, n_parameters, problem, values)
+
+    def _note_unsavable(self, model: keras.Model, module: str) -> None:
+        """Note why the default model can't be exported: told before the sweep, it costs no trial."""
+        images = np.random.default_rng(0).random((4, *self._input_shape), np.float32)
+        try:
+            final = inference_model(model, self._input_shape, from_logits=False)
+            require_savable(final, images, module)
+        except SavingError as error:
+            self._notes[f"no model of this sweep can be exported as it is: {error}"] = None
+        except Exception:  # noqa: BLE001 - what is wrong with its calls, its trials will tell
+            return
 
     def _scaling_note(self, model: keras.Model) -> str | None:
         found = shrinks_input(model, self._input_shape)

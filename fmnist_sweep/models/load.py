@@ -122,8 +122,16 @@ def describe(error: BaseException) -> str:
     text = "; ".join(error.problems) if isinstance(error, ConfigError) else one_line(error)
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{text} ({error.filename}:{error.lineno})"
+    if not isinstance(error, ConfigError) and _is_of_legacy(text):
+        text = f"{text}; {_LEGACY} is the legacy Keras, which does not go with Keras 3: {_legacy_mend()}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
     return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
+
+
+def _is_of_legacy(text: str) -> bool:
+    # What TensorFlow says where the switch is set and the package is not there.
+    missing = "Keras cannot be imported" in text and bool(os.environ.get(_LEGACY_SWITCH))
+    return missing or _LEGACY in text
 
 
 class _FromFunction(kt.HyperModel):  # type: ignore[misc]  # KerasTuner carries no types

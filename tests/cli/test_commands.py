@@ -531,6 +531,17 @@ def test_a_model_that_never_builds_ends_the_sweep(
     assert err.endswith(f"study 'tiny': {told} in trial 0\n")
 
 
+def test_trials_tells_why_trials_failed(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below the table, whole, and each reason once."""
+    let_all_fail(monkeypatch, "no [red]layer")
+    monkeypatch.setattr("fmnist_sweep.engines.base.one_line", lambda error: str(error)[:-1].strip())
+    command("run", str(sweep), "--trials", "3")
+    _, out, _ = command("trials", "tiny")
+    assert out.endswith("\ntrials 0, 1, 2 failed: no [red]layer in trial\n")
+
+
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_run_whose_every_trial_failed_is_no_success(
     command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch, n: int

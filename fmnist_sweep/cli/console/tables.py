@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from fmnist_sweep.core.wording import MAX_CELL, difference, fraction, points
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
+
+_MAX_REASONS: Final = 10
+"""Reasons of failures, and trials of one reason, that are printed."""
 
 _N_BEST = 5
 
@@ -62,7 +65,20 @@ def print_trials(console: Console, study: StoredStudy) -> None:
             escape(_configuration({name: value for name, value in told.items() if value is not None})),
         )
     console.print(table)
+    _print_failures(console, study)
     _print_left_out(console, study)
+
+
+def _print_failures(console: Console, study: StoredStudy) -> None:
+    """Print why trials failed; each reason once, for whatever is wrong tends to be so in many trials."""
+    failed: dict[str, list[str]] = {}
+    for trial in study.in_state("FAIL"):
+        failed.setdefault(trial.fail_words, []).append(study.label(trial))
+    for reason, labels in list(failed.items())[:_MAX_REASONS]:
+        which = ", ".join(labels[:_MAX_REASONS]) + (", ..." if len(labels) > _MAX_REASONS else "")
+        say(console, f"{'trial' if len(labels) == 1 else 'trials'} {which} failed: {safe_line(reason)}")
+    if len(failed) > _MAX_REASONS:
+        say(console, f"{len(failed) - _MAX_REASONS} more reasons: --csv has them all")
 
 
 def _state(study: StoredStudy, trial: StoredTrial, *, killed: bool) -> str:
