@@ -94,8 +94,8 @@ def plan_export(
     if not (stored.is_sweep and stored.is_ours):
         raise SweepError(f"study {name!r} was not made by fmnist-sweep: there is nothing to train from")
     require_writable(study)
-    require_same_model(stored)
     choice = chosen(stored, trial)
+    require_same_model(stored, n_parameters=choice.n_parameters)
     folder = output / (safe_name(name) if trial is None else f"{safe_name(name)}-trial-{trial}")
     final = FinalPlan(study, choice, n_repeats, root)
     check_place(folder)

@@ -80,8 +80,12 @@ def edited_parts(study: StoredStudy, parts: Mapping[str, str]) -> list[str]:
     return changed_parts(study.model_sources[-1], parts) if study.model_sources else []
 
 
-def require_same_model(study: StoredStudy) -> None:
+def require_same_model(study: StoredStudy, *, n_parameters: int | None = None) -> None:
     """Raise `StudyMismatchError` if the source of a study's model was edited since its last run.
+
+    Args:
+        study: The study.
+        n_parameters: Weights of the trial that is asked for, by which a user may know the net that it was.
 
     Raises:
         SweepError: The module of the model is gone.
@@ -90,10 +94,11 @@ def require_same_model(study: StoredStudy) -> None:
         return
     edits = edited_parts(study, model_parts(study.model_path, study.folders))
     if edits:
+        had = "" if n_parameters is None else f" The net that was chosen has {n_parameters:,} weights."
         raise StudyMismatchError(
             f"study {study.name!r}: its model {study.model_path} was edited since it was swept: "
-            f"{', '.join(edits)}. Put the source back; if it builds the very same nets, run the sweep file "
-            f"once more with {ACCEPT}; else sweep it under another name with --study"
+            f"{', '.join(edits)}.{had} Put the source back; if it builds the very same nets, run the sweep "
+            f"file once more with {ACCEPT}; else sweep it under another name with --study"
         )
 
 

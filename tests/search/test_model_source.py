@@ -220,6 +220,9 @@ def test_a_study_of_an_edited_model_is_refused_and_nothing_changes(
     ):
         with pytest.raises(StudyMismatchError, match=r"net:Net was edited since it was swept: net\.Net"):
             refuses()
+    n_parameters = next(trial for trial in stored(study).trials).n_parameters
+    with pytest.raises(StudyMismatchError, match=f"was chosen has {n_parameters:,} weights"):
+        plan_export(study, output=project, root=project, trial=0)
     other = replace(config, file=config.file.model_copy(update={"study": "other"}))
     with pytest.raises(StudyMismatchError, match=r"can't be imported(.|\n)*net\.Net was edited"):
         require_importable(study, other, data)

@@ -1,5 +1,9 @@
 """What `own_nets` takes from another module."""
 
+# Written as users write: without types and docstrings.
+# mypy: ignore-errors
+# ruff: noqa: D101, D102
+
 import keras
 
 
