@@ -21,7 +21,7 @@ SOURCES = sorted(Path(fmnist_sweep.__file__).parent.rglob("*.py"))
 UNPICKLES = frozenset({"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"})
 RUNS_TEXT = frozenset({"eval", "exec", "compile"})
 USERS_MODELS = (("saving.py", "False"), ("saving_checks.py", "safe"))
-"""Where a model of the user's own is loaded, with their lambdas, that their own code saved for this export; and
+"""Where a model of the user's own, which their code saved for this export, is loaded with its lambdas, and
 what Keras is given for ``safe_mode`` there."""
 
 
