@@ -16,6 +16,7 @@ from fmnist_sweep.config.schema import SweepFile
 from fmnist_sweep.core.jobs import DataRef, Hyperparameters, Scalar, SplitSpec
 from fmnist_sweep.core.score import ScoreRule, exceeds
 from fmnist_sweep.core.space import SearchSpace
+from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.models import catalog
 
@@ -54,8 +55,7 @@ class SweepConfig:
     @property
     def uses_folders(self) -> bool:
         """Whether the model or the data are the user's own, and lie where the folders say."""
-        own_model = not self.model_space.path.startswith(f"{__name__.partition('.')[0]}.")
-        return own_model or known_source(self.file.data) is None
+        return not is_ours(self.model_space.path) or known_source(self.file.data) is None
 
     @property
     def score_rule(self) -> ScoreRule:

@@ -31,6 +31,16 @@ _LIBRARIES: Final = tuple(
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
+def is_ours(path: str) -> bool:
+    """Return whether a module, or what an import path names, is of this package.
+
+    Example:
+        >>> is_ours("fmnist_sweep.models:DenseModel"), is_ours("net:build")
+        (True, False)
+    """
+    return re.split(r"[.:]", path, maxsplit=1)[0] == _OURS
+
+
 def code_folders(beside: Path | None = None) -> tuple[Path, ...]:
     """Return the folders that paths and modules of a sweep file are looked for in, in their order.
 
@@ -210,7 +220,7 @@ def _taken_by(name: str) -> str:
 
 
 def _installed_path() -> list[str]:
-    return [entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
+    return [entry for entry in sys.path if Path(entry).name in _INSTALLED]
 
 
 @functools.cache

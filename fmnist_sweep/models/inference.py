@@ -7,7 +7,8 @@ from typing import Final
 import keras
 from keras.src.models.functional import Functional
 
-_OURS: Final = "fmnist_sweep."
+from fmnist_sweep.core.user_code import is_ours
+
 _GRAPHS: Final = (Functional.call, keras.Sequential.call)
 """What calls a model that is a graph of layers and no more."""
 
@@ -33,9 +34,8 @@ def inference_model(model: keras.Model, input_shape: tuple[int, ...], *, from_lo
 def only_augments(layer: keras.layers.Layer) -> bool:
     """Return whether a layer only changes training images at random, and passes others on as they are."""
     kind = type(layer)
-    ours = kind.__module__.startswith(_OURS)
     random = kind.__name__.startswith("Random") and kind.__module__.startswith("keras.")
-    return (ours or random) and not layer.trainable_weights
+    return (is_ours(kind.__module__) or random) and not layer.trainable_weights
 
 
 def _uncompiled(model: keras.Model, *, from_logits: bool) -> keras.Model:

@@ -15,15 +15,13 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Final
 
-import fmnist_sweep
 from fmnist_sweep.core.errors import StudyMismatchError, SweepError
-from fmnist_sweep.core.user_code import code_folders, find_module, in_words, is_library
+from fmnist_sweep.core.user_code import code_folders, find_module, in_words, is_library, is_ours
 from fmnist_sweep.storage.stored import StoredStudy
 
 ACCEPT: Final = "--accept-edited-model"
 """What a user gives to go on with a study whose model was edited."""
 
-_OURS: Final = fmnist_sweep.__name__
 _EFFECTS: Final = (ast.Expr, ast.AugAssign, ast.Delete, ast.Assert, ast.Raise)
 _BLOCKS: Final = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)
 
@@ -51,7 +49,7 @@ def model_parts(path: str, folders: Sequence[Path] = ()) -> dict[str, str]:
         {}
     """
     module, _, name = path.partition(":")
-    if module.partition(".")[0] == _OURS:
+    if is_ours(module):
         return {}
     return Reader(module, folders or code_folders()).parts(name.partition(".")[0])
 
@@ -176,7 +174,7 @@ class Reader:
             file = None if spec is None or spec.origin is None else Path(spec.origin)
             same = name.partition(".")[0] == self._module.partition(".")[0]
             readable = file is not None and file.suffix == ".py" and (same or not is_library(file))
-            ours = name.partition(".")[0] == _OURS
+            ours = is_ours(name)
             self._modules[name] = Module(name, file) if file is not None and readable and not ours else None
         return self._modules[name]
 

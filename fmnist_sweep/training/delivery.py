@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.places import PlacedJob
+from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.data import load_split
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.inference import inference_model
@@ -25,8 +26,6 @@ from fmnist_sweep.training.runtime import load_hypermodel, predictor
 MODEL: Final = "model.keras"
 PREDICTIONS: Final = "predictions.npz"
 SOURCE: Final = "source.json"
-
-_OURS: Final = "fmnist_sweep"
 
 
 def learning_rate(model: keras.Model) -> float:
@@ -96,7 +95,7 @@ def load_delivered(folder: Path, job: PlacedJob) -> keras.Model:
 def module_of(job: PlacedJob) -> str | None:
     """Return the name of the module of a user's own model; None for a model of ours."""
     module = job.model.partition(":")[0]
-    return None if module.partition(".")[0] == _OURS else module
+    return None if is_ours(module) else module
 
 
 def _source(
