@@ -35,7 +35,7 @@ _INTERVALS: Final = {
 
 
 def export_facts(
-    plan: ExportPlan, data: DataRef, deliveries: list[Delivery], own: OwnParts | None = None
+    plan: ExportPlan, data: DataRef, deliveries: list[Delivery], own: OwnParts
 ) -> dict[str, Any]:
     """Return what a bundle's ``metrics.json`` holds.
 
@@ -73,7 +73,7 @@ def export_facts(
             "split": asdict(final.split),
         },
         # Left out where there is none, as in all bundles of models of ours.
-        **({"custom_objects": dict(own.places)} if own is not None and own.places else {}),
+        **({"custom_objects": dict(own.places)} if own.places else {}),
         "n_test_readings": len(study.readings),
         "test_readings": list(study.readings),
         "versions": versions(),
@@ -98,10 +98,9 @@ def fill_bundle(
     deliveries: list[Delivery],
     facts: Mapping[str, Any],
     *,
-    own: OwnParts | None = None,
+    own: OwnParts,
 ) -> None:
     """Write all files of a bundle but ``metrics.json``, from what `export_facts` takes and gives."""
-    own = OwnParts({}) if own is None else own
     study, first = StoredStudy.of(plan.study), deliveries[0]
     names, title = data.class_names, _title(plan)
     counts = {part: measures.confusion(*predicted) for part, predicted in first.predictions.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import InterruptedExportError, SweepError
-from fmnist_sweep.core.events import Failed
+from fmnist_sweep.core.events import Failed, TrialEvent
 from fmnist_sweep.core.jobs import SEEDS_OF_FINALS_BEGIN, DataKey, SplitSpec, TrialJob
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import MAX_RETRIES, Stop
@@ -259,8 +259,22 @@ def read_test(final: FinalPlan, data: DataKey, engine: Engine) -> None:
     Raises:
         SweepError: It failed.
     """
-    engine.submit(final.jobs(data)[0])
+    for event in events_of(final.jobs(data)[0], engine):
+        if isinstance(event, Failed):
+            raise SweepError(f"predicting the test images failed: {event.reason}")
+
+
+def events_of(
+    job: TrialJob, engine: Engine, *, check: Callable[[], None] = lambda: None
+) -> Iterator[TrialEvent]:
+    """Run one job, and yield its events up to its end.
+
+    Args:
+        job: The job.
+        engine: Runs it, and nothing else.
+        check: Called before each wait for events; raises where nobody wants the end any more.
+    """
+    engine.submit(job)
     while engine.running:
-        for event in engine.events(_LONGEST_WAIT_S):
-            if isinstance(event, Failed):
-                raise SweepError(f"predicting the test images failed: {event.reason}")
+        check()
+        yield from engine.events(_LONGEST_WAIT_S)

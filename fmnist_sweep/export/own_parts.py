@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-import fmnist_sweep
 from fmnist_sweep.core.errors import InterruptedExportError, SweepError
 from fmnist_sweep.core.events import Failed, Started
 from fmnist_sweep.core.jobs import DataKey
 from fmnist_sweep.core.places import Places
+from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.engines.base import OpenEngine
-from fmnist_sweep.export.finals import FinalPlan
+from fmnist_sweep.export.finals import FinalPlan, events_of
 from fmnist_sweep.export.own_code import FOLDER, OwnCode, own_code
 from fmnist_sweep.search.model_source import ACCEPT
 from fmnist_sweep.search.size_limit import size_problem
@@ -25,8 +25,6 @@ OWN_CODE_CHECK: Final = "fmnist_sweep.training.saving_checks:OwnCodeCheck"
 
 MakeEngine: TypeAlias = Callable[[str | None, Places], OpenEngine]
 """Gives an engine for the trainer of this import path, or, for None, for the final trainings."""
-
-_LONGEST_WAIT_S: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -65,24 +63,26 @@ def require_savable(
         InterruptedExportError: ``interrupted`` was set.
         SweepError: It can't be saved, or is another model than the one of the sweep.
     """
-    if _is_ours(final):
+    if is_ours(final.model_path):
         return
+
+    def check() -> None:
+        if interrupted.is_set():
+            raise InterruptedExportError("interrupted before anything was trained")
+
+    known = final.choice.n_parameters
+    job = replace(final.jobs(data)[0], n_parameters=known)
     with make_engine(SAVING_CHECK, places) as engine:
-        engine.submit(replace(final.jobs(data)[0], n_parameters=final.choice.n_parameters))
-        while engine.running:
-            if interrupted.is_set():
-                raise InterruptedExportError("interrupted before anything was trained")
-            for event in engine.events(_LONGEST_WAIT_S):
-                if isinstance(event, Failed):
-                    raise SweepError(
-                        f"the model can't be exported: {event.reason}. Nothing was trained. Once it is "
-                        f"mended and builds the same nets, run the sweep file with {ACCEPT}, then export"
-                    )
-                if isinstance(event, Started):
-                    known = final.choice.n_parameters
-                    problem = size_problem(event.n_parameters, limit=None, known=known)
-                    if problem is not None:
-                        raise SweepError(f"nothing was trained: {problem}")
+        for event in events_of(job, engine, check=check):
+            if isinstance(event, Failed):
+                raise SweepError(
+                    f"the model can't be exported: {event.reason}. Nothing was trained. Once it is mended "
+                    f"and builds the same nets, run the sweep file with {ACCEPT}, then export"
+                )
+            if isinstance(event, Started):
+                problem = size_problem(event.n_parameters, limit=None, known=known)
+                if problem is not None:
+                    raise SweepError(f"nothing was trained: {problem}")
 
 
 def own_parts(final: FinalPlan, data: DataKey, make_engine: MakeEngine, places: Places) -> OwnParts:
@@ -102,13 +102,7 @@ def own_parts(final: FinalPlan, data: DataKey, make_engine: MakeEngine, places: 
         code.write(Path(folder) / FOLDER)
         alone = replace(places, deliveries=final.folder, code=(Path(folder) / FOLDER,))
         with make_engine(OWN_CODE_CHECK, alone) as engine:
-            engine.submit(final.jobs(data)[0])
-            while engine.running:
-                for event in engine.events(_LONGEST_WAIT_S):
-                    if isinstance(event, Failed):
-                        return replace(parts, why_not=f"taken by itself it does not work: {event.reason}")
+            for event in events_of(final.jobs(data)[0], engine):
+                if isinstance(event, Failed):
+                    return replace(parts, why_not=f"taken by itself it does not work: {event.reason}")
     return replace(parts, code=code)
-
-
-def _is_ours(final: FinalPlan) -> bool:
-    return final.model_path.partition(".")[0] == fmnist_sweep.__name__
