@@ -9,6 +9,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
+WITHOUT_THE_PROJECT = """
+import runpy, sys
+class Blocker:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("fmnist_sweep", "optuna", "keras_tuner", "sklearn", "pandas"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Blocker())
+"""
+"""Begins a program that has TensorFlow and NumPy, and nothing that a bundle must do without."""
+
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python in a folder, and return what it said; it must succeed."""

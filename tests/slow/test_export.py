@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
-from programs import python
+from programs import WITHOUT_THE_PROJECT, python
 
 from fmnist_sweep.data import open_data
 from fmnist_sweep.export.delivered import Delivery
@@ -34,15 +34,6 @@ n_probe = 200
 name = "random"
 [budget]
 trials = 1
-"""
-
-BLOCKED = """
-import runpy, sys
-class Blocker:
-    def find_spec(self, name, *_):
-        if name.partition(".")[0] in ("fmnist_sweep", "optuna", "keras_tuner", "sklearn", "pandas"):
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Blocker())
 """
 
 LOAD = """
@@ -75,7 +66,7 @@ def predicted_otherwise(bundle: Path, model: str) -> float:
     """Return how far a saved model's probabilities are from those that the export kept."""
     (kept,) = bundle.parent.parent.glob("studies.db.exports/tiny/*/seed-10000/predictions.npz")
     images = str(Path(open_data().directory) / "train-images-idx3-ubyte")
-    return float(run(bundle, "-I", "-c", BLOCKED + LOAD, str(kept), images, model))
+    return float(run(bundle, "-I", "-c", WITHOUT_THE_PROJECT + LOAD, str(kept), images, model))
 
 
 def test_a_place_that_the_script_cannot_save_to_is_told_at_once(bundle: Path) -> None:
@@ -94,7 +85,7 @@ def test_a_place_that_the_script_cannot_save_to_is_told_at_once(bundle: Path) ->
 def test_the_script_gives_the_bundles_numbers(bundle: Path) -> None:
     """With tensorflow and numpy alone it trains the model again, to the sixth decimal, and saves it."""
     arguments = ["train.py", open_data().directory, "--save", "again.keras"]
-    program = BLOCKED + f"sys.argv = {arguments!r}\n"
+    program = WITHOUT_THE_PROJECT + f"sys.argv = {arguments!r}\n"
     program += f"runpy.run_path({str(bundle / 'train.py')!r}, run_name='__main__')"
     lines = run(bundle, "-I", "-c", program).splitlines()
     assert lines.pop() == "saved: again.keras"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from programs import ROOT, python
+from programs import ROOT, WITHOUT_THE_PROJECT, python
 
 pytestmark = pytest.mark.slow
 
@@ -108,14 +108,7 @@ name = "none"
 trials = 2
 """
 
-BLOCKED = """
-import runpy, sys
-class Blocker:
-    def find_spec(self, name, *_):
-        if name.partition(".")[0] in ("fmnist_sweep", "optuna", "keras_tuner", "sklearn", "pandas", "net"):
-            if name != "net":
-                raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Blocker())
+RUN = """
 script, *sys.argv[1:] = sys.argv[1:]
 sys.argv[0] = script
 runpy.run_path(script, run_name="__main__")
@@ -187,7 +180,16 @@ def test_the_bundle_works_where_this_project_is_not(worked: Path, tmp_path: Path
             np.save(tmp_path / "images.npy", data["x_test"])
         script = str(bundle / "predict.py")
         out = tmp_path / "p.npy"
-        python(tmp_path, "-I", "-c", BLOCKED, script, str(tmp_path / "images.npy"), "--save", str(out))
+        python(
+            tmp_path,
+            "-I",
+            "-c",
+            WITHOUT_THE_PROJECT + RUN,
+            script,
+            str(tmp_path / "images.npy"),
+            "--save",
+            str(out),
+        )
         (kept,) = worked.glob("studies.db.exports/s/*/seed-*/test.npz")
         with np.load(kept) as stored:
             assert np.abs(np.load(out) - stored["test"]).max() < 1e-5
