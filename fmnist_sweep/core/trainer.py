@@ -7,7 +7,6 @@ from typing import Protocol
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
-from fmnist_sweep.core.foreign import one_line as one_line  # noqa: PLC0414 - where engines look for it
 from fmnist_sweep.core.places import PlacedJob
 
 

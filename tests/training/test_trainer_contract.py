@@ -10,8 +10,9 @@ from placing import placed_here
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import Started
+from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
-from fmnist_sweep.core.trainer import Trainer, one_line
+from fmnist_sweep.core.trainer import Trainer
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer
 
 NOWHERE = DataRef("none", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000, "/nowhere")

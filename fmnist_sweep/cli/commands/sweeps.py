@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from fmnist_sweep.config.sweep_config import SweepConfig
 
 
-def _tell(line: str) -> None:
-    typer.echo(line, err=True)
-
-
 @uses_storage
 def run(
     file: Annotated[Path, typer.Argument(help="A sweep file.")],
@@ -84,7 +80,7 @@ def run(
     }
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     options = run_options(workers, data_dir, take_over=take_over)
-    config = load_config(file, [*(overrides or []), *given], beside=options.problems(), say=_tell)
+    config = load_config(file, [*(overrides or []), *given], beside=options.problems(), say=to_stderr)
     again = command_line("run", str(file), storage=storage, study=study, trials=trials, set=overrides)
     begun = {
         "import_from": import_from,
@@ -141,7 +137,7 @@ def validate(
     configs, problems = [], []
     for file in files:
         try:
-            configs.append((file, load_config(file, overrides or [], say=_tell)))
+            configs.append((file, load_config(file, overrides or [], say=to_stderr)))
         except ConfigError as error:
             problems.append(str(error))
     if as_json:
