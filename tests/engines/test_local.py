@@ -283,7 +283,7 @@ def test_a_server_that_is_killed_takes_what_its_trials_started_along(
     last = last_event(starting)
     assert isinstance(last, Failed)
     assert last.died
-    assert not alive([trial, *family])
+    assert wait_until(lambda: not alive([trial, *family]), within_s=5)
     starting.submit(make_job(1, way="plain"))
     assert last_event(starting) == Finished(1)
 
