@@ -11,7 +11,7 @@ import pandas as pd
 
 from fmnist_sweep.analysis.frames import number_of, value_of
 from fmnist_sweep.analysis.ranking import best_trials
-from fmnist_sweep.core.curves import SCORE_DECIMALS, LearningCurve
+from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
@@ -104,9 +104,7 @@ def replayed(
 
     def key(one: Replayed) -> tuple[float, float, float, int]:
         size = one.trial.n_parameters
-        # As stored gaps are rounded: what is lost in a subtraction decides nothing.
-        gap = round(one.gap, SCORE_DECIMALS)
-        return (-one.score, gap, inf if size is None else size, one.trial.number)
+        return (-one.score, one.gap, inf if size is None else size, one.trial.number)
 
     return sorted(found, key=key)
 

@@ -62,8 +62,9 @@ def price_words(study: StoredStudy) -> list[str]:
     A sentence for each; none where there is no choice to speak of, see `price`.
 
     Example:
-        ``The penalty chose trial 12 (validation accuracy 89.60 %, gap 1.20 points); without it the choice is
-        trial 7 (89.90 %, 2.90 points): it gave up 0.30 points and got a gap smaller by 1.70 points.``
+        ``The penalty chose trial 12 after epoch 9 (validation accuracy 89.60 %, gap 1.20 points); without it
+        the choice is trial 7 after epoch 13 (89.90 %, 2.90 points): it gave up 0.30 points and got a gap
+        smaller by 1.70 points.``
     """
     found = price(study)
     if found is None:
@@ -82,10 +83,10 @@ def _choice(found: Price) -> str:
         return f"changed nothing: with it and without it the choice is trial {chosen.trial.number}."
     val, gap = unit.show(chosen.val), unit.show(chosen.gap, gap=True)
     same = chosen.trial.number == plain.trial.number
-    what = f"trial {chosen.trial.number}{f' after epoch {chosen.epoch + 1}' if same else ''}"
-    other = f"the same trial after epoch {plain.epoch + 1}" if same else f"trial {plain.trial.number}"
+    other = "the same trial" if same else f"trial {plain.trial.number}"
     return (
-        f"chose {what} (validation {unit.name} {val}, gap {gap}); without it the choice is {other} "
+        f"chose trial {chosen.trial.number} after epoch {chosen.epoch + 1} (validation {unit.name} {val}, "
+        f"gap {gap}); without it the choice is {other} after epoch {plain.epoch + 1} "
         f"({unit.show(plain.val)}, {unit.show(plain.gap, gap=True)}): it gave up "
         f"{unit.show(found.given_up, gap=True)} and got a gap smaller by {unit.show(found.got, gap=True)}."
     )
