@@ -64,10 +64,10 @@ class Price:
 def price(study: StoredStudy) -> Price | None:
     """Return what a study's penalty gave up and got; None where there is no choice to speak of.
 
-    That is so before a trial is complete, for another tool's study, and for a confirmation, whose trials
-    were chosen before. The choice is that of `candidates`: trials that may be handed out.
+    That is so before a trial is complete, for a damaged or another tool's study, and for a confirmation,
+    whose trials were chosen before. The choice is that of `candidates`: trials that may be handed out.
     """
-    if not study.is_ours or study.is_confirmation:
+    if not study.is_ours or study.is_confirmation or study.damaged:
         return None
     default = default_trial(study)
     return price_of(candidates(study), study.rule, allowed=study.allowed_epochs, default=default)

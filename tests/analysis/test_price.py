@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import optuna
 import pytest
 from made_studies import StudyMaker, add_confirmation, add_trial, params_of, stored, tell_from_elsewhere
@@ -35,7 +33,7 @@ def test_the_price_is_the_validation_accuracy_given_up_for_the_smaller_gap(tiny_
     study = tiny_study(DEFAULT, BALANCED, OVERFIT)
     paid = found(study)
     assert (paid.chosen.at, paid.plain.at) == ((1, 1), (2, 1))
-    assert (paid.given_up, paid.got) == (pytest.approx(0.02), pytest.approx(0.07))
+    assert (paid.given_up, paid.got) == pytest.approx((0.02, 0.07))
     assert sentence(study) == (
         "The penalty chose trial 1 after epoch 2 (validation accuracy 88.00 %, gap 2.00 points); without it "
         "the choice is trial 2 after epoch 2 (90.00 %, 9.00 points): it gave up 2.00 points and got a gap "
@@ -83,7 +81,7 @@ def test_a_loss_is_called_by_its_name_in_its_unit(tiny_study: StudyMaker) -> Non
     study = entropy_study(tiny_study, (0.55, 0.56), (0.45, 0.50), (0.20, 0.40))
     paid = found(study)
     assert (paid.chosen.at, paid.plain.at) == ((1, 0), (2, 0))
-    assert (paid.given_up, paid.got) == (pytest.approx(0.1), pytest.approx(0.15))
+    assert (paid.given_up, paid.got) == pytest.approx((0.1, 0.15))
     told = sentence(study)
     assert "trial 1 after epoch 1 (validation cross-entropy 0.5000 nats, gap 0.0500 nats)" in told
     assert "it gave up 0.1000 nats and got a gap smaller by 0.1500 nats" in told
@@ -139,33 +137,26 @@ def test_pruned_foreign_and_failed_trials_are_no_choice(tiny_study: StudyMaker) 
     assert sentence(study).endswith("the choice is trial 1.")
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(lambda make: make(), id="no trial"),
-        pytest.param(lambda make: elsewhere(), id="another tool's"),
-        pytest.param(
-            lambda make: add_confirmation(make(DEFAULT, BALANCED), {"trial 1": [0.9, 0.8]}), id="confirmation"
-        ),
-    ],
-)
-def test_where_nothing_was_chosen_nothing_is_said(
-    make: Callable[[StudyMaker], optuna.Study], tiny_study: StudyMaker
-) -> None:
-    """A study without a complete trial, another tool's, and repeats of what was chosen before."""
-    assert price_words(stored(make(tiny_study))) == []
+def test_where_nothing_was_chosen_nothing_is_said(tiny_study: StudyMaker) -> None:
+    """A study without a complete trial, another tool's, a confirmation, whose trials were chosen before."""
+    elsewhere = optuna.create_study(direction="maximize")
+    tell_from_elsewhere(elsewhere, 0.9)
+    repeats = add_confirmation(tiny_study(DEFAULT, BALANCED), {"trial 1": [0.9, 0.8]})
+    for study in (tiny_study(), elsewhere, repeats):
+        assert price_words(stored(study)) == []
 
 
-def elsewhere() -> optuna.Study:
-    study = optuna.create_study(direction="maximize")
-    tell_from_elsewhere(study, 0.9)
-    return study
+def test_a_damaged_study_is_passed_by(tiny_study: StudyMaker) -> None:
+    """A scored epoch beyond a curve's end is no price, and no error."""
+    study = tiny_study(DEFAULT, BALANCED)
+    add_trial(study, params_of(2), LearningCurve.from_scores(train=[0.9], val=[0.9]), epoch=99)
+    assert price(stored(study)) is None
 
 
 def test_a_choice_that_trains_and_validates_worse_than_the_default_is_warned_of(
     tiny_study: StudyMaker,
 ) -> None:
-    """The default counts at its best epoch without a penalty; the warning says what to set and how to look."""
+    """The default counts at its best epoch without a penalty; what to set is told, and how to look first."""
     learned, hardly = ([0.78, 1.0], [0.76, 0.83]), ([0.80], [0.78])
     study = tiny_study(learned, hardly, ([0.98], [0.84]))
     assert found(study).sign == "underfits"
