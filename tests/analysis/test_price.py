@@ -209,7 +209,7 @@ def test_no_penalty_is_called_most_of_a_score_that_is_a_shortfall(tiny_study: St
 def test_a_choice_without_a_default_is_judged_by_its_score_alone(tiny_study: StudyMaker) -> None:
     """A study whose default was not measured has nothing to train worse than."""
     study = tiny_study(([0.78, 1.0], [0.76, 0.83]), ([0.80], [0.78]), ([0.98], [0.84]))
-    study.set_user_attr("default_trial", None)
+    study.set_user_attr("default_trial", 99)
     assert (found(study).default, found(study).sign) == (None, None)
 
 
