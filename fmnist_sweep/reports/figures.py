@@ -226,15 +226,16 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
             figure.add_trace(points([default], f"default (trial {default.number})", cross))
         if beside := neighbours(front, chosen):
             ring = {"symbol": "circle-open", "size": 16, "color": GREEN, "line": {"width": 2}}
-            told = " and ".join(str(t.number) for t in beside)
+            # Long names leave a narrow figure's legend no second column.
+            told = ", ".join(str(t.number) for t in beside)
             noun = "neighbour" if len(beside) == 1 else "neighbours"
-            figure.add_trace(points(beside, f"{noun} on the front ({told})", ring))
+            figure.add_trace(points(beside, f"{noun} ({told})", ring))
         if paid is not None and paid.changed:
             figure.add_trace(_without_penalty(paid, unit))
         star = {"symbol": "star", "size": 17, "color": ORANGE, "line": {"width": 1.5, "color": "#5c3d00"}}
         if chosen != best:
             hollow = {**star, "symbol": "star-open", "line": {"width": 2}}
-            figure.add_trace(points([chosen], f"best within max_model_size (trial {chosen.number})", hollow))
+            figure.add_trace(points([chosen], f"within limit (trial {chosen.number})", hollow))
         figure.add_trace(points([best], f"best (trial {best.number})", star))
     return figure
 
@@ -249,7 +250,7 @@ def _without_penalty(paid: Price, unit: Unit) -> go.Scatter:
         x=[unit.factor * end.gap for end in ends],
         y=[unit.factor * end.val for end in ends],
         mode="lines+markers",
-        name=f"without the penalty (trial {number})",
+        name=f"no penalty (trial {number})",
         line={"color": PURPLE, "width": 1.5, "dash": "dot"},
         marker={
             "symbol": "diamond",
