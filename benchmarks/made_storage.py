@@ -10,6 +10,7 @@ from benchmarks.workload import fixed_config
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.search import samplers
 from fmnist_sweep.search.opening import open_study
+from fmnist_sweep.storage.bulk_writes import add_trials
 from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.training.testing import scripted_curve
 
@@ -45,4 +46,4 @@ def make_storage(url: str, n_trials: int, *, n_epochs: int) -> None:
                 intermediate_values=dict(enumerate(sweep.score_rule.scores(curve).tolist())),
             )
         )
-    study.add_trials(trials)
+    add_trials(study, trials)
