@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -165,6 +165,11 @@ class StoredTrial:
         stored = self.attributes.get(names.CURVE)
         curve = None if stored is None else LearningCurve.from_attribute(stored)
         return curve if curve is not None and len(curve) else None
+
+    @property
+    def columns(self) -> Mapping[str, Sequence[float]]:
+        """The numbers of its curve as they are stored, by names such as ``val_accuracy``; empty without."""
+        return self.attributes.get(names.CURVE) or {}
 
     epoch = Stored[int | None](names.EPOCH, None)
     """The scored epoch, from 0."""
