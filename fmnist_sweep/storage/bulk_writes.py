@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import sqlalchemy
 from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
+from sqlalchemy.dialects import postgresql, sqlite
 
 from fmnist_sweep.storage.studies import tables_of
 
@@ -37,7 +39,7 @@ def add_trials(study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
         trial._validate()  # noqa: SLF001 - as Optuna does it with each
     study_id = study._study_id  # noqa: SLF001
     _require_compatible(study, trials)
-    with engine.begin() as connection:
+    with _told_as_optuna(), engine.begin() as connection:
         # As Optuna: whoever else adds a trial waits, for its number follows from how many there are.
         owner = models.StudyModel.__table__
         locked = sqlalchemy.select(owner.c.study_id).where(owner.c.study_id == study_id).with_for_update()
@@ -47,6 +49,40 @@ def add_trials(study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
         number = connection.execute(count.where(of_study)).scalar_one()
         for first in range(0, len(trials), _AT_ONCE):
             _insert(connection, study_id, number + first, trials[first : first + _AT_ONCE])
+
+
+_UPSERTS: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def set_system_attributes(study: optuna.Study, values: Mapping[str, Any]) -> None:
+    """Put values beside a study, as optuna-dashboard keeps them there; one of the same key is replaced.
+
+    Raises:
+        optuna.exceptions.StorageInternalError: The storage can't be written.
+    """
+    engine, study_id = tables_of(study), study._study_id  # noqa: SLF001
+    insert = None if engine is None else _UPSERTS.get(engine.dialect.name)
+    if engine is None or insert is None:
+        for key, value in values.items():
+            study._storage.set_study_system_attr(study_id, key, value)  # noqa: SLF001
+    elif values:
+        table = models.StudySystemAttributeModel.__table__
+        new: Any = insert(table)
+        statement = new.on_conflict_do_update(
+            index_elements=[table.c.study_id, table.c.key], set_={"value_json": new.excluded.value_json}
+        )
+        rows = [{"study_id": study_id, "key": k, "value_json": json.dumps(v)} for k, v in values.items()]
+        with _told_as_optuna(), engine.begin() as connection:
+            connection.execute(statement, rows)
+
+
+@contextmanager
+def _told_as_optuna() -> Iterator[None]:
+    """Raise what Optuna raises where a storage can't be written."""
+    try:
+        yield
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise optuna.exceptions.StorageInternalError(str(error)) from error
 
 
 def _require_compatible(study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
