@@ -44,8 +44,7 @@ def print_rows(console: Console, columns: Sequence[str], rows: Sequence[Sequence
         told = zip(cells, spaces, is_left, strict=True)
         return "  ".join(cell + space if left else space + cell for cell, space, left in told)
 
-    plain = {"highlight": False, "markup": False, "soft_wrap": True}
-    console.print(line(columns), style="bold", **plain)
+    console.print(line(columns), style="bold", highlight=False, markup=False, soft_wrap=True)
     if rows:
         console.out("\n".join(map(line, rows)), highlight=False)
 
