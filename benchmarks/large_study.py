@@ -1,4 +1,4 @@
-"""What a study of many stored trials costs: ``python -m benchmarks.large_study [N_TRIALS]``.
+"""What a study of many stored trials costs: ``python -m benchmarks.large_study [N_TRIALS ...]``.
 
 Makes studies of random dense configurations with 15-epoch curves in a temporary SQLite file, by default of
 5,000 and of 10,000 trials. Then each command runs in a process of its own: its processor seconds, those of
@@ -20,24 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.request import urlopen
-
-import optuna
-
-from benchmarks.made_storage import make_storage
-from fmnist_sweep import data
-from fmnist_sweep.config.loading import load_config
-from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.core.jobs import DataRef
-from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.search.loop import Search
-from fmnist_sweep.search.opening import open_study
-from fmnist_sweep.storage.opening import open_storage
-from fmnist_sweep.training.testing import ScriptedTrainer
 
 ROOT = Path(__file__).parent.parent
 SWEEP = ROOT / "sweeps" / "dense.toml"
@@ -149,16 +136,19 @@ def _seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _own(step: str, url: str, n_trials: int) -> str:
+    """Run a step of this program in a process of its own, and return what it printed.
+
+    Linux counts the memory of a process that starts another one as the other's too: this one stays small.
+    """
+    command = [sys.executable, "-m", "benchmarks.large_study", step, url, str(n_trials)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
 def costs(n_trials: int, folder: Path) -> dict[str, Cost]:
     """Return what each command takes on a study of so many trials."""
     url, page = f"sqlite:///{folder}/studies.db", folder / "index.html"
-    make_storage(
-        url,
-        n_trials,
-        n_epochs=N_EPOCHS,
-        sweep=config(n_trials),
-        data=data.open_data("fashion-mnist", say=lambda _: None),
-    )
+    _own("make", url, n_trials)
     storage = ("--storage", url)
     found = {"status": cost(fmnist("status", *storage)), "trials": cost(fmnist("trials", "dense", *storage))}
     written = cost(fmnist("report", *storage, "--output", page))
@@ -171,17 +161,34 @@ def costs(n_trials: int, folder: Path) -> dict[str, Cost]:
     return found
 
 
-def config(n_trials: int) -> SweepConfig:
-    """Return the dense sweep with a budget of so many trials."""
-    return load_config(SWEEP, [f"budget.trials={n_trials}", "sampler.enqueue_default=false"])
+def make(url: str, n_trials: int) -> None:
+    """Make a storage with a study of so many trials."""
+    import optuna
+
+    from benchmarks.made_storage import make_storage
+    from fmnist_sweep.config.loading import load_config
+    from fmnist_sweep.data import open_data
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sweep = load_config(SWEEP, [f"budget.trials={n_trials}", "sampler.enqueue_default=false"])
+    make_storage(url, n_trials, n_epochs=N_EPOCHS, sweep=sweep, data=open_data(say=lambda _: None))
 
 
 def measure(url: str, n_trials: int) -> None:
     """Print, as JSON, the seconds until a search could start, and those of each ask."""
+    from fmnist_sweep.config.loading import load_config
+    from fmnist_sweep.data import open_data
+    from fmnist_sweep.engines.inline import InlineEngine
+    from fmnist_sweep.search.loop import Search
+    from fmnist_sweep.search.opening import open_study
+    from fmnist_sweep.storage.opening import open_storage
+    from fmnist_sweep.training.testing import ScriptedTrainer
+
+    found = open_data(say=lambda _: None)
+    sweep = load_config(SWEEP, [f"budget.trials={n_trials + N_ASKS}", "sampler.enqueue_default=false"])
     began = time.perf_counter()
-    sweep = config(n_trials + N_ASKS)
-    study = open_study(sweep, _data(), open_storage(url, create=False))
-    search = Search.of(sweep, _data(), study, InlineEngine(ScriptedTrainer()))
+    study = open_study(sweep, found, open_storage(url, create=False))
+    search = Search.of(sweep, found, study, InlineEngine(ScriptedTrainer()))
     started = time.perf_counter() - began
     asks = []
     for _ in range(N_ASKS):
@@ -191,33 +198,41 @@ def measure(url: str, n_trials: int) -> None:
     print(json.dumps({"start_s": started, "asks_s": asks}))
 
 
-def _data() -> DataRef:
-    return data.open_data("fashion-mnist", say=lambda _: None)
-
-
-def shown(name: str, by_size: dict[int, Cost]) -> str:
-    """Return a line of the table: what a command took on each size, and what it may on the first."""
+def row(name: str, by_size: Mapping[int, Cost]) -> list[str]:
+    """Return a row of the table: what a command took on each size, and what it may on the first."""
 
     def cell(value: Callable[[Cost], float | None], digits: int) -> str:
         numbers = [value(one) for one in by_size.values()]
-        return ", ".join("" if n is None else f"{n:.{digits}f}" for n in numbers).strip(", ")
+        return ", ".join(f"{n:.{digits}f}" for n in numbers if n is not None)
 
     bar = BARS[name]
     limits = [f"{bar.seconds:g} s"]
     limits += [f"{bar.memory_mb:g} MB"] if bar.memory_mb is not None else []
-    limits += [f"page {bar.page_mb:g} MB"] if bar.page_mb is not None else []
-    cells = [
+    limits += [f"{bar.page_mb:g} MB"] if bar.page_mb is not None else []
+    return [
         name,
         cell(lambda c: c.seconds, 2),
         cell(lambda c: c.memory_mb, 0),
         cell(lambda c: c.page_mb, 1),
         ", ".join(limits),
-        "yes" if holds(bar, by_size) else "no",
+        "" if SIZES[0] not in by_size else "holds" if holds(bar, by_size) else "missed",
     ]
-    return f"| {' | '.join(cells)} |"
 
 
-def holds(bar: Bar, by_size: dict[int, Cost]) -> bool:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines, the first column to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "   ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(one, widths, strict=True))
+        )
+        for one in rows
+    ]
+    return "\n".join(lines)
+
+
+def holds(bar: Bar, by_size: Mapping[int, Cost]) -> bool:
     """Return whether a command took no more than it may, on 5,000 trials and on twice as many.
 
     Example:
@@ -226,48 +241,40 @@ def holds(bar: Bar, by_size: dict[int, Cost]) -> bool:
         >>> holds(Bar(2.0), {5_000: Cost(1.0, 200), 10_000: Cost(2.3, 260)})
         False
     """
-    known = [by_size[size] for size in SIZES if size in by_size]
-    first = known[:1]
-    within = all(
-        one.seconds <= bar.seconds
-        and one.memory_mb <= (bar.memory_mb or one.memory_mb)
-        and (one.page_mb or 0) <= (bar.page_mb or one.page_mb or 0)
-        for one in (first if SIZES[0] in by_size else [])
-    )
-    return within and (len(known) < len(SIZES) or known[1].seconds <= GROWTH * known[0].seconds)
+    small, large = by_size[SIZES[0]], by_size.get(SIZES[1])
+    pairs = [
+        (small.seconds, bar.seconds),
+        (small.memory_mb, bar.memory_mb),
+        (small.page_mb, bar.page_mb),
+        (None if large is None else large.seconds, GROWTH * small.seconds),
+    ]
+    return all(found <= limit for found, limit in pairs if found is not None and limit is not None)
 
 
 def main() -> None:
     """Make the studies, measure each command, and print tables."""
-    if len(sys.argv) == 4:
-        measure(sys.argv[2], int(sys.argv[3]))
+    steps = {"make": make, "measure": measure}
+    if sys.argv[1:2] and sys.argv[1] in steps:
+        steps[sys.argv[1]](sys.argv[2], int(sys.argv[3]))
         return
-    sizes = [int(sys.argv[1])] if len(sys.argv) == 2 else SIZES
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sizes = [*map(int, sys.argv[1:])] or SIZES
     # As it is once installed: to translate the package is no work of a command.
     compileall.compile_dir(ROOT / "fmnist_sweep", quiet=1)
     all_costs: dict[str, dict[int, Cost]] = {name: {} for name in BARS}
-    starts = []
+    starts = [["trials", "start (s)", "ask, median (ms)", "ask, worst (ms)"]]
     for n_trials in sizes:
         with tempfile.TemporaryDirectory() as folder:
             for name, one in costs(n_trials, Path(folder)).items():
                 all_costs[name][n_trials] = one
-            url = f"sqlite:///{folder}/studies.db"
-            command = [sys.executable, "-m", "benchmarks.large_study", "measure", url, str(n_trials)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-            told = json.loads(done.stdout)
+            told = json.loads(_own("measure", f"sqlite:///{folder}/studies.db", n_trials))
             ms = [1000 * s for s in told["asks_s"]]
             starts.append(
-                f"| {n_trials:,} | {told['start_s']:.2f} | {statistics.median(ms):.0f} | {max(ms):.0f} |"
+                [f"{n_trials:,}", f"{told['start_s']:.2f}", f"{statistics.median(ms):.0f}", f"{max(ms):.0f}"]
             )
-    of = ", ".join(f"{n:,}" for n in sizes)
-    print(f"Load of the machine: {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores. Trials: {of}.\n")
-    print("| command | processor seconds | memory (MB) | page (MB) | bar at 5,000 trials | holds |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for name, by_size in all_costs.items():
-        print(shown(name, by_size))
-    print("\n| trials | start (s) | ask, median (ms) | ask, worst (ms) |\n| --- | --- | --- | --- |")
-    print("\n".join(starts), flush=True)
+    head = ["command", "processor (s)", "memory (MB)", "page (MB)", "may take, of 5,000", ""]
+    print(f"{', '.join(f'{n:,}' for n in sizes)} trials; load of the machine {os.getloadavg()[1]:.1f}")
+    print(aligned([head, *(row(name, by_size) for name, by_size in all_costs.items())]))
+    print(f"\n{aligned(starts)}", flush=True)
 
 
 if __name__ == "__main__":
