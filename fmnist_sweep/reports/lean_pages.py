@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 
 from fmnist_sweep.reports.doors import App, StartResponse
 from fmnist_sweep.storage.json_text import parsed
-from fmnist_sweep.storage.lean import LEFT_OUT
+from fmnist_sweep.storage.lean import lacks_curve
 
 _PAGE: Final = re.compile(r"/api/studies/(\d+)/?")
 _NOTE: Final = re.compile(r"dashboard:(\d+):note_(?:ver|str:(\d+))")
@@ -57,7 +57,7 @@ def _noted(body: bytes, study_id: int, storage: BaseStorage, picture: Callable[[
     notes = _notes(storage.get_study_system_attrs(study_id))
     for trial in (*page["trials"], *page["best_trials"]):
         note = notes.get(trial["trial_id"])
-        if note is None and any(attribute["value"] == LEFT_OUT for attribute in trial["user_attrs"]):
+        if note is None and lacks_curve(trial):
             note = {"version": 0, "body": picture(study_id, trial["number"])}
         trial["note"] = note or trial["note"]
     return json.dumps(page, separators=(",", ":")).encode()

@@ -61,6 +61,11 @@ class LeanStorage(_CachedStorage):
         return [t if t.number in whole else _lean(t) for t in trials]
 
 
+def lacks_curve(shown: Mapping[str, Any]) -> bool:
+    """Return whether a trial, as optuna-dashboard writes it on a page, is without its curve."""
+    return any(attribute["value"] == LEFT_OUT for attribute in shown["user_attrs"])
+
+
 def _lean(trial: FrozenTrial) -> FrozenTrial:
     lean = copy.copy(trial)
     lean.intermediate_values = {}
