@@ -6,12 +6,11 @@ import copy
 import math
 import warnings
 from collections.abc import Container, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import optuna
 import plotly.graph_objects as go
-from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
@@ -239,27 +238,10 @@ def bare_study(study: StoredStudy) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         try:
             # A stand-in for each other trial keeps the numbers as they are.
-            held = _Held([_bare(trial, measured=trial.number in measured) for trial in study.trials])
+            held = _Held([trial.bare(measured=trial.number in measured) for trial in study.trials])
             return optuna.create_study(study_name=study.name, direction=study.direction, storage=held)
         finally:
             optuna.logging.set_verbosity(verbosity)
-
-
-def _bare(trial: StoredTrial, *, measured: bool) -> FrozenTrial:
-    # Not `create_trial`, which looks at each value again: they come from a study.
-    return FrozenTrial(
-        number=trial.number,
-        trial_id=trial.number,
-        state=TrialState.COMPLETE if measured else TrialState.FAIL,
-        value=trial.value if measured else None,
-        datetime_start=trial.datetime_start,
-        datetime_complete=trial.datetime_complete,
-        params=cast("dict[str, Any]", trial.params) if measured else {},
-        distributions=cast("dict[str, BaseDistribution]", trial.distributions) if measured else {},
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-    )
 
 
 class _Held(optuna.storages.InMemoryStorage):

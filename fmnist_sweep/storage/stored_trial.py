@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.foreign import safe_line
@@ -108,6 +108,28 @@ class StoredTrial:
         """
         whole = {**attributes, names.SPLIT_SEED: split.seed}
         return cls(number, cast("State", state), value, {}, {}, None, None, whole)
+
+    def bare(self, *, measured: bool) -> FrozenTrial:
+        """Return it as Optuna has trials, without attributes and reports.
+
+        Args:
+            measured: Whether it counts; else it stands there as a failed one, which keeps the numbers as they
+                are.
+        """
+        # Not `create_trial`, which looks at each value again: they come from a study.
+        return FrozenTrial(
+            number=self.number,
+            trial_id=self.number,
+            state=TrialState.COMPLETE if measured else TrialState.FAIL,
+            value=self.value if measured else None,
+            datetime_start=self.datetime_start,
+            datetime_complete=self.datetime_complete,
+            params=cast("dict[str, Any]", self.params) if measured else {},
+            distributions=cast("dict[str, BaseDistribution]", self.distributions) if measured else {},
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+        )
 
     @property
     def score(self) -> float | None:

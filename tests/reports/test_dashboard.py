@@ -192,6 +192,12 @@ def test_a_study_in_memory_can_be_shown(tiny_study: StudyMaker) -> None:
     assert optuna_dashboard.get_note(study).startswith("**tiny**")
 
 
+def behind(study: optuna.Study) -> BaseStorage:
+    """Return the storage of a study, as the dashboard opens it."""
+    storage: BaseStorage = study._storage._backend  # type: ignore[attr-defined]
+    return storage
+
+
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a study of ten trials be a large one."""
@@ -207,7 +213,7 @@ def test_a_large_studys_page_has_the_curves_of_the_best_and_every_note(sqlite_st
     last = sqlite_study.get_trials(deepcopy=False)[8]
     dashboard.save_note(sqlite_study, "Mine.", trial=last)
     dashboard.attach_figures(sqlite_study)
-    storage = sqlite_study._storage._backend
+    storage = behind(sqlite_study)
     shown = served(storage, sqlite_study)
     drawn = {t["number"] for t in shown["trials"] if t["intermediate_values"]}
     left_out = {t["number"] for t in shown["trials"] if lean.LEFT_OUT in str(t)}
@@ -229,7 +235,7 @@ def test_a_studys_page_is_as_optuna_dashboard_makes_it(sqlite_study: optuna.Stud
     """What a small study's page says is the same, whether it was made from a lean storage or not."""
     fill_study(sqlite_study, 6)
     dashboard.attach_figures(sqlite_study)
-    storage = sqlite_study._storage._backend
+    storage = behind(sqlite_study)
     plain = get(optuna_dashboard.wsgi(storage), f"/api/studies/{sqlite_study._study_id}")[1]
     assert served(storage, sqlite_study) == json.loads(plain)
 

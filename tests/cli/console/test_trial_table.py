@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 
 import pytest
 from made_studies import empty_study, fill_study, stored
@@ -22,7 +23,7 @@ ROWS = [
 ]
 
 
-def printed(width: int, rows: list[tuple[str, ...]], *, color: bool = False) -> str:
+def printed(width: int, rows: Sequence[Sequence[str]], *, color: bool = False) -> str:
     out = io.StringIO()
     print_rows(Console(file=out, width=width, emoji=False, force_terminal=color), COLUMNS, rows)
     return out.getvalue()
