@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from statements import counted
 
 from fmnist_sweep.storage.bulk_reads import BulkStorage
-from fmnist_sweep.storage.bulk_writes import add_trials
+from fmnist_sweep.storage.bulk_writes import add_trials, set_system_attributes
 
 TABLES = ("trials", "trial_values", "trial_params", "trial_user_attributes", "trial_intermediate_values")
 
@@ -77,6 +77,19 @@ def test_trials_that_do_not_fit_are_refused_before_any_is_put_there(sqlite_stora
         with pytest.raises(ValueError, match=r"distribution|should be set"):
             add_trials(study, [whole, bad])
     assert study.trials == []
+
+
+def test_what_is_kept_beside_a_study_is_put_there_at_once(storage: BulkStorage) -> None:
+    """In one statement, in the place of what was there; a study in memory takes it too."""
+    for study in (optuna.create_study(storage=storage), optuna.create_study()):
+        keep, study_id = study._storage, study._study_id
+        keep.set_study_system_attr(study_id, "a", 1)
+        set_system_attributes(study, {"a": [2], "b": "\u5c42"})
+        assert keep.get_study_system_attrs(study_id) == {"a": [2], "b": "\u5c42"}
+    study = optuna.create_study(storage=storage)
+    with counted(storage.engine) as statements:
+        set_system_attributes(study, {str(i): i for i in range(50)})
+    assert len(statements) == 1
 
 
 def test_a_study_in_memory_takes_them_too() -> None:
