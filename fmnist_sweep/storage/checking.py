@@ -17,9 +17,6 @@ from fmnist_sweep.storage import forms
 _IN_CONFIG: Final = ("model", "data", "training")
 """What the settings of every study of ours have."""
 
-_NEEDED: Final = (*forms.SCORES, names.GAP)
-"""What stands beside `names.OURS` with every trial that a sweep scored."""
-
 _NEEDED_OF_REPEATS: Final = (names.SEED, names.SPLIT_SEED, names.SECONDS)
 
 
@@ -80,8 +77,14 @@ def _unfit_together(attributes: Mapping[str, Any], *, is_complete: bool) -> list
         lines.append(f"epoch: {epoch}, counted from 0, but its curve has {len(curve['seconds'])}")
     if is_complete and attributes.keys() >= {*names.OURS}:
         repeats = _NEEDED_OF_REPEATS if {names.REPEAT, names.CANDIDATE} <= attributes.keys() else ()
-        lines += [f"{name}: missing" for name in (*_NEEDED, *repeats) if name not in attributes]
+        needed = (*_scores_in(curve or {}), names.GAP, *repeats)
+        lines += [f"{name}: missing" for name in needed if name not in attributes]
     return lines
+
+
+def _scores_in(curve: Mapping[str, Any]) -> Sequence[str]:
+    """Return the names of the scores that belong to a curve; without one, those of a classifier."""
+    return [name for name in curve if name.startswith(names.SCORE_PREFIXES)] or forms.SCORES
 
 
 def unreadable(what: str, error: Exception) -> str:
