@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.analysis.ranking import left_out_notes
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
-from fmnist_sweep.api.studies import open_study, uses_storage
+from fmnist_sweep.api.studies import open_study, require_images, uses_storage
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.request import confirmation_request
 from fmnist_sweep.core.observer import Observer
@@ -138,6 +138,7 @@ def confirm(
         options.check()
     swept = open_study(study, storage=storage)
     before = StoredStudy.of(swept)
+    require_images(before, "confirm")
     wanted = confirmation_request(before, top=top, repeats=repeats, max_retries=max_retries)
     for note in left_out_notes(before):
         say(note)
