@@ -17,6 +17,10 @@ from fmnist_sweep.storage import forms
 _IN_CONFIG: Final = ("model", "data", "training")
 """What the settings of every study of ours have."""
 
+HALF_LOADED: Final = (
+    "not all of it is here: a load has not ended, or was killed; the same load makes it whole"
+)
+
 _NEEDED_OF_REPEATS: Final = (names.SEED, names.SPLIT_SEED, names.SECONDS)
 
 
@@ -31,6 +35,8 @@ def fitting_study(attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], tup
     """
     wrong = forms.problems(attributes, forms.OF_STUDIES)
     left = _without(attributes, wrong)
+    if left.get(names.LOADING):
+        return left, (HALF_LOADED,)
     if names.CONFIG_DIGEST not in attributes:
         return left, ()
     config = left.get(names.CONFIG, dict.fromkeys(_IN_CONFIG))
