@@ -17,6 +17,7 @@ from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.search import run as running
 from fmnist_sweep.search.retrying import failed_trials
 from fmnist_sweep.storage import DEFAULT_STORAGE
+from fmnist_sweep.storage.reconnecting import Patience, wait_for_server
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import linked_study
 
@@ -85,6 +86,8 @@ def run(
         observers=observers,
         **(options or RunOptions()).of_run(),
     )
+    # What was found is not to be missed for a server that is away just now.
+    wait_for_server(study, Patience(storage, config.file.budget.reconnect_seconds, say=say))
     stored = StoredStudy.of(study)
     attach_figures(study, stored)
     return RunEnd(stored, stop, progress)
@@ -142,6 +145,8 @@ def confirm(
     wanted = confirmation_request(before, top=top, repeats=repeats, max_retries=max_retries)
     for note in left_out_notes(before):
         say(note)
+    patience = Patience(storage, wanted.config.file.budget.reconnect_seconds, say=say)
+    wait_for_server(swept, patience)
     end = None
     if not wanted.fulfilled():
         end = running.run(
