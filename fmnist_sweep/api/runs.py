@@ -12,7 +12,7 @@ from fmnist_sweep.api.studies import open_study, require_images, uses_storage
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.request import confirmation_request
 from fmnist_sweep.core.observer import Observer
-from fmnist_sweep.core.progress import Progress, Stop
+from fmnist_sweep.core.progress import RECONNECT_S, Progress, Stop
 from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.search import run as running
 from fmnist_sweep.search.retrying import failed_trials
@@ -140,13 +140,13 @@ def confirm(
     if options is not None:
         options.check()
     swept = open_study(study, storage=storage)
+    wait_for_server(swept, Patience(storage, RECONNECT_S, say=say))
     before = StoredStudy.of(swept)
     require_images(before, "confirm")
     wanted = confirmation_request(before, top=top, repeats=repeats, max_retries=max_retries)
     for note in left_out_notes(before):
         say(note)
-    patience = Patience(storage, wanted.config.file.budget.reconnect_seconds, say=say)
-    wait_for_server(swept, patience)
+    wait_for_server(swept, Patience(storage, wanted.config.file.budget.reconnect_seconds, say=say))
     end = None
     if not wanted.fulfilled():
         end = running.run(
