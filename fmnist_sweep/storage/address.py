@@ -21,6 +21,9 @@ _LONGEST: Final = 4000
 
 _LONG_SECRET: Final = 8
 
+_AUTOFLUSH: Final = "raised as a result of Query-invoked autoflush"
+"""Begins the line that SQLAlchemy puts before what the database said."""
+
 _LAST_PORT: Final = 65_535
 
 _QUERY: Final = re.compile(r"([?&])([^=&\s]+)=([^&\s]*)")
@@ -121,7 +124,8 @@ def first_line(error: BaseException, url: str) -> str:
                 # A short one may be a part of any word: only what stands for itself is it.
                 found = rf"(?<!\w){found}(?!\w)"
             text = re.sub(found, "***", text)
-    lines = text.strip().splitlines()
+    # Which query met it is nothing to a user.
+    lines = [line for line in text.strip().splitlines() if not line.lstrip("(").startswith(_AUTOFLUSH)]
     return safe_url(lines[0]) if lines else type(error).__name__
 
 

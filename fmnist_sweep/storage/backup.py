@@ -16,6 +16,7 @@ from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.files import set_mode
 from fmnist_sweep.storage.address import check_url, safe_url, sqlite_path
 from fmnist_sweep.storage.creating import require_no_leftovers, side_files
+from fmnist_sweep.storage.mending import is_damage, mend_words
 from fmnist_sweep.storage.opening import BUSY_TIMEOUT_S, check_storage
 from fmnist_sweep.storage.scratch import scratch_folder
 
@@ -66,7 +67,8 @@ def back_up(url: str, target: Path | None = None, *, overwrite: bool = False) ->
             set_mode(copy, source.stat().st_mode & 0o666)
             copy.replace(target)
     except sqlite3.Error as error:
-        raise StorageError(f"{source} can't be copied to {target}: {error}") from None
+        how = f"\n{mend_words(source)}" if is_damage(error) else ""
+        raise StorageError(f"{source} can't be copied to {target}: {error}{how}") from None
     except OSError as error:
         raise StorageError(f"{target} can't be written: {error.strerror or error}") from None
     return Backup(target, *counts)
@@ -111,7 +113,7 @@ def _copied(reader: sqlite3.Connection, copy: Path, source: Path) -> tuple[int, 
         reader.backup(writer, pages=-1)
         found = [row[0] for row in writer.execute("PRAGMA integrity_check")]
         if found != ["ok"]:
-            raise StorageError(f"{source} is damaged: {found[0]}; no copy is made")
+            raise StorageError(f"{source} is damaged: {found[0]}; no copy is made.\n{mend_words(source)}")
         n_studies, n_trials = (
             writer.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - names of our own
             for table in ("studies", "trials")

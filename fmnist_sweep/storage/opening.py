@@ -35,6 +35,7 @@ from fmnist_sweep.storage.creating import (
     require_no_leftovers,
     use_write_ahead_log,
 )
+from fmnist_sweep.storage.mending import is_damage, mend_words
 from fmnist_sweep.storage.reconnecting import LOST_ERRORS, Patience, ReconnectingStorage
 from fmnist_sweep.storage.scratch import remove_left_scratch
 from fmnist_sweep.storage.server_lock import tables_lock
@@ -152,12 +153,14 @@ def open_storage(url: str, *, create: bool, patience: Patience | None = None) ->
                 "copy the file to another folder"
             ) from None
         # Its own text guesses; the database's error is behind it.
-        raise StorageError(
-            f"{safe_url(url)} holds no studies: {first_line(error.__cause__ or error, url)}"
-        ) from None
+        how = _mend_words(error, url)
+        what = "can't be read" if how else "holds no studies"
+        told_by = f"{safe_url(url)} {what}: {first_line(error.__cause__ or error, url)}"
+        raise StorageError("\n".join(filter(None, [told_by, how]))) from None
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError, OSError, ValueError) as error:
         # A driver that dislikes its options, or a host's name, says so with whatever is at hand.
-        raise StorageError(f"{safe_url(url)} can't be opened: {first_line(error, url)}") from None
+        told_by = f"{safe_url(url)} can't be opened: {first_line(error, url)}"
+        raise StorageError("\n".join(filter(None, [told_by, _mend_words(error, url)]))) from None
     return storage
 
 
@@ -186,9 +189,17 @@ def storage_in_use(url: str) -> Iterator[None]:
         lost = storage_lost(error, url)
         if lost is None:
             raise
-        raise StorageError(
-            f"{lost}\nWhat was written before is kept; once that is mended, the same command goes on."
-        ) from None
+        how = _mend_words(error, url)
+        rest = how or "What was written before is kept; once that is mended, the same command goes on."
+        raise StorageError(f"{lost}\n{rest}") from None
+
+
+def _mend_words(error: BaseException, url: str) -> str:
+    """Return what to do about a file that an error says is damaged; empty for any other error."""
+    path = sqlite_path(url)
+    wrapped = isinstance(error, optuna.exceptions.StorageInternalError)
+    damaged = is_damage(error.__cause__ if wrapped else error)
+    return mend_words(path) if path is not None and damaged else ""
 
 
 def storage_lost(error: BaseException | None, url: str) -> str | None:
