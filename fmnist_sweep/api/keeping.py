@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fmnist_sweep.api.options import Say, say_nothing
 from fmnist_sweep.api.studies import open_studies, uses_storage
+from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.files import safe_name
 from fmnist_sweep.engines.machine import machine
 from fmnist_sweep.storage import DEFAULT_STORAGE
@@ -56,6 +57,9 @@ def dump(
         StudyDamagedError: A study that was named is damaged.
         StorageError: A file can't be written.
     """
+    # Before the studies are read.
+    if output.exists() and not output.is_dir():
+        raise StorageError(f"--output: {output} is a file; name a folder that the studies' files go into")
 
     def is_asked_for(study: StoredStudy) -> bool:
         return bool(studies) or not (study.is_confirmation or study.read_only is not None)

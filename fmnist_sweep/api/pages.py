@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fmnist_sweep.api.options import Say, say_nothing
 from fmnist_sweep.api.studies import read_studies, require_studies, uses_storage
+from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.reports.page import write_report
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.address import safe_url
@@ -25,6 +26,9 @@ def report(output: Path, *, storage: str = DEFAULT_STORAGE, say: Say = say_nothi
         SweepError: There are no studies.
         StorageError: The page can't be written.
     """
+    # Before the studies are read.
+    if output.is_dir():
+        raise StorageError(f"--output: {output} is a directory; name a file in it, such as index.html")
     studies = read_studies(storage=storage)
     require_studies(studies, safe_url(storage))
     for study in studies:

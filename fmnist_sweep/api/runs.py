@@ -10,7 +10,8 @@ from fmnist_sweep.analysis.ranking import left_out_notes
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
 from fmnist_sweep.api.studies import open_study, require_images, uses_storage
 from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.confirm.request import confirmation_request
+from fmnist_sweep.confirm.request import confirmation_request, option_problems
+from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import RECONNECT_S, Progress, Stop
 from fmnist_sweep.reports.dashboard import attach_figures
@@ -137,8 +138,11 @@ def confirm(
     Raises:
         SweepError: The study can't be confirmed, or not so; all problems at once.
     """
-    if options is not None:
-        options.check()
+    # Before the study is read, and whatever it holds.
+    problems = [] if options is None else options.problems()
+    problems += option_problems(top=top, repeats=repeats, max_retries=max_retries)
+    if problems:
+        raise ConfigError(f"study {study!r}", problems)
     swept = open_study(study, storage=storage)
     wait_for_server(swept, Patience(storage, RECONNECT_S, say=say))
     before = StoredStudy.of(swept)

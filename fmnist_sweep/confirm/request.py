@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -221,14 +222,9 @@ def confirmation_request(
     problems = []
     if not n:
         problems += ["no trial is complete yet; run the sweep first", *left_out_notes(study)]
-    elif not 1 <= top <= n:
+    elif top > n:
         problems.append(f"--top: {top} can't be taken; distinct complete configurations: {n}")
-    if repeats < MIN_REPEATS:
-        problems.append(f"--repeats: {repeats} shows no spread; take at least {MIN_REPEATS}, better 5")
-    elif repeats > MAX_REPEATS:
-        problems.append(f"--repeats: {repeats} can't be taken; at most {MAX_REPEATS:,}")
-    if max_retries is not None and not 0 <= max_retries <= LARGEST_COUNT:
-        problems.append(f"--max-retries: {max_retries} can't be taken; from 0 to {LARGEST_COUNT}")
+    problems += option_problems(top=top, repeats=repeats, max_retries=max_retries)
     if problems:
         raise ConfigError(f"study {name!r}", problems)
     before = _taken_up(swept)
@@ -244,6 +240,20 @@ def confirmation_request(
     n_repeats = repeats if known is None else max(repeats, len(known.paired))
     too_large = tuple(c for c in before if c not in kept)
     return ConfirmationRequest(swept, tuple(wanted.values()), n_repeats, max_retries, too_large)
+
+
+def option_problems(*, top: int, repeats: int, max_retries: int | None) -> list[str]:
+    """Return what is wrong with the options of a confirmation, whatever the study; empty if nothing is."""
+    problems = []
+    if top < 1:
+        problems.append(f"--top: {top} can't be taken; at least 1")
+    if repeats < MIN_REPEATS:
+        problems.append(f"--repeats: {repeats} shows no spread; take at least {MIN_REPEATS}, better 5")
+    elif repeats > MAX_REPEATS:
+        problems.append(f"--repeats: {repeats} can't be taken; at most {MAX_REPEATS:,}")
+    if max_retries is not None and not 0 <= max_retries <= LARGEST_COUNT:
+        problems.append(f"--max-retries: {max_retries} can't be taken; from 0 to {LARGEST_COUNT}")
+    return problems
 
 
 def _candidate(label: str, trial: StoredTrial) -> Candidate:
@@ -273,7 +283,8 @@ def _taken_up(swept: SweepToConfirm) -> list[Candidate]:
         if now is None or replace(now, label=candidate.label) != candidate:
             raise StudyMismatchError(
                 f"study {linked.name!r} confirms an earlier study {swept.name!r}, whose trial "
-                f"{candidate.trial} was another configuration; delete it in the dashboard, and confirm anew"
+                f"{candidate.trial} was another configuration; to confirm anew: fmnist-sweep delete"
+                f" {shlex.quote(linked.name)}"
             )
         kept[i] = replace(now, label=candidate.label)
     return kept
