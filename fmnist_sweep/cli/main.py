@@ -13,6 +13,7 @@ from typing import Any, Final
 import typer
 
 from fmnist_sweep.cli.commands.archive import dump, load
+from fmnist_sweep.cli.commands.manage import delete, rename
 from fmnist_sweep.cli.commands.reading import backup, dashboard, report, status, trials
 from fmnist_sweep.cli.commands.sweeps import data, run, validate
 from fmnist_sweep.cli.commands.winners import compare, confirm, export
@@ -43,6 +44,8 @@ COMMANDS = (
     backup,
     dump,
     load,
+    delete,
+    rename,
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 
 from fmnist_sweep.core.errors import did_you_mean
+from fmnist_sweep.core.files import STUDY_NAME_WORDS
 from fmnist_sweep.core.wording import shown
 
 _LONGEST_NAME: Final = 100
@@ -99,8 +100,7 @@ def _line(details: Any, schema: type[BaseModel]) -> str:
     if kind == "value_error":
         return f"{where}: {context['error']}"
     if kind == "string_pattern_mismatch":
-        allowed_characters = "letters, digits, spaces and . _ + - are allowed, at most 100"
-        return f"{where}: {shown(given)} can't be used; {allowed_characters}"
+        return f"{where}: {shown(given)} can't be used; {STUDY_NAME_WORDS}"
     if kind == "model_attributes_type" and "name" in models[0].model_fields:
         return f'{where}: must be a table such as {{ name = "{_tags(loc, schema)[0]}" }}, got {shown(given)}'
     if kind in _MUST_BE:

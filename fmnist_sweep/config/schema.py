@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationInfo, field_validator
 
 from fmnist_sweep.core.errors import MetricNotRecordedError
+from fmnist_sweep.core.files import STUDY_NAME
 from fmnist_sweep.core.jobs import LARGEST_SEED, MAX_FINAL_TRAININGS, SEEDS_OF_FINALS_BEGIN, SplitKind
 from fmnist_sweep.core.metrics import METRICS_BY_NAME, Direction, inferred_direction, metric_of
 from fmnist_sweep.core.programs import PREPARE_S
@@ -336,7 +337,7 @@ class SweepFile(_Section):
             number. A larger configuration is not trained.
     """
 
-    study: Annotated[str, Field(pattern=r"^\w[\w .+-]{0,99}$")]
+    study: Annotated[str, Field(pattern=STUDY_NAME)]
     model: str
     data: str = FASHION_MNIST.name
     tune_new_entries: StrictBool = True

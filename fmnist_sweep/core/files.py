@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from platformdirs import user_cache_path
 
 from fmnist_sweep.core.errors import DataError, StorageError
+
+STUDY_NAME: Final = r"^\w[\w .+-]{0,99}$"
+"""What a study may be called: folders are named after it."""
+
+STUDY_NAME_WORDS: Final = "letters, digits, spaces and . _ + - are allowed, at most 100"
 
 
 def cache_folder() -> Path:
@@ -44,7 +50,8 @@ def new_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Write a file under a temporary name; it gets its own when the block ends and all is on the disk.
 
     Whatever interrupts the block, nothing half-written is ever found under the final name, and a file that
-    was there before stays, for processes that have it mapped even after it was replaced.
+    was there before stays, for processes that have it mapped even after it was replaced. What a process left
+    that was killed in the block is removed by the next one that writes the file.
 
     Args:
         path: The final name, in a folder that exists.
@@ -56,18 +63,45 @@ def new_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     Raises:
         OSError: The folder can't be written.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
-    temporary = Path(name)
+    _remove_left_parts(path)
+    temporary, descriptor = _locked_part(path)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(descriptor)
-        # mkstemp's files are for their owner's eyes only.
-        set_mode(temporary, mode)
-        temporary.replace(path)
+            # mkstemp's files are for their owner's eyes only.
+            set_mode(temporary, mode)
+            # Before it is closed, which ends its lock.
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _locked_part(path: Path) -> tuple[Path, int]:
+    while True:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
+        # Where there are no locks, nobody takes the file for one that was left.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if Path(name).exists():
+            return Path(name), descriptor
+        # Between the lines above another process took it for one that was left.
+        os.close(descriptor)
+
+
+def _remove_left_parts(path: Path) -> None:
+    """Remove what processes left that were killed as they wrote a file; those of live ones are locked."""
+    part = re.compile(rf"\.{re.escape(path.name)}-\w{{8}}\.part")
+    for left in path.parent.iterdir():
+        if part.fullmatch(left.name):
+            with suppress(OSError):
+                descriptor = os.open(left, os.O_RDWR)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    left.unlink()
+                finally:
+                    os.close(descriptor)
 
 
 def write_atomically(path: Path, text: str) -> None:

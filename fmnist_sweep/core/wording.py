@@ -193,6 +193,21 @@ def show_seconds(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, in the plural but for one.
+
+    Example:
+        >>> [counted(n, "trial") for n in (0, 1, 1200)]
+        ['0 trials', '1 trial', '1,200 trials']
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def megabytes(n_bytes: int) -> str:
+    """Return a size for people: ``3_600_000`` is ``"3.6 MB"``."""
+    return f"{n_bytes / 1e6:,.1f} MB"
+
+
 def percent(fraction: float) -> str:
     """Return a fraction as per cent with two decimals: ``0.8912`` is ``"89.12 %"``."""
     return f"{100 * fraction:.2f} %"

@@ -40,6 +40,12 @@ def scratch_folder(place: Path) -> Iterator[Path]:
 
 def remove_left_scratch(place: Path) -> None:
     """Remove the scratch folders of processes that were killed; those of live ones are locked."""
+    for _ in left_scratch(place):
+        pass
+
+
+def left_scratch(place: Path) -> Iterator[Path]:
+    """Yield the scratch folders of processes that were killed, and remove each once it was looked at."""
     for folder in place.glob(f".*{_SUFFIX}"):
         with suppress(OSError):
             # Of one that was killed before its lock was made: nothing is in it. One that lives makes another.
@@ -49,6 +55,7 @@ def remove_left_scratch(place: Path) -> None:
             descriptor = os.open(folder / _LOCK, os.O_RDWR)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield folder
                 _remove(folder)
             finally:
                 os.close(descriptor)

@@ -16,7 +16,8 @@ from typing import Any, Final
 from fmnist_sweep.core.errors import StorageError, StudyBusyError
 from fmnist_sweep.storage.lease.process import Owner, busy
 
-_LOCK: Final = "lock"
+LOCK: Final = "lock"
+"""Name of the file in the folder of a study's checkpoints."""
 
 _HELD_BY_ANOTHER: Final = (errno.EAGAIN, errno.EACCES)
 
@@ -75,7 +76,7 @@ def study_lock(folder: Path, study: str) -> Iterator[FileLock]:
         StorageError: The folder can't be written.
     """
     try:
-        lock = FileLock(folder / _LOCK, study)
+        lock = FileLock(folder / LOCK, study)
     except OSError as error:
         raise _unwritable(folder, error) from None
     try:

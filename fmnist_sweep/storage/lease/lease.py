@@ -10,7 +10,7 @@ import optuna
 from fmnist_sweep.core.errors import StorageError, StudyBusyError
 from fmnist_sweep.storage.lease.file_lock import FileLock, study_lock
 from fmnist_sweep.storage.lease.identity import StorageFile, storage_file
-from fmnist_sweep.storage.lease.ownership import ownership
+from fmnist_sweep.storage.lease.ownership import ownership, require_unowned
 from fmnist_sweep.storage.lease.postgres import Claim, claimed
 from fmnist_sweep.storage.lease.process import Owner
 from fmnist_sweep.storage.opening import side_folder
@@ -58,13 +58,20 @@ class Lease:
         """
         if self._file is not None:
             self._file.take(study)
-        stays_away = self._claim is not None and self._claim.owner_stays_away(study)
-        with ownership(study, take_over=self._take_over or stays_away, is_there=self._is_there) as owner:
+        take_over = self._takes_over(study)
+        with ownership(study, take_over=take_over, is_there=self._is_there) as owner:
             self._study, self._owner = study, owner
             try:
                 yield owner
             finally:
                 self._study = self._owner = None
+
+    def require_unowned(self, study: optuna.Study) -> None:
+        """Raise what `owning` would; nothing is written, and nobody becomes its owner."""
+        require_unowned(study, take_over=self._takes_over(study))
+
+    def _takes_over(self, study: optuna.Study) -> bool:
+        return self._take_over or (self._claim is not None and self._claim.owner_stays_away(study))
 
     def check(self) -> None:
         """Return as long as the study is held, which is asked for again where its server was away.

@@ -33,6 +33,19 @@ def ownership(
         StudyBusyError: A live process on this machine runs the study, or the owner is on another machine,
             where nothing can be seen of it; the message names it.
     """
+    require_unowned(study, take_over=take_over)
+    me = Owner.this_process()
+    write_owner(study, asdict(me))
+    try:
+        put_back(study)
+        yield me
+    finally:
+        if (is_there is None or is_there()) and owner_of(study).get("run") == me.run:
+            write_owner(study, None)
+
+
+def require_unowned(study: optuna.Study, *, take_over: bool = False) -> None:
+    """Raise `StudyBusyError` where `ownership` would; nothing is written."""
     before = owner_of(study)
     state = owner_state(before) if before else OwnerState.GONE
     if state is OwnerState.ALIVE:
@@ -42,14 +55,6 @@ def ownership(
             f"study {study.study_name!r} belongs to {shown(before)}, which can't be seen from here; "
             "if it is gone, take the study over with --take-over."
         )
-    me = Owner.this_process()
-    write_owner(study, asdict(me))
-    try:
-        put_back(study)
-        yield me
-    finally:
-        if (is_there is None or is_there()) and owner_of(study).get("run") == me.run:
-            write_owner(study, None)
 
 
 def owner_of(study: optuna.Study) -> Mapping[str, Any]:

@@ -121,5 +121,6 @@ def shown(owner: Mapping[str, Any]) -> str:
 def busy(study: str, owner: Mapping[str, Any]) -> str:
     """Return the message that a study is being run."""
     return (
-        f"study {study!r} is being run by {shown(owner)}; wait for it, or choose another name with --study."
+        f"study {study!r} is being run by {shown(owner)}; wait for it or stop it. Studies of other names can"
+        " be run beside it."
     )

@@ -96,7 +96,7 @@ def test_a_study_that_a_live_process_runs_is_refused(
         pass
     assert str(caught.value) == (
         f"study 'tiny' is being run by process {other.pid} on {socket.gethostname()}; "
-        "wait for it, or choose another name with --study."
+        "wait for it or stop it. Studies of other names can be run beside it."
     )
     assert study.user_attrs["owner"] == held
     assert [t.state for t in study.trials] == [TrialState.RUNNING]
