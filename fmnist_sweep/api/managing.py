@@ -77,10 +77,6 @@ def delete(
 
     Raises:
         SweepError: One was changed meanwhile or is being run, or no backup can be made; nothing is deleted.
-
-    Example:
-        >>> delete(plan_delete(["dense"])).backup  # doctest: +SKIP
-        PosixPath('studies-2026-11-22-093000.db')
     """
     made: list[Path] = []
 
