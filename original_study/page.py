@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from fmnist_sweep.analysis.confirmations import DEFAULT
 from fmnist_sweep.analysis.measures import most_confused
+from fmnist_sweep.analysis.repeats import DEFAULT
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.wording import ABSENT
 from fmnist_sweep.engines.machine import described

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from fmnist_sweep.analysis.statistics import Difference, pooled_differences
 
@@ -92,8 +93,8 @@ def picked(
 
 
 def decide(
-    scores: Mapping[str, Sequence[float]],
-    baseline: Sequence[float] | None,
+    scores: Mapping[str, npt.ArrayLike],
+    baseline: npt.ArrayLike | None,
     rule: DecisionRule,
     *,
     baseline_label: str = "baseline",
@@ -130,11 +131,12 @@ def decide(
         return Decision(None, baseline_label, None, "nothing")
     if pick is None:
         known = {} if sizes is None else sizes
-        means = {label: float(np.mean(values)) for label, values in scores.items()}
+        means = {label: float(np.mean(np.asarray(values))) for label, values in scores.items()}
         pick = picked(means, {label: known.get(label, np.inf) for label in means}, rule, factor=factor)
     if baseline is None:
         return Decision(pick, pick, None, "nothing")
-    differences = pooled_differences(list(scores.values()), baseline, n_val=n_val, n_train=n_train)
+    rows = [*map(np.asarray, scores.values())]
+    differences = pooled_differences(rows, baseline, n_val=n_val, n_train=n_train)
     difference = differences[list(scores).index(pick)]
     if not difference.chance > rule.sure:
         return Decision(pick, baseline_label, difference, "nothing")

@@ -10,7 +10,8 @@ from fmnist_sweep.analysis.ranking import left_out_notes
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
 from fmnist_sweep.api.studies import open_study, uses_storage
 from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.confirm.request import confirmation_request
+from fmnist_sweep.confirm.request import ConfirmationRequest, confirmation_request
+from fmnist_sweep.confirm.rule import AskedRule, Prefer
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.reports.dashboard import attach_figures
@@ -109,22 +110,31 @@ def confirm(
     study: str,
     *,
     storage: str = DEFAULT_STORAGE,
-    top: int = 3,
-    repeats: int = 5,
+    top: int | None = None,
+    repeats: int | None = None,
+    sure: float | None = None,
+    thorough: bool | None = None,
+    prefer: Prefer | None = None,
+    within: float | None = None,
     max_retries: int | None = None,
     options: RunOptions | None = None,
     say: Say = say_nothing,
     observers: Iterable[Observer] = (),
 ) -> ConfirmationEnd:
-    """Train a study's best configurations and its default anew, on fresh seeds and splits.
+    """Train a study's best configurations and its baseline anew, on fresh seeds and splits, and decide.
 
     Nothing is trained twice: more repeats, or a larger ``top``, add to what is there.
 
     Args:
         study: Name of a sweep's study.
         storage: Where it is.
-        top: So many of its best distinct configurations.
-        repeats: Trainings of each.
+        top: So many of its best distinct configurations; by default 4.
+        repeats: Trainings of each; by default 5.
+        sure: Keep the baseline unless its chance to be beaten is above this; by default 0.8.
+        thorough: Pick on four repeats, and decide by eight fresh ones of pick and baseline.
+        prefer: ``"smallest"`` picks the smallest of those near the best mean; by default ``"best"``.
+        within: How near that is, in the shown unit of the metric; by default 0.1. What is None of these four
+            stays as the confirmation has it.
         max_retries: How often a trial whose process died is started again; None leaves it to the sweep.
         options: How they are trained.
         say: Takes a line for the user.
@@ -137,11 +147,20 @@ def confirm(
         options.check()
     swept = open_study(study, storage=storage)
     before = StoredStudy.of(swept)
-    wanted = confirmation_request(before, top=top, repeats=repeats, max_retries=max_retries)
+
+    def request() -> ConfirmationRequest:
+        rule = AskedRule(sure, thorough, prefer, within)
+        return confirmation_request(
+            before.again(), top=top, repeats=repeats, rule=rule, max_retries=max_retries
+        )
+
+    wanted = request()
     for note in left_out_notes(before):
         say(note)
-    end = None
-    if not wanted.fulfilled():
+    end, done = None, None
+    # A duel is known once its pick is. What failed is not tried again by the same command.
+    while wanted.pairs != done and not wanted.fulfilled():
+        done = wanted.pairs
         end = running.run(
             wanted,
             storage_url=storage,
@@ -149,6 +168,8 @@ def confirm(
             observers=observers,
             **(options or RunOptions()).of_run(),
         )
+        wanted = request()
+    if end is not None:
         for one in filter(None, (swept, linked_study(swept))):
             attach_figures(one)
     return ConfirmationEnd(read_confirmation(before.again()), end, wanted.config.file.study)

@@ -225,7 +225,10 @@ class Search:
             self._answer(running, known)
             return
         for number in self._engine.running:
-            other = self._running[number]
+            other = self._running.get(number)
+            if other is None:
+                # It was stopped, and its process is on its way out.
+                continue
             # A longer one waits as well: it goes on from where the other ends.
             if other.contains(running) or (self._goes_on and running.contains(other)):
                 self._twins.setdefault(number, []).append(running)
