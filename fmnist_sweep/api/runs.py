@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
+from fmnist_sweep.analysis.overtuning import overtuning_words
 from fmnist_sweep.analysis.ranking import left_out_notes
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
 from fmnist_sweep.api.studies import open_study, uses_storage
@@ -98,11 +99,13 @@ class ConfirmationEnd:
         confirmation: What is known now; None where no repeat was trained.
         end: Of the run; None where nothing was left to train.
         linked: Name of the study that holds the repeats.
+        overtuning: How much of the sweep's gain is real, in sentences; none of an earlier version's.
     """
 
     confirmation: Confirmation | None
     end: tuple[Stop, Progress] | None
     linked: str
+    overtuning: Sequence[str] = ()
 
 
 @uses_storage
@@ -111,6 +114,7 @@ def confirm(
     *,
     storage: str = DEFAULT_STORAGE,
     top: int | None = None,
+    incumbents: bool = False,
     repeats: int | None = None,
     sure: float | None = None,
     thorough: bool | None = None,
@@ -129,6 +133,7 @@ def confirm(
         study: Name of a sweep's study.
         storage: Where it is.
         top: So many of its best distinct configurations; by default 4.
+        incumbents: Also those that were the sweep's best for a while: they show how much of its gain is real.
         repeats: Trainings of each; by default 5.
         sure: Keep the baseline unless its chance to be beaten is above this; by default 0.8.
         thorough: Pick on four repeats, and decide by eight fresh ones of pick and baseline.
@@ -151,7 +156,12 @@ def confirm(
     def request() -> ConfirmationRequest:
         rule = AskedRule(sure, thorough, prefer, within)
         return confirmation_request(
-            before.again(), top=top, repeats=repeats, rule=rule, max_retries=max_retries
+            before.again(),
+            top=top,
+            with_incumbents=incumbents,
+            repeats=repeats,
+            rule=rule,
+            max_retries=max_retries,
         )
 
     wanted = request()
@@ -172,4 +182,8 @@ def confirm(
     if end is not None:
         for one in filter(None, (swept, linked_study(swept))):
             attach_figures(one)
-    return ConfirmationEnd(read_confirmation(before.again()), end, wanted.config.file.study)
+    now = before.again()
+    found, told = read_confirmation(now), []
+    if found is not None and found.decision_rule is not None:
+        told = overtuning_words(now, found)
+    return ConfirmationEnd(found, end, wanted.config.file.study, told)

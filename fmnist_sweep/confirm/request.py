@@ -12,6 +12,7 @@ from optuna.storages import BaseStorage
 
 from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.analysis.decision import N_SELECTING, DecisionRule
+from fmnist_sweep.analysis.overtuning import incumbents
 from fmnist_sweep.analysis.ranking import (
     candidates,
     left_out_notes,
@@ -217,6 +218,7 @@ def confirmation_request(
     study: StoredStudy,
     *,
     top: int | None = None,
+    with_incumbents: bool = False,
     repeats: int | None = None,
     rule: AskedRule | None = None,
     max_retries: int | None = None,
@@ -227,6 +229,7 @@ def confirmation_request(
         study: A sweep's study.
         top: So many of the best distinct configurations, by default `TOP`, or as many as there are. The
             baseline is always taken, unless it has more weights than the sweep allows.
+        with_incumbents: Take those that were the sweep's best for a while as well.
         repeats: Repeats of each, by default `REPEATS`, or of a thorough confirmation `N_SELECTING`. Asking
             for fewer than there are leaves those that there are.
         rule: How the winner is decided; what is not asked for stays as it is.
@@ -250,7 +253,8 @@ def confirmation_request(
     if problems:
         raise ConfigError(f"study {name!r}", problems)
     known = read_confirmation(study)
-    if known is not None and asked == AskedRule() and _is_whole_of_old(known, swept, top, repeats):
+    same = asked == AskedRule() and not with_incumbents
+    if known is not None and same and _is_whole_of_old(known, swept, top, repeats):
         return ConfirmationRequest(swept, known.candidates, known.n_repeats, None, max_retries)
     decides = asked.rule(study)
     if repeats is None:
@@ -258,7 +262,8 @@ def confirmation_request(
     before = _taken_up(swept)
     limit = study.size_limit
     kept = [c for c in before if not exceeds(limit, c.n_parameters)]
-    wanted = {c.label: c for c in (*kept, *_fresh(swept, kept, TOP if top is None else top))}
+    fresh = _fresh(swept, kept, TOP if top is None else top, with_incumbents=with_incumbents)
+    wanted = {c.label: c for c in (*kept, *fresh)}
     n_repeats = repeats if known is None else max(repeats, len(known.paired))
     too_large = tuple(c for c in before if c not in kept)
     return ConfirmationRequest(swept, tuple(wanted.values()), n_repeats, decides, max_retries, too_large)
@@ -294,7 +299,9 @@ def _is_whole_of_old(
     return not wanted and (repeats or 0) <= len(known.paired)
 
 
-def _fresh(swept: SweepToConfirm, kept: list[Candidate], top: int) -> list[Candidate]:
+def _fresh(
+    swept: SweepToConfirm, kept: list[Candidate], top: int, *, with_incumbents: bool
+) -> list[Candidate]:
     """Return the best of a sweep and its baseline, which is no rival of itself for being among the best.
 
     Args:
@@ -302,13 +309,15 @@ def _fresh(swept: SweepToConfirm, kept: list[Candidate], top: int) -> list[Candi
         kept: What was taken up before. In a confirmation of an earlier version the default configuration may
             have been trained as its author does: then it is the baseline.
         top: So many of the best.
+        with_incumbents: Also those that were the best for a while.
     """
     own = next((c for c in kept if c.label == BASELINE), swept.baseline)
     baseline = [] if own is None else [own]
     same = [c for c in kept if c.label == DEFAULT and _same(c, baseline)]
     best = [_candidate(f"trial {t.number}", t) for t in swept.distinct]
     rivals = [c for c in best if not _same(c, [*baseline, *same])]
-    return [*rivals[:top], *([] if same else baseline)]
+    were_best = {t.number for t in incumbents(swept.study)} if with_incumbents else set()
+    return [*rivals[:top], *(c for c in rivals[top:] if c.trial in were_best), *([] if same else baseline)]
 
 
 def _same(candidate: Candidate, others: list[Candidate]) -> bool:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from fmnist_sweep.analysis.comparing import Side, caveats, differing, side
 from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
+from fmnist_sweep.analysis.overtuning import overtuning_words
 from fmnist_sweep.analysis.ranking import candidates
 from fmnist_sweep.analysis.repeats import DEFAULT, Candidate, Standing
 from fmnist_sweep.analysis.statistics import Interval
@@ -42,7 +43,7 @@ def confirmed_section(study: StoredStudy, key: str, figures: dict[str, go.Figure
     return {
         "title": figure.layout.title.text,
         "headline": headline(confirmation) or "",
-        "verdicts": verdicts(confirmation),
+        "verdicts": [*verdicts(confirmation), *overtuning_words(study, confirmation)],
         **text_table(confirmed_columns(confirmation), confirmed_rows(confirmation)),
     }
 

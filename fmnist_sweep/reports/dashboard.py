@@ -92,7 +92,9 @@ def _study_words(study: StoredStudy, confirmation: Confirmation | None) -> list[
     if study.is_confirmation:
         words = "on fresh seeds and reshuffled splits; each trial is one repeat of one candidate."
         return [f"Confirms study {confirmation.study} {words}", confirmed, scoring(study)]
-    return [" ".join(summary(study)), confirmed, scoring(study)]
+    swept = " ".join(summary(study))
+    told = [confirmed, swept] if confirmation.finished else [swept, confirmed]
+    return [*told, scoring(study)]
 
 
 def _mark_confirmed(study: optuna.Study, confirmation: Confirmation) -> None:

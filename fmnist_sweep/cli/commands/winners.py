@@ -34,6 +34,9 @@ def confirm(
         int | None,
         typer.Option(metavar="K", help="Confirm the K best distinct configurations; by default 4."),
     ] = None,
+    incumbents: Annotated[
+        bool, typer.Option("--incumbents", help="Also those that were the sweep's best for a while.")
+    ] = False,
     repeats: Annotated[
         int | None,
         typer.Option(
@@ -86,6 +89,7 @@ def confirm(
         study,
         storage=storage,
         top=top,
+        incumbents=incumbents,
         repeats=repeats,
         sure=sure,
         thorough=thorough,
@@ -97,9 +101,9 @@ def confirm(
         observers=[Display(messages)],
     )
     if came.confirmation is not None and as_json:
-        print_json(winner_tables.facts(came.confirmation))
+        print_json(winner_tables.facts(came.confirmation, came.overtuning))
     elif came.confirmation is not None:
-        winner_tables.print_confirmation(results_console(), came.confirmation)
+        winner_tables.print_confirmation(results_console(), came.confirmation, came.overtuning)
     if came.end is None:
         say(messages, "The confirmation was finished: nothing was trained. More --repeats add to it.")
     else:

@@ -21,8 +21,8 @@ from fmnist_sweep.storage.studies import confirm_name
 _BAR_WIDTH: Final = 33
 
 
-def print_confirmation(console: Console, confirmation: Confirmation) -> None:
-    """Print a row for each candidate, best first, and the verdicts."""
+def print_confirmation(console: Console, confirmation: Confirmation, more: Sequence[str] = ()) -> None:
+    """Print a row for each candidate, best first, the verdicts, and what more is to be said."""
     n, standings, winner = len(confirmation.paired), confirmation.standings, confirmation.winner
     head = f"Confirmation of study {confirmation.study!r}: means over {n} repeats, \N{PLUS-MINUS SIGN} 95 %."
     say(console, f"\n{head}", style="bold")
@@ -50,12 +50,17 @@ def print_confirmation(console: Console, confirmation: Confirmation) -> None:
     for table in (measured, against) if standings else ():
         console.print(table)
         console.print()
-    for sentence in verdicts(confirmation):
+    for sentence in (*verdicts(confirmation), *more):
         say(console, sentence)
 
 
-def facts(confirmation: Confirmation) -> dict[str, Any]:
-    """Return all that is known of a confirmation as values that JSON can hold."""
+def facts(confirmation: Confirmation, overtuning: Sequence[str] = ()) -> dict[str, Any]:
+    """Return all that is known of a confirmation as values that JSON can hold.
+
+    Args:
+        confirmation: The confirmation.
+        overtuning: How much of the sweep's gain is real, in sentences.
+    """
     winner = confirmation.winner
     return _plain(
         {
@@ -68,6 +73,7 @@ def facts(confirmation: Confirmation) -> dict[str, Any]:
             "winner": None if winner is None else winner.label,
             **_decision_facts(confirmation),
             "verdicts": verdicts(confirmation),
+            **({"overtuning": list(overtuning)} if overtuning else {}),
             "candidates": [
                 {**s.candidate.to_attribute(), **_told(s, confirmation), "regression": s.regression}
                 for s in confirmation.standings
