@@ -56,12 +56,15 @@ class ExportPlan:
     @property
     def is_tested(self) -> bool:
         """Whether what a reading of the test set gave for these trainings is kept, and may be used."""
-        return not self.again and all(d.is_trained and d.is_tested for d in self.deliveries)
+        return not self.again and all(map(_is_tested, self.finals))
 
     def outlook(self) -> list[str]:
         """Return what the export is about to do, a line each."""
         final, folder = self.final, self.folder
         lines = [self.choice.words, *left_out_notes(StoredStudy.of(self.study))]
+        if self.choice.beside is not None and self.beside is None:
+            other = self.choice.beside.name
+            lines.append(f"Without {other} beside it: the test set was read before. --again reads both.")
         if self.is_tested:
             return [*lines, f"Writing {folder} from the trainings and the reading that are kept."]
         kept = sum(delivery.is_trained for delivery in self.deliveries)
@@ -72,6 +75,10 @@ class ExportPlan:
             trainings += f", and beside it {beside.name} as often for {beside.epochs}"
         trainings += done
         return [*lines, f"{trainings}, then reading the test set, if there is one, into {folder}."]
+
+
+def _is_tested(final: FinalPlan) -> bool:
+    return all(delivery.is_trained and delivery.is_tested for delivery in final.deliveries)
 
 
 def is_users_sweep(study: StoredStudy) -> bool:
@@ -116,6 +123,9 @@ def plan_export(
     folder = output / (safe_name(name) if trial is None else f"{safe_name(name)}-trial-{trial}")
     final = FinalPlan(study, choice, n_repeats, root)
     beside = None if choice.beside is None else FinalPlan(study, choice.beside, n_repeats, root)
+    if beside is not None and not again and _is_tested(final) and not _is_tested(beside):
+        # The choice was read before it was confirmed: not for this is the test set read once more.
+        beside = None
     check_place(folder)
     there = bundle_facts(folder)
     # The words as well: the same configuration may have been confirmed since.

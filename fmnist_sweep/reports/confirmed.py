@@ -12,7 +12,7 @@ from fmnist_sweep.analysis.comparing import Side, caveats, differing, side
 from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.analysis.overtuning import overtuning_words
 from fmnist_sweep.analysis.ranking import candidates
-from fmnist_sweep.analysis.repeats import DEFAULT, Candidate, Standing
+from fmnist_sweep.analysis.repeats import BASELINE, DEFAULT, Candidate, Standing
 from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.analysis.verdicts import headline, verdicts
 from fmnist_sweep.core.metrics import UNITS, metric_of
@@ -87,7 +87,7 @@ def confirmed_rows(confirmation: Confirmation) -> list[list[str]]:
         rival, baseline = standing.to_rival, standing.to_default
         rows.append(
             [
-                f"{name_of(standing.candidate)}{', confirmed winner' if won else ''}",
+                f"{name_of(standing.candidate)}{_won(standing) if won else ''}",
                 with_spread(told["score"]),
                 with_spread(told["val_accuracy"], accuracy),
                 with_spread(told["val_cross_entropy"], nats),
@@ -100,6 +100,10 @@ def confirmed_rows(confirmation: Confirmation) -> list[list[str]]:
             ]
         )
     return rows
+
+
+def _won(standing: Standing) -> str:
+    return ", kept" if standing.label == BASELINE else ", confirmed winner"
 
 
 def name_of(candidate: Candidate) -> str:

@@ -182,13 +182,13 @@ def test_confirm_trains_the_best_anew_and_says_who_won(command: Command) -> None
     """No sweep file is needed; a finished confirmation is printed again and trains nothing."""
     code, out, err = command("confirm", "tiny", "--top", "2", "--repeats", "2")
     assert code == 0
-    assert err.startswith("Study 'tiny-confirm' in sqlite:///studies.db: 4 trials in all, ")
-    assert "The confirmed winner is " in out
+    assert err.startswith("Study 'tiny-confirm' in sqlite:///studies.db: 6 trials in all, ")
+    assert "your baseline" in out
     code, again, err = command("confirm", "tiny", "--top", "2", "--repeats", "2")
     assert (code, again) == (0, out)
     assert err == "The confirmation was finished: nothing was trained. More --repeats add to it.\n"
     _, out, _ = command("confirm", "tiny", "--top", "2", "--repeats", "3", "--json")
-    assert [r["repeat"] for r in json.loads(out)["repeats"]] == [0, 0, 1, 1, 2, 2]
+    assert [r["repeat"] for r in json.loads(out)["repeats"]] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
 @pytest.mark.usefixtures("swept")
