@@ -125,29 +125,32 @@ def test_only_storage_reads_and_writes_attributes(path: Path) -> None:
     assert found == [], f"{path}: ask storage/stored.py to read, storage/writing.py to write"
 
 
+# Those that load Optuna take seconds.
+LIGHT = {
+    "fmnist_sweep.config.loading": ("optuna", "tensorflow", "keras", "keras_tuner", "torch", "plotly"),
+    "fmnist_sweep.engines.local": ("optuna", "tensorflow", "keras", "keras_tuner"),
+    "fmnist_sweep.models": ("optuna", "tensorflow", "keras", "keras_tuner"),
+    "fmnist_sweep.storage.overview": ("optuna", "pandas", "tensorflow", "keras"),
+    "fmnist_sweep.cli.console.outline": ("optuna", "pandas", "tensorflow", "keras"),
+    "fmnist_sweep.cli.main": ("optuna", "tensorflow", "keras", "pandas", "plotly"),
+}
+HEAVIER = {
+    "fmnist_sweep.search.loop": ("tensorflow", "keras", "keras_tuner", "torch", "plotly", "matplotlib"),
+    "fmnist_sweep.search.run": ("tensorflow", "keras", "keras_tuner", "sklearn", "plotly", "matplotlib"),
+    "fmnist_sweep.reports.page": ("tensorflow", "keras", "sklearn", "matplotlib"),
+    "fmnist_sweep.export.run": ("tensorflow", "keras", "keras_tuner", "torch"),
+    "fmnist_sweep.analysis.frames": ("tensorflow", "keras", "keras_tuner", "torch"),
+    "fmnist_sweep.analysis.confirmations": ("tensorflow", "keras", "keras_tuner", "torch", "plotly"),
+    "fmnist_sweep.api.studies": ("tensorflow", "sklearn", "scipy", "plotly", "matplotlib"),
+    "fmnist_sweep.api.keeping": ("tensorflow", "sklearn", "optuna_dashboard", "matplotlib"),
+    "fmnist_sweep.api.runs": ("tensorflow", "keras", "keras_tuner", "torch", "matplotlib"),
+    "fmnist_sweep.api.pages": ("tensorflow", "keras", "sklearn", "optuna_dashboard", "matplotlib"),
+}
+
+
 @pytest.mark.parametrize(
     ("imported", "absent"),
-    [
-        ("fmnist_sweep.config.loading", ("optuna", "tensorflow", "keras", "keras_tuner", "torch", "plotly")),
-        ("fmnist_sweep.search.loop", ("tensorflow", "keras", "keras_tuner", "torch", "plotly", "matplotlib")),
-        ("fmnist_sweep.reports.page", ("tensorflow", "keras", "sklearn", "matplotlib")),
-        ("fmnist_sweep.export.run", ("tensorflow", "keras", "keras_tuner", "torch")),
-        ("fmnist_sweep.engines.local", ("optuna", "tensorflow", "keras", "keras_tuner")),
-        ("fmnist_sweep.analysis.frames", ("tensorflow", "keras", "keras_tuner", "torch")),
-        ("fmnist_sweep.analysis.confirmations", ("tensorflow", "keras", "keras_tuner", "torch", "plotly")),
-        (
-            "fmnist_sweep.search.run",
-            ("tensorflow", "keras", "keras_tuner", "sklearn", "plotly", "matplotlib"),
-        ),
-        ("fmnist_sweep.models", ("tensorflow", "keras", "keras_tuner")),
-        ("fmnist_sweep.storage.overview", ("optuna", "pandas", "tensorflow", "keras")),
-        ("fmnist_sweep.cli.console.outline", ("optuna", "pandas", "tensorflow", "keras")),
-        ("fmnist_sweep.api.studies", ("tensorflow", "sklearn", "scipy", "plotly", "matplotlib")),
-        ("fmnist_sweep.api.keeping", ("tensorflow", "sklearn", "optuna_dashboard", "matplotlib")),
-        ("fmnist_sweep.api.runs", ("tensorflow", "keras", "keras_tuner", "torch", "matplotlib")),
-        ("fmnist_sweep.api.pages", ("tensorflow", "keras", "sklearn", "optuna_dashboard", "matplotlib")),
-        ("fmnist_sweep.cli.main", ("optuna", "tensorflow", "keras", "pandas", "plotly")),
-    ],
+    [*LIGHT.items(), *(pytest.param(*heavier, marks=pytest.mark.slow) for heavier in HEAVIER.items())],
 )
 def test_importing_a_module_stays_light(imported: str, absent: tuple[str, ...]) -> None:
     """What a module does not need is not loaded by anything that it imports either."""

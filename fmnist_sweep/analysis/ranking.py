@@ -99,3 +99,20 @@ def non_dominated(trials: Sequence[StoredTrial], rule: ScoreRule) -> list[Stored
             front.append(trial)
             best = value(trial)
     return front
+
+
+def neighbours(front: Sequence[StoredTrial], trial: StoredTrial) -> list[StoredTrial]:
+    """Return the trials of a front with the next smaller and the next larger gap than a trial has.
+
+    Args:
+        front: By rising gap, as `non_dominated` gives it.
+        trial: A trial, which may lie off the front.
+
+    Returns:
+        Two at the most; none for a trial without a gap.
+    """
+    if trial.gap is None:
+        return []
+    smaller = [t for t in front if t.gap is not None and t.gap < trial.gap]
+    larger = [t for t in front if t.gap is not None and t.gap > trial.gap]
+    return [*smaller[-1:], *larger[:1]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,34 @@ from fmnist_sweep.analysis.ranking import best_trials
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A trial as a score rule sees it at one epoch of its stored curve.
+
+    Attributes:
+        trial: The trial.
+        curve: Its curve.
+        epoch: The epoch, from 0.
+        score: By the rule.
+        val: Its validation score in the rule's metric.
+        train: Its training score in the rule's metric.
+        gap: In the rule's metric; positive is overfitting.
+    """
+
+    trial: StoredTrial
+    curve: LearningCurve
+    epoch: int
+    score: float
+    val: float
+    train: float
+    gap: float
+
+    @property
+    def at(self) -> tuple[int, int]:
+        """The trial's number and the epoch: what is picked."""
+        return self.trial.number, self.epoch
 
 
 @dataclass(frozen=True)
@@ -41,17 +70,8 @@ def rescored(study: StoredStudy, rule: ScoreRule) -> Rescored:
     Only the stored curves of COMPLETE trials are read: a sweep run with ``rule`` would have drawn and pruned
     other trials.
     """
-    allowed = study.allowed_epochs
-    rows = [
-        _rescored_row(trial, trial.curve, rule, allowed)
-        for trial in best_trials(study)
-        if trial.curve is not None
-    ]
+    rows = [_rescored_row(one) for one in replayed(best_trials(study), rule, allowed=study.allowed_epochs)]
     frame = pd.DataFrame(rows)
-    if rows:
-        frame = frame.sort_values(
-            ["score", "gap", "n_parameters", "number"], ascending=[False, True, True, True], ignore_index=True
-        )
     own = next(iter(best_trials(study, 1)), None)
     return Rescored(
         rule=rule,
@@ -63,17 +83,55 @@ def rescored(study: StoredStudy, rule: ScoreRule) -> Rescored:
     )
 
 
-def _rescored_row(
-    trial: StoredTrial, curve: LearningCurve, rule: ScoreRule, allowed: Collection[int] | None
-) -> Mapping[str, Any]:
-    epoch = rule.scored_epoch(curve, allowed=allowed)
+def replayed(
+    trials: Iterable[StoredTrial], rule: ScoreRule, *, allowed: Collection[int] | None
+) -> list[Replayed]:
+    """Return the trials that have a curve as a rule scores them, best first.
+
+    Args:
+        trials: The trials.
+        rule: Any rule.
+        allowed: The epochs, from 0, that may be scored; None allows all.
+
+    Returns:
+        Sorted by score; equal scores by the smaller gap, then by fewer weights, then by number.
+    """
+    found = [
+        at_epoch(trial, trial.curve, rule, rule.scored_epoch(trial.curve, allowed=allowed))
+        for trial in trials
+        if trial.curve is not None
+    ]
+
+    def key(one: Replayed) -> tuple[float, float, float, int]:
+        size = one.trial.n_parameters
+        return (-one.score, one.gap, inf if size is None else size, one.trial.number)
+
+    return sorted(found, key=key)
+
+
+def at_epoch(trial: StoredTrial, curve: LearningCurve, rule: ScoreRule, epoch: int) -> Replayed:
+    """Return what a rule says of one epoch, from 0, of a trial's curve."""
+    scores = curve.epochs[epoch]
+    return Replayed(
+        trial,
+        curve,
+        epoch,
+        score=float(rule.scores(curve)[epoch]),
+        val=scores.val[rule.metric],
+        train=scores.train[rule.metric],
+        gap=float(rule.gaps(curve)[epoch]),
+    )
+
+
+def _rescored_row(one: Replayed) -> Mapping[str, Any]:
+    trial, scores = one.trial, one.curve.epochs[one.epoch]
     return {
         "number": trial.number,
-        "score": float(rule.scores(curve)[epoch]),
-        "epoch": epoch + 1,
-        "val_accuracy": float(curve.values("val_accuracy")[epoch]),
-        "train_accuracy": float(curve.values("train_accuracy")[epoch]),
-        "gap": float(rule.gaps(curve)[epoch]),
+        "score": one.score,
+        "epoch": one.epoch + 1,
+        "val_accuracy": scores.val["accuracy"],
+        "train_accuracy": scores.train["accuracy"],
+        "gap": one.gap,
         "n_parameters": number_of(trial, "n_parameters"),
         "own_score": value_of(trial),
         "own_epoch": number_of(trial, "epoch"),

@@ -1,8 +1,18 @@
-"""What came of a study, in sentences: for the report and for the dashboard's note."""
+"""What came of a study, in sentences: for the terminal, the report and the dashboard's note."""
 
 from __future__ import annotations
 
-from fmnist_sweep.analysis.ranking import best_trials, default_trial, left_out_notes
+import shlex
+
+from fmnist_sweep.analysis.price import Price, price
+from fmnist_sweep.analysis.ranking import (
+    best_trials,
+    candidates,
+    default_trial,
+    left_out_notes,
+    measured_trials,
+)
+from fmnist_sweep.core.foreign import safe_line
 from fmnist_sweep.core.metrics import UNITS, metric_of
 from fmnist_sweep.core.wording import Unit, show_score
 from fmnist_sweep.storage.stored import State, StoredStudy, StoredTrial
@@ -46,6 +56,65 @@ def scoring(study: StoredStudy) -> str:
     floor = "" if rule.min_val_accuracy is None else f", with a floor of {100 * rule.min_val_accuracy:g} %"
     cost = f"{penalty}{unit.tolerance(rule.tolerance)}" if rule.penalty else ""
     return f"score = {value}{cost}, {epoch}{floor}"
+
+
+def price_words(study: StoredStudy) -> list[str]:
+    """Return what a study's penalty gave up and got, and a warning where it looks too strong.
+
+    A sentence for each; none where there is no choice to speak of, see `price`.
+
+    Example:
+        ``The penalty chose trial 12 after epoch 9 (validation accuracy 89.60 %, gap 1.20 points); without it
+        the choice is trial 7 after epoch 13 (89.90 %, 2.90 points): it gave up 0.30 points and got a gap
+        smaller by 1.70 points.``
+    """
+    found = price(study)
+    if found is None:
+        return []
+    if not study.rule.penalty:
+        return ["The score has no penalty: nothing is given up for a smaller gap."]
+    left_out = len(candidates(study)) < len(measured_trials(study))
+    among = f"Of the trials within max_model_size = {study.size_limit:,} the" if left_out else "The"
+    told = f"{among} penalty {_choice(found)}"
+    return [told] if found.sign is None else [told, _too_strong(found, study.name)]
+
+
+def _choice(found: Price) -> str:
+    unit, chosen, plain = UNITS[found.rule.metric], found.chosen, found.plain
+    if not found.changed:
+        return f"changed nothing: with it and without it the choice is trial {chosen.trial.number}."
+    val, gap = unit.show(chosen.val), unit.show(chosen.gap, gap=True)
+    same = chosen.trial.number == plain.trial.number
+    other = "the same trial" if same else f"trial {plain.trial.number}"
+    return (
+        f"chose trial {chosen.trial.number} after epoch {chosen.epoch + 1} (validation {unit.name} {val}, "
+        f"gap {gap}); without it the choice is {other} after epoch {plain.epoch + 1} "
+        f"({unit.show(plain.val)}, {unit.show(plain.gap, gap=True)}): it gave up "
+        f"{unit.show(found.given_up, gap=True)} and got a gap smaller by {unit.show(found.got, gap=True)}."
+    )
+
+
+def _too_strong(found: Price, study: str) -> str:
+    unit, chosen, default = UNITS[found.rule.metric], found.chosen, found.default
+    number = chosen.trial.number
+    if found.sign == "underfits" and default is not None:
+        why = (
+            f"trial {number} trains worse than the default configuration does without a penalty (training "
+            f"{unit.name} {unit.show(chosen.train)}, against {unit.show(default.train)} in trial "
+            f"{default.trial.number} after epoch {default.epoch + 1}) and validates no better "
+            f"({unit.show(chosen.val)}, against {unit.show(default.val)})"
+        )
+    else:
+        why = (
+            f"most of the score of trial {number} is penalty: {unit.show(found.cost, gap=True)} for a gap of "
+            f"{unit.show(chosen.gap, gap=True)}, beside a validation {unit.name} of {unit.show(chosen.val)}"
+        )
+    weaker = f"--set score.penalty={found.smaller:g}"
+    again = f"fmnist-sweep run FILE --study NEW --import-from {shlex.quote(safe_line(study))} {weaker}"
+    return (
+        f"Warning: the penalty may be too strong: {why}. Try {weaker}: the report's slider shows, without "
+        f"training, what it picks; {again} scores these trials anew and goes on from them."
+    )
 
 
 def _numbers(trial: StoredTrial, unit: Unit) -> str:

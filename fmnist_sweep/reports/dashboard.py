@@ -28,7 +28,7 @@ from typing_extensions import override
 
 from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.analysis.ranking import best_trials
-from fmnist_sweep.analysis.summary import scoring, summary
+from fmnist_sweep.analysis.summary import price_words, scoring, summary
 from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import StorageError
@@ -87,13 +87,13 @@ def attach_figures(study: optuna.Study) -> None:
 
 def _study_words(study: StoredStudy, confirmation: Confirmation | None) -> list[str]:
     if confirmation is None:
-        return [" ".join(summary(study)), scoring(study)]
+        return [" ".join(summary(study)), *price_words(study), scoring(study)]
     confirmed = " ".join(verdicts(confirmation))
     if study.is_confirmation:
         words = "on fresh seeds and reshuffled splits; each trial is one repeat of one candidate."
         return [f"Confirms study {confirmation.study} {words}", confirmed, scoring(study)]
-    swept = " ".join(summary(study))
-    told = [confirmed, swept] if confirmation.finished else [swept, confirmed]
+    swept = [" ".join(summary(study)), *price_words(study)]
+    told = [confirmed, *swept] if confirmation.finished else [*swept, confirmed]
     return [*told, scoring(study)]
 
 

@@ -14,7 +14,14 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from fmnist_sweep.analysis.ranking import best_trials, default_trial, measured_trials, non_dominated
+from fmnist_sweep.analysis.price import Price, price
+from fmnist_sweep.analysis.ranking import (
+    best_trials,
+    default_trial,
+    measured_trials,
+    neighbours,
+    non_dominated,
+)
 from fmnist_sweep.core.curves import FloatArray, LearningCurve
 from fmnist_sweep.core.metrics import UNITS, metric_of
 from fmnist_sweep.core.score import ScoreRule
@@ -24,6 +31,7 @@ from fmnist_sweep.reports.style import (
     GREEN,
     GREY,
     ORANGE,
+    PURPLE,
     TEMPLATE,
     TRIAL_COLORS,
     VERMILION,
@@ -159,8 +167,9 @@ def best_curves(study: StoredStudy, *, n: int = 5) -> go.Figure:
 def accuracy_against_gap(study: StoredStudy) -> go.Figure:
     """Return each trial's validation score against its gap at the scored epoch, with the front.
 
-    The front joins the COMPLETE trials that no other beats in both. The dashed line holds every point with
-    the same penalised score as the best trial: above it would be better.
+    The front joins the COMPLETE trials that no other beats in both; the choice's neighbours there are ringed.
+    The dashed line holds every point with the same penalised score as the best trial: above it would be
+    better. A dotted line leads to what would have been chosen without the penalty.
     """
     rule = study.rule
     unit = UNITS[rule.metric]
@@ -200,7 +209,11 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
             )
         )
         best = next(t for t in best_trials(study) if t in complete)
-        _add_equal_score(figure, best, trials, rule, unit)
+        paid = price(study)
+        chosen = best if paid is None else paid.chosen.trial
+        plain = [] if paid is None else [(paid.plain.gap, paid.plain.val)]
+        places = [*((_gap(t), t.scores[key]) for t in trials), *plain]
+        _add_equal_score(figure, best, places, rule, unit)
     if pruned:
         ring = {"symbol": "circle-open", "size": 8, "color": GREY, "line": {"width": 1.5}}
         figure.add_trace(points(pruned, "pruned", ring))
@@ -211,9 +224,43 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
         if default in complete:
             cross = {"symbol": "x", "size": 12, "color": VERMILION, "line": {"width": 1, "color": "white"}}
             figure.add_trace(points([default], f"default (trial {default.number})", cross))
+        if beside := neighbours(front, chosen):
+            ring = {"symbol": "circle-open", "size": 16, "color": GREEN, "line": {"width": 2}}
+            # Long names leave a narrow figure's legend no second column.
+            told = ", ".join(str(t.number) for t in beside)
+            noun = "neighbour" if len(beside) == 1 else "neighbours"
+            figure.add_trace(points(beside, f"{noun} ({told})", ring))
+        if paid is not None and paid.changed:
+            figure.add_trace(_without_penalty(paid, unit))
         star = {"symbol": "star", "size": 17, "color": ORANGE, "line": {"width": 1.5, "color": "#5c3d00"}}
+        if chosen != best:
+            hollow = {**star, "symbol": "star-open", "line": {"width": 2}}
+            figure.add_trace(points([chosen], f"within limit (trial {chosen.number})", hollow))
         figure.add_trace(points([best], f"best (trial {best.number})", star))
     return figure
+
+
+def _without_penalty(paid: Price, unit: Unit) -> go.Scatter:
+    """Return the way from what a penalty chose to what would have been chosen without it."""
+    ends = (paid.chosen, paid.plain)
+    number, epoch = paid.plain.trial.number, paid.plain.epoch + 1
+    told = f"validation {unit.show(paid.plain.val)}, gap {unit.show(paid.plain.gap, gap=True)}"
+    words = f"<b>without the penalty: trial {number}</b><br>{told}<br>epoch {epoch}"
+    return go.Scatter(
+        x=[unit.factor * end.gap for end in ends],
+        y=[unit.factor * end.val for end in ends],
+        mode="lines+markers",
+        name=f"no penalty (trial {number})",
+        line={"color": PURPLE, "width": 1.5, "dash": "dot"},
+        marker={
+            "symbol": "diamond",
+            "size": [0, 13],
+            "color": PURPLE,
+            "line": {"width": 1, "color": "white"},
+        },
+        text=["", words],
+        hovertemplate="%{text}<extra></extra>",
+    )
 
 
 def _gap(trial: StoredTrial) -> float:
@@ -247,16 +294,20 @@ def _cycle(n: int) -> list[str]:
 
 
 def _add_equal_score(
-    figure: go.Figure, best: StoredTrial, trials: Sequence[StoredTrial], rule: ScoreRule, unit: Unit
+    figure: go.Figure,
+    best: StoredTrial,
+    places: Sequence[tuple[float, float]],
+    rule: ScoreRule,
+    unit: Unit,
 ) -> None:
+    """Draw the line of the best trial's score through the places, each a gap and a validation score."""
     if best.value is None or rule.min_val_accuracy is not None:
         return
     sign = metric_of(rule.metric).sign
-    gaps = [_gap(t) for t in trials]
+    gaps, values = zip(*places, strict=True)
     low, high = min(*gaps, 0.0), max(*gaps, 2 * rule.tolerance)
     x = [low, rule.tolerance, high]
     y = [sign * (best.value + rule.penalty * max(0.0, gap - rule.tolerance)) for gap in x]
-    values = [t.scores[f"val_{rule.metric}"] for t in trials]
     figure.add_trace(
         go.Scatter(
             x=[unit.factor * v for v in x],

@@ -23,7 +23,7 @@ import fmnist_sweep
 from fmnist_sweep.analysis.confirmations import read_confirmation
 from fmnist_sweep.analysis.frames import studies_frame
 from fmnist_sweep.analysis.ranking import best_trials, default_trial
-from fmnist_sweep.analysis.summary import scoring, summary
+from fmnist_sweep.analysis.summary import price_words, scoring, summary
 from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.files import write_atomically
 from fmnist_sweep.core.foreign import safe_text
@@ -157,6 +157,7 @@ def _section(study: StoredStudy, key: str, figures: dict[str, go.Figure]) -> dic
         "n_trials": len(study.trials),
         "scoring": scoring(study),
         "summary": summary(study),
+        "price": price_words(study),
         "facts": _facts(study),
         "best": _best_table(study),
         "confirm": confirmed_section(study, key, figures),

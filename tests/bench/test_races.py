@@ -45,6 +45,7 @@ def problem() -> Problem:
     return Problem(made_table("dense"))
 
 
+@pytest.mark.slow
 def test_a_configuration_has_one_curve_for_a_seed(problem: Problem) -> None:
     """Equal arguments, equal curves; another seed moves it by no more than the table is rugged."""
     point = problem.space.sample(np.random.default_rng(1))
@@ -191,6 +192,7 @@ def test_ours_races_with_the_settings_of_the_sweep_file(
     assert config.file.training.patience == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["dense", "cnn"])
 def test_the_reports_own_runs_are_points_of_the_model(model: str) -> None:
     """Each number of epochs is a run of its own, up to those of the table."""

@@ -44,6 +44,7 @@ def test_curves_that_it_was_not_shown_are_close(features: np.ndarray, curves: np
     assert np.abs(surrogate.predict(features[30:]) - curves[30:]).mean() < 5e-3
 
 
+@pytest.mark.slow
 def test_what_does_not_matter_makes_no_neighbours(features: np.ndarray, curves: np.ndarray) -> None:
     """The nearest rows are near in the feature that decides."""
     surrogate = CurveSurrogate(features, curves)

@@ -240,6 +240,7 @@ def test_an_argument_that_is_no_text_is_told(command: Command) -> None:
     assert (code, err) == (2, "\\udcff: is not UTF-8; type it in the encoding of the terminal\n")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("swept")
 def test_a_model_that_is_gone_is_refused(command: Command, tmp_path: Path) -> None:
     """A user's model is looked for before anything is trained, and the message names it."""
@@ -655,6 +656,7 @@ def test_help_is_there_for_every_command_and_holds_an_example() -> None:
         assert "Example: fmnist-sweep" in (info.callback.__doc__ or "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["validate", "sweeps/dense.toml"], ["status"]])
 def test_light_commands_load_no_tensorflow(arguments: list[str], tmp_path: Path) -> None:
     """What a person does between sweeps answers without TensorFlow."""

@@ -174,6 +174,7 @@ def test_every_command_lists_a_damaged_study_and_passes_by(
     assert not Path(f"kept/{bad}.jsonl").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a text for a curve", "no JSON in a study", "a confirmation that is none"])
 def test_pages_name_a_damaged_study_and_show_the_others(
     name: str, command: Command, damage: Callable[..., None], capsys: pytest.CaptureFixture[str]

@@ -272,6 +272,7 @@ def test_candidates_that_were_begun_stay(swept: optuna.Study, run: Run) -> None:
     assert labels(confirmation_request(stored(swept), top=1, repeats=2)) == labels(wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 4, 6])
 def test_a_confirmation_that_was_stopped_goes_on_exactly(swept: optuna.Study, run: Run, after: int) -> None:
     """Whenever it is interrupted, it comes to what an uninterrupted one comes to, paired on the way."""

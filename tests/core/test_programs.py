@@ -55,6 +55,7 @@ def gone(pids: Path) -> bool:
     return not left(pids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "end", "code"),
     [

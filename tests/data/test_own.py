@@ -288,6 +288,7 @@ def test_functions_that_give_no_data_are_told(path: str, told: str, module: str,
     assert module not in sys.modules
 
 
+@pytest.mark.slow
 def test_a_function_has_a_deadline(module: str) -> None:
     """The line that it was at is told, and the setting that gives it longer."""
     with pytest.raises(DataError) as caught:

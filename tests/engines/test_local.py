@@ -234,6 +234,7 @@ def test_what_a_trial_started_ends_with_it(
     assert not alive(family)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("stopped", [False, True])
 def test_what_trials_started_ends_with_the_parent(tmp_path: Path, way: str, *, stopped: bool) -> None:
@@ -323,6 +324,7 @@ def test_workers_must_be_some() -> None:
         LocalEngine(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_outlives_the_parent(tmp_path: Path, how: signal.Signals) -> None:
     """Trials and fork server end by themselves when the parent is killed; the parent loads no TensorFlow.

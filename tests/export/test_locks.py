@@ -85,6 +85,7 @@ def test_a_study_that_is_being_run_is_not_exported(
     assert list((tmp_path / "exports").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_heavy")
 def test_of_two_exports_side_by_side_one_is_refused(
     sqlite_study: optuna.Study, storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

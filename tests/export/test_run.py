@@ -90,6 +90,7 @@ def test_the_model_is_that_of_the_first_seed(bundle: Path) -> None:
     assert (bundle / "model.keras").read_bytes() == b"a model of seed 10000"
 
 
+@pytest.mark.slow
 def test_the_card_says_what_a_reader_must_know(bundle: Path, exports: Exports) -> None:
     """How it was chosen, both gaps, the confused pairs, why validation flatters, how to load it."""
     text = (bundle / "README.md").read_text()
@@ -161,6 +162,7 @@ def test_a_reading_again_is_counted(exports: Exports) -> None:
     assert "read more than once" in card
 
 
+@pytest.mark.slow
 def test_trainings_of_another_choice_are_forgotten(exports: Exports) -> None:
     """They take much space: once another trial's bundle is there, its trainings alone are kept."""
     exports.run()
@@ -260,6 +262,7 @@ def test_what_was_read_before_it_was_confirmed_is_not_read_again(
     assert decided.run(again=True)["n_test_readings"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lose", [True, False])
 def test_a_bundle_is_written_again_without_another_reading(exports: Exports, lose: bool) -> None:
     """What the reading gave is kept beside the storage, for a bundle that is lost or asked for anew."""
@@ -396,6 +399,7 @@ def test_data_without_test_images_have_no_test_numbers(exports: Exports) -> None
     assert {path.name for path in bundle.iterdir()} == FILES - {"misclassified.png"}
 
 
+@pytest.mark.slow
 def test_a_users_own_model_has_no_script(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
     """The card says why, and what trains it instead; what was measured with other models it does not say."""
     monkeypatch.chdir(exports.folder)
@@ -536,6 +540,7 @@ def test_a_model_that_came_out_larger_is_not_handed_out(exports: Exports) -> Non
     assert not stored(exports.study).readings
 
 
+@pytest.mark.slow
 def test_the_trainings_of_another_source_are_not_used(
     exports: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,6 +175,7 @@ def test_nothing_to_load_is_said(paper: Paper) -> None:
     assert "fmnist-sweep dump" in err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_export_leaves_the_paper_and_its_references_alone(paper: Paper, reader: Reader) -> None:
     """Exporting everything exports the sweeps of one's own."""

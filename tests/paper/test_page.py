@@ -66,6 +66,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(save, lambda _, *paths: [path.write_bytes(b"png") for path in paths])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_every_claim_has_its_verdict_numbers_and_picture(paper: Paper, places: Places) -> None:
     """In Markdown and in HTML, in order, and every picture that is named is there."""
@@ -138,6 +139,7 @@ def test_an_unfinished_paper_is_a_page_all_the_same(results: Results, places: Pl
     assert "have not met the test set yet" in markdown
 
 
+@pytest.mark.slow
 def test_searches_stand_beside_the_hand_only_once_confirmed(results: Results) -> None:
     """A winner that its own validation images picked would look better than it is."""
     study = empty_study("sqlite://", "dense")
@@ -157,6 +159,7 @@ def test_searches_stand_beside_the_hand_only_once_confirmed(results: Results) ->
     assert [e.winner for e in found] == [None, None, "trial 1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("best", "is_said"), [([0.85, 0.86, 0.85], True), ([0.95, 0.96, 0.95], False)])
 def test_a_search_that_finds_nothing_better_says_so(
     results: Results, best: list[float], is_said: bool

@@ -41,6 +41,15 @@ def test_attached_figures_are_served_once_however_often_they_are_attached(
     assert "The best is trial" in shown["note"]["body"]
 
 
+def test_a_studys_note_tells_the_price_of_its_penalty(tiny_study: StudyMaker) -> None:
+    """In a paragraph of its own; a warning, where there is one, in the next."""
+    study = tiny_study(([0.78, 1.0], [0.76, 0.83]), ([0.80], [0.78]), ([0.98], [0.84]))
+    dashboard.attach_figures(study)
+    _, _, told, warning, _ = optuna_dashboard.get_note(study).split("\n\n")
+    assert told.startswith("The penalty chose trial 1 after epoch 1")
+    assert warning.startswith("Warning: the penalty may be too strong")
+
+
 def test_first_notes_are_written_without_reading_the_others(
     study: optuna.Study, storage: BaseStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def test_the_report_shows_an_export(study: optuna.Study, bundle: Path) -> None:
     assert drawn == {"study-0-export-curve", *(f"study-0-confusion{part}" for part in parts)}
 
 
+@pytest.mark.slow
 def test_the_report_lists_every_bundle(study: optuna.Study, bundle: Path, tmp_path: Path) -> None:
     """The last one first, each once however often it was written; one alone needs no list."""
     when = datetime(2026, 11, 22, tzinfo=UTC)

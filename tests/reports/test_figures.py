@@ -111,6 +111,57 @@ def test_the_front_holds_the_trials_that_none_beats_in_both(tiny_study: StudyMak
     assert [t.number for t in front] == [0, 1, 3]
 
 
+def traces(study: optuna.Study) -> dict[str, go.Scatter]:
+    return {trace.name: trace for trace in figures.accuracy_against_gap(stored(study)).data}
+
+
+# Scores by the rule: 0.86, 0.89, 0.87, 0.885, 0.76; all but the last lie on the front.
+FRONT = [([0.86], [0.86]), ([0.90], [0.89]), ([0.87], [0.87]), ([0.93], [0.90]), ([0.99], [0.87])]
+
+
+def test_the_choice_stands_on_the_front_between_its_ringed_neighbours(tiny_study: StudyMaker) -> None:
+    """The next smaller and the next larger gap on the front; the choice itself has the star."""
+    drawn = traces(tiny_study(*FRONT, epoch_rule="last"))
+    assert list(drawn["best (trial 1)"].x) == pytest.approx([1.0])
+    assert list(drawn["neighbours (2, 3)"].y) == pytest.approx([87.0, 90.0])
+
+
+def test_an_end_of_the_front_has_one_neighbour(tiny_study: StudyMaker) -> None:
+    """A single point of a front has none."""
+    assert "neighbour (0)" in traces(tiny_study(([0.86], [0.86]), ([0.90], [0.89])))
+    assert not any("neighbour" in name for name in traces(tiny_study(([0.86], [0.86]))))
+
+
+@pytest.mark.parametrize(("metric", "factor"), [("accuracy", 100), ("cross_entropy", 1)])
+def test_a_line_leads_to_what_would_be_chosen_without_the_penalty(
+    tiny_study: StudyMaker, metric: str, factor: float
+) -> None:
+    """It ends at the plain epoch, which no trial's own point need show, and all of it can be seen."""
+    study = tiny_study(([0.86], [0.86]), ([0.89, 0.99], [0.88, 0.93]), metric=metric)
+    shown = figures.accuracy_against_gap(stored(study))
+    (way,) = (trace for trace in shown.data if trace.name == "no penalty (trial 1)")
+    ends = [0.88, 0.93] if metric == "accuracy" else [0.12, 0.07]
+    assert list(way.y) == pytest.approx([factor * end for end in ends])
+    assert list(way.x) == pytest.approx([factor * 0.01, factor * 0.06])
+    assert "epoch 2" in way.text[1]
+    low, high = shown.layout.yaxis.range
+    assert low < min(way.y) < max(way.y) < high
+
+
+def test_a_penalty_that_changes_nothing_draws_no_line(tiny_study: StudyMaker) -> None:
+    """Nor does a rule without one."""
+    for study in (tiny_study(*FRONT[:3]), tiny_study(*FRONT, penalty=0.0)):
+        assert not any("no penalty" in name for name in traces(study))
+
+
+def test_the_choice_within_a_lowered_limit_is_marked_beside_the_best(tiny_study: StudyMaker) -> None:
+    """The best trial keeps its star though it is never handed out; the one that is has a hollow one."""
+    study = tiny_study(*FRONT)
+    config, first = study.user_attrs["config"], study.get_trials()[0]
+    study.set_user_attr("config", {**config, "max_model_size": first.user_attrs["n_parameters"]})
+    assert {"best (trial 1)", "within limit (trial 0)"} <= set(traces(study))
+
+
 def test_slices_draw_each_searched_parameter_where_it_exists(study: optuna.Study) -> None:
     """A conditional parameter has points for its own trials only; fixed ones have no slice."""
     drawn = search_figures.slices(stored(study))

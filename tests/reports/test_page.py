@@ -8,10 +8,11 @@ from pathlib import Path
 
 import optuna
 import pytest
-from made_studies import add_trial, empty_study, fill_study, params_of, scripted_curve, stored
+from made_studies import StudyMaker, add_trial, empty_study, fill_study, params_of, scripted_curve, stored
 from optuna.trial import TrialState
 from pages import unpacked
 
+from fmnist_sweep.analysis.price import SMALLER
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.reports.page import packed, render_report, write_report
 from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
@@ -35,6 +36,21 @@ def page() -> str:
         storage=EVIL,
         when=WHEN,
     )
+
+
+def test_the_page_tells_the_price_of_a_penalty_and_marks_a_warning(tiny_study: StudyMaker) -> None:
+    """The sentence stands in a paragraph of its own; a warning is marked as one."""
+    study = tiny_study(([0.78, 1.0], [0.76, 0.83]), ([0.80], [0.78]), ([0.98], [0.84]))
+    told = render_report([stored(study)], storage="studies.db", when=WHEN)
+    assert "<p>The penalty chose trial 1 after epoch 1 (" in told
+    assert '<p class="warning">Warning: the penalty may be too strong' in told
+
+
+def test_the_slider_reaches_a_penalty_that_a_warning_names(tiny_study: StudyMaker) -> None:
+    """Half, a quarter and a tenth of the default penalty are steps of it."""
+    told = render_report([stored(tiny_study(([0.9], [0.9])))], storage="studies.db", when=WHEN)
+    step = float(re.findall(r'name="penalty"[^>]* step="([^"]+)"', told)[0])
+    assert all((share / step) % 1 == pytest.approx(0) for share in SMALLER)
 
 
 def without_scripts(page: str) -> str:

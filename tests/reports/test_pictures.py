@@ -33,6 +33,7 @@ def n_colors(path: Path) -> int:
     return len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 10, 15, 40])
 def test_the_matrix_shows_each_part(tmp_path: Path, n_classes: int) -> None:
     """Counts and shares stand in the cells while there is room; a panel tells its part and its accuracy."""

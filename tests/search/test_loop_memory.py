@@ -5,6 +5,7 @@ import tracemalloc
 from collections.abc import Callable
 
 import optuna
+import pytest
 
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import LearningCurve
@@ -32,6 +33,7 @@ def kept_by_the_package() -> int:
     return sum(trace.size for trace in ours.traces)
 
 
+@pytest.mark.slow
 def test_the_parent_holds_no_curve_twice(
     data: DataRef,
     sqlite_storage: optuna.storages.RDBStorage,

@@ -50,6 +50,7 @@ def test_no_sampler_goes_beyond_the_limit(make_config: MakeConfig, sweep: Sweep,
     assert all(config.sampled_space.contains(trial.user_attrs["hyperparameters"]) for trial in study.trials)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("constant_liar", [True, False])
 def test_a_sampler_that_looks_for_large_models_keeps_to_the_limit(
     make_config: MakeConfig, sweep: Sweep, constant_liar: bool

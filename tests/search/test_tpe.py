@@ -79,6 +79,7 @@ def test_a_small_study_is_drawn_from_as_by_optuna() -> None:
         assert ours == drawn(optuna.samplers.TPESampler(seed=seed, **SETTINGS), study)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_large_study_is_drawn_from_where_its_best_are() -> None:
     """Beyond the limit the draws still crowd around the best trials; equal seeds draw equally."""

@@ -72,6 +72,7 @@ def refused(source: Path, target: Path | None = None, *, overwrite: bool = False
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_storage_is_copied_while_another_process_writes(
     tmp_path: Path, storage_url: str, writer: subprocess.Popen[str]
 ) -> None:

@@ -58,6 +58,7 @@ def test_the_overview_is_what_optuna_reads(storage_url: str) -> None:
         assert got == {**want, "seconds": pytest.approx(want["seconds"])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [80, 200])
 def test_the_table_of_studies_folds_no_word(storage_url: str, width: int) -> None:
     """Eighty columns hold it too, in two tables; what waits and what was interrupted has its column."""

@@ -97,6 +97,7 @@ def test_a_load_that_was_killed_is_done_again(file: Path, sqlite_storage: optuna
     assert len(study.trials) > 0
 
 
+@pytest.mark.slow
 def test_a_confirmation_comes_back_with_its_study(
     tmp_path: Path, sqlite_storage: optuna.storages.RDBStorage
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_confirmation_comes_back_with_its_study(
     assert [c.label for c in confirmation.candidates] == ["trial 1", "default"]
 
 
+@pytest.mark.slow
 def test_no_command_changes_a_reference_study(
     file: Path, tmp_path: Path, sqlite_storage: optuna.storages.RDBStorage
 ) -> None:

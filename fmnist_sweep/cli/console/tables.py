@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from fmnist_sweep.analysis.frames import trials_frame
 from fmnist_sweep.analysis.ranking import best_trials, default_trial, left_out_notes
+from fmnist_sweep.analysis.summary import price_words
 from fmnist_sweep.cli.console.cells import new_table, say, shown
 from fmnist_sweep.core.foreign import safe_line
 from fmnist_sweep.core.metrics import metric_of
@@ -125,6 +126,8 @@ def print_summary(
         told = _configuration(setting) or "nothing was searched"
         say(console, f"Trial {best[0].number}: {told}.")
         _print_against_default(console, study, best[0])
+        for sentence in price_words(study):
+            say(console, sentence)
     _print_left_out(console, study)
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
     typed = shlex.quote(name)

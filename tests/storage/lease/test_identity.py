@@ -151,6 +151,7 @@ def test_who_took_a_removed_lock_keeps_it(study: optuna.Study, storage_url: str)
                         first.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [False, True])
 def test_a_run_whose_storage_is_removed_ends_at_once(
     make_config: Callable[..., SweepConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: bool

@@ -242,6 +242,7 @@ def test_a_killed_process_gives_its_lock_back(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_of_many_that_start_at_once_one_wins(tmp_path: Path) -> None:
     """Every other one is refused, whatever the order in which they come."""
     command = [sys.executable, "-c", HOLD, str(tmp_path / "a" / "tiny"), "5"]
