@@ -224,11 +224,8 @@ class Search:
         if known is not None:
             self._answer(running, known)
             return
-        for number in self._engine.running:
-            other = self._running.get(number)
-            if other is None:
-                # It was stopped, and its process is on its way out.
-                continue
+        for number in filter(self._running.__contains__, self._engine.running):  # less what was stopped
+            other = self._running[number]
             # A longer one waits as well: it goes on from where the other ends.
             if other.contains(running) or (self._goes_on and running.contains(other)):
                 self._twins.setdefault(number, []).append(running)

@@ -645,6 +645,16 @@ def test_checkpoints_stay_only_for_a_candidate_that_can_go_on_from_them(
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
+def test_a_repeat_of_another_size_fails_and_the_others_go_on(swept: optuna.Study, run: Run) -> None:
+    """Also where the next one starts before the process of the stopped one is gone."""
+    wanted = confirmation_request(stored(swept), top=2, repeats=3)
+    *rivals, baseline = wanted.candidates
+    linked = run(replace(wanted, candidates=(*rivals, replace(baseline, n_parameters=5))))
+    failed = [t.user_attrs["candidate"] for t in linked.trials if t.state is TrialState.FAIL]
+    assert failed == ["baseline"] * 3
+    assert len(linked.trials) == 9
+
+
 def test_what_another_tool_enqueued_among_the_repeats_fails(swept: optuna.Study, run: Run) -> None:
     """It is no repeat of a candidate; the repeats are trained all the same."""
     wanted = confirmation_request(stored(swept), top=1, repeats=2)
