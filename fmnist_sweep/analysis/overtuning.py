@@ -131,7 +131,9 @@ def overtuning_words(study: StoredStudy, confirmation: Confirmation) -> list[str
         swept = f"In the sweep its best, {best}, was not above {first} ({gained} of {of})"
         words = [f"{swept}; on fresh seeds and splits it is at {mean} ({ends})."]
     else:
-        remain = f"{amount(rule, found.remains.mean)} remain" if found.remains.mean > 0 else "nothing remains"
+        remain = f"{amount(rule, found.remains.mean)} remain"
+        if found.remains.mean <= 0 or found.remains.mean >= found.gained:
+            remain = "nothing remains" if found.remains.mean <= 0 else "all remain"
         swept = f"Of {gained} of {of} that the sweep's best, {best}, gained over {first} in the sweep"
         words = [f"{swept}, {remain} on fresh seeds and splits ({mean}, {ends})."]
     if found.relative is not None:

@@ -67,6 +67,12 @@ def test_what_is_lost_is_said_to_be(swept: optuna.Study) -> None:
     assert ", nothing remains on fresh seeds and splits (-1.00 points, 95 % " in only
 
 
+def test_more_than_was_gained_is_all_of_it(swept: optuna.Study) -> None:
+    """A sweep's images may have been unkind to its best; no more than all remains."""
+    add_confirmation(swept, {"trial 3": above(0.04), "baseline": BASELINE}, decision={})
+    assert ", all remain on fresh seeds and splits (+4.00 points, 95 % " in words(swept)[0]
+
+
 def test_the_baseline_counts_at_the_epochs_that_it_trains(swept: optuna.Study) -> None:
     """From the curve that the sweep stored of it: not at the epoch that the score picked."""
     linked = add_confirmation(swept, {"trial 3": above(0.01), "baseline": BASELINE}, decision={})

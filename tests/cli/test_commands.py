@@ -225,6 +225,27 @@ def test_sizes_of_a_confirmation_have_limits(command: Command) -> None:
     assert (code, "at most 1,000" in err, "--max-retries: -1" in err) == (2, True, True)
 
 
+@pytest.mark.usefixtures("swept")
+def test_what_decides_a_confirmation_has_limits(command: Command) -> None:
+    """Chances and distances that are none, each in a line with what is allowed."""
+    code, _, err = command("confirm", "tiny", "--sure", "1", "--within", "-1")
+    assert (code, err.count("\n")) == (2, 3)
+    assert "--sure: 1 can't be taken; from 0.5" in err
+    assert "--within: -1 can't be taken; from 0 to 100" in err
+    assert command("confirm", "tiny", "--prefer", "largest")[0] == 2
+
+
+@pytest.mark.usefixtures("swept")
+def test_a_thorough_confirmation_comes_to_its_end_at_once(command: Command) -> None:
+    """The pick is trained on beside the baseline by the same command, and what decides is kept."""
+    code, out, _ = command("confirm", "tiny", "--top", "1", "--thorough")
+    assert code == 0
+    assert "It was picked on 4 repeats, and compared with the baseline on 8 others." in out
+    code, again, err = command("confirm", "tiny", "--top", "1")
+    assert (code, again) == (0, out)
+    assert err.startswith("The confirmation was finished: nothing was trained.")
+
+
 def test_options_are_told_with_the_file(command: Command, tmp_path: Path) -> None:
     """Before a model is discovered, which takes seconds."""
     file = tmp_path / "s.toml"

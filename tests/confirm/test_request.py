@@ -22,7 +22,7 @@ from fmnist_sweep.analysis.ranking import best_trials, candidates
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.plan import candidate_number, repeat_seeds
-from fmnist_sweep.confirm.request import ConfirmationRequest, confirmation_request
+from fmnist_sweep.confirm.request import ConfirmationRequest, SweepToConfirm, confirmation_request
 from fmnist_sweep.confirm.rule import AskedRule
 from fmnist_sweep.core.errors import ConfigError, StudyBusyError, StudyMismatchError, SweepError
 from fmnist_sweep.core.events import Started
@@ -166,6 +166,29 @@ def test_a_default_that_was_not_swept_trains_its_own_epochs(
     assert (default.label, default.trial, default.sweep_score, default.epochs) == ("baseline", None, None, 15)
     assert default.hyperparameters["learning_rate"] == 1e-4
     assert set(default.hyperparameters) == set(study.trials[0].user_attrs["hyperparameters"])
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_model_without_epochs_of_its_own_trains_to_the_best_plain_one(
+    swept: optuna.Study, config: SweepConfig, measured: bool
+) -> None:
+    """Of the sweep's trial of the default, whatever the score picked; without it the most that it allows."""
+    own = config.model_space
+    without = replace(
+        own,
+        space=own.space.without("epochs"),
+        defaults={name: value for name, value in own.defaults.items() if name != "epochs"},
+    )
+    study = stored(swept)
+    sweep = SweepToConfirm(study)
+    sweep.__dict__["config"] = replace(config, model_space=without)
+    if not measured:
+        study.__dict__["trials"] = [t for t in study.trials if t.number != 0]
+    assert sweep.baseline is not None
+    curve = study.again().trials[0].curve
+    assert curve is not None
+    best = 1 + max(range(len(curve)), key=lambda e: curve.values("val_accuracy")[e])
+    assert sweep.baseline.epochs == (best if measured else config.epochs[-1])
 
 
 def test_the_seeds_of_a_repeat_are_fresh_and_always_the_same(config: SweepConfig) -> None:

@@ -108,7 +108,8 @@ def confirm(
         say(messages, "The confirmation was finished: nothing was trained. More --repeats add to it.")
     else:
         # What decides is stored as the run begins.
-        again = command_line("confirm", study, storage=storage, top=top, repeats=repeats)
+        also = ["--incumbents"] if incumbents else []
+        again = command_line("confirm", study, *also, storage=storage, top=top, repeats=repeats)
         exit_unless_done(messages, *came.end, study=came.linked, again=again)
 
 
