@@ -7,19 +7,32 @@ import optuna
 
 from benchmarks.race import DATA
 from benchmarks.workload import fixed_config
-from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.config.sweep_config import SweepConfig
+from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.search import samplers
 from fmnist_sweep.search.opening import open_study
+from fmnist_sweep.storage.bulk_writes import add_trials
 from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.training.testing import scripted_curve
 
 
-def make_storage(url: str, n_trials: int, *, n_epochs: int) -> None:
-    """Store finished trials of random dense configurations, each with its whole curve."""
-    sweep = fixed_config(
-        "dense", budget={"trials": n_trials}, sampler={"name": "tpe", "enqueue_default": False}
-    )
-    study = open_study(sweep, DATA, open_storage(url, create=True))
+def make_storage(
+    url: str, n_trials: int, *, n_epochs: int, sweep: SweepConfig | None = None, data: DataRef = DATA
+) -> None:
+    """Store finished trials of random dense configurations, each with its whole curve.
+
+    Args:
+        url: The storage, which is made.
+        n_trials: How many.
+        n_epochs: Of each curve.
+        sweep: Whose study it is; None takes the dense sweep without patience.
+        data: The data set that the study names.
+    """
+    if sweep is None:
+        sweep = fixed_config(
+            "dense", budget={"trials": n_trials}, sampler={"name": "tpe", "enqueue_default": False}
+        )
+    study = open_study(sweep, data, open_storage(url, create=True))
     rng = np.random.default_rng(0)
     trials = []
     for number in range(n_trials):
@@ -45,4 +58,4 @@ def make_storage(url: str, n_trials: int, *, n_epochs: int) -> None:
                 intermediate_values=dict(enumerate(sweep.score_rule.scores(curve).tolist())),
             )
         )
-    study.add_trials(trials)
+    add_trials(study, trials)

@@ -23,6 +23,7 @@ COMMANDS: Final = """\
     python -m benchmarks.free_epochs
     python -m benchmarks.scaling
     python -m benchmarks.interactive
+    python -m benchmarks.large_study             # each command on studies of 5,000 and 10,000 trials
     python -m benchmarks.record dense            # the table that the races run on; goes on where it was
 """
 

@@ -36,7 +36,7 @@ HARD_QUANTILE: Final = 0.99
 _TOO_SLOW: Final = {"kerastuner bayesian": "its proposals take up to a second each: minutes for a race"}
 _PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner", "optuna", "ray", "numpy")
 _SCRIPTS: Final = {
-    "Asking on a large study": ["benchmarks.large_study", "1000"],
+    "Studies of thousands of trials": ["benchmarks.large_study", "5000", "10000"],
     "Memory over many trials": ["benchmarks.memory", "40"],
     "Faster steps that were tried": ["benchmarks.steps", "20000"],
     "What a checkpoint takes": ["benchmarks.checkpoint"],

@@ -130,11 +130,12 @@ LIGHT = {
     "fmnist_sweep.config.loading": ("optuna", "tensorflow", "keras", "keras_tuner", "torch", "plotly"),
     "fmnist_sweep.engines.local": ("optuna", "tensorflow", "keras", "keras_tuner"),
     "fmnist_sweep.models": ("optuna", "tensorflow", "keras", "keras_tuner"),
-    "fmnist_sweep.storage.overview": ("optuna", "pandas", "tensorflow", "keras"),
+    "fmnist_sweep.storage.overview": ("optuna", "sqlalchemy", "psutil", "pandas", "tensorflow", "keras"),
     "fmnist_sweep.cli.console.outline": ("optuna", "pandas", "tensorflow", "keras"),
     "fmnist_sweep.cli.main": ("optuna", "tensorflow", "keras", "pandas", "plotly"),
 }
 HEAVIER = {
+    "fmnist_sweep.cli.console.trial_table": ("pandas", "tensorflow", "keras", "plotly"),
     "fmnist_sweep.search.loop": ("tensorflow", "keras", "keras_tuner", "torch", "plotly", "matplotlib"),
     "fmnist_sweep.search.run": ("tensorflow", "keras", "keras_tuner", "sklearn", "plotly", "matplotlib"),
     "fmnist_sweep.reports.page": ("tensorflow", "keras", "sklearn", "matplotlib"),

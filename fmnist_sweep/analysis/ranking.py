@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -36,13 +38,19 @@ def best_trials(study: StoredStudy, n: int | None = None) -> list[StoredTrial]:
     Returns:
         Sorted by score; equal scores by the smaller gap, then by fewer weights, then by number.
     """
+    if study not in _RANKED:
+        _RANKED[study] = tuple(sorted(measured_trials(study), key=_rank))
+    return list(_RANKED[study][:n])
 
-    def key(trial: StoredTrial) -> tuple[float, float, float, int]:
-        value = -np.inf if trial.value is None else trial.value
-        gap, size = (np.inf if x is None else float(x) for x in (trial.gap, trial.n_parameters))
-        return (-value, gap, size, trial.number)
 
-    return sorted(measured_trials(study), key=key)[:n]
+_RANKED: Final[WeakKeyDictionary[StoredStudy, tuple[StoredTrial, ...]]] = WeakKeyDictionary()
+"""The trials of each study in their order: a page asks for them a dozen times."""
+
+
+def _rank(trial: StoredTrial) -> tuple[float, float, float, int]:
+    value = -np.inf if trial.value is None else trial.value
+    gap, size = (np.inf if x is None else float(x) for x in (trial.gap, trial.n_parameters))
+    return (-value, gap, size, trial.number)
 
 
 def candidates(study: StoredStudy, n: int | None = None) -> list[StoredTrial]:

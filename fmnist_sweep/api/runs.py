@@ -76,7 +76,8 @@ def run(
         >>> from fmnist_sweep.config.loading import load_config
         >>> run(load_config(Path("sweeps/dense.toml"))).progress.best  # doctest: +SKIP
     """
-    stop, progress = running.run_sweep(
+    # Its study as the run has read it: to open a storage and to read thousands of trials takes a second.
+    study, stop, progress = running.run_sweep(
         config,
         storage_url=storage,
         say=say,
@@ -86,9 +87,9 @@ def run(
         observers=observers,
         **(options or RunOptions()).of_run(),
     )
-    study = open_study(config.file.study, storage=storage)
-    attach_figures(study)
-    return RunEnd(StoredStudy.of(study), stop, progress)
+    stored = StoredStudy.of(study)
+    attach_figures(study, stored)
+    return RunEnd(stored, stop, progress)
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,13 @@ def safe_text(text: str, limit: int | None = MAX_TEXT) -> str:
     if limit is not None and len(text) > 4 * limit:
         # Before anything looks at each character of it; what is cut off may be the other half of an escape.
         text = shortened(text, 4 * limit)
-    text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
+    text = text.replace("\r\n", "\n")
+    if "\x1b" in text or "\x9b" in text:
+        text = _ESCAPES.sub("", text)
     if not (text.isascii() and text.replace("\n", "").isprintable()):
-        text = "".join(map(_printable, text))
+        # Each kind of character is looked at once: a page is millions of a hundred kinds.
+        kinds = {ord(kind): shown for kind in {*text} if (shown := _printable(kind)) != kind}
+        text = text.translate(kinds) if kinds else text
     return text if limit is None else shortened(text, limit)
 
 

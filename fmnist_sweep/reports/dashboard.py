@@ -12,6 +12,7 @@ import logging
 import re
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,7 +23,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import optuna
 import optuna_dashboard
 from optuna.artifacts import FileSystemArtifactStore
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial
 from typing_extensions import override
 
@@ -39,8 +40,12 @@ from fmnist_sweep.core.wording import show_score
 from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS, confirmed_figure, trial_words
 from fmnist_sweep.reports.doors import App, StartResponse, guarded, require_password
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
+from fmnist_sweep.reports.gathered import Gathered
+from fmnist_sweep.reports.lean_pages import with_lean_pages
 from fmnist_sweep.reports.svg import curve_svg, sparkline
+from fmnist_sweep.reports.thinning import thinned_note
 from fmnist_sweep.storage.damage import passed_by
+from fmnist_sweep.storage.lean import MAX_WHOLE, N_WHOLE, LeanStorage
 from fmnist_sweep.storage.opening import artifact_folder, open_storage, storage_lost
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.studies import load_study, study_names
@@ -56,13 +61,26 @@ _FIGURE_HEIGHT: Final = 420
 _CURVE_URL: Final = re.compile(r"/learning-curves/(\d+)/(\d+)\.svg")
 _PORTS_TRIED: Final = 20
 
+_READ_AGAIN_S: Final = 10.0
+"""How long pictures of a large study are drawn from what was read: as long as the dashboard keeps trials."""
 
-def attach_figures(study: optuna.Study) -> None:
+_LEAN_WORDS: Final = (
+    f"Of a study of more than {MAX_WHOLE:,} trials, this page holds the intermediate values and the numbers"
+    f" of curves of the {N_WHOLE} best ones alone; the picture in a trial's note shows any."
+)
+
+
+def attach_figures(study: optuna.Study, stored: StoredStudy | None = None) -> None:
     """Save the study's figures and a summary where optuna-dashboard shows them; again replaces them.
 
-    Also writes a note for each trial that has a curve and no note yet.
+    Also writes a note for each trial that has a curve and no note yet; in a study of thousands for the
+    best of them, since any dashboard looks through all notes once for each trial.
+
+    Args:
+        study: The study.
+        stored: What it holds; None reads it.
     """
-    stored = StoredStudy.of(study)
+    stored = StoredStudy.of(study) if stored is None else stored
     if stored.damaged:
         # It is shown as it is: nothing is worked out from what this program can't have written.
         return
@@ -70,31 +88,40 @@ def attach_figures(study: optuna.Study) -> None:
     figures = {name: make(stored) for name, make in FIGURES.items()}
     if confirmation is not None:
         figures["confirmation"] = confirmed_figure(confirmation)
+    gathered = Gathered(study)
     for name, figure in figures.items():
-        shown = figure.update_layout(height=_FIGURE_HEIGHT)
-        optuna_dashboard.save_plotly_graph_object(study, shown, graph_object_id=name)
+        gathered.figure(name, figure.update_layout(height=_FIGURE_HEIGHT))
     words = map(markdown, [*_study_words(stored, confirmation)])
-    save_note(study, "\n\n".join([f"**{markdown(study.study_name)}**", *words]))
-    attributes = study._storage.get_study_system_attrs(study._study_id)  # noqa: SLF001 - where notes are kept
+    gathered.note("\n\n".join([f"**{markdown(study.study_name)}**", *words]))
+    noted = _noted(stored)
     for trial in study.get_trials(deepcopy=False):
-        known = StoredTrial.of(trial)
-        noted = f"dashboard:{trial._trial_id}:note_ver" in attributes  # noqa: SLF001
-        if known.curve is not None and known.is_finished and not noted:
-            attach_to_trial(study, trial, known.curve, stored.rule, epoch=known.epoch, is_first=True)
+        known = noted.get(trial.number)
+        if known is not None and known.curve is not None and not gathered.has_note(trial):
+            picture = note_with_picture(study, trial, known.curve, stored.rule, epoch=known.epoch)
+            gathered.note(picture, trial=trial)
+    gathered.store()
     if confirmation is not None and not stored.is_confirmation:
         _mark_confirmed(study, confirmation)
 
 
+def _noted(study: StoredStudy) -> dict[int, StoredTrial]:
+    """Return the trials that get a note, by their numbers."""
+    finished = [trial for trial in study.trials if trial.is_finished]
+    return {t.number: t for t in (finished if len(finished) <= MAX_WHOLE else best_trials(study, N_WHOLE))}
+
+
 def _study_words(study: StoredStudy, confirmation: Confirmation | None) -> list[str]:
+    left_out = [note] if (note := thinned_note(study)) is not None else []
+    left_out += [_LEAN_WORDS] if len(study.trials) > MAX_WHOLE else []
     if confirmation is None:
-        return [" ".join(summary(study)), *price_words(study), scoring(study)]
+        return [" ".join(summary(study)), *price_words(study), scoring(study), *left_out]
     confirmed = " ".join(verdicts(confirmation))
     if study.is_confirmation:
         words = "on fresh seeds and reshuffled splits; each trial is one repeat of one candidate."
-        return [f"Confirms study {confirmation.study} {words}", confirmed, scoring(study)]
+        return [f"Confirms study {confirmation.study} {words}", confirmed, scoring(study), *left_out]
     swept = [" ".join(summary(study)), *price_words(study)]
     told = [confirmed, *swept] if confirmation.finished else [*swept, confirmed]
-    return [*told, scoring(study)]
+    return [*told, scoring(study), *left_out]
 
 
 def _mark_confirmed(study: optuna.Study, confirmation: Confirmation) -> None:
@@ -113,7 +140,6 @@ def attach_to_trial(
     rule: ScoreRule,
     *,
     epoch: int | None = None,
-    is_first: bool = False,
 ) -> None:
     """Write a trial's note, with its learning curve; before or after ``tell``.
 
@@ -123,10 +149,8 @@ def attach_to_trial(
         curve: At least one epoch.
         rule: The study's score rule.
         epoch: The scored epoch, from 0; None where none was scored.
-        is_first: Whether the trial is known to have no note: then the study's others aren't read for it.
     """
-    words = note_with_picture(study, trial, curve, rule, epoch=epoch)
-    save_note(study, words, trial=trial, is_first=is_first)
+    save_note(study, note_with_picture(study, trial, curve, rule, epoch=epoch), trial=trial)
 
 
 def begin_note(study: optuna.Study, trial: FrozenTrial, words: str, *, mark: str) -> None:
@@ -155,9 +179,13 @@ def note_with_picture(
     epoch: int | None = None,
 ) -> str:
     """Return what `attach_to_trial` writes, and takes the same arguments."""
-    where = f"/learning-curves/{study._study_id}/{trial.number}.svg"  # noqa: SLF001 - the dashboard's ids
-    picture = f"![The picture shows in: fmnist-sweep dashboard]({where})"
+    picture = picture_words(study._study_id, trial.number)  # noqa: SLF001 - the dashboard's ids
     return f"{trial_note(curve, rule, epoch=epoch)}\n\n{picture}"
+
+
+def picture_words(study_id: int, number: int) -> str:
+    """Return the picture of a trial's learning curve in Markdown, as `make_app` draws it."""
+    return f"![The picture shows in: fmnist-sweep dashboard](/learning-curves/{study_id}/{number}.svg)"
 
 
 def trial_note(curve: LearningCurve, rule: ScoreRule, *, epoch: int | None = None) -> str:
@@ -212,8 +240,8 @@ def serve(
     for name in study_names(storage):
         try:
             study = load_study(storage, name)
-            attach_figures(study)
             stored = StoredStudy.of(study)
+            attach_figures(study, stored)
             if stored.damaged:
                 announce(f"{passed_by(stored)}; its pages show what is stored")
         except optuna.exceptions.StorageInternalError as error:
@@ -296,13 +324,17 @@ def make_app(storage: BaseStorage, *, artifacts: Path | None = None) -> App:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         files = FileSystemArtifactStore(artifacts) if artifacts and artifacts.is_dir() else None
         dashboard: App = optuna_dashboard.wsgi(storage, artifact_store=files)
+        if isinstance(storage, RDBStorage):
+            pages = optuna_dashboard.wsgi(LeanStorage(storage), artifact_store=files)
+            dashboard = with_lean_pages(dashboard, pages, storage, picture_words)
+    studies = _Studies(storage)
 
     def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         match = _CURVE_URL.fullmatch(environ.get("PATH_INFO", ""))
         if match is None:
             return dashboard(environ, start_response)
         try:
-            picture = _picture(storage, int(match[1]), int(match[2]))
+            picture = _picture(studies.get(int(match[1])), int(match[2]))
         except optuna.exceptions.StorageInternalError:
             start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
             return [b"The storage can't be read now.\n"]
@@ -315,12 +347,32 @@ def make_app(storage: BaseStorage, *, artifacts: Path | None = None) -> App:
     return app
 
 
-def _picture(storage: BaseStorage, study_id: int, number: int) -> str | None:
-    try:
-        study = optuna.load_study(study_name=storage.get_study_name_from_id(study_id), storage=storage)
-    except KeyError:
+class _Studies:
+    """The studies of which pictures are asked for; a large one is read again only after a while."""
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
+        self._large: dict[int, tuple[float, StoredStudy]] = {}
+
+    def get(self, study_id: int) -> StoredStudy | None:
+        """Return what a study holds; None where there is none."""
+        read, known = self._large.get(study_id, (0.0, None))
+        if known is not None and time.monotonic() - read < _READ_AGAIN_S:
+            return known
+        try:
+            name = self._storage.get_study_name_from_id(study_id)
+            study = StoredStudy.of(optuna.load_study(study_name=name, storage=self._storage))
+        except KeyError:
+            self._large.pop(study_id, None)
+            return None
+        if len(study.trials) > MAX_WHOLE:
+            self._large[study_id] = time.monotonic(), study
+        return study
+
+
+def _picture(stored: StoredStudy | None, number: int) -> str | None:
+    if stored is None:
         return None
-    stored = StoredStudy.of(study)
     trial = next((t for t in stored.trials if t.number == number), None)
     if trial is None or trial.curve is None or stored.damaged:
         return None
@@ -331,35 +383,17 @@ def _picture(storage: BaseStorage, study_id: int, number: int) -> str | None:
     return curve_svg(trial.curve, stored.rule, epoch=epoch, title=title)
 
 
-def save_note(
-    study: optuna.Study, words: str, *, trial: Trial | FrozenTrial | None = None, is_first: bool = False
-) -> None:
-    """Write the note of a study, or of one of its trials, in Markdown; see `attach_to_trial`."""
+def save_note(study: optuna.Study, words: str, *, trial: Trial | FrozenTrial) -> None:
+    """Write the note of one of a study's trials, in Markdown; see `attach_to_trial`."""
     # The public save_note refuses finished trials though their notes, kept with the study, can be written.
-    target: Any = study if trial is None else _NoteTarget(study, trial, is_first=is_first)
+    target: Any = _NoteTarget(study, trial)
     optuna_dashboard.save_note(target, words)
 
 
 class _NoteTarget:
     """What save_note reads of a trial."""
 
-    def __init__(self, study: optuna.Study, trial: Trial | FrozenTrial, *, is_first: bool = False) -> None:
+    def __init__(self, study: optuna.Study, trial: Trial | FrozenTrial) -> None:
         self.study = study
-        self.storage = _FirstNote(study._storage) if is_first else study._storage  # noqa: SLF001
+        self.storage = study._storage  # noqa: SLF001
         self._trial_id = trial._trial_id  # noqa: SLF001
-
-
-class _FirstNote:
-    """A storage as save_note sees it where there is no note yet.
-
-    It reads every note of the study twice for each that it writes: minutes for a thousand trials.
-    """
-
-    def __init__(self, storage: BaseStorage) -> None:
-        self._storage = storage
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:  # noqa: ARG002 - of any study
-        return {}
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._storage.set_study_system_attr(study_id, key, value)

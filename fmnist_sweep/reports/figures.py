@@ -35,12 +35,13 @@ from fmnist_sweep.reports.style import (
     TEMPLATE,
     TRIAL_COLORS,
     VERMILION,
-    hover,
+    hovers,
     line,
     new_figure,
     placeholder,
     rounded,
 )
+from fmnist_sweep.reports.thinning import drawn_best, even_share
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
@@ -165,7 +166,7 @@ def best_curves(study: StoredStudy, *, n: int = 5) -> go.Figure:
 
 
 def accuracy_against_gap(study: StoredStudy) -> go.Figure:
-    """Return each trial's validation score against its gap at the scored epoch, with the front.
+    """Return trials' validation scores against their gaps at the scored epoch, with the front of all trials.
 
     The front joins the COMPLETE trials that no other beats in both; the choice's neighbours there are ringed.
     The dashed line holds every point with the same penalised score as the best trial: above it would be
@@ -192,7 +193,7 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
             mode="markers",
             name=name,
             marker=marker,
-            text=[hover(t, unit, key) for t in some],
+            text=hovers(study, some),
             hovertemplate="%{text}<extra></extra>",
         )
 
@@ -214,12 +215,13 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
         plain = [] if paid is None else [(paid.plain.gap, paid.plain.val)]
         places = [*((_gap(t), t.scores[key]) for t in trials), *plain]
         _add_equal_score(figure, best, places, rule, unit)
+    shown = {t.number for t in drawn_best(study)}
     if pruned:
         ring = {"symbol": "circle-open", "size": 8, "color": GREY, "line": {"width": 1.5}}
-        figure.add_trace(points(pruned, "pruned", ring))
+        figure.add_trace(points(even_share(pruned), "pruned", ring))
     if complete:
         dots = {"size": 9, "color": BLUE, "opacity": 0.8, "line": {"width": 1, "color": "white"}}
-        figure.add_trace(points(complete, "complete", dots))
+        figure.add_trace(points([t for t in complete if t.number in shown], "complete", dots))
         default = default_trial(study)
         if default in complete:
             cross = {"symbol": "x", "size": 12, "color": VERMILION, "line": {"width": 1, "color": "white"}}

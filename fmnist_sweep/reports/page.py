@@ -18,6 +18,7 @@ import plotly.graph_objects as go
 import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from plotly.basedatatypes import BaseTraceType
 
 import fmnist_sweep
 from fmnist_sweep.analysis.confirmations import read_confirmation
@@ -28,13 +29,14 @@ from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.files import write_atomically
 from fmnist_sweep.core.foreign import safe_text
 from fmnist_sweep.core.metrics import UNITS, metric_of
-from fmnist_sweep.core.wording import ABSENT, show_score, show_seconds, show_value
+from fmnist_sweep.core.wording import ABSENT, show_score, show_seconds
 from fmnist_sweep.reports.confirmed import compared_section, confirmed_section, sweeps, winning_trial
 from fmnist_sweep.reports.exported import exported_section
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves, learning_curves
 from fmnist_sweep.reports.page_table import Cell, Column
 from fmnist_sweep.reports.search_figures import importance, parallel_coordinates, score_history, slices
 from fmnist_sweep.reports.style import TEMPLATE, placeholder, show_configuration
+from fmnist_sweep.reports.thinning import thinned_note
 from fmnist_sweep.storage.damage import passed_by
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
@@ -69,14 +71,18 @@ def write_report(
 
 def render_report(studies: Iterable[StoredStudy], *, storage: str, when: datetime) -> str:
     """Return the page as text."""
+    # First, while there is little else in memory: the script is the largest text of all.
+    plotly_script = packed(plotly.offline.get_plotlyjs())
     given = list(studies)
     studies = sweeps(study for study in given if not study.damaged)
     figures: dict[str, go.Figure] = {}
     sections = [_section(study, f"study-{i}", figures) for i, study in enumerate(studies)]
     winners = compared_section(studies, figures)
+    texts: dict[str, int] = {}
     data = {
         "template": TEMPLATE,
-        "figures": {name: _bare(figure) for name, figure in figures.items()},
+        "figures": {name: _bare(figure, texts) for name, figure in figures.items()},
+        "texts": list(texts),
         "whatif": {s["id"]: s["whatif"]["data"] for s in sections if s["whatif"]},
     }
     environment = Environment(
@@ -93,7 +99,7 @@ def render_report(studies: Iterable[StoredStudy], *, storage: str, when: datetim
         damaged=[passed_by(study) for study in given if study.damaged],
         heights={name: figure.layout.height or 400 for name, figure in figures.items()},
         data=packed(json.dumps(data, allow_nan=False, separators=(",", ":"))),
-        plotly=packed(plotly.offline.get_plotlyjs()),
+        plotly=plotly_script,
         **{name: _asset(file) for name, file in _ASSETS.items()},
     )
     return safe_text(page, None)
@@ -116,14 +122,25 @@ def packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
 
 
-def _bare(figure: go.Figure) -> dict[str, Any]:
+def _bare(figure: go.Figure, texts: dict[str, int]) -> dict[str, Any]:
+    """Return a figure as the page holds it, and add what its points show to the texts of all figures."""
+    shown = [trace.pop("text") if _has_texts(trace) else None for trace in figure.data]
     # The page holds the template once, and writes the titles itself.
     written: dict[str, Any] = json.loads(figure.to_json())
+    for trace, own in zip(written["data"], shown, strict=True):
+        if own is not None:
+            # A dozen figures show the same of a trial: each text stands in the page once.
+            trace["texts"] = [texts.setdefault(text, len(texts)) for text in own]
     layout = written["layout"]
     layout.pop("template", None)
     if layout.pop("title", None) and "margin" not in layout:
         layout["margin"] = {"t": 12}
     return {"data": written["data"], "layout": layout}
+
+
+def _has_texts(trace: BaseTraceType) -> bool:
+    text = getattr(trace, "text", None)
+    return isinstance(text, tuple) and all(isinstance(one, str) for one in text)
 
 
 def _section(study: StoredStudy, key: str, figures: dict[str, go.Figure]) -> dict[str, Any]:
@@ -158,6 +175,7 @@ def _section(study: StoredStudy, key: str, figures: dict[str, go.Figure]) -> dic
         "scoring": scoring(study),
         "summary": summary(study),
         "price": price_words(study),
+        "thinned": thinned_note(study),
         "facts": _facts(study),
         "best": _best_table(study),
         "confirm": confirmed_section(study, key, figures),
@@ -277,20 +295,18 @@ def _failures(study: StoredStudy) -> dict[str, Any] | None:
 def _whatif(study: StoredStudy) -> dict[str, Any] | None:
     rule = study.rule
     unit = UNITS[rule.metric]
-    trials = []
-    for trial in best_trials(study):
-        curve = trial.curve
-        if curve is not None:
-            trials.append(
-                {
-                    "number": trial.number,
-                    "n_parameters": trial.n_parameters,
-                    "configuration": ", ".join(
-                        f"{k} {show_value(v)}" for k, v in trial.hyperparameters.items()
-                    ),
-                    "curve": {name: curve.values(name).tolist() for name in METRICS},
-                }
-            )
+    # The page's own arithmetic reads the metric of the rule, and the accuracy that the rule may demand.
+    needed = [name for name in METRICS if name.endswith(f"_{rule.metric}") or name == "val_accuracy"]
+    trials = [
+        {
+            "number": trial.number,
+            "n_parameters": trial.n_parameters,
+            "configuration": show_configuration(trial),
+            "curve": {name: trial.columns[name] for name in needed},
+        }
+        for trial in best_trials(study)
+        if trial.columns.get("seconds")
+    ]
     if not trials:
         return None
     tolerance = unit.factor * rule.tolerance

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, Final
 
 import numpy as np
 import optuna
 import plotly.graph_objects as go
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
+from typing_extensions import override
 
 from fmnist_sweep.analysis.ranking import best_trials, default_trial, measured_trials
 from fmnist_sweep.core.jobs import Scalar
@@ -23,12 +25,13 @@ from fmnist_sweep.reports.style import (
     SCORE_SCALE,
     TEMPLATE,
     VERMILION,
-    hover,
+    hovers,
     line,
     new_figure,
     placeholder,
     rounded,
 )
+from fmnist_sweep.reports.thinning import drawn_best
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 MIN_FOR_IMPORTANCE: Final = 5
@@ -37,26 +40,29 @@ MIN_FOR_IMPORTANCE: Final = 5
 
 def score_history(study: StoredStudy) -> go.Figure:
     """Return the scores in the order of the trials, with the best so far."""
-    unit = UNITS[study.rule.metric]
     title = "Score by trial"
     trials = measured_trials(study)
     if not trials:
         return placeholder("No trial is complete yet.", title=title)
     values = np.array([t.value for t in trials], dtype=np.float64)
     numbers = [t.number for t in trials]
+    shown = sorted(drawn_best(study), key=lambda t: t.number)
     figure = new_figure(title, x="trial", y="score")
     figure.add_trace(
         go.Scatter(
-            x=numbers,
-            y=values.tolist(),
+            x=[t.number for t in shown],
+            y=[t.value for t in shown],
             mode="markers",
             name="score",
             marker={"size": 8, "color": BLUE, "opacity": 0.75},
-            text=[hover(t, unit, f"val_{unit.metric}") for t in trials],
+            text=hovers(study, shown),
             hovertemplate="%{text}<extra></extra>",
         )
     )
-    best = line(numbers, np.maximum.accumulate(values), color=ORANGE, name="best so far", width=2.5)
+    so_far = np.maximum.accumulate(values)
+    # A step is drawn by its ends: where nothing got better, there is nothing to draw.
+    steps = [0, *(np.flatnonzero(np.diff(so_far)) + 1).tolist(), len(so_far) - 1]
+    best = line([numbers[i] for i in steps], so_far[steps], color=ORANGE, name="best so far", width=2.5)
     figure.add_trace(best.update(line={"shape": "hv"}, mode="lines"))
     default = default_trial(study)
     if default is not None and default.value is not None:
@@ -99,14 +105,14 @@ def importance(study: StoredStudy) -> go.Figure:
 
 
 def parallel_coordinates(study: StoredStudy) -> go.Figure:
-    """Return the COMPLETE trials as lines over their hyperparameters, gap and score.
+    """Return COMPLETE trials as lines over their hyperparameters, gap and score.
 
     Axes are logarithmic where the search was. A value that a trial does not have (its condition did not
     hold) stands below the axis's others, at an en dash.
     """
     unit = UNITS[study.rule.metric]
     title = "Configurations side by side"
-    trials = best_trials(study)
+    trials = drawn_best(study)
     names = searched_names(trials)
     if len(trials) < 2 or not names:
         return placeholder("This needs two complete trials with different configurations.", title=title)
@@ -177,10 +183,10 @@ def _like(value: Scalar, number: float) -> Scalar:
 def slices(study: StoredStudy) -> dict[str, go.Figure]:
     """Return, for each searched hyperparameter, the score over its values, coloured by the gap."""
     unit = UNITS[study.rule.metric]
-    trials = best_trials(study)
+    trials = drawn_best(study)
     gaps = [unit.factor * (np.nan if t.gap is None else t.gap) for t in trials]
     limits = (min(gaps, default=0.0), max(gaps, default=1.0))
-    texts = [hover(t, unit, f"val_{unit.metric}") for t in trials]
+    texts = hovers(study, trials)
     figures = {}
     for name in searched_names(trials):
         some = [point for point in zip(trials, gaps, texts, strict=True) if name in point[0].params]
@@ -225,27 +231,35 @@ def searched_names(trials: Sequence[StoredTrial]) -> list[str]:
 
 def bare_study(study: StoredStudy) -> optuna.Study:
     """Return a copy in memory without attributes: Optuna's figures write those into every hover text."""
+    measured = {trial.number for trial in measured_trials(study)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         try:
-            copy = optuna.create_study(study_name=study.name, direction=study.direction)
+            # A stand-in for each other trial keeps the numbers as they are.
+            held = _Held([trial.bare(measured=trial.number in measured) for trial in study.trials])
+            return optuna.create_study(study_name=study.name, direction=study.direction, storage=held)
         finally:
             optuna.logging.set_verbosity(verbosity)
-        measured = {trial.number for trial in measured_trials(study)}
-        for trial in study.trials:
-            # A stand-in for each other trial keeps the numbers as they are.
-            done = trial.number in measured
-            copy.add_trial(
-                optuna.create_trial(
-                    state=TrialState.COMPLETE if done else TrialState.FAIL,
-                    value=trial.value if done else None,
-                    params=dict(trial.params) if done else {},
-                    distributions=dict(trial.distributions) if done else {},
-                )
-            )
-    return copy
+
+
+class _Held(optuna.storages.InMemoryStorage):
+    """A storage in memory that holds the trials it was made with, for reading.
+
+    Optuna copies each trial that it adds, with all that was drawn: seconds for thousands.
+    """
+
+    def __init__(self, trials: list[FrozenTrial]) -> None:
+        super().__init__()
+        self._held = trials
+
+    @override
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        found = [t for t in self._held if states is None or t.state in states]
+        return copy.deepcopy(found) if deepcopy else found
 
 
 def is_numeric(values: Sequence[Any]) -> bool:

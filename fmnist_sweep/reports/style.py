@@ -6,14 +6,16 @@ Colours are those of Okabe and Ito, which all kinds of colour vision tell apart.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import plotly.graph_objects as go
 
 from fmnist_sweep.core.curves import FloatArray
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import Unit, show_score, show_value
-from fmnist_sweep.storage.stored import StoredTrial
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 BLUE: Final = "#0072B2"
 ORANGE: Final = "#E69F00"
@@ -92,6 +94,22 @@ def rounded(y: FloatArray | Sequence[float]) -> list[float]:
     """Return plotted numbers short enough to embed."""
     # Lists, not arrays: the dashboard's older plotly script can't read plotly's packed arrays.
     return [round(float(v), 5) for v in y]
+
+
+_HOVERS: Final[WeakKeyDictionary[StoredStudy, dict[int, str]]] = WeakKeyDictionary()
+"""Of each study that is drawn, what its trials show: a dozen figures show the same."""
+
+
+def hovers(study: StoredStudy, trials: Iterable[StoredTrial]) -> list[str]:
+    """Return what the points of some of a study's trials show on hover, as plotly's small HTML."""
+    known = _HOVERS.setdefault(study, {})
+    unit = UNITS[study.rule.metric]
+    texts = []
+    for trial in trials:
+        if trial.number not in known:
+            known[trial.number] = hover(trial, unit, f"val_{unit.metric}")
+        texts.append(known[trial.number])
+    return texts
 
 
 def hover(trial: StoredTrial, unit: Unit, key: str) -> str:

@@ -64,6 +64,7 @@ class Sweep:
     accept_edited_model: bool = False
     retry_failed: bool = False
     _source: optuna.Study | None = field(default=None, init=False)
+    _opened: optuna.Study | None = field(default=None, init=False)
 
     @property
     def split(self) -> SplitSpec:
@@ -77,7 +78,15 @@ class Sweep:
             require_importable(self._source, self.config, data)
         # What failed is mostly mended in the model.
         accept = self.accept_edited_model or self.retry_failed
-        return open_study(self.config, data, storage, accept_edited_model=accept)
+        self._opened = open_study(self.config, data, storage, accept_edited_model=accept)
+        return self._opened
+
+    @property
+    def study(self) -> optuna.Study:
+        """The study as `open` gave it, with all that it has read; raises `RuntimeError` before that."""
+        if self._opened is None:
+            raise RuntimeError("the study of a sweep that did not run")
+        return self._opened
 
     def plan(self, study: optuna.Study) -> TrialPlan:
         """Bring the other study's trials over; what is left is drawn."""
@@ -99,8 +108,8 @@ def run_sweep(
     accept_edited_model: bool = False,
     retry_failed: bool = False,
     **options: Any,
-) -> tuple[Stop, Progress]:
-    """Run a sweep, or go on with it; see `run`.
+) -> tuple[optuna.Study, Stop, Progress]:
+    """Run a sweep, or go on with it, and return its study beside what `run` returns.
 
     Args:
         config: The sweep.
@@ -114,7 +123,8 @@ def run_sweep(
     check_storage(storage_url, create=import_from is None)
     check_studies(storage_url, config.file.study, import_from=import_from)
     sweep = Sweep(config, import_from, say, accept_edited_model, retry_failed)
-    return run(sweep, storage_url=storage_url, say=say, **options)
+    stop, progress = run(sweep, storage_url=storage_url, say=say, **options)
+    return sweep.study, stop, progress
 
 
 def run(

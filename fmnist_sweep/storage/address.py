@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
-import sqlalchemy
-import sqlalchemy.exc
-
 from fmnist_sweep.core.errors import StorageError
+
+if TYPE_CHECKING:
+    import sqlalchemy
 
 _SQLITE: Final = "sqlite:///"
 _PSYCOPG: Final = ("postgresql", "postgresql+psycopg")
@@ -43,15 +43,29 @@ def sqlite_path(url: str) -> Path | None:
     """Return the file of an SQLite storage; None for any other database."""
     if not url.startswith(_SQLITE):
         return None
+    name = url.removeprefix(_SQLITE)
+    if not {"%", "?"} & {*name}:
+        # It says what it means, and `status` need not load SQLAlchemy for it, which takes as long as it does.
+        return Path(name)
+    parsed = _parsed(url)
+    # As SQLAlchemy means it, which takes a %20 for a space.
+    return Path(name if parsed is None else parsed.database or "")
+
+
+def _parsed(url: str) -> sqlalchemy.URL | None:
+    """Return the parts of an address; None for what is none."""
+    import sqlalchemy  # noqa: PLC0415 - `status` answers without it
+
     try:
-        # As SQLAlchemy means it, which takes a %20 for a space.
-        return Path(sqlalchemy.make_url(url).database or "")
+        return sqlalchemy.make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError):
-        return Path(url.removeprefix(_SQLITE))
+        return None
 
 
 def sqlite_url(path: Path) -> str:
     """Return the address of an SQLite file, whatever characters its path holds."""
+    import sqlalchemy  # noqa: PLC0415 - as in `_parsed`
+
     return sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
 
 
@@ -113,9 +127,8 @@ def first_line(error: BaseException, url: str) -> str:
 
 def _secrets(url: str) -> set[str]:
     """Return what an address holds of secrets, decoded; without what is shown of it anyway."""
-    try:
-        parsed = sqlalchemy.make_url(url)
-    except (sqlalchemy.exc.ArgumentError, ValueError):
+    parsed = _parsed(url)
+    if parsed is None:
         return set()
     of_query = {
         secret
@@ -163,11 +176,10 @@ def check_server_url(url: str) -> None:
     """Raise `StorageError` for what is no address of a database, or of one whose driver is missing."""
     if "://" not in url:
         raise StorageError(f"storage {url!r} is no database address; write it as sqlite:///FILE.db")
-    try:
-        parsed = sqlalchemy.make_url(url)
-    except (sqlalchemy.exc.ArgumentError, ValueError):
-        # The error's own text may hold a part of the password.
-        parsed = None
+    import sqlalchemy  # noqa: PLC0415 - as in `_parsed`
+
+    # The error's own text may hold a part of the password.
+    parsed = _parsed(url)
     if parsed is None or (parsed.password and "@" in f"{parsed.host}{parsed.database}"):
         raise StorageError(
             f"storage {safe_url(url)} is no database address; write it as DATABASE://USER:PASSWORD@HOST/NAME,"
@@ -212,13 +224,17 @@ def _check_options(url: str, parsed: sqlalchemy.URL) -> None:
 
 def is_postgresql(url: str) -> bool:
     """Return whether a storage is in a PostgreSQL server."""
-    return sqlite_path(url) is None and sqlalchemy.make_url(url).get_backend_name() == "postgresql"
+    if sqlite_path(url) is not None:
+        return False
+    parsed = _parsed(url)
+    return parsed is not None and parsed.get_backend_name() == "postgresql"
 
 
 def server_options(url: str) -> dict[str, Any]:
     """Return the options with which SQLAlchemy opens the database of a server."""
     # A server may be restarted between two epochs, and a router forget a connection that is idle.
     options: dict[str, Any] = {"pool_pre_ping": True}
-    if sqlalchemy.make_url(url).drivername in _PSYCOPG:
+    parsed = _parsed(url)
+    if parsed is not None and parsed.drivername in _PSYCOPG:
         options["connect_args"] = dict(_CONNECTION)
     return options

@@ -27,6 +27,7 @@ from fmnist_sweep.storage.address import (
     server_options,
     sqlite_path,
 )
+from fmnist_sweep.storage.bulk_reads import BulkStorage
 from fmnist_sweep.storage.creating import (
     create_sqlite,
     is_made,
@@ -132,7 +133,7 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
             raise StorageError(f"{safe_url(url)} holds no studies yet; run a sweep first")
         # Of two that make them at once, one would fail.
         with nullcontext() if filled else tables_lock(url):
-            storage = RDBStorage(
+            storage = BulkStorage(
                 optuna_url(url),
                 engine_kwargs=options,
                 skip_table_creation=not create or filled,

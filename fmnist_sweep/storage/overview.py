@@ -6,7 +6,6 @@ that ``status`` shows are a few short queries, and one look at each attribute sa
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any, Final, TypeVar
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage import checking
 from fmnist_sweep.storage.address import sqlite_path
+from fmnist_sweep.storage.json_text import parsed
 from fmnist_sweep.storage.lease.process import was_killed
 
 _SCHEMA: Final = (12, "v3.2.0.a")
@@ -199,7 +199,7 @@ def _parsed(rows: Iterable[tuple[str, str]]) -> tuple[dict[str, Any], list[str]]
     found, problems = {}, []
     for key, stored in rows:
         try:
-            found[key] = json.loads(stored)
+            found[key] = parsed(stored)
         except (ValueError, TypeError, RecursionError) as error:
             problems.append(checking.unreadable(key, error))
     return found, problems
@@ -237,7 +237,7 @@ def _trials(database: sqlite3.Connection, study: int) -> tuple[list[_Trial], lis
         n_epochs = fitting.get(names.N_EPOCHS)
         if n_epochs is None:
             n_epochs = 0 if curve is None else len(curve["seconds"])
-        small = {name: None if name == names.CURVE else kept for name, kept in fitting.items()}
+        small = {**fitting, names.CURVE: None} if curve is not None else fitting
         ranked = score if score is not None and isfinite(score) else None
         found.append(_Trial(number, is_complete, ranked, small, n_epochs))
     return found, problems

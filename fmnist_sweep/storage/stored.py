@@ -13,9 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Final, Literal, Self, cast
+from weakref import WeakKeyDictionary
 
 import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 
 from fmnist_sweep.core.jobs import parts_digest
 from fmnist_sweep.core.score import ScoreRule
@@ -26,7 +29,26 @@ from fmnist_sweep.storage.lease.process import was_killed
 from fmnist_sweep.storage.stored_trial import State as State  # noqa: PLC0414 - one place to ask for both
 from fmnist_sweep.storage.stored_trial import Stored
 from fmnist_sweep.storage.stored_trial import StoredTrial as StoredTrial  # noqa: PLC0414 - as above
-from fmnist_sweep.storage.studies import UNREADABLE, linked_study
+from fmnist_sweep.storage.studies import UNREADABLE, linked_study, tables_of
+
+_LOOKED_AT: Final[WeakKeyDictionary[BaseStorage, dict[int, tuple[FrozenTrial, StoredTrial]]]] = (
+    WeakKeyDictionary()
+)
+"""What was made of the finished trials of each storage that keeps what it has read."""
+
+
+def _looked_at(study: optuna.Study, trial: FrozenTrial) -> StoredTrial:
+    """Return what a trial holds; a finished one of a database never changes, and is looked at once.
+
+    A run asks for all trials of its study half a dozen times.
+    """
+    if not trial.state.is_finished() or tables_of(study) is None:
+        return StoredTrial.of(trial)
+    known = _LOOKED_AT.setdefault(study._storage, {})  # noqa: SLF001 - a study does not tell its storage
+    number = trial._trial_id  # noqa: SLF001 - that of its row, which no other study's trial has
+    if number not in known or known[number][0] is not trial:
+        known[number] = trial, StoredTrial.of(trial)
+    return known[number][1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +85,7 @@ class StoredStudy:
     def trials(self) -> tuple[StoredTrial, ...]:
         """All trials, by number; none where the storage can't give them back, see `damaged`."""
         try:
-            return tuple(map(StoredTrial.of, self._study.get_trials(deepcopy=False)))
+            return tuple(_looked_at(self._study, trial) for trial in self._study.get_trials(deepcopy=False))
         except UNREADABLE:
             return ()
 

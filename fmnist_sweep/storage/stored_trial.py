@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.foreign import safe_line
@@ -109,6 +109,28 @@ class StoredTrial:
         whole = {**attributes, names.SPLIT_SEED: split.seed}
         return cls(number, cast("State", state), value, {}, {}, None, None, whole)
 
+    def bare(self, *, measured: bool) -> FrozenTrial:
+        """Return it as Optuna has trials, without attributes and reports.
+
+        Args:
+            measured: Whether it counts; else it stands there as a failed one, which keeps the numbers as they
+                are.
+        """
+        # Not `create_trial`, which looks at each value again: they come from a study.
+        return FrozenTrial(
+            number=self.number,
+            trial_id=self.number,
+            state=TrialState.COMPLETE if measured else TrialState.FAIL,
+            value=self.value if measured else None,
+            datetime_start=self.datetime_start,
+            datetime_complete=self.datetime_complete,
+            params=cast("dict[str, Any]", self.params) if measured else {},
+            distributions=cast("dict[str, BaseDistribution]", self.distributions) if measured else {},
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+        )
+
     @property
     def score(self) -> float | None:
         """Its ``value`` where it can be ranked: None unless it is COMPLETE."""
@@ -165,6 +187,11 @@ class StoredTrial:
         stored = self.attributes.get(names.CURVE)
         curve = None if stored is None else LearningCurve.from_attribute(stored)
         return curve if curve is not None and len(curve) else None
+
+    @property
+    def columns(self) -> Mapping[str, Sequence[float]]:
+        """The numbers of its curve as they are stored, by names such as ``val_accuracy``; empty without."""
+        return self.attributes.get(names.CURVE) or {}
 
     epoch = Stored[int | None](names.EPOCH, None)
     """The scored epoch, from 0."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Final
 
 import optuna
+import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage
 
 from fmnist_sweep.core.errors import StudyNotFoundError, StudyReadOnlyError, did_you_mean
 from fmnist_sweep.storage.attributes import CONFIRMS, READ_ONLY
+from fmnist_sweep.storage.collector import collector_paused
 
 UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 """What Optuna raises, among others, for rows without JSON, or with a value outside its distribution."""
@@ -50,22 +50,18 @@ def load_study(storage: BaseStorage, name: str, *, with_trials: bool = True) -> 
     if not with_trials:
         return study
     # What can't be read is told by whoever asks for it, see `StoredStudy.damaged`.
-    with _collector_paused(), suppress(*UNREADABLE):
-        # Optuna keeps what it has read. A large study is some hundred thousand rows, all of which stay:
-        # looking through them for garbage, again and again, takes longer than reading them.
+    with collector_paused(), suppress(*UNREADABLE):
+        # Optuna keeps what it has read.
         study.get_trials(deepcopy=False)
     return study
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+def tables_of(study: optuna.Study) -> sqlalchemy.Engine | None:
+    """Return the connection to the tables that hold a study; None for one in memory."""
+    storage = study._storage  # noqa: SLF001 - a study does not tell its storage otherwise
+    # Optuna keeps what it has read in a storage around the one that reads.
+    behind = getattr(storage, "_backend", storage)
+    return behind.engine if isinstance(behind, RDBStorage) else None
 
 
 def require_writable(study: optuna.Study) -> None:

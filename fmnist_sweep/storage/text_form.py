@@ -23,6 +23,7 @@ from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage import checking
 from fmnist_sweep.storage.attributes import CONFIRMS, LOADING, MACHINE, OWNER, READ_ONLY, RUN
+from fmnist_sweep.storage.bulk_writes import add_trials
 from fmnist_sweep.storage.damage import require_whole
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.studies import UNREADABLE, load_study, study_names
@@ -140,7 +141,7 @@ def load(path: Path, storage: BaseStorage) -> optuna.Study | None:
         attrs[CONFIRMS] = PREFIX + attrs[CONFIRMS]
     for key, value in attrs.items():
         study.set_user_attr(key, value)
-    study.add_trials(trials)
+    add_trials(study, trials)
     # Optuna deletes no attribute.
     study.set_user_attr(LOADING, None)
     return study

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import optuna
 import pytest
 from made_studies import add_confirmation, add_trial, empty_study, params_of, scripted_curve, stored
 
 from fmnist_sweep.analysis.comparing import caveats, compared, differing
+from fmnist_sweep.api.comparing import compare
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.storage.attributes import READ_ONLY
 
@@ -95,3 +97,9 @@ def test_all_that_cannot_be_compared_is_told_at_once(confirmed: optuna.Study) ->
     )
     with pytest.raises(ConfigError, match="give the names of two studies or more"):
         compared([stored(confirmed)])
+
+
+def test_a_name_that_was_given_twice_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    """Two studies of thousands of trials are not read for it: here there is not even a storage."""
+    with pytest.raises(ConfigError, match="dense: given twice"):
+        compare(["dense", "dense"], storage=f"sqlite:///{tmp_path}/none.db")

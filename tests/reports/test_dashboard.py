@@ -8,13 +8,18 @@ import optuna
 import optuna_dashboard
 import pytest
 import sqlalchemy.exc
-from made_studies import StudyMaker, fill_study, scripted_curve
+from made_studies import StudyMaker, empty_study, fill_study, scripted_curve
 from optuna.storages import BaseStorage
+from statements import counted
 from wsgi import get
 
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.reports import dashboard
+from fmnist_sweep.reports import dashboard, thinning
+from fmnist_sweep.storage import lean
+from fmnist_sweep.storage.bulk_writes import add_trials
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
+from fmnist_sweep.storage.studies import tables_of
 
 
 @pytest.fixture
@@ -185,3 +190,88 @@ def test_a_study_in_memory_can_be_shown(tiny_study: StudyMaker) -> None:
     fill_study(study, 3)
     dashboard.attach_figures(study)
     assert optuna_dashboard.get_note(study).startswith("**tiny**")
+
+
+def behind(study: optuna.Study) -> BaseStorage:
+    """Return the storage of a study, as the dashboard opens it."""
+    storage: BaseStorage = study._storage._backend  # type: ignore[attr-defined]
+    return storage
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a study of ten trials be a large one."""
+    for module in (lean, thinning, dashboard):
+        monkeypatch.setattr(module, "MAX_WHOLE", 10)
+        monkeypatch.setattr(module, "N_WHOLE", 4)
+
+
+@pytest.mark.usefixtures("large")
+def test_a_large_studys_page_has_the_curves_of_the_best_and_every_note(sqlite_study: optuna.Study) -> None:
+    """What is left out is told with the trial and with the study; a note that somebody wrote is there."""
+    fill_study(sqlite_study, 14)
+    last = sqlite_study.get_trials(deepcopy=False)[8]
+    dashboard.save_note(sqlite_study, "Mine.", trial=last)
+    dashboard.attach_figures(sqlite_study)
+    storage = behind(sqlite_study)
+    shown = served(storage, sqlite_study)
+    drawn = {t["number"] for t in shown["trials"] if t["intermediate_values"]}
+    left_out = {t["number"] for t in shown["trials"] if lean.LEFT_OUT in str(t)}
+    assert len(drawn) == 4
+    assert left_out
+    assert not drawn & left_out
+    notes = {t["number"]: t["note"] for t in shown["trials"]}
+    assert notes[8] == {"version": 1, "body": "Mine."}
+    for number in drawn | left_out - {8}:
+        assert f"/learning-curves/{sqlite_study._study_id}/{number}.svg" in notes[number]["body"]
+    assert sum(note["version"] for note in notes.values()) == 5
+    assert "Figures draw 10 of the" in shown["note"]["body"]
+    assert "intermediate values" in shown["note"]["body"]
+    figures = {g["id"]: json.loads(g["graph_object"]) for g in shown["plotly_graph_objects"]}
+    assert all(figure["data"] for figure in figures.values())
+
+
+def test_a_studys_page_is_as_optuna_dashboard_makes_it(sqlite_study: optuna.Study) -> None:
+    """What a small study's page says is the same, whether it was made from a lean storage or not."""
+    fill_study(sqlite_study, 6)
+    dashboard.attach_figures(sqlite_study)
+    storage = behind(sqlite_study)
+    plain = get(optuna_dashboard.wsgi(storage), f"/api/studies/{sqlite_study._study_id}")[1]
+    assert served(storage, sqlite_study) == json.loads(plain)
+
+
+def test_what_is_kept_beside_a_study_is_stored_in_one_statement(sqlite_study: optuna.Study) -> None:
+    """However many trials get a note; and attaching again, where nothing changed, stores nothing."""
+    asked = []
+    for n in (3, 9):
+        study = optuna.create_study(study_name=f"of-{n}", storage=sqlite_study._storage, direction="maximize")
+        made = empty_study(None)
+        fill_study(made, n)
+        for name, value in made.user_attrs.items():
+            study.set_user_attr(name, value)
+        add_trials(study, [t for t in made.get_trials() if t.state.is_finished()])
+        for _ in range(2):
+            with counted(tables_of(study)) as statements:
+                dashboard.attach_figures(study)
+            asked.append([s for s in statements if not s.startswith("SELECT")])
+    assert list(map(len, asked)) == [1, 0, 1, 0]
+
+
+def test_trials_are_looked_at_once_as_the_dashboard_starts(
+    sqlite_study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures and the line on a damaged study are made from one look at its trials."""
+    fill_study(sqlite_study, 6)
+    looked: list[int] = []
+    look = StoredTrial.of
+
+    def counting(trial: optuna.trial.FrozenTrial) -> StoredTrial:
+        looked.append(trial.number)
+        return look(trial)
+
+    monkeypatch.setattr(StoredTrial, "of", counting)
+    study = StoredStudy.of(sqlite_study)
+    dashboard.attach_figures(sqlite_study, study)
+    assert not study.damaged
+    finished = [t.number for t in study.trials if t.is_finished]
+    assert [number for number in looked if number in finished] == finished

@@ -237,3 +237,10 @@ def test_all_attributes_have_a_form() -> None:
     fixed = {"CONFIRM", "SCORE_PREFIXES", "OURS"}
     known = {value for name, value in vars(names).items() if name.isupper() and name not in fixed}
     assert known == (forms.OF_STUDIES.keys() | forms.OF_TRIALS.keys()) - set(METRICS)
+
+
+def test_attributes_that_fit_are_checked_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after another they are looked at only where something is wrong: a study has tens of thousands."""
+    monkeypatch.setattr(forms, "_adapter", lambda *_: pytest.fail("one by one"))
+    fitting = {"epoch": 2, "gap": 0.01, "hyperparameters": {"depth": 2, "activation": "relu"}, "note": [7]}
+    assert forms.problems(fitting, forms.OF_TRIALS) == {}

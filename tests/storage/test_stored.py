@@ -245,3 +245,13 @@ def test_a_study_in_a_file_reads_as_one_in_memory(sqlite_study: optuna.Study) ->
     assert found.trials[0] == StoredTrial.of(sqlite_study.trials[0])
     assert hash(found.trials[0]) == hash(StoredTrial.of(sqlite_study.trials[0]))
     assert isinstance(found, StoredStudy)
+
+
+def test_a_finished_trial_is_looked_at_once(sqlite_study: optuna.Study) -> None:
+    """It never changes: another look finds what was made of it. A running one is looked at anew."""
+    first, second = (StoredStudy.of(sqlite_study) for _ in range(2))
+    same = {a.number for a, b in zip(first.trials, second.trials, strict=True) if a is b}
+    assert same == {t.number for t in first.trials if t.is_finished}
+    assert len(same) < len(first.trials)
+    fresh = optuna.load_study(study_name=sqlite_study.study_name, storage=sqlite_study._storage)
+    assert StoredStudy.of(fresh).trials[0] is first.trials[0]

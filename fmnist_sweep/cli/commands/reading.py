@@ -56,19 +56,24 @@ def trials(
 
     Example: fmnist-sweep trials dense --csv
     """
-    from fmnist_sweep.analysis.frames import to_csv, trials_frame
     from fmnist_sweep.api.studies import read_studies
-    from fmnist_sweep.cli.console import tables
 
     if as_json and as_csv:
         raise SweepError("--json and --csv exclude each other; choose one")
     (found,) = read_studies(storage=storage, names=[study])
-    if as_json:
-        print_json(tables.records(trials_frame(found)))
-    elif as_csv:
-        sys.stdout.write(to_csv(trials_frame(found)))
+    if as_json or as_csv:
+        from fmnist_sweep.analysis.frames import to_csv, trials_frame
+        from fmnist_sweep.cli.console.tables import records
+
+        frame = trials_frame(found)
+        if as_json:
+            print_json(records(frame))
+        else:
+            sys.stdout.write(to_csv(frame))
     else:
-        tables.print_trials(results_console(), found)
+        from fmnist_sweep.cli.console.trial_table import print_trials
+
+        print_trials(results_console(), found)
     for problem in found.damaged[:_MAX_PROBLEMS]:
         to_stderr(f"damaged: {problem}")
     if len(found.damaged) > _MAX_PROBLEMS:

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
 
-from fmnist_sweep.analysis.frames import trials_frame
-from fmnist_sweep.analysis.ranking import best_trials, default_trial, left_out_notes
+from fmnist_sweep.analysis.ranking import best_trials, default_trial
 from fmnist_sweep.analysis.summary import price_words
-from fmnist_sweep.cli.console.cells import new_table, say, shown
-from fmnist_sweep.core.foreign import safe_line
+from fmnist_sweep.cli.console.cells import new_table, say
+from fmnist_sweep.cli.console.trial_table import configuration, print_left_out
 from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.progress import Progress, Stop
-from fmnist_sweep.core.wording import MAX_CELL, difference, fraction, points
+from fmnist_sweep.core.wording import difference, fraction, points
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
-
-_MAX_REASONS: Final = 10
-"""Reasons of failures, and trials of one reason, that are printed."""
 
 _N_BEST = 5
 
@@ -45,56 +39,6 @@ def _plain(value: Any) -> Any:
     if value is pd.NaT or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value
-
-
-def print_trials(console: Console, study: StoredStudy) -> None:
-    """Print one row for each trial, with the parameters that vary."""
-    frame, killed = trials_frame(study), study.is_interrupted
-    settings = [column for column in frame.columns if column.startswith("params_")]
-    varying = [column for column in settings if len(set(frame[column].dropna().map(str))) > 1]
-    table = new_table("trial", "state", "score", "val acc", "gap", "epoch", "configuration")
-    table.columns[-1].justify = "left"
-    for row, trial in zip(records(frame), study.trials, strict=True):
-        told = {column.removeprefix("params_"): row[column] for column in varying}
-        table.add_row(
-            study.label(trial),
-            _state(study, trial, killed=killed),
-            fraction(row["score"]),
-            fraction(row["val_accuracy"]),
-            difference(row["gap"]),
-            shown(row["epoch"]),
-            escape(_configuration({name: value for name, value in told.items() if value is not None})),
-        )
-    console.print(table)
-    _print_failures(console, study)
-    _print_left_out(console, study)
-
-
-def _print_failures(console: Console, study: StoredStudy) -> None:
-    """Print why trials failed; each reason once, for whatever is wrong tends to be so in many trials."""
-    failed: dict[str, list[str]] = {}
-    for trial in study.in_state("FAIL"):
-        failed.setdefault(trial.fail_words, []).append(study.label(trial))
-    for reason, labels in list(failed.items())[:_MAX_REASONS]:
-        which = ", ".join(labels[:_MAX_REASONS]) + (", ..." if len(labels) > _MAX_REASONS else "")
-        say(console, f"{'trial' if len(labels) == 1 else 'trials'} {which} failed: {safe_line(reason)}")
-    if len(failed) > _MAX_REASONS:
-        say(console, f"{len(failed) - _MAX_REASONS} more reasons: --csv has them all")
-
-
-def _state(study: StoredStudy, trial: StoredTrial, *, killed: bool) -> str:
-    if killed and trial.state == "RUNNING":
-        return "interrupted"
-    again = study.followed.get(trial.number)
-    return trial.state.lower() if again is None else f"{trial.state.lower()}, again as {again}"
-
-
-def _configuration(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{safe_line(name, MAX_CELL)} {_setting(value)}" for name, value in values.items())
-
-
-def _setting(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else safe_line(str(value), MAX_CELL)
 
 
 def print_summary(
@@ -123,12 +67,12 @@ def print_summary(
         console.print(table)
         searched = {name for trial in study.trials for name in trial.params}
         setting = {k: v for k, v in best[0].hyperparameters.items() if k in searched}
-        told = _configuration(setting) or "nothing was searched"
+        told = configuration(setting) or "nothing was searched"
         say(console, f"Trial {best[0].number}: {told}.")
         _print_against_default(console, study, best[0])
         for sentence in price_words(study):
             say(console, sentence)
-    _print_left_out(console, study)
+    print_left_out(console, study)
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
     typed = shlex.quote(name)
     steps = [f"fmnist-sweep dashboard{where} (browse)", f"fmnist-sweep report{where} (a page)"]
@@ -139,11 +83,6 @@ def print_summary(
             f"fmnist-sweep export {typed}{where} (the winner as a bundle)",
         ]
     say(console, f"Next: {' | '.join(steps)}")
-
-
-def _print_left_out(console: Console, study: StoredStudy) -> None:
-    for note in left_out_notes(study):
-        say(console, note)
 
 
 def _print_against_default(console: Console, study: StoredStudy, best: StoredTrial) -> None:

@@ -39,7 +39,9 @@ function layoutOf(figure, printing) {
 
 function draw(element, printing = false) {
   const figure = DATA.figures[element.dataset.figure];
-  return Plotly.react(element, structuredClone(figure.data), layoutOf(figure, printing), CONFIG);
+  const traces = structuredClone(figure.data);
+  for (const trace of traces) if (trace.texts) trace.text = trace.texts.map((place) => DATA.texts[place]);
+  return Plotly.react(element, traces, layoutOf(figure, printing), CONFIG);
 }
 
 const figures = [...document.querySelectorAll(".figure")];

@@ -14,8 +14,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Self
 
-import psutil
-
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -99,11 +97,16 @@ def process_start(pid: int) -> float | None:
 
     A process that was killed and that nobody collects, as in some containers, is gone.
     """
-    try:
-        if boot_id():
+    if boot_id():
+        try:
             # The name, in parentheses, may hold anything; then come the state and, 19 fields on, the start.
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            return None if fields[0] in "ZX" else float(fields[19])
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else float(fields[19])
+    import psutil  # noqa: PLC0415 - on Linux, `status` answers without it
+
+    try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except (OSError, psutil.Error):
