@@ -7,3 +7,25 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
     sys.path.append(sys.path.pop(0))
 
 __version__ = "0.1.0"
+
+__all__ = ["Objective", "SweepError", "Tuner", "load_study"]
+
+_PLACES = {
+    "Objective": "fmnist_sweep.api.tuner",
+    "SweepError": "fmnist_sweep.core.errors",
+    "Tuner": "fmnist_sweep.api.tuner",
+    "load_study": "fmnist_sweep.api.reading",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for: `import fmnist_sweep` loads nothing."""
+    import importlib  # noqa: PLC0415
+
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

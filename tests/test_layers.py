@@ -21,7 +21,7 @@ ALLOWED = {
     for name, rooms in {
         "core": "",
         "data": "core",
-        "models": "core",
+        "models": "core data",
         "config": "core data models",
         "training": "core data models",
         "engines": "core",

@@ -19,6 +19,10 @@ from fmnist_sweep.reports import dashboard
 SOURCES = sorted(Path(fmnist_sweep.__file__).parent.rglob("*.py"))
 
 UNPICKLES = frozenset({"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"})
+CARRIES = ("carried.py", "carrying.py")
+"""What the user's own program hands over as objects travels to their trials through their own cache: no file
+of anybody else's is opened there."""
+
 RUNS_TEXT = frozenset({"eval", "exec", "compile"})
 USERS_MODELS = (("saving.py", "False"), ("saving_checks.py", "safe"))
 """Where a model of the user's own, which their code saved for this export, is loaded with its lambdas, and
@@ -49,7 +53,7 @@ def option(call: ast.Call, name: str) -> str | None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_no_file_is_run(path: Path) -> None:
     """Nothing is unpickled, arrays hold no objects, models load in safe mode, and no text is a program."""
-    assert not imported(path) & UNPICKLES
+    assert not imported(path) & UNPICKLES or path.name in CARRIES
     for call in calls(path):
         name = ast.unparse(call.func)
         assert name not in RUNS_TEXT, f"line {call.lineno}"

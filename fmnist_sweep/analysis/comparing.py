@@ -30,7 +30,7 @@ class Side:
         label: ``"trial 12"`` or ``"default"``.
         hyperparameters: The winner's complete set, ``epochs`` included.
         score: Mean over the repeats; of an unconfirmed winner the one score, without an interval.
-        val_accuracy: Likewise.
+        val_accuracy: Likewise; of another score than those of classes, the validation value of its metric.
         gap: Likewise, in the rule's metric.
         n_parameters: Number of weights; None where it was not told.
         seconds: Wall-clock time of a training; of an unconfirmed winner that of the sweep's trial, which may
@@ -105,7 +105,8 @@ def side(study: StoredStudy) -> Side:
         hyperparameters, epochs = winner.candidate.hyperparameters, winner.candidate.epochs
     else:
         best = candidates(study, 1)[0]
-        one = {"score": best.value, "val_accuracy": best.scores["val_accuracy"], "gap": best.gap}
+        shown = best.scores.get(f"val_{study.rule.shown_metric}")
+        one = {"score": best.value, "val_accuracy": shown, "gap": best.gap}
         told = {name: Interval(float(value or 0.0), math.nan, math.nan, 1) for name, value in one.items()}
         label, n_parameters, seconds = f"trial {best.number}", best.n_parameters, best.seconds or 0.0
         hyperparameters, epochs = best.hyperparameters, best.scored_after

@@ -53,6 +53,7 @@ def studies_frame(studies: Iterable[StoredStudy]) -> pd.DataFrame:
         Columns ``name, model, n_trials, complete, pruned, failed, running, interrupted`` (see
         `StoredStudy.is_interrupted`) ``, waiting, unmeasured`` (see `n_unmeasured`); of the best COMPLETE
         trial ``best_trial, score, val_accuracy, train_accuracy, gap, epoch`` (from 1) ``, n_parameters``;
+        where another metric is scored, its name ``metric`` and ``val``;
         ``default_score`` and ``difference`` (best minus default score); over all trials ``seconds, epochs,
         last_activity``. Unknown numbers are NaN; of a damaged study so is all that ranks its trials. Where
         there is one, ``damaged`` says why.
@@ -86,6 +87,9 @@ def _study_row(study: StoredStudy) -> dict[str, Any]:
     }
     for name in ("val_accuracy", "train_accuracy", "gap", "epoch", "n_parameters"):
         row[name] = np.nan if best is None else number_of(best, name)
+    shown = study.rule.shown_metric
+    if shown != "accuracy":
+        row |= {"metric": shown, "val": np.nan if best is None else number_of(best, f"val_{shown}")}
     row["default_score"] = value_of(default)
     row["difference"] = score - row["default_score"]
     row["seconds"] = sum(float(t.seconds or 0.0) for t in trials)
@@ -106,6 +110,8 @@ def trials_frame(study: StoredStudy) -> pd.DataFrame:
     """
     trials = study.trials
     names = dict.fromkeys(name for t in trials for name in t.hyperparameters)
+    # Of a model of someone's own: whatever else it was compiled with.
+    more = [n for n in dict.fromkeys(n for t in trials for n in t.scores) if n not in NUMBERS]
     rows = []
     for trial in trials:
         values = trial.hyperparameters
@@ -114,14 +120,14 @@ def trials_frame(study: StoredStudy) -> pd.DataFrame:
             "state": trial.state,
             "score": np.nan if trial.score is None else trial.score,
             "pruned_score": value_of(trial if trial.state == "PRUNED" else None),
-            **{name: number_of(trial, name) for name in NUMBERS},
+            **{name: number_of(trial, name) for name in (*NUMBERS, *more)},
             "stopped_early": bool(trial.stopped_early),
             "fail_reason": trial.fail_reason,
             "datetime_start": trial.datetime_start,
             "datetime_complete": trial.datetime_complete,
         }
         rows.append({**row, **{f"params_{name}": values.get(name) for name in names}})
-    frame = pd.DataFrame(rows, columns=[*_TRIAL_COLUMNS, *(f"params_{name}" for name in names)])
+    frame = pd.DataFrame(rows, columns=[*_TRIAL_COLUMNS, *more, *(f"params_{name}" for name in names)])
     whole = [name for name in names if all(type(t.hyperparameters.get(name, 0)) is int for t in trials)]
     return _whole_numbers(frame, (*_WHOLE, *(f"params_{name}" for name in whole)))
 
@@ -147,13 +153,19 @@ def curves_frame(study: StoredStudy) -> pd.DataFrame:
         curve = trial.curve
         if curve is None:
             continue
-        part = pd.DataFrame({name: curve.values(name) for name in (*METRICS, "seconds")})
+        # Of a classifier these are the four that there always were.
+        part = pd.DataFrame(
+            {name: column for name, column in curve.to_attribute().items() if "running" not in name}
+        )
         part["number"], part["state"] = trial.number, trial.state
         part["epoch"] = np.arange(1, len(curve) + 1)
         part["gap"], part["score"] = rule.gaps(curve), rule.scores(curve)
         part["scored"] = part["epoch"] == number_of(trial, "epoch")
         parts.append(part)
-    columns = ["number", "state", "epoch", *METRICS, "seconds", "gap", "score", "scored"]
+    given = dict.fromkeys(str(name) for part in parts for name in part)
+    measured = [name for name in given if name.startswith(("train_", "val_"))]
+    names = METRICS if set(measured) <= {*METRICS} else tuple(measured)
+    columns = ["number", "state", "epoch", *names, "seconds", "gap", "score", "scored"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
@@ -174,7 +186,8 @@ def number_of(trial: StoredTrial, name: str) -> Any:
         trial: The trial.
         name: One of its `StoredTrial.scores`, or the name of a field.
     """
-    value = trial.scores.get(name) if name in METRICS else getattr(trial, name)
+    is_score = name in METRICS or name in trial.scores
+    value = trial.scores.get(name) if is_score else getattr(trial, name, None)
     if value is None:
         return np.nan
     return value + 1 if name == "epoch" else value

@@ -8,7 +8,6 @@ from typing import Final, Literal, TypeAlias
 
 from fmnist_sweep.analysis.ranking import candidates, default_trial
 from fmnist_sweep.analysis.rescoring import Replayed, at_epoch, replayed
-from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
@@ -48,7 +47,7 @@ class Price:
     @property
     def given_up(self) -> float:
         """By how much the validation score is worse than without the penalty, in the metric's unit."""
-        return metric_of(self.rule.metric).sign * (self.plain.val - self.chosen.val)
+        return self.rule.quantity.sign * (self.plain.val - self.chosen.val)
 
     @property
     def got(self) -> float:
@@ -122,7 +121,7 @@ def sign_of_strength(
         plain: What it picks without its penalty.
         default: The default configuration at its best epoch without the penalty.
     """
-    sign = metric_of(rule.metric).sign
+    sign = rule.quantity.sign
     cost = _cost(pick, rule)
     if cost > (pick.val - cost if sign > 0 else pick.val) and not _under_floor(pick, rule):
         return "mostly penalty"

@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.score import ScoreRule, exceeds
 from fmnist_sweep.core.wording import edited_note, too_large_note, unmeasured_note
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
@@ -92,7 +91,7 @@ def non_dominated(trials: Sequence[StoredTrial], rule: ScoreRule) -> list[Stored
         trials: Trials that have a gap and the rule's validation score.
         rule: Names the score.
     """
-    sign = metric_of(rule.metric).sign
+    sign = rule.quantity.sign
     front: list[StoredTrial] = []
     best = -np.inf
 

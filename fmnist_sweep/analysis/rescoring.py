@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from math import inf
+from math import inf, nan
 from typing import Any
 
 import pandas as pd
@@ -129,7 +129,7 @@ def _rescored_row(one: Replayed) -> Mapping[str, Any]:
         "number": trial.number,
         "score": one.score,
         "epoch": one.epoch + 1,
-        "val_accuracy": scores.val["accuracy"],
+        "val_accuracy": scores.val.get("accuracy", nan),
         "train_accuracy": scores.train["accuracy"],
         "gap": one.gap,
         "n_parameters": number_of(trial, "n_parameters"),

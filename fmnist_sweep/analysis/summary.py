@@ -13,7 +13,7 @@ from fmnist_sweep.analysis.ranking import (
     measured_trials,
 )
 from fmnist_sweep.core.foreign import safe_line
-from fmnist_sweep.core.metrics import UNITS, metric_of
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import Unit, show_score
 from fmnist_sweep.storage.stored import State, StoredStudy, StoredTrial
 
@@ -50,7 +50,7 @@ def scoring(study: StoredStudy) -> str:
     """
     rule = study.rule
     unit = UNITS[rule.metric]
-    value = f"validation {unit.name}" if metric_of(rule.metric).sign > 0 else f"minus validation {unit.name}"
+    value = f"validation {unit.name}" if rule.quantity.sign > 0 else f"minus validation {unit.name}"
     penalty = f" \N{MINUS SIGN} {rule.penalty:g} \N{MULTIPLICATION SIGN} the gap beyond "
     epoch = "at each trial's best epoch" if rule.epoch_rule == "best" else "after each trial's last epoch"
     floor = "" if rule.min_val_accuracy is None else f", with a floor of {100 * rule.min_val_accuracy:g} %"

@@ -9,7 +9,7 @@ from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.analysis.overtuning import overtuning_words
 from fmnist_sweep.analysis.ranking import left_out_notes
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
-from fmnist_sweep.api.studies import open_study, uses_storage
+from fmnist_sweep.api.studies import open_study, require_images, uses_storage
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.request import ConfirmationRequest, confirmation_request
 from fmnist_sweep.confirm.rule import AskedRule, Prefer
@@ -153,6 +153,7 @@ def confirm(
         options.check()
     swept = open_study(study, storage=storage)
     before = StoredStudy.of(swept)
+    require_images(before, "confirm")
 
     def request() -> ConfirmationRequest:
         rule = AskedRule(sure, thorough, prefer, within)

@@ -62,6 +62,20 @@ def open_study(name: str, *, storage: str = DEFAULT_STORAGE) -> optuna.Study:
     return found
 
 
+def require_images(study: StoredStudy, what: str) -> None:
+    """Raise `SweepError` if a study's data are handed to ``fit`` as they are.
+
+    Args:
+        study: The study.
+        what: What can't be done with it yet, such as ``"confirm"``.
+    """
+    if study.data.get("form", "images") != "images":
+        raise SweepError(
+            f"study {study.name!r}: {what} is for images with class numbers so far, and its data are handed "
+            "to fit as they are; Tuner(...).get_best_models() trains its best configurations"
+        )
+
+
 def require_studies(studies: Sequence[StoredStudy], where: str) -> None:
     """Raise `SweepError` if a storage, named in ``where``, has no studies."""
     if not studies:

@@ -14,7 +14,7 @@ from fmnist_sweep.config.limits import entry_problems, value_problems
 from fmnist_sweep.config.messages import describe, sound_part
 from fmnist_sweep.config.overrides import apply_override
 from fmnist_sweep.config.points import points_problems
-from fmnist_sweep.config.schema import AddedSection, SweepFile
+from fmnist_sweep.config.schema import AddedSection, SweepFile, resolved_score
 from fmnist_sweep.config.sweep_config import SweepConfig, images_of, shape_corners
 from fmnist_sweep.config.toml_text import TomlTextError, read_toml, require_usable
 from fmnist_sweep.core.errors import ConfigError
@@ -113,6 +113,7 @@ def parse_config(
             input_shape=shape,
             n_classes=n_classes,
             scaled=scaled_images(data),
+            data=None if data is None or data.form == "images" else Path(data.directory),
             folders=folders,
             seconds=limit,
             say=say,
@@ -121,6 +122,8 @@ def parse_config(
         problems += entry_problems(settings.get("space"), own)
         if problems or file is None:
             raise ConfigError(where, problems)
+        metrics = own.metrics if data is not None and data.form == "call" else ()
+        file = file.model_copy(update={"score": resolved_score(file.score, metrics)})
     config, problems = _whole_problems(file, own, data, given=settings)
     if config is None or problems:
         raise ConfigError(where, problems)

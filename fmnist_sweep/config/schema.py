@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationInfo, field_validator
 
-from fmnist_sweep.core.jobs import LARGEST_SEED, MAX_FINAL_TRAININGS, SEEDS_OF_FINALS_BEGIN
+from fmnist_sweep.core.errors import MetricNotRecordedError
+from fmnist_sweep.core.jobs import LARGEST_SEED, MAX_FINAL_TRAININGS, SEEDS_OF_FINALS_BEGIN, SplitKind
+from fmnist_sweep.core.metrics import METRICS_BY_NAME, Direction, inferred_direction, metric_of
 from fmnist_sweep.core.programs import PREPARE_S
 from fmnist_sweep.core.progress import MAX_RETRIES
 from fmnist_sweep.core.registry import Registry
-from fmnist_sweep.core.score import EpochRule, MetricName
+from fmnist_sweep.core.score import EpochRule
 from fmnist_sweep.core.space import FiniteFloat, ParameterField, StrictScalar
 from fmnist_sweep.data.sources import FASHION_MNIST
 
@@ -39,13 +42,61 @@ class _Section(BaseModel):
 
 
 class ScoreSection(_Section):
-    """``[score]``: how a learning curve becomes one number; see `ScoreRule`."""
+    """``[score]``: how a learning curve becomes one number; see `ScoreRule`.
 
-    metric: MetricName = "accuracy"
+    Attributes:
+        metric: Left out, it follows from the data and the model: see `resolved_score`.
+    """
+
+    direction: Direction | None = None
+    metric: Annotated[str, Field(max_length=200)] = "accuracy"
     penalty: NonNegative = 1.0
     tolerance: NonNegative = 0.01
     epoch_rule: EpochRule = "best"
     min_val_accuracy: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
+
+    @field_validator("metric")
+    @classmethod
+    def _has_direction(cls, metric: str, info: ValidationInfo) -> str:
+        """Refuse a metric of which it is not known whether more or less is better."""
+        try:
+            metric_of(metric, info.data.get("direction"))
+        except MetricNotRecordedError as error:
+            raise ValueError(str(error)) from None
+        return metric
+
+
+def resolved_score(score: ScoreSection, metrics: Sequence[str]) -> ScoreSection:
+    """Return the settings of a score with what they leave out filled in for a model of one's own.
+
+    The metric is the first that the model was compiled with, accuracy before any other, and the loss where
+    there is none. A penalty and a tolerance are in the metric's unit: where nobody gives them, 0.
+
+    Args:
+        score: As they were given.
+        metrics: What the model measures, by the names that Keras logs; empty where it is one of ours.
+    """
+    given = score.model_fields_set
+    metric = score.metric
+    if metrics and "metric" not in given:
+        known = [name for name in metrics if name != "loss" and inferred_direction(name) is not None]
+        accurate = [name for name in known if name.endswith(("accuracy", "acc"))]
+        metric = (accurate or known or ["loss"])[0]
+    if metric in METRICS_BY_NAME:
+        return score.model_copy(update={"metric": metric})
+    zero = {name: 0.0 for name in ("penalty", "tolerance") if name not in given}
+    return score.model_copy(update={"metric": metric, **zero})
+
+
+class SplitSection(_Section):
+    """``[split]``: which rows validate, of data that are handed to ``fit`` as they are.
+
+    Attributes:
+        kind: ``"stratified"`` by class, at ``"random"``, the ``"first"`` rows, or the ``"last"``, as of a
+            series. Left out, classes are stratified and anything else is drawn at random.
+    """
+
+    kind: SplitKind | None = None
 
 
 class TrainingSection(_Section):
@@ -290,6 +341,7 @@ class SweepFile(_Section):
     space: dict[ParameterName, ParameterField] = Field(default_factory=dict, max_length=MAX_PARAMETERS)
     score: ScoreSection = ScoreSection()
     training: TrainingSection = TrainingSection()
+    split: SplitSection = SplitSection()
     sampler: SamplerSection = TPESection()
     pruner: PrunerSection = MedianSection()
     budget: BudgetSection = BudgetSection()

@@ -20,7 +20,7 @@ from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.models import catalog
 
-DECIDES: Final = ("model", "data", "space", "score", "training")
+DECIDES: Final = ("model", "data", "space", "score", "training", "split")
 """Sections that decide a trial's result or its score: a study holds trials of one setting of them."""
 
 _LATER_SWITCHES: Final = ("running_metrics", "exact_steps")
@@ -66,7 +66,8 @@ class SweepConfig:
     def split(self) -> SplitSpec:
         """The split of the training images."""
         training = self.file.training
-        return SplitSpec(training.n_val, training.split_seed, training.train_size)
+        kind = self.file.split.kind
+        return SplitSpec(training.n_val, training.split_seed, training.train_size, kind)
 
     @property
     def epochs(self) -> Sequence[int]:
@@ -147,6 +148,10 @@ class SweepConfig:
             # Left out where it is off: the study's digest stays what it was before there was such a setting.
             if not settings["training"][name]:
                 del settings["training"][name]
+        if settings["score"]["direction"] is None:
+            del settings["score"]["direction"]
+        if settings["split"]["kind"] is None:
+            del settings["split"]
         return settings
 
     @property

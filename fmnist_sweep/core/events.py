@@ -15,11 +15,13 @@ class Started:
 
     Attributes:
         n_resumed: Epochs that come from a checkpoint: they are told once more and not trained.
+        unused: Hyperparameters that were drawn and that this model has not asked for.
     """
 
     trial: int
     n_parameters: int
     n_resumed: int = 0
+    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
+
+SplitKind: TypeAlias = Literal["stratified", "random", "first", "last"]
+"""``stratified`` by class label, at ``random``, the ``first`` rows, the ``last`` ones, as for a series."""
 
 Scalar: TypeAlias = bool | int | float | str
 Hyperparameters: TypeAlias = Mapping[str, Scalar]
@@ -30,11 +33,22 @@ class SplitSpec:
         seed: None takes the first ``n_val`` images, as the report did; an integer reshuffles,
             stratified by class.
         train_size: Number of training images to keep, stratified by class; None keeps all.
+        kind: Which rows validate, where the data are handed to ``fit`` as they are: see `SplitKind`; None
+            lets the labels decide.
     """
 
     n_val: int = 5000
     seed: int | None = None
     train_size: int | None = None
+    kind: SplitKind | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the split as plain values; a kind that the labels decide is left out."""
+        told = asdict(self)
+        if self.kind is None:
+            # What was kept before there were kinds is found again.
+            del told["kind"]
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,9 @@ class DataKey:
         digest: SHA-256 over the uncompressed content; same digest, same data.
         input_shape: Shape of one image with its channel axis, such as ``(28, 28, 1)``.
         class_names: One for each label ``0 .. n_classes - 1``.
-        n_train: Number of training images before the split.
+        n_train: Number of training images before the split; 0 where that is not known before they are read.
+        form: ``"images"`` with class numbers, which this program splits and measures itself; or ``"call"``:
+            whatever ``fit`` takes, kept as it was given.
     """
 
     name: str
@@ -54,6 +70,7 @@ class DataKey:
     input_shape: tuple[int, ...]
     class_names: tuple[str, ...]
     n_train: int
+    form: Literal["images", "call"] = field(default="images", kw_only=True)
 
     @property
     def n_classes(self) -> int:
@@ -74,7 +91,7 @@ class DataRef(DataKey):
     @property
     def key(self) -> DataKey:
         """The data set without its place: what travels."""
-        return DataKey(*(getattr(self, f.name) for f in fields(DataKey)))
+        return DataKey(**{f.name: getattr(self, f.name) for f in fields(DataKey)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +121,8 @@ class TrialJob:
         model_source: Digest of the source of a user's own model; empty where there is none to digest.
         n_parameters: Number of weights that the model must have, where it is known from an earlier training.
             Does not decide the result.
+        metric: The metric that is scored: each epoch must have it. Does not decide the result.
+        sometimes: Hyperparameters that the model may leave unasked. Does not decide the result.
     """
 
     trial: int
@@ -121,6 +140,8 @@ class TrialJob:
     exact_steps: bool = False
     model_source: str = ""
     n_parameters: int | None = None
+    metric: str = "accuracy"
+    sometimes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))
@@ -132,7 +153,9 @@ class TrialJob:
         return type(self), tuple(values)
 
 
-_DECIDES_NOTHING: Final = ("trial", "checkpoint", "epochs", "deliver_to", "places", "n_parameters")
+_DECIDES_NOTHING: Final = frozenset(
+    {"trial", "checkpoint", "epochs", "deliver_to", "places", "n_parameters", "metric", "sometimes"}
+)
 """Fields of a job that leave its epochs alone; where the data lie does so too. No epoch depends on how many
 are to follow: a job goes on from the last epoch of a shorter one."""
 
@@ -148,7 +171,7 @@ def job_identity(job: TrialJob, *, software: Sequence[str]) -> str:
     decides |= {
         "hyperparameters": dict(job.hyperparameters),
         "data": job.data.digest,
-        "split": asdict(job.split),
+        "split": job.split.to_dict(),
         "software": list(software),
     }
     if not job.model_source:

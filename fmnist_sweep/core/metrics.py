@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from fmnist_sweep.core.errors import MetricNotRecordedError, did_you_mean
@@ -57,24 +58,95 @@ METRICS_BY_NAME: Final[Mapping[str, Metric]] = {
     )
 }
 
-UNITS: Final[Mapping[str, Unit]] = {name: metric.unit for name, metric in METRICS_BY_NAME.items()}
-"""The unit of each metric, by its name."""
+_MORE_IS_BETTER: Final = frozenset(
+    {"acc", "accuracy", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy"}
+    | {"top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy", "balanced_accuracy", "auc"}
+    | {"average_precision", "precision", "recall", "precision_at_recall", "recall_at_precision"}
+    | {"sensitivity_at_specificity", "specificity_at_sensitivity", "true_positives", "true_negatives"}
+    | {"f1", "f1_score", "fbeta_score", "r2", "r2_score", "concordance_correlation", "pearson_correlation"}
+    | {"iou", "io_u", "binary_io_u", "mean_io_u", "one_hot_io_u", "one_hot_mean_io_u"}
+)
+_LESS_IS_BETTER: Final = frozenset(
+    {"loss", "crossentropy", "cross_entropy", "ce", "log_loss", "brier", "binary_crossentropy"}
+    | {"categorical_crossentropy", "sparse_categorical_crossentropy", "binary_focal_crossentropy"}
+    | {"categorical_focal_crossentropy", "kl_divergence", "kullback_leibler_divergence", "poisson"}
+    | {"mae", "mse", "rmse", "mape", "msle", "mean_absolute_error", "mean_squared_error", "huber"}
+    | {"root_mean_squared_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error"}
+    | {"log_cosh", "logcosh", "hinge", "squared_hinge", "categorical_hinge", "dice", "tversky", "circle"}
+    | {"false_positives", "false_negatives", "ctc"}
+)
+_NUMBERED: Final = re.compile(r"_\d+$")
 
 
-def metric_of(name: str) -> Metric:
-    """Return the metric of a name.
+def inferred_direction(name: str) -> Direction | None:
+    """Return whether more or less of a metric is better, as its name tells; None where it does not.
 
-    Raises:
-        MetricNotRecordedError: There is none.
+    Names are those that Keras logs, their class names too, in any case; of a model with several outputs the
+    output's name may stand before. F-scores are better when they are larger, which KerasTuner 1.4 has wrong.
+
+    Args:
+        name: With ``val_``, ``train_`` or ``weighted_`` before it or without.
 
     Example:
-        >>> metric_of("cross_entropy").direction
-        'min'
+        >>> [inferred_direction(name) for name in ("val_kind_accuracy", "MeanSquaredError", "score")]
+        ['max', 'min', None]
     """
-    metric = METRICS_BY_NAME.get(name)
-    if metric is None:
-        known = ", ".join(METRICS_BY_NAME)
+    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    for before in ("val_", "train_", "weighted_"):
+        plain = plain.removeprefix(before)
+    plain = _NUMBERED.sub("", plain)
+    parts = plain.split("_")
+    # The output's name is cut off, a word at a time.
+    for start in range(len(parts)):
+        rest = "_".join(parts[start:])
+        if rest in _MORE_IS_BETTER:
+            return "max"
+        if rest in _LESS_IS_BETTER:
+            return "min"
+    return None
+
+
+def metric_of(name: str, direction: Direction | None = None) -> Metric:
+    """Return the metric of a name: one of ours, or one that a model was compiled with.
+
+    Args:
+        name: Without ``val_``.
+        direction: Goes before what the name tells.
+
+    Raises:
+        MetricNotRecordedError: The name tells no direction, and none is given.
+
+    Example:
+        >>> metric_of("cross_entropy").direction, metric_of("mae").direction, metric_of("gain", "max").sign
+        ('min', 'min', 1)
+    """
+    known = METRICS_BY_NAME.get(name)
+    if known is not None:
+        return known if direction in (None, known.direction) else replace(known, direction=direction)
+    direction = inferred_direction(name) if direction is None else direction
+    if direction is None:
+        near = did_you_mean(name, {*METRICS_BY_NAME, *_MORE_IS_BETTER, *_LESS_IS_BETTER})
         raise MetricNotRecordedError(
-            f"unknown metric {name!r}{did_you_mean(name, METRICS_BY_NAME)} (allowed: {known})"
+            f"whether more or less of {name!r} is better is not known{near or '.'} If the model has one of "
+            'that name, set score.direction to "max" or "min"'
         )
-    return metric
+    return Metric(name, direction, _unit(name), of="keras")
+
+
+def _unit(name: str) -> Unit:
+    if name in METRICS_BY_NAME:
+        return METRICS_BY_NAME[name].unit
+    if name.lower().endswith("accuracy"):
+        return Unit(name, 100.0, "%", "points", 2)
+    return Unit(name, 1.0, "", "", 4)
+
+
+class _Units(dict[str, Unit]):
+    """The unit of each metric; one that is not listed has its own."""
+
+    def __missing__(self, name: str) -> Unit:
+        return _unit(name)
+
+
+UNITS: Final[Mapping[str, Unit]] = _Units({name: metric.unit for name, metric in METRICS_BY_NAME.items()})
+"""The unit of each metric, by its name, whatever the metric."""

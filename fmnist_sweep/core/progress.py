@@ -42,7 +42,7 @@ class BestTrial:
 
     number: int
     score: float
-    val_accuracy: float
+    value: float
     gap: float
     n_epochs: int
 

@@ -8,15 +8,14 @@ them is off by more than the effect that the penalty acts on.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores, FloatArray, LearningCurve
-from fmnist_sweep.core.metrics import metric_of
+from fmnist_sweep.core.metrics import METRICS_BY_NAME, Direction, Metric, metric_of
 
-MetricName: TypeAlias = Literal["accuracy", "cross_entropy"]
 EpochRule: TypeAlias = Literal["best", "last"]
 
 
@@ -30,15 +29,17 @@ class ScoreRule:
         score = val_accuracy - penalty * max(0, gap - tolerance)
 
     With ``metric="cross_entropy"`` the score is ``-val_cross_entropy - penalty * max(0, gap - tolerance)``
-    with the gap ``val_cross_entropy - train_cross_entropy``. A positive gap is overfitting either way.
+    with the gap ``val_cross_entropy - train_cross_entropy``, and so for any metric of which less is better.
+    A positive gap is overfitting either way.
 
     Attributes:
-        metric: The scored quantity.
+        metric: The scored quantity: one of ours, or one that the model was compiled with, as Keras logs it.
         penalty: Score lost for each unit of gap beyond the tolerance; 0 is the plain validation score.
         tolerance: Gap that costs nothing, in the metric's unit: 0.01 is one accuracy point.
         epoch_rule: ``"best"`` scores the best epoch among those the space allows, ``"last"`` the last one.
         min_val_accuracy: An epoch below this validation accuracy is scored by how far it falls short,
             under every epoch that reaches it; None sets no floor.
+        direction: Whether more or less of the metric is better; None takes what its name tells.
 
     Example:
         >>> curve = LearningCurve.from_scores(train=[0.86, 0.90, 0.95], val=[0.86, 0.88, 0.89])
@@ -49,11 +50,29 @@ class ScoreRule:
         1
     """
 
-    metric: MetricName = "accuracy"
+    metric: str = "accuracy"
     penalty: float = 1.0
     tolerance: float = 0.01
     epoch_rule: EpochRule = "best"
     min_val_accuracy: float | None = None
+    direction: Direction | None = None
+
+    @property
+    def quantity(self) -> Metric:
+        """The scored metric, with its direction and its unit."""
+        return metric_of(self.metric, self.direction)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as plain values; a direction that follows from the metric's name is left out."""
+        settings = asdict(self)
+        if self.direction is None:
+            del settings["direction"]
+        return settings
+
+    @property
+    def shown_metric(self) -> str:
+        """The metric that people are told beside the score: accuracy, where the score is of classes."""
+        return "accuracy" if self.metric in METRICS_BY_NAME else self.metric
 
     def gaps(self, curve: LearningCurve) -> FloatArray:
         """Return the generalization gap after each epoch.
@@ -61,7 +80,7 @@ class ScoreRule:
         Returns:
             Shape ``(n_epochs,)``, float64, in the metric's unit; positive values mean overfitting.
         """
-        return generalization_gap(curve, metric=self.metric)
+        return generalization_gap(curve, metric=self.metric, direction=self.direction)
 
     def scores(self, curve: LearningCurve) -> FloatArray:
         """Return the penalised score after each epoch.
@@ -70,7 +89,7 @@ class ScoreRule:
             Shape ``(n_epochs,)``, float64, higher is better, at most the plain validation score; rounded
             to the decimals that scores are measured with.
         """
-        metric = metric_of(self.metric)
+        metric = self.quantity
         value = metric.sign * curve.values(f"val_{self.metric}")
         score = value - self.penalty * np.maximum(0.0, self.gaps(curve) - self.tolerance)
         if self.min_val_accuracy is not None:
@@ -142,13 +161,16 @@ class ScoreRule:
         return next(waited, None)
 
 
-def generalization_gap(curve: LearningCurve, *, metric: MetricName = "accuracy") -> FloatArray:
+def generalization_gap(
+    curve: LearningCurve, *, metric: str = "accuracy", direction: Direction | None = None
+) -> FloatArray:
     """Return how much better the model does on its training images, for each epoch.
 
     Args:
         curve: One trial's learning curve.
         metric: ``"accuracy"`` gives train minus validation accuracy, ``"cross_entropy"`` validation
-            minus train cross-entropy.
+            minus train cross-entropy, and so any other metric by its direction.
+        direction: As in `ScoreRule`.
 
     Returns:
         Shape ``(n_epochs,)``, float64. Accuracy gaps are fractions: 0.03 is three accuracy points.
@@ -166,7 +188,7 @@ def generalization_gap(curve: LearningCurve, *, metric: MetricName = "accuracy")
         Prechelt (1998), "Early Stopping - But When?".
     """
     train, val = curve.values(f"train_{metric}"), curve.values(f"val_{metric}")
-    return metric_of(metric).sign * (train - val)
+    return metric_of(metric, direction).sign * (train - val)
 
 
 def exceeds(limit: int | None, n_parameters: int | None) -> bool:

@@ -125,12 +125,13 @@ class Unit:
 
     def axis(self, what: str) -> str:
         """Return an axis title, such as ``"validation accuracy (%)"``."""
-        return f"{what} {self.name} ({self.value})".lstrip()
+        unit = f" ({self.value})" if self.value else ""
+        return f"{what} {self.name}{unit}".lstrip()
 
     def tolerance(self, gap: float) -> str:
         """Return a tolerance as it was set: ``"1 point"``, ``"0.5 points"``, ``"0.05 nats"``."""
         number = f"{self.factor * gap:g}"
-        return f"{number} {self.gap.removesuffix('s') if number == '1' else self.gap}"
+        return f"{number} {self.gap.removesuffix('s') if number == '1' else self.gap}".rstrip()
 
     def show(self, value: float | None, *, gap: bool = False, signed: bool = False) -> str:
         """Return a value with its unit, such as ``"89.1 %"`` or ``"1.2 points"``; `ABSENT` without one."""
@@ -138,7 +139,7 @@ class Unit:
             return ABSENT
         sign = "+" if signed else ""
         number = f"{self.factor * value:{sign}.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
-        return f"{number} {self.gap if gap or signed else self.value}"
+        return f"{number} {self.gap if gap or signed else self.value}".rstrip()
 
 
 def show_score(value: float | None) -> str:

@@ -16,6 +16,7 @@ from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.programs import PREPARE_S
 from fmnist_sweep.core.user_code import code_folders, found_file, places_of, shadow_problem
 from fmnist_sweep.core.wording import shown
+from fmnist_sweep.data.calls import SOURCE_PREFIX, open_kept
 from fmnist_sweep.data.fashion_mnist import NAME, find_fashion_mnist
 from fmnist_sweep.data.notes import data_notes, scaled_images
 from fmnist_sweep.data.own import IMPORT_PATH, prepare_import, prepare_npz
@@ -68,6 +69,8 @@ def open_data(
     problems = source_problems(source, folders)
     if problems:
         raise DataError(source, problems)
+    if source.startswith(SOURCE_PREFIX):
+        return open_kept(source.removeprefix(SOURCE_PREFIX))
     if source == NAME:
         return find_fashion_mnist(data_dir, say=say)
     if data_dir is not None:
@@ -85,7 +88,7 @@ def source_problems(source: str, folders: Sequence[Path] = ()) -> list[str]:
         source: As `open_data` takes it.
         folders: As for `open_data`.
     """
-    if source == NAME:
+    if source == NAME or source.startswith(SOURCE_PREFIX):
         return []
     if source.endswith(".npz"):
         return _file_problems(source, folders)

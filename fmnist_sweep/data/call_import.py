@@ -1,7 +1,8 @@
 """Call a user's function and save its arrays, as a program that `fmnist_sweep.core.programs` runs.
 
-Arguments: the import path, the ``.npz`` file to write, the file that gets the message if that fails, and the
-folders that modules of the user's are looked for in.
+Arguments: the import path, the ``.npz`` file to write for images, the file that gets the digest of anything
+else that ``fit`` takes, the file that gets the message if that fails, and the folders that modules of the
+user's are looked for in.
 """
 
 from __future__ import annotations
@@ -9,16 +10,32 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.user_code import code_folders, import_users, in_words, shadow_problem
-from fmnist_sweep.data.checks import KEYS
+from fmnist_sweep.data.calls import Call, keep_call
+from fmnist_sweep.data.checks import KEYS, are_images
+from fmnist_sweep.data.trees import leaves
 
 _FORMS = "(x_train, y_train), (x_train, y_train, x_test, y_test) or ((x_train, y_train), (x_test, y_test))"
+
+_FIT_TAKES = (
+    "x",
+    "y",
+    "validation_data",
+    "validation_split",
+    "sample_weight",
+    "class_weight",
+    "batch_size",
+    "steps_per_epoch",
+    "validation_steps",
+    "shuffle",
+)
 
 
 class _CallError(Exception):
@@ -27,15 +44,25 @@ class _CallError(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     """Write either the arrays or the problem, and return the exit code."""
-    import_path, arrays_file, problem_file, *folders = arguments
+    import_path, arrays_file, kept_file, problem_file, *folders = arguments
     pid = os.getpid()
     try:
-        arrays = _named(_call(_find(import_path, [Path(folder) for folder in folders])))
+        returned = _call(_find(import_path, [Path(folder) for folder in folders]))
+        call = as_call(returned)
+        arrays = _named(returned) if call is None else {}
         if os.getpid() != pid:
             # A copy that the function made with `os.fork`, and let go on: one of them writes.
             os._exit(0)
     except _CallError as error:
         Path(problem_file).write_text(str(error), encoding="utf-8")
+        return 0
+    if call is not None:
+        try:
+            kept = keep_call(call, name=import_path).digest
+        except DataError as error:
+            Path(problem_file).write_text("; ".join(error.problems), encoding="utf-8")
+        else:
+            Path(kept_file).write_text(kept, encoding="utf-8")
     else:
         np.savez(arrays_file, allow_pickle=False, **arrays)
     return 0
@@ -71,6 +98,41 @@ def _call(function: Callable[[], object]) -> object:
         return function()
     except (Exception, SystemExit) as error:
         raise _CallError(f"the function raised {_told(error)}") from error
+
+
+def as_call(returned: object) -> Call | None:
+    """Return what a function gave as the arguments of a ``fit``; None for images, and for what is no data."""
+    if isinstance(returned, Mapping):
+        known = {name: value for name, value in returned.items() if name in _FIT_TAKES}
+        return Call((), known) if "x" in known and known.keys() == returned.keys() else None
+    if _is_batched(returned):
+        return Call((returned,))
+    parts = list(returned) if isinstance(returned, tuple | list) else []
+    if parts and all(map(_is_batched, parts)) and len(parts) <= 2:
+        return Call((parts[0],), {"validation_data": parts[1]} if len(parts) == 2 else {})
+    if len(parts) == 2 and all(isinstance(part, tuple | list) and len(part) == 2 for part in parts):
+        # The second pair is what Keras's own data sets call the test part: no training sees it.
+        parts = list(parts[0])
+    if len(parts) not in (2, 3, 4):
+        return None
+    x, y = parts[:2]
+    try:
+        images = are_images({"x_train": np.asarray(x), "y_train": np.asarray(y)})
+    except Exception:  # noqa: BLE001 - nested or ragged: no images
+        images = False
+    if images or not (_has_length(x) and _has_length(y)):
+        return None
+    return Call((x, y), {"sample_weight": parts[2]} if len(parts) == 3 else {})
+
+
+def _is_batched(value: object) -> bool:
+    """Return whether a value is a `tf.data.Dataset` or a `keras.utils.PyDataset`; neither is imported."""
+    is_dataset = hasattr(value, "element_spec") and hasattr(value, "cardinality")
+    return is_dataset or any(base.__name__ == "PyDataset" for base in type(value).__mro__)
+
+
+def _has_length(tree: object) -> bool:
+    return all(hasattr(leaf, "__len__") and not isinstance(leaf, str) for leaf in leaves(tree))
 
 
 def _named(returned: object) -> dict[str, np.ndarray[Any, Any]]:

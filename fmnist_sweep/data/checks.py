@@ -40,6 +40,20 @@ def array_problems(arrays: Mapping[str, Array]) -> list[str]:
     return problems
 
 
+def are_images(arrays: Mapping[str, Array]) -> bool:
+    """Return whether arrays look like images with class numbers, sound or not.
+
+    Args:
+        arrays: As for `array_problems`; an array of another rank or kind than those of images makes it False.
+    """
+    x, y = arrays.get("x_train"), arrays.get("y_train")
+    if x is None or y is None:
+        return True
+    numbers = y.dtype.kind in "iu" and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1))
+    pixels = x.dtype == np.uint8 or x.dtype.kind == "f" or x.ndim == 4
+    return x.ndim in (3, 4) and pixels and numbers
+
+
 def canonical(arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Return arrays that passed `array_problems` in the form that is kept.
 

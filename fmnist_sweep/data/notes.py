@@ -22,6 +22,8 @@ def scaled_images(data: DataRef | None) -> Literal["bytes", "floats"] | None:
     """
     if data is None or data.name == NAME:
         return "bytes"
+    if data.form == "call":
+        return None
     images = np.load(Path(data.directory) / "x_train.npy", mmap_mode="r", allow_pickle=False)
     if images.dtype == np.uint8:
         return "bytes"
@@ -36,7 +38,9 @@ def data_notes(data: DataRef | None, split: SplitSpec, *, n_probe: int) -> list[
         split: A split that can be made of it.
         n_probe: Number of training images that are to measure the train scores.
     """
-    notes = []
+    notes: list[str] = []
+    if data is not None and data.form == "call":
+        return notes
     if data is not None and data.name != NAME:
         # Kept arrays are bytes, which are scaled as they are loaded, or floats.
         images = np.load(Path(data.directory) / "x_train.npy", mmap_mode="r", allow_pickle=False)

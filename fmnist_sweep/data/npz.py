@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fmnist_sweep.core.errors import DataError
-from fmnist_sweep.data.checks import KEYS, array_problems
+from fmnist_sweep.data.calls import Call, call_problems
+from fmnist_sweep.data.checks import KEYS, are_images, array_problems
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -54,7 +55,10 @@ def read_npz(path: Path, *, where: str | None = None) -> dict[str, Array]:
     except Exception as error:
         # A damaged list of members makes zipfile raise whatever it stumbles over.
         raise DataError(where, [f"can't be read: {_told(error)}; {_AGAIN}"]) from error
-    problems += array_problems(arrays)
+    if are_images(arrays):
+        problems += array_problems(arrays)
+    else:
+        problems += call_problems(Call((arrays["x_train"], arrays["y_train"])))
     if problems:
         raise DataError(where, problems)
     return arrays

@@ -18,7 +18,8 @@ from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.files import cache_folder, new_file, told_as_data_error
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.programs import PREPARE_S, out_of_time, run_program
-from fmnist_sweep.data.checks import canonical
+from fmnist_sweep.data.calls import Call, keep_call, open_kept
+from fmnist_sweep.data.checks import are_images, canonical
 from fmnist_sweep.data.npz import read_npz
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -46,7 +47,10 @@ def prepare_npz(path: Path, *, name: str | None = None) -> DataRef:
         DataError: The file can't be read, or its arrays are not what they should be.
     """
     path = path.expanduser()
-    return _keep(read_npz(path), name=str(path) if name is None else name)
+    arrays, name = read_npz(path), str(path) if name is None else name
+    if are_images(arrays):
+        return _keep(arrays, name=name)
+    return keep_call(Call((arrays["x_train"], arrays["y_train"])), name=name)
 
 
 def prepare_import(
@@ -76,13 +80,16 @@ def prepare_import(
     say(f"calling {path} for its data")
     with tempfile.TemporaryDirectory(prefix="fmnist-sweep-") as work:
         arrays_file, problem_file = Path(work, "arrays.npz"), Path(work, "problem.txt")
-        arguments = [path, str(arrays_file), str(problem_file), *map(str, folders)]
+        kept_file = Path(work, "kept.txt")
+        arguments = [path, str(arrays_file), str(kept_file), str(problem_file), *map(str, folders)]
         what = f"calling {path} for its data"
         done = run_program(_CALL_IMPORT, arguments, seconds=seconds, what=what, say=say)
         if done.code is None:
             raise DataError(path, [out_of_time("the function gave no data", done, seconds)])
         if problem_file.exists():
             raise DataError(path, [problem_file.read_text(encoding="utf-8")])
+        if kept_file.exists():
+            return open_kept(kept_file.read_text(encoding="utf-8"))
         # A function that calls sys.exit leaves neither file, whatever its exit code.
         if done.code != 0 or not arrays_file.exists():
             end = (done.stderr.strip().splitlines() or ["it printed no message"])[-1]

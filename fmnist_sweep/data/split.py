@@ -69,7 +69,7 @@ def check_split(data: DataRef, split: SplitSpec) -> list[str]:
 
     Only the labels are read.
     """
-    return _problems(_map_train(data)[1], data.n_classes, split)
+    return [] if data.form == "call" else _problems(_map_train(data)[1], data.n_classes, split)
 
 
 def split_problems(data: DataRef | None, split: SplitSpec) -> list[str]:
@@ -79,6 +79,8 @@ def split_problems(data: DataRef | None, split: SplitSpec) -> list[str]:
         data: The data set; None stands for Fashion-MNIST, not opened.
         split: How to part its training images.
     """
+    if data is not None and data.form == "call":
+        return []
     n, n_classes = (N_TRAIN, len(CLASS_NAMES)) if data is None else (data.n_train, data.n_classes)
     return _size_problems(n, n_classes, split)
 
@@ -102,10 +104,10 @@ def split_indices(labels: npt.NDArray[Any], split: SplitSpec) -> tuple[Indices, 
     # and which refuses to leave out fewer images than there are classes.
     rng = np.random.default_rng(0 if split.seed is None else split.seed)
     everything = np.arange(len(labels), dtype=np.int64)
-    val = everything[: split.n_val] if split.seed is None else _stratified(labels, split.n_val, rng)
+    val = everything[: split.n_val] if split.seed is None else stratified(labels, split.n_val, rng)
     train = np.setdiff1d(everything, val, assume_unique=True)
     if split.train_size is not None:
-        train = train[_stratified(labels[train], split.train_size, rng)]
+        train = train[stratified(labels[train], split.train_size, rng)]
     return train, val
 
 
@@ -127,7 +129,7 @@ def probe_indices(n_train: int, n_probe: int) -> Indices:
     return np.arange(n, dtype=np.int64) * n_train // n
 
 
-def _stratified(labels: npt.NDArray[Any], n: int, rng: np.random.Generator) -> Indices:
+def stratified(labels: npt.NDArray[Any], n: int, rng: np.random.Generator) -> Indices:
     """Draw ``n`` indices, ascending; each class gets its share of them, rounded up or down."""
     counts = np.bincount(labels)
     shares = counts * n / len(labels)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -72,7 +71,7 @@ def export_facts(
             "digest": data.digest,
             "input_shape": list(data.input_shape),
             "class_names": list(data.class_names),
-            "split": asdict(final.split),
+            "split": final.split.to_dict(),
         },
         # Left out where there is none, as in all bundles of models of ours.
         **({"custom_objects": dict(own.places)} if own.places else {}),

@@ -55,6 +55,9 @@ class ModelSpace:
             out altogether, so that its space, and with it the study's digest, stays what it was before the
             model learned them.
         notes: What else the builds have shown that a user should know, a line each.
+        metrics: What the model measures, by the names that Keras logs; empty where that is known without.
+        sometimes: Parameters that exist under conditions which no list of values can say: they are drawn for
+            every trial, and left out of the record of those whose model does not ask for them.
     """
 
     path: str
@@ -65,6 +68,8 @@ class ModelSpace:
     seen_n_parameters: tuple[int, int] | None = None
     optional: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    sometimes: tuple[str, ...] = ()
 
 
 MODELS: Final[Mapping[str, ModelSpace]] = MappingProxyType(
@@ -120,6 +125,7 @@ def model_space(
     input_shape: tuple[int, ...] = (28, 28, 1),
     n_classes: int = 10,
     scaled: str | None = None,
+    data: Path | None = None,
     folders: Sequence[Path] = (),
     seconds: float = PREPARE_S,
     say: Callable[[str], None] = lambda _: None,
@@ -135,6 +141,7 @@ def model_space(
         input_shape: Shape of one image, for a HyperModel that wants to know it.
         n_classes: Number of classes, likewise.
         scaled: Why the images lie in 0..1, ``"bytes"`` or ``"floats"``; None where they don't.
+        data: Folder of what the fit takes, where that is more than images with class numbers.
         folders: Where modules of the user's are looked for; without any, in the current folder.
         seconds: How long the builds may take.
         say: Takes a line where they take more than a moment.
@@ -154,6 +161,7 @@ def model_space(
             return info
     shape = ["--input-shape", *map(str, input_shape), "--n-classes", str(n_classes)]
     shape += [] if scaled is None else ["--scaled", scaled]
+    shape += [] if data is None else ["--data", str(data)]
     where = ["--folders", *map(str, folders)] if folders else []
     what = f"finding the space of {model}"
     done = run_program(_DISCOVER, [model, *shape, *where], seconds=seconds, what=what, say=say)
@@ -176,4 +184,6 @@ def model_space(
         found["defaults"],
         seen_n_parameters=(low, high),
         notes=tuple(found["notes"]),
+        metrics=tuple(found["metrics"]),
+        sometimes=tuple(found["sometimes"]),
     )

@@ -1,8 +1,9 @@
 """Print the space of a HyperModel as JSON, as a program that `fmnist_sweep.core.programs` runs.
 
 The last line on stdout is ``{"space": {...}, "defaults": {...}, "n_parameters": [fewest, most],
-"notes": [...]}``. A mistake in the user's code ends with exit code 2 and plain lines on stderr. It is a
-program of its own so that who asks needn't load TensorFlow, nor run the user's code.
+"notes": [...], "metrics": [...],
+"sometimes": [...]}``. A mistake in the user's code ends with exit code 2 and plain lines on
+stderr. It is a program of its own so that who asks needn't load TensorFlow, nor run the user's code.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import SplitSpec
+from fmnist_sweep.data.calls import open_call
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,15 +56,32 @@ def _explored(options: argparse.Namespace) -> dict[str, Any]:
     hypermodel = load_model(
         options.model, input_shape=input_shape, n_classes=options.n_classes, folders=folders
     )
-    module = options.model.partition(":")[0]
-    explored = explore(hypermodel, input_shape, scaled=options.scaled, module=module)
+    module = options.model.partition(":")[0] if options.data is None else None
+    tasting = _tasting(options, hypermodel, input_shape)
+    explored = explore(hypermodel, input_shape, scaled=options.scaled, module=module, tasting=tasting)
     space = {name: explored.space[name].model_dump(mode="json") for name in explored.space}
     return {
         "space": space,
         "defaults": dict(explored.defaults),
         "n_parameters": explored.n_parameters,
         "notes": explored.notes,
+        "metrics": explored.metrics,
+        "sometimes": explored.sometimes,
     }
+
+
+def _tasting(options: argparse.Namespace, hypermodel: Any, input_shape: tuple[int, ...]) -> Any:
+    """Return what calls the fit: with the data as they are given, or with made-up images an own fit alone."""
+    from fmnist_sweep.models.calling import Tasting, has_own_fit, made_up_images  # noqa: PLC0415
+
+    if options.data is not None:
+        import tensorflow as tf  # noqa: PLC0415
+
+        call = open_call(Path(options.data), tf.data.Dataset.load)
+        return Tasting(call, SplitSpec())
+    if not has_own_fit(hypermodel):
+        return None
+    return Tasting(made_up_images(input_shape, options.n_classes), SplitSpec(), made_up=True)
 
 
 @contextmanager
@@ -85,11 +105,12 @@ def _send_nowhere(descriptor: int) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fmnist_sweep.models.discover", description=__doc__)
     parser.add_argument("model", help="import path, package.module:HyperModelClass")
-    parser.add_argument("--input-shape", type=int, nargs="+", default=(28, 28, 1), help="shape of one image")
+    parser.add_argument("--input-shape", type=int, nargs="*", default=(28, 28, 1), help="shape of one image")
     parser.add_argument("--n-classes", type=int, default=10, help="number of classes")
     parser.add_argument(
         "--scaled", choices=("bytes", "floats"), help="why the images lie in 0..1, if they do"
     )
+    parser.add_argument("--data", help="folder of what the fit takes, where it takes more than images")
     parser.add_argument("--folders", nargs="+", default=(), help="where modules of the user's are looked for")
     return parser
 

@@ -14,6 +14,7 @@ import numpy as np
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Hyperparameters, Scalar
 from fmnist_sweep.core.space import Parameter, SearchSpace
+from fmnist_sweep.models.calling import NO_FIT, Tasting
 from fmnist_sweep.models.failing import failing_parts
 from fmnist_sweep.models.hyperparameters import filled, to_parameter
 from fmnist_sweep.models.inference import inference_model
@@ -43,12 +44,16 @@ class Explored:
         defaults: KerasTuner's default of each.
         n_parameters: Fewest and most weights among the models that were built.
         notes: What else a user should know, a line each.
+        metrics: What Keras logs as the model trains, where that was looked at.
+        sometimes: Parameters whose conditions no list of values can say.
     """
 
     space: SearchSpace
     defaults: Mapping[str, Scalar]
     n_parameters: tuple[int, int]
     notes: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    sometimes: tuple[str, ...] = ()
 
 
 def explore(
@@ -57,8 +62,9 @@ def explore(
     *,
     scaled: str | None = None,
     module: str | None = None,
+    tasting: Tasting | None = None,
 ) -> Explored:
-    """Find what a HyperModel's ``build`` searches. What only its ``fit`` asks for is not seen.
+    """Find what a HyperModel's ``build`` searches, and its ``fit`` where that can be called.
 
     The model is built with its defaults, then for each value of its small parameters in turn, and on from
     there wherever new parameters show up. KerasTuner's conditional scopes are taken as they are; where
@@ -71,12 +77,13 @@ def explore(
         scaled: Why images lie in 0..1, a key of ``_ALREADY``; None where they don't, or may not.
         module: Name of the HyperModel's module, to see whether an export can save the model; None leaves
             that out.
+        tasting: Calls the fit; None leaves it alone.
 
     Raises:
-        ConfigError: The default model can't be built, a declaration has no counterpart in a sweep, or the
-            conditions can't be written as lists of values; all problems are listed.
+        ConfigError: The default model can't be built, or a declaration has no counterpart in a sweep; all
+            problems are listed.
     """
-    return _Explorer(hypermodel, input_shape, scaled, module).explored()
+    return _Explorer(hypermodel, input_shape, scaled, module, tasting).explored()
 
 
 @dataclass(frozen=True)
@@ -94,8 +101,14 @@ class _Build:
 
 class _Explorer:
     def __init__(
-        self, hypermodel: kt.HyperModel, input_shape: tuple[int, ...], scaled: str | None, module: str | None
+        self,
+        hypermodel: kt.HyperModel,
+        input_shape: tuple[int, ...],
+        scaled: str | None,
+        module: str | None,
+        tasting: Tasting | None,
     ) -> None:
+        self._tasting = tasting
         self._scaled = scaled
         self._module = module
         self._hypermodel = hypermodel
@@ -112,11 +125,15 @@ class _Explorer:
         self._problems: dict[str, None] = {}
         self._notes: dict[str, None] = {}
         self._scaling: str | None = None
+        # Parameters whose conditions can't be said: kept by name, in the order of their discovery.
+        self._sometimes: dict[str, None] = {}
 
     def explored(self) -> Explored:
         first = self._build({})
         if first.problem is not None:
             raise ConfigError("build", [f"build with its default values failed: {first.problem}"])
+        if self._tasting is not None and not self._tasting.called:
+            raise ConfigError("fit", [NO_FIT])
         self._vary_all()
         space = self._space()
         surprises = self._surprises(space)
@@ -126,12 +143,26 @@ class _Explorer:
             self._vary_all()
             space = self._space()
             surprises = self._surprises(space)
-        if surprises:
-            raise ConfigError("build", surprises)
+        self._sometimes |= dict.fromkeys(surprises)
+        parameters = {
+            name: space[name].model_copy(update={"when": {}}) if name in self._sometimes else space[name]
+            for name in space
+        }
+        space = SearchSpace(parameters)
+        if self._sometimes:
+            told = ", ".join(self._sometimes)
+            verb = "exists" if len(self._sometimes) == 1 else "exist"
+            self._notes[
+                f"{told} {verb} under conditions that no list of values can say: drawn for every trial, and "
+                "left out of the record where the model does not ask for it"
+            ] = None
         sizes = [build.n_parameters for build in self._builds.values() if build.n_parameters is not None]
+        sizes = sizes or [0]
         defaults = {name: self._defaults[name] for name in space}
         notes = (*self._notes, *self._failing(), *([self._scaling] if self._scaling else []))
-        return Explored(space, defaults, (min(sizes), max(sizes)), notes)
+        metrics = () if self._tasting is None else self._tasting.metrics
+        ends = min(sizes), max(sizes)
+        return Explored(space, defaults, ends, notes, metrics, tuple(self._sometimes))
 
     def _failing(self) -> list[str]:
         """Return a note on each part of the space that can't be built."""
@@ -172,9 +203,11 @@ class _Explorer:
         n_parameters, problem = None, None
         try:
             model = build_model(self._hypermodel, hp)
-            if not model.built:
+            if self._tasting is not None:
+                self._tasting.taste(self._hypermodel, hp, model)
+            if not model.built and self._input_shape:
                 model.build((None, *self._input_shape))
-            n_parameters = int(model.count_params())
+            n_parameters = int(model.count_params()) if model.built else None
             if not self._builds and self._module is not None:
                 self._note_unsavable(model, self._module)
             if self._scaled is not None and self._scaling is None:
@@ -295,31 +328,28 @@ class _Explorer:
             some = self._forms[parent][0].ends() if values is None else values
             allowed = tuple(v for v in some if not self._build({**context, parent: v}).lacks(name))
             if values is None and len(allowed) < len(some):
-                problem = (
-                    f"{name}: it exists only for some values of {parent}, which can take too many to list"
-                )
-                self._problems[f"{problem}; declare it always, or give {parent} a step"] = None
+                self._sometimes[name] = None
             elif len(allowed) < len(some):
                 when[parent] = allowed
         return when
 
     def _surprises(self, space: SearchSpace) -> list[str]:
-        """Return a line for each parameter that exists elsewhere than foreseen, at both ends or at random."""
+        """Return the parameters that exist elsewhere than foreseen, at both ends or at random."""
         rng = np.random.default_rng(0)
         points = [
             space.fill(lambda _, parameter: parameter.ends()[0]),
             space.fill(lambda _, parameter: parameter.ends()[-1]),
             *(space.sample(rng) for _ in range(_N_RANDOM_POINTS)),
         ]
-        surprises = {}
+        surprises: dict[str, None] = {}
         for point in points:
             build = self._build(point)
             if build.problem is not None:
                 continue
-            for name in sorted(build.active ^ point.keys()):
-                problem = f"{name}: when it exists can't be written as lists of values of other parameters"
-                surprises[name] = f"{problem}; declare it always, or inside hp.conditional_scope"
-        return list(surprises.values())
+            surprises |= dict.fromkeys(
+                n for n in sorted(build.active ^ point.keys()) if n not in self._sometimes
+            )
+        return list(surprises)
 
 
 def _listed(parameter: Parameter) -> Sequence[Scalar] | None:

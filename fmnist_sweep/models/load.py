@@ -65,7 +65,7 @@ def load_model(
         raise ConfigError(path, [f"{what} is no HyperModel; give {needed}"])
     given = _accepted(found, input_shape=input_shape, n_classes=n_classes)
     if not is_class:
-        return _FromFunction(functools.partial(found, **given))
+        return FromFunction(functools.partial(found, **given))
     try:
         return found(**given)
     except (Exception, SystemExit) as error:
@@ -134,7 +134,7 @@ def _is_of_legacy(text: str) -> bool:
     return missing or _LEGACY in text
 
 
-class _FromFunction(kt.HyperModel):  # type: ignore[misc]  # KerasTuner carries no types
+class FromFunction(kt.HyperModel):  # type: ignore[misc]  # KerasTuner carries no types
     """A HyperModel around a build function."""
 
     def __init__(self, function: Callable[[kt.HyperParameters], keras.Model]) -> None:

@@ -231,12 +231,16 @@ def compared_figure(sides: Sequence[Side]) -> go.Figure:
 
 def compared_rows(sides: Sequence[Side]) -> list[list[str]]:
     """Return a row of texts for each quantity and each setting that differs, a column for each study."""
-    accuracy = UNITS["accuracy"]
+    units = [UNITS[s.rule.shown_metric] for s in sides]
     gaps = " or ".join(dict.fromkeys(UNITS[s.rule.metric].gap for s in sides))
+    metrics = " or ".join(dict.fromkeys(unit.axis("") for unit in units))
     rows = [
         ["winner", *(f"{s.label}, {'confirmed' if s.confirmed else 'unconfirmed'}" for s in sides)],
         ["score", *(with_spread(s.score) for s in sides)],
-        ["validation accuracy (%)", *(with_spread(s.val_accuracy, accuracy) for s in sides)],
+        [
+            f"validation {metrics}",
+            *(with_spread(s.val_accuracy, u) for s, u in zip(sides, units, strict=True)),
+        ],
         [f"gap ({gaps})", *(with_spread(s.gap, UNITS[s.rule.metric], signed=True) for s in sides)],
         ["parameters", *(ABSENT if s.n_parameters is None else f"{s.n_parameters:,}" for s in sides)],
         ["time of a training", *(f"{s.seconds:.0f} s" for s in sides)],

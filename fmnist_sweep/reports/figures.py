@@ -23,7 +23,7 @@ from fmnist_sweep.analysis.ranking import (
     non_dominated,
 )
 from fmnist_sweep.core.curves import FloatArray, LearningCurve
-from fmnist_sweep.core.metrics import UNITS, metric_of
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.wording import Unit
 from fmnist_sweep.reports.style import (
@@ -74,7 +74,7 @@ def curve_figure(curve: LearningCurve, rule: ScoreRule, *, title: str, epoch: in
     x = list(range(1, len(curve) + 1))
     train, val = _shown(curve, "train", unit), _shown(curve, "val", unit)
     # Cross-entropy is better when lower, so there the tolerated part lies below the validation curve.
-    sign = metric_of(rule.metric).sign
+    sign = rule.quantity.sign
     gap = np.maximum(0.0, sign * (train - val))
     tolerated = val + sign * np.minimum(gap, unit.factor * rule.tolerance)
     figure = new_figure(title, x="epoch", y=unit.axis(""))
@@ -305,7 +305,7 @@ def _add_equal_score(
     """Draw the line of the best trial's score through the places, each a gap and a validation score."""
     if best.value is None or rule.min_val_accuracy is not None:
         return
-    sign = metric_of(rule.metric).sign
+    sign = rule.quantity.sign
     gaps, values = zip(*places, strict=True)
     low, high = min(*gaps, 0.0), max(*gaps, 2 * rule.tolerance)
     x = [low, rule.tolerance, high]

@@ -6,7 +6,7 @@ import base64
 import gzip
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import resources
@@ -28,7 +28,7 @@ from fmnist_sweep.analysis.summary import price_words, scoring, summary
 from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.files import write_atomically
 from fmnist_sweep.core.foreign import safe_text
-from fmnist_sweep.core.metrics import UNITS, metric_of
+from fmnist_sweep.core.metrics import METRICS_BY_NAME, UNITS
 from fmnist_sweep.core.wording import ABSENT, show_score, show_seconds
 from fmnist_sweep.reports.confirmed import compared_section, confirmed_section, sweeps, winning_trial
 from fmnist_sweep.reports.exported import exported_section
@@ -230,7 +230,7 @@ def _comparison(studies: Sequence[StoredStudy]) -> dict[str, Any]:
             Cell(row["name"], row["name"], href=f"#study-{i}"),
             Cell(str(row["model"] or ABSENT), str(row["model"] or "")),
             _number(row["score"], show_score(row["score"])),
-            _number(row["val_accuracy"], accuracy.show(row["val_accuracy"])),
+            _validation(row, study),
             _number(row["train_accuracy"], accuracy.show(row["train_accuracy"])),
             _number(row["gap"], unit.show(row["gap"], gap=True)),
             _number(row["epoch"], "" if pd.isna(row["epoch"]) else str(row["epoch"])),
@@ -241,6 +241,14 @@ def _comparison(studies: Sequence[StoredStudy]) -> dict[str, Any]:
         ]
         rows.append(list(zip(cells, columns, strict=True)))
     return {"columns": columns, "rows": rows}
+
+
+def _validation(row: Mapping[Any, Any], study: StoredStudy) -> Cell:
+    """Return the cell of the validation accuracy, or of the metric that is scored, with its name."""
+    metric = study.rule.shown_metric
+    value = row["val_accuracy" if metric == "accuracy" else "val"]
+    shown = UNITS[metric].show(value)
+    return _number(value, shown if metric == "accuracy" else f"{metric} {shown}")
 
 
 def _best_table(study: StoredStudy) -> dict[str, Any] | None:
@@ -295,8 +303,12 @@ def _failures(study: StoredStudy) -> dict[str, Any] | None:
 def _whatif(study: StoredStudy) -> dict[str, Any] | None:
     rule = study.rule
     unit = UNITS[rule.metric]
+    of_classes = rule.metric in METRICS_BY_NAME
+    # Of any other metric the page is told what it can't know.
+    told = {**rule.to_dict(), **({} if of_classes else {"sign": rule.quantity.sign})}
     # The page's own arithmetic reads the metric of the rule, and the accuracy that the rule may demand.
-    needed = [name for name in METRICS if name.endswith(f"_{rule.metric}") or name == "val_accuracy"]
+    known = METRICS if of_classes else (f"train_{rule.metric}", f"val_{rule.metric}")
+    needed = [name for name in known if name.endswith(f"_{rule.metric}") or name == "val_accuracy"]
     trials = [
         {
             "number": trial.number,
@@ -310,7 +322,7 @@ def _whatif(study: StoredStudy) -> dict[str, Any] | None:
     if not trials:
         return None
     tolerance = unit.factor * rule.tolerance
-    step = metric_of(rule.metric).step
+    step = rule.quantity.step
     return {
         "n": len(trials),
         "penalty": f"{rule.penalty:g}",
@@ -320,7 +332,7 @@ def _whatif(study: StoredStudy) -> dict[str, Any] | None:
         "max_tolerance": f"{max(50 * step, 2 * tolerance):g}",
         "epoch_rule": rule.epoch_rule,
         "data": {
-            "rule": asdict(rule),
+            "rule": told,
             "unit": {**asdict(unit), "name": unit.name},
             "allowed": study.allowed_epochs,
             "own": trials[0]["number"],

@@ -92,6 +92,8 @@ class Asker:
             exact_steps=settings.exact_steps,
             model_source=settings.model_source,
             n_parameters=drawn.n_parameters,
+            metric=settings.rule.metric,
+            sometimes=settings.sometimes,
         )
         # A trial that was put back has reported some epochs already; equal jobs give equal scores.
         before = self._frozen(trial)

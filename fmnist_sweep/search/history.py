@@ -131,8 +131,8 @@ class History:
             self._known[trained] = known
         score = trial.score
         if score is not None and (self.best is None or score > self.best.score):
-            val_accuracy, gap = trial.scores["val_accuracy"], trial.gap or 0.0
-            self.best = BestTrial(trial.number, score, val_accuracy, gap, trial.scored_after)
+            value = trial.scores.get(f"val_{self._stored.rule.shown_metric}", score)
+            self.best = BestTrial(trial.number, score, value, trial.gap or 0.0, trial.scored_after)
 
     def refused(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Take note of a trial that failed before there was anything to train."""

@@ -276,7 +276,7 @@ class Search:
                 self._fail(running, reason, detail)
 
     def _started(self, running: RunningTrial, event: Started) -> None:
-        running.n_parameters = event.n_parameters
+        running.n_parameters, running.unused = event.n_parameters, event.unused
         if running.n_reused:
             # Less where another job's checkpoint turned out to be of no use, or was lost with a process.
             running.n_reused = min(running.n_reused, event.n_resumed)

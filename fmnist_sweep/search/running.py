@@ -30,6 +30,7 @@ class RunningTrial:
         score: The penalised score of the last of them.
         n_parameters: Number of weights, once it is told.
         peak_memory_mb: As in `EpochDone`.
+        unused: Hyperparameters that were drawn and that the model does not ask for: no part of the result.
         began: When it was asked for, by `time.monotonic`.
     """
 
@@ -42,6 +43,7 @@ class RunningTrial:
     score: float | None = None
     n_parameters: int | None = None
     peak_memory_mb: float | None = None
+    unused: tuple[str, ...] = ()
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -68,7 +70,7 @@ class RunningTrial:
     def attributes(self) -> dict[str, Any]:
         """Return what is stored whatever becomes of the trial."""
         return result_attributes(
-            hyperparameters=self.job.hyperparameters,
+            hyperparameters={n: v for n, v in self.job.hyperparameters.items() if n not in self.unused},
             curve=self.curve,
             n_parameters=self.n_parameters,
             seed=self.job.seed,

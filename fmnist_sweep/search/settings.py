@@ -37,6 +37,7 @@ class LoopSettings:
         max_retries: How often a trial whose process died is started again.
         max_failures: Failures in a row that end the run.
         pruner: Ends trials by comparing them with others.
+        sometimes: As in `TrialJob`.
         told: What observers are told of the settings, laid out like a sweep file.
     """
 
@@ -57,6 +58,7 @@ class LoopSettings:
     max_retries: int = MAX_RETRIES
     max_failures: int = MAX_FAILURES_IN_A_ROW
     pruner: BasePruner = field(default_factory=NopPruner)
+    sometimes: tuple[str, ...] = ()
     told: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -80,5 +82,6 @@ class LoopSettings:
             max_trained_epochs=budget.epochs,
             max_retries=budget.max_retries,
             pruner=build_pruner(config.file.pruner, max_epochs=config.epochs[-1]),
+            sometimes=config.model_space.sometimes,
             told=config.to_dict(),
         )

@@ -17,8 +17,9 @@ from fmnist_sweep.storage import forms
 _IN_CONFIG: Final = ("model", "data", "training")
 """What the settings of every study of ours have."""
 
-_NEEDED: Final = (*forms.SCORES, names.GAP)
-"""What stands beside `names.OURS` with every trial that a sweep scored."""
+HALF_LOADED: Final = (
+    "not all of it is here: a load has not ended, or was killed; the same load makes it whole"
+)
 
 _NEEDED_OF_REPEATS: Final = (names.SEED, names.SPLIT_SEED, names.SECONDS)
 
@@ -34,6 +35,8 @@ def fitting_study(attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], tup
     """
     wrong = forms.problems(attributes, forms.OF_STUDIES)
     left = _without(attributes, wrong)
+    if left.get(names.LOADING):
+        return left, (HALF_LOADED,)
     if names.CONFIG_DIGEST not in attributes:
         return left, ()
     config = left.get(names.CONFIG, dict.fromkeys(_IN_CONFIG))
@@ -80,8 +83,14 @@ def _unfit_together(attributes: Mapping[str, Any], *, is_complete: bool) -> list
         lines.append(f"epoch: {epoch}, counted from 0, but its curve has {len(curve['seconds'])}")
     if is_complete and attributes.keys() >= {*names.OURS}:
         repeats = _NEEDED_OF_REPEATS if {names.REPEAT, names.CANDIDATE} <= attributes.keys() else ()
-        lines += [f"{name}: missing" for name in (*_NEEDED, *repeats) if name not in attributes]
+        needed = (*_scores_in(curve or {}), names.GAP, *repeats)
+        lines += [f"{name}: missing" for name in needed if name not in attributes]
     return lines
+
+
+def _scores_in(curve: Mapping[str, Any]) -> Sequence[str]:
+    """Return the names of the scores that belong to a curve; without one, those of a classifier."""
+    return [name for name in curve if name.startswith(names.SCORE_PREFIXES)] or forms.SCORES
 
 
 def unreadable(what: str, error: Exception) -> str:

@@ -64,9 +64,10 @@ def _shallow(value: Any) -> Any:
 
 def _curve(columns: dict[str, list[float]]) -> dict[str, list[float]]:
     n = len(columns.get("seconds", ()))
-    for name in (*SCORES, "seconds"):
-        if name not in columns:
-            raise PydanticCustomError("curve", "without {name}", {"name": name})
+    if "seconds" not in columns:
+        raise PydanticCustomError("curve", "without {name}", {"name": "seconds"})
+    if not any(name.startswith("val_") for name in columns):
+        raise PydanticCustomError("curve", "without scores")
     for name, column in columns.items():
         part, _, metric = name.partition("_")
         other = {"train": f"val_{metric}", "val": f"train_{metric}"}.get(part)
@@ -93,7 +94,8 @@ _Interval: TypeAlias = Annotated[list[_Float], Field(min_length=2, max_length=2)
 
 @with_config(ConfigDict(extra="forbid"))
 class _Score(TypedDict, total=False):
-    metric: Literal["accuracy", "cross_entropy"]
+    metric: str
+    direction: Literal["max", "min"]
     penalty: _Float
     tolerance: _Float
     epoch_rule: Literal["best", "last"]
@@ -121,6 +123,7 @@ class _Config(TypedDict, total=False):
     data: str | dict[str, Any]
     score: _Score
     training: _Training
+    split: dict[str, str]
     budget: _Budget
     max_model_size: _Count | None
     space: dict[str, Any]
@@ -131,6 +134,7 @@ class _Data(TypedDict, total=False):
     input_shape: list[_Count]
     class_names: list[str]
     n_train: _Count
+    form: Literal["call"]
 
 
 class _Machine(TypedDict):
@@ -289,7 +293,7 @@ def problems(attributes: Mapping[str, Any], forms: Mapping[str, Any]) -> dict[st
 
     Example:
         >>> problems({"epoch": "7", "curve": {"seconds": []}, "note": 7}, OF_TRIALS)
-        {'curve': 'without train_accuracy', 'epoch': 'text, not a whole number'}
+        {'curve': 'without scores', 'epoch': 'text, not a whole number'}
     """
     is_of_studies = forms is OF_STUDIES
     try:

@@ -27,6 +27,9 @@ _SCHEMA: Final = (12, "v3.2.0.a")
 """The tables of Optuna 5: its own schema number, and the last migration."""
 
 _OF_BEST: Final = ("val_accuracy", "train_accuracy", names.GAP, names.N_PARAMETERS)
+_OF_CLASSES: Final = ("accuracy", "cross_entropy")
+"""Metrics beside which people are told the accuracy, as `ScoreRule.shown_metric` says."""
+
 _VALUES: Final = {"INF_POS": inf, "INF_NEG": -inf}
 _STATES: Final = {
     "complete": "COMPLETE",
@@ -131,6 +134,7 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         database.execute("SELECT state, count(*) FROM trials WHERE study_id = ? GROUP BY state", (study,))
     )
     is_sweep = names.CONFIG_DIGEST in attributes
+    metric = config.get("score", {}).get("metric", _OF_CLASSES[0])
     complete = [
         trial
         for trial in trials
@@ -161,6 +165,7 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         "best_trial": None if best is None else best.number,
         "score": score,
         **{key: attrs.get(key) for key in _OF_BEST},
+        **({} if metric in _OF_CLASSES else {"metric": metric, "val": attrs.get(f"val_{metric}")}),
         "epoch": attrs[names.EPOCH] + 1 if names.EPOCH in attrs else None,
         "default_score": default_score,
         "difference": None if score is None or default_score is None else score - default_score,

@@ -25,6 +25,7 @@ from fmnist_sweep.storage import checking
 from fmnist_sweep.storage.attributes import CONFIRMS, LOADING, MACHINE, OWNER, READ_ONLY, RUN
 from fmnist_sweep.storage.bulk_writes import add_trials
 from fmnist_sweep.storage.damage import require_whole
+from fmnist_sweep.storage.scratch import scratch_folder
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.studies import UNREADABLE, load_study, study_names
 
@@ -64,9 +65,13 @@ def dump(
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with new_file(path, mode=0o644 if mode is None else mode) as file:
-            for line in (head, *(_told(trial, kinds) for trial in trials)):
-                file.write(_line(line))
+        # In a folder of its own, which the next one removes if this is killed.
+        with scratch_folder(path.parent) as folder:
+            new = folder / "study.jsonl"
+            with new_file(new, mode=0o644 if mode is None else mode) as file:
+                for line in (head, *(_told(trial, kinds) for trial in trials)):
+                    file.write(_line(line))
+            new.replace(path)
     except OSError as error:
         raise StorageError(f"{path} can't be written: {error.strerror or error}") from None
     return len(trials)
@@ -129,8 +134,8 @@ def load(path: Path, storage: BaseStorage) -> optuna.Study | None:
         raise StorageError(f"{path} is damaged: {checking.in_short(problems)}")
     if name in study_names(storage):
         before = load_study(storage, name)
-        require_whole(StoredStudy.of(before))
-        if before.user_attrs.get(LOADING) is None:
+        if not _is_half(before):
+            require_whole(StoredStudy.of(before))
             return None
         # A process was killed in the middle of it.
         optuna.delete_study(study_name=name, storage=storage)
@@ -145,6 +150,15 @@ def load(path: Path, storage: BaseStorage) -> optuna.Study | None:
     # Optuna deletes no attribute.
     study.set_user_attr(LOADING, None)
     return study
+
+
+def _is_half(study: optuna.Study) -> bool:
+    """Return whether a study was not brought back whole: marked as such, or made and not even that."""
+    try:
+        attributes = study.user_attrs
+        return bool(attributes.get(LOADING)) or not (attributes or study.get_trials(deepcopy=False))
+    except UNREADABLE:
+        return False
 
 
 def _problems(attributes: Mapping[str, Any], trials: Sequence[FrozenTrial]) -> list[str]:

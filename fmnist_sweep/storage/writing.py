@@ -72,6 +72,8 @@ def write_beginning(
                 "input_shape": list(data.input_shape),
                 "class_names": list(data.class_names),
                 "n_train": data.n_train,
+                # Images are what studies held before there was anything else.
+                **({} if data.form == "images" else {"form": data.form}),
             },
             names.ALLOWED_EPOCHS: allowed_epochs,
             names.VERSIONS: versions,

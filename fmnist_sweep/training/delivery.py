@@ -26,6 +26,7 @@ from fmnist_sweep.training.runtime import load_hypermodel, predictor
 MODEL: Final = "model.keras"
 PREDICTIONS: Final = "predictions.npz"
 SOURCE: Final = "source.json"
+WEIGHTS: Final = "weights.npz"
 
 
 def learning_rate(model: keras.Model) -> float:
@@ -68,6 +69,15 @@ def deliver(
         y_val=split.y_val,
     )
     (folder / SOURCE).write_text(json.dumps(_source(model, job, learning_rates, needs)), encoding="utf-8")
+
+
+def deliver_weights(weights: Sequence[npt.NDArray[Any]], job: PlacedJob) -> None:
+    """Write a trained model's weights, in the order of ``model.weights``, into ``job.delivery_folder``."""
+    folder = job.delivery_folder
+    if folder is None:
+        raise ValueError(f"trial {job.trial} names no folder to deliver to")
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / WEIGHTS, allow_pickle=False, **{str(i): w for i, w in enumerate(weights)})
 
 
 def save_delivered(final: keras.Model, folder: Path, job: PlacedJob) -> OwnObjects | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import random
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import keras
 import keras_tuner
@@ -23,13 +23,16 @@ from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
 from fmnist_sweep.core.jobs import job_identity
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data import Split, load_split, probe_indices
+from fmnist_sweep.data.calls import Call, open_call
 from fmnist_sweep.models.building import BuiltInModel
+from fmnist_sweep.models.calling import has_own_fit
 from fmnist_sweep.models.hyperparameters import filled, unasked
 from fmnist_sweep.models.load import build_model
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 from fmnist_sweep.training.delivery import deliver, learning_rate
 from fmnist_sweep.training.fused import fused_kernels
 from fmnist_sweep.training.measure import are_probabilities, class_scores
+from fmnist_sweep.training.own_fit import require_asked, train_in_one_call
 from fmnist_sweep.training.runtime import (
     N_AT_ONCE,
     failing_as,
@@ -70,56 +73,117 @@ class KerasTrainer:
         set_up_tensorflow()
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(job.seed)
-        with failing_as("loading the data"):
-            split = load_split(job.data_ref, job.split)
-        probe = probe_indices(len(split.y_train), job.n_probe)
         hyperparameters = filled(job.hyperparameters)
         hypermodel, model, notes = _built(job, hyperparameters)
         yield from notes
-        with failing_as("the model's first prediction"):
-            from_logits = _check_model(model, split.x_val[:N_AT_ONCE], job.data.n_classes)
-        y_probe, y_val = split.y_train[probe], split.y_val
-        x_measured = np.concatenate([split.x_train[probe], split.x_val])
-        predict = predictor(model, x_measured)
-        set_learning_rate = _scheduler(hypermodel, hyperparameters, model)
-        train_epoch = _epoch_trainer(hypermodel, hyperparameters, model, split, job)
-        n_train = len(split.y_train)
-        # What trains and measures holds tensors by now: a second copy would double the process's memory.
-        del split, x_measured
-        # Keras would make the generator of unseeded operations when one first runs, from a seed that depends
-        # on what ran before.
-        global_seed_generator()
-        file = _checkpoint_file(job, hypermodel)
-        done = [] if file is None else _resume(model, file)
-        yield Started(job.trial, int(model.count_params()), min(len(done), job.epochs))
-        yield from done[: job.epochs]
+        if not _takes_plain_steps(job, hypermodel, model):
+            yield from _trained_in_one_call(job, hypermodel, hyperparameters, model)
+            return
+        yield from _trained_step_by_step(job, hypermodel, hyperparameters, model)
 
-        rates = _rates_of(range(len(done)), model, set_learning_rate)
-        for epoch in range(len(done), job.epochs):
-            began = time.perf_counter()
-            order = np.random.default_rng((job.seed, epoch)).permutation(n_train).astype(np.int32)
-            _seed_generators(job.seed, epoch)
-            with failing_as("training of the model"):
-                set_learning_rate(epoch)
-                train_epoch(order)
-                rates.append(learning_rate(model))
-                outputs = predict()
-            train = class_scores(outputs[: len(probe)], y_probe, from_logits=from_logits)
-            val = class_scores(outputs[len(probe) :], y_val, from_logits=from_logits)
-            running = {"accuracy": _running_accuracy(model)} if job.running_metrics else {}
-            seconds = round(time.perf_counter() - began, 3)
-            scores = EpochScores(epoch, train, val, seconds, running)
-            scores.require_finite()
-            done.append(scores)
-            if file is not None:
-                # Before anyone hears of the epoch: what a study was told is never trained again.
-                arrays = tuple(v.numpy() for v in _variables(model))
-                if (problem := file.save(Checkpoint(tuple(done), arrays))) is not None:
-                    yield CheckpointSkipped(job.trial, problem)
-            yield scores
-        if job.delivery_folder is not None:
-            with failing_as("saving the model"):
-                deliver(model, job, from_logits=from_logits, learning_rates=rates)
+
+def _takes_plain_steps(job: PlacedJob, hypermodel: keras_tuner.HyperModel, model: keras.Model) -> bool:
+    """Return whether nothing but the steps of Keras's ``fit`` over our own images is asked for."""
+    # A model that is not compiled has no optimizer.
+    averages = getattr(getattr(model, "optimizer", None), "use_ema", False)
+    own_fit = type(hypermodel).fit not in _PLAIN_FITS or type(model).fit is not keras.Model.fit
+    eager = model.compiled and model.run_eagerly
+    return job.data.form == "images" and not (own_fit or eager or averages)
+
+
+def _trained_in_one_call(
+    job: PlacedJob, hypermodel: keras_tuner.HyperModel, hp: keras_tuner.HyperParameters, model: keras.Model
+) -> Iterator[Started | Noted | EpochScores]:
+    """Call the fit once, with the data as they were given or with our own images."""
+    with failing_as("loading the data"):
+        call = _call_of(job)
+    schedule = _schedule(hypermodel, hp)
+    if schedule is not None:
+        call = Call(
+            call.args, {**call.kwargs, "callbacks": [*(call.kwargs.get("callbacks") or ()), schedule]}
+        )
+    yield from train_in_one_call(job, hypermodel, hp, model, call)
+    if job.delivery_folder is None or job.data.form == "call":
+        return
+    with failing_as("saving the model"):
+        split = load_split(job.data_ref, job.split)
+        from_logits = _check_model(model, split.x_val[:N_AT_ONCE], job.data.n_classes)
+        deliver(model, job, from_logits=from_logits, learning_rates=[])
+
+
+def _call_of(job: PlacedJob) -> Call:
+    """Return what the fit is called with."""
+    if job.data.form == "call":
+        return open_call(Path(job.data_ref.directory), tf.data.Dataset.load)
+    split = load_split(job.data_ref, job.split)
+    return Call((split.x_train, split.y_train), {"validation_data": (split.x_val, split.y_val)})
+
+
+def _schedule(
+    hypermodel: keras_tuner.HyperModel, hp: keras_tuner.HyperParameters
+) -> keras.callbacks.Callback | None:
+    """Return the callback that sets each epoch's learning rate, where the HyperModel knows one."""
+    rate = getattr(hypermodel, "learning_rate", None)
+    if not inspect.ismethod(rate):
+        return None
+    return keras.callbacks.LearningRateScheduler(lambda epoch, _: float(rate(hp, epoch)))
+
+
+def _trained_step_by_step(
+    job: PlacedJob,
+    hypermodel: keras_tuner.HyperModel,
+    hyperparameters: keras_tuner.HyperParameters,
+    model: keras.Model,
+) -> Iterator[Started | CheckpointSkipped | EpochScores]:
+    """Train on our own images, an epoch in one compiled function; goes on from a checkpoint."""
+    with failing_as("loading the data"):
+        split = load_split(job.data_ref, job.split)
+    probe = probe_indices(len(split.y_train), job.n_probe)
+    with failing_as("the model's first prediction"):
+        from_logits = _check_model(model, split.x_val[:N_AT_ONCE], job.data.n_classes)
+    y_probe, y_val = split.y_train[probe], split.y_val
+    x_measured = np.concatenate([split.x_train[probe], split.x_val])
+    predict = predictor(model, x_measured)
+    set_learning_rate = _scheduler(hypermodel, hyperparameters, model)
+    train_epoch = _epoch_trainer(hyperparameters, model, split, job)
+    n_train = len(split.y_train)
+    # What trains and measures holds tensors by now: a second copy would double the process's memory.
+    del split, x_measured
+    # Keras would make the generator of unseeded operations when one first runs, from a seed that depends
+    # on what ran before.
+    global_seed_generator()
+    file = _checkpoint_file(job, hypermodel)
+    done = [] if file is None else _resume(model, file)
+    unused = tuple(sorted(unasked(hyperparameters) & set(job.sometimes)))
+    yield Started(job.trial, int(model.count_params()), min(len(done), job.epochs), unused)
+    yield from done[: job.epochs]
+
+    rates = _rates_of(range(len(done)), model, set_learning_rate)
+    for epoch in range(len(done), job.epochs):
+        began = time.perf_counter()
+        order = np.random.default_rng((job.seed, epoch)).permutation(n_train).astype(np.int32)
+        _seed_generators(job.seed, epoch)
+        with failing_as("training of the model"):
+            set_learning_rate(epoch)
+            train_epoch(order)
+            rates.append(learning_rate(model))
+            outputs = predict()
+        train = class_scores(outputs[: len(probe)], y_probe, from_logits=from_logits)
+        val = class_scores(outputs[len(probe) :], y_val, from_logits=from_logits)
+        running = {"accuracy": _running_accuracy(model)} if job.running_metrics else {}
+        seconds = round(time.perf_counter() - began, 3)
+        scores = EpochScores(epoch, train, val, seconds, running)
+        scores.require_finite()
+        done.append(scores)
+        if file is not None:
+            # Before anyone hears of the epoch: what a study was told is never trained again.
+            arrays = tuple(v.numpy() for v in _variables(model))
+            if (problem := file.save(Checkpoint(tuple(done), arrays))) is not None:
+                yield CheckpointSkipped(job.trial, problem)
+        yield scores
+    if job.delivery_folder is not None:
+        with failing_as("saving the model"):
+            deliver(model, job, from_logits=from_logits, learning_rates=rates)
 
 
 def _built(
@@ -129,24 +193,12 @@ def _built(
     with seeds_kept() as tried:
         with failing_as("import of the model"):
             hypermodel = load_hypermodel(job)
+        if job.data.form == "call" or has_own_fit(hypermodel):
+            # What asks for it gets the number that is trained.
+            hp.values["epochs"] = job.epochs
         with failing_as("build of the model"):
             model = build_model(hypermodel, hp)
     return hypermodel, model, [Noted(job.trial, seeds_note(line)) for line in tried]
-
-
-def _require_asked(hp: keras_tuner.HyperParameters, *, used: Collection[str] = ()) -> None:
-    """Raise `TrialError` if the model has not asked for a hyperparameter: its values would change nothing.
-
-    Args:
-        hp: What the model was given, from `filled`.
-        used: Names that the trainer itself reads.
-    """
-    names = sorted(unasked(hp) - set(used))
-    if names:
-        raise TrialError(
-            f"the model never asks for {', '.join(names)}, so that no value of it changes anything: ask for "
-            "it in build or fit, or take it out of [space]"
-        )
 
 
 def _rates_of(epochs: range, model: keras.Model, set_learning_rate: Callable[[int], None]) -> list[float]:
@@ -227,7 +279,6 @@ def _scheduler(
 
 
 def _epoch_trainer(
-    hypermodel: keras_tuner.HyperModel,
     hyperparameters: keras_tuner.HyperParameters,
     model: keras.Model,
     split: Split,
@@ -237,20 +288,13 @@ def _epoch_trainer(
     batch_size = int(job.hyperparameters.get("batch_size", job.batch_size))
     if batch_size < 1:
         raise TrialError(f"batch_size must be at least 1; got {batch_size}")
-    own_fit = type(hypermodel).fit not in _PLAIN_FITS
-    options: dict[str, Any] = {} if own_fit else {"batch_size": batch_size}
-    if own_fit or type(model).fit is not keras.Model.fit or model.run_eagerly:
-        train = _called_fit(hypermodel, hyperparameters, model, split, options)
-    else:
-        exact = job.exact_steps
-        train = _compiled_epoch(
-            model, split, batch_size, running_metrics=job.running_metrics, exact_steps=exact
-        )
+    exact = job.exact_steps
+    train = _compiled_epoch(model, split, batch_size, running_metrics=job.running_metrics, exact_steps=exact)
 
     def train_epoch(order: Order) -> None:
         train(order)
-        # Asked now: what only fit looks up, or only the learning rate of an epoch, has been looked up.
-        _require_asked(hyperparameters, used=options)
+        # Asked now: what only the learning rate of an epoch looks up has been looked up.
+        require_asked(hyperparameters, used=("batch_size", *job.sometimes))
 
     return train_epoch
 
@@ -320,26 +364,3 @@ def _running_accuracy(model: keras.Model) -> float:
             'training.running_metrics needs a model that keeps one: compile it with metrics=["accuracy"]'
         )
     return round(float(found), SCORE_DECIMALS)
-
-
-def _called_fit(
-    hypermodel: keras_tuner.HyperModel,
-    hyperparameters: keras_tuner.HyperParameters,
-    model: keras.Model,
-    split: Split,
-    options: dict[str, Any],
-) -> TrainEpoch:
-    """Call ``hypermodel.fit`` for one epoch, as a KerasTuner tuner would.
-
-    What a tuner's ``search`` may pass on is passed where the method names it; validation data are not
-    pressed on a method that only hands its arguments on, since Keras would measure them once more.
-    """
-    offered = {"validation_data": (split.x_val, split.y_val), "callbacks": []}
-    named = inspect.signature(hypermodel.fit).parameters
-    options = options | {name: value for name, value in offered.items() if name in named}
-
-    def train_epoch(order: Order) -> None:
-        x, y = split.x_train[order], split.y_train[order]
-        hypermodel.fit(hyperparameters, model, x, y, epochs=1, shuffle=False, verbose=0, **options)
-
-    return train_epoch

@@ -27,7 +27,8 @@ MakeConfig = Callable[..., SweepConfig]
 MakeSettings = Callable[..., dict[str, Any]]
 
 SECTIONS = (
-    "budget, data, max_model_size, model, pruner, sampler, score, space, study, training, tune_new_entries"
+    "budget, data, max_model_size, model, pruner, sampler, score, space, split, study, training, "
+    "tune_new_entries"
 )
 DENSE_NAMES = (
     "activation, batch_norm, batch_size, depth, dropout, epochs, flip, l2, label_smoothing, learning_rate, "
@@ -135,7 +136,12 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "unknown metric": (
         {"score": {"metric": "acuracy"}},
-        ["score.metric: unknown 'acuracy'; did you mean 'accuracy'? (allowed: accuracy, cross_entropy)"],
+        [
+            (
+                "score.metric: whether more or less of 'acuracy' is better is not known; did you mean "
+                '\'accuracy\'? If the model has one of that name, set score.direction to "max" or "min"'
+            )
+        ],
     ),
     "unknown data": (
         {"data": "fashion_mnist"},
@@ -413,7 +419,7 @@ def test_all_problems_are_told_at_once(settings: MakeSettings) -> None:
         data="mnist",
         prunner={},
         space={"epochs": 3, "depht": 2, "learning_rate": {"low": 1.0, "high": 0.1}},
-        score={"metric": "f1"},
+        score={"metric": "gain"},
         budget={"trials": 0},
     )
     with pytest.raises(ConfigError) as caught:

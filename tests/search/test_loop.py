@@ -1119,7 +1119,7 @@ def test_the_observer_is_told_what_the_study_holds(
     assert (last.n_complete, last.n_pruned, last.n_failed) == (6, 1, 1)
     assert last.running == ()
     assert last.best is not None
-    assert (last.best.score, last.best.val_accuracy, last.best.n_epochs) == (study.best_value, 0.8, 4)
+    assert (last.best.score, last.best.value, last.best.n_epochs) == (study.best_value, 0.8, 4)
     assert last.best.number == study.best_trial.number
     ended = {p.ended.number: p.ended for p in seen if p.ended is not None}
     assert {n: e.state for n, e in ended.items()} == dict(enumerate(states(study)))

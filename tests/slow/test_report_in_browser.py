@@ -17,7 +17,7 @@ from made_studies import add_trial, empty_study, fill_study, params_of, stored
 
 from fmnist_sweep.analysis.rescoring import rescored
 from fmnist_sweep.core.curves import METRICS, LearningCurve
-from fmnist_sweep.core.score import MetricName, ScoreRule
+from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.reports.page import write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -66,7 +66,7 @@ def random_curves(rng: np.random.Generator, n: int) -> list[LearningCurve]:
 
 
 def random_rule(rng: np.random.Generator) -> ScoreRule:
-    metric: MetricName = "accuracy" if rng.random() < 0.5 else "cross_entropy"
+    metric: str = "accuracy" if rng.random() < 0.5 else "cross_entropy"
     return ScoreRule(
         metric=metric,
         penalty=float(rng.choice([0.0, 0.5, 1.0, 3.7])),

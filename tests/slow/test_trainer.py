@@ -54,11 +54,6 @@ class OwnFit(Plain):
         return model.fit(x, y, batch_size=batch_size, **kwargs)
 
 
-class ForwardingFit(Plain):
-    def fit(self, hp, model, *args, **kwargs):
-        return model.fit(*args, batch_size=32, **kwargs)
-
-
 class Scheduled(Plain):
     def learning_rate(self, hp, epoch):
         return hp.Float("lr", 1e-4, 1e30) / 10**epoch
@@ -245,11 +240,6 @@ def test_running_accuracy_needs_a_model_that_keeps_it() -> None:
         curve(replace(job("Plain"), running_metrics=True))
 
 
-def test_both_ways_through_fit_give_the_same_curve() -> None:
-    """A HyperModel whose own ``fit`` does what Keras would do gets the curve of one that has none."""
-    assert curve(job("ForwardingFit")) == curve(replace(job("Plain"), exact_steps=True))
-
-
 def test_faster_steps_learn_the_same() -> None:
     """Only rounding tells them apart from Keras's: few of a few images fall to another class."""
     exact, faster = (curve(replace(job("Plain", lr=1e-3), exact_steps=steps)) for steps in (True, False))
@@ -304,9 +294,9 @@ def test_a_hypermodel_s_learning_rate_is_used_if_it_is_a_method() -> None:
 
 
 def test_the_hypermodels_own_fit_is_called(users_models: Any) -> None:
-    """It gets one epoch at a time, the arguments that it names, and chooses its own batch size."""
+    """Once, with the arguments that KerasTuner gives; it keeps what validates, and chooses its batch size."""
     assert len(curve(job("OwnFit", batch=50))) == 2
-    assert users_models.OwnFit.calls == [(410, 300, 50, ["epochs", "shuffle", "verbose"])] * 2
+    assert users_models.OwnFit.calls == [(410, 300, 50, ["callbacks", "epochs"])]
 
 
 def test_batch_size_is_the_hyperparameter_or_else_the_jobs() -> None:

@@ -196,3 +196,14 @@ def test_what_a_killed_copy_left_goes_with_the_next_one(source: Path, tmp_path: 
         back_up(f"sqlite:///{source}", tmp_path / "copy.db")
         assert other.exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_folder_of_one_that_was_killed_before_its_lock_goes_as_well(tmp_path: Path) -> None:
+    """It is empty; whoever is just making one, and loses it so, makes another."""
+    left = tmp_path / ".x.fmnist-sweep-part"
+    left.mkdir()
+    with scratch_folder(tmp_path) as folder:
+        assert not left.exists()
+        (folder / "inner").mkdir()
+        (folder / "file").touch()
+    assert not list(tmp_path.iterdir())

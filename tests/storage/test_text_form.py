@@ -16,6 +16,7 @@ from fmnist_sweep.api import keeping
 from fmnist_sweep.core.errors import StorageError, StudyReadOnlyError
 from fmnist_sweep.export.plan import is_users_sweep, plan_export
 from fmnist_sweep.storage.attributes import MACHINE, READ_ONLY
+from fmnist_sweep.storage.checking import HALF_LOADED
 from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.storage.studies import require_writable
 from fmnist_sweep.storage.text_form import dump, load
@@ -88,13 +89,29 @@ def test_loading_twice_adds_nothing(file: Path, sqlite_storage: optuna.storages.
     assert len(first.trials) == n
 
 
-def test_a_load_that_was_killed_is_done_again(file: Path, sqlite_storage: optuna.storages.RDBStorage) -> None:
-    """Half a study is replaced by a whole one."""
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_a_load_that_was_killed_is_done_again(
+    file: Path, sqlite_storage: optuna.storages.RDBStorage, *, is_marked: bool
+) -> None:
+    """Half a study is replaced by a whole one, also one that was just made and is not yet known as half."""
     half = optuna.create_study(study_name="reference-dense", storage=sqlite_storage, direction="maximize")
-    half.set_user_attr("loading", True)
+    if is_marked:
+        half.set_user_attr("loading", True)
+        assert stored(half).damaged == (HALF_LOADED,)
     study = load(file, sqlite_storage)
     assert study is not None
     assert len(study.trials) > 0
+    assert stored(study).damaged == ()
+
+
+def test_a_study_of_another_tool_under_that_name_is_left(
+    file: Path, sqlite_storage: optuna.storages.RDBStorage
+) -> None:
+    """What holds anything is no half of a load that was killed."""
+    other = optuna.create_study(study_name="reference-dense", storage=sqlite_storage)
+    other.enqueue_trial({"x": 1})
+    assert load(file, sqlite_storage) is None
+    assert len(other.trials) == 1
 
 
 @pytest.mark.slow

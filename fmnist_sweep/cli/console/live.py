@@ -14,10 +14,10 @@ from rich.text import Text
 from typing_extensions import override
 
 from fmnist_sweep.cli.console.cells import say, shown
-from fmnist_sweep.core.metrics import metric_of
+from fmnist_sweep.core.metrics import METRICS_BY_NAME, UNITS
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
-from fmnist_sweep.core.wording import percent, points
+from fmnist_sweep.core.wording import points
 
 
 def seconds_left(progress: Progress) -> float | None:
@@ -91,6 +91,7 @@ class Display(Observer):
         self._console = console
         self._study = ""
         self._in_points = True
+        self._value = UNITS["accuracy"]
         self._shown: EndedTrial | None = None
         self._shown_retry: RetriedTrial | None = None
         self._shown_skips: set[int] = set()
@@ -99,7 +100,9 @@ class Display(Observer):
     @override
     def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
         self._study = study
-        self._in_points = metric_of(settings["score"]["metric"]).unit.in_points
+        metric = settings["score"]["metric"]
+        self._in_points = UNITS[metric].in_points
+        self._value = UNITS["accuracy" if metric in METRICS_BY_NAME else metric]
         if self._console.is_terminal:
             self._live.start()
 
@@ -176,5 +179,5 @@ class Display(Observer):
             return "best: no complete trial yet"
         return (
             f"best: trial {best.number}, score {best.score:.4f} (validation "
-            f"{percent(best.val_accuracy)}, gap {self._gap(best.gap)}, {best.n_epochs} epochs)"
+            f"{self._value.show(best.value)}, gap {self._gap(best.gap)}, {best.n_epochs} epochs)"
         )

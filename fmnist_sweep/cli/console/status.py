@@ -40,6 +40,13 @@ def print_studies(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
             say(console, f"{row['name']}: {unmeasured_note(row['unmeasured'])}")
 
 
+def _validation(row: Mapping[str, Any]) -> str:
+    """Return the validation accuracy of the best trial, or the metric that is scored, with its name."""
+    if "metric" not in row:
+        return fraction(row["val_accuracy"])
+    return f"{shown(row['metric'])} {fraction(row['val'])}"
+
+
 def _studies_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
     table = new_table("study", *columns)
     for row in rows:
@@ -48,7 +55,7 @@ def _studies_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) ->
             "done": shown(row["complete"] + row["pruned"] + row["failed"]),
             "best trial": shown(row["best_trial"]),
             "score": fraction(row["score"]),
-            "val acc": fraction(row["val_accuracy"]),
+            "val acc": _validation(row),
             "gap": difference(row["gap"]),
             "vs default": difference(row["difference"]),
         }

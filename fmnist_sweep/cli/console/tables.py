@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,7 @@ from rich.console import Console
 from fmnist_sweep.analysis.ranking import best_trials, default_trial
 from fmnist_sweep.analysis.summary import price_words
 from fmnist_sweep.cli.console.cells import new_table, say
-from fmnist_sweep.cli.console.trial_table import configuration, print_left_out
-from fmnist_sweep.core.metrics import metric_of
+from fmnist_sweep.cli.console.trial_table import configuration, print_left_out, short_name
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.core.wording import difference, fraction, points
 from fmnist_sweep.storage import DEFAULT_STORAGE
@@ -22,13 +21,14 @@ from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 _N_BEST = 5
+_RARE: Final = ("damaged", "metric", "val")
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows as plain values that JSON can hold: missing ones are None, times ISO 8601."""
     rows = [{str(key): _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
-    # Few studies are damaged: the others don't say that they are not.
-    return [{k: v for k, v in row.items() if k != "damaged" or v is not None} for row in rows]
+    # Few studies are damaged, or score another metric: the others don't say that they are not.
+    return [{k: v for k, v in row.items() if k not in _RARE or v is not None} for row in rows]
 
 
 def _plain(value: Any) -> Any:
@@ -52,13 +52,15 @@ def print_summary(
     say(console, f"\nStudy {name!r}: {stop.value}; {counts}{reused}.")
     best = best_trials(study, _N_BEST)
     if best:
-        table = new_table("trial", "score", "val acc", "train acc", "gap", "epoch", "parameters", "seconds")
+        metric = study.rule.shown_metric
+        columns = [f"{part} {short_name(metric)}" for part in ("val", "train")]
+        table = new_table("trial", "score", *columns, "gap", "epoch", "parameters", "seconds")
         for trial in best:
             table.add_row(
                 study.label(trial),
                 fraction(trial.value),
-                fraction(trial.scores["val_accuracy"]),
-                fraction(trial.scores["train_accuracy"]),
+                fraction(trial.scores.get(f"val_{metric}")),
+                fraction(trial.scores.get(f"train_{metric}")),
                 difference(trial.gap),
                 f"{trial.scored_after}/{trial.n_epochs}",
                 f"{trial.n_parameters:,}",
@@ -92,7 +94,7 @@ def _print_against_default(console: Console, study: StoredStudy, best: StoredTri
     if default.number == best.number:
         console.print("The best is the model's default configuration; nothing tried so far beats it.")
         return
-    in_points = metric_of(study.rule.metric).unit.in_points
+    in_points = study.rule.quantity.unit.in_points
     gain = best.value - default.value
     by = points(gain) if in_points else f"{gain:+.4f}"
     console.print(

@@ -14,8 +14,6 @@ from fmnist_sweep.core.foreign import safe_line
 from fmnist_sweep.core.wording import MAX_CELL, difference, fraction
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
-_COLUMNS: Final = ("trial", "state", "score", "val acc", "gap", "epoch", "configuration")
-
 _MAX_REASONS: Final = 10
 """Reasons of failures, and trials of one reason, that are printed."""
 
@@ -29,7 +27,7 @@ def print_trials(console: Console, study: StoredStudy) -> None:
         for name, column in columns.items()
         if len({str(value) for value in column if value is not None}) > 1
     }
-    rows = []
+    rows, metric = [], study.rule.shown_metric
     for i, trial in enumerate(study.trials):
         told = ((name, column[i]) for name, column in varying.items())
         rows.append(
@@ -37,15 +35,21 @@ def print_trials(console: Console, study: StoredStudy) -> None:
                 study.label(trial),
                 _state(study, trial, killed=killed),
                 fraction(trial.score),
-                fraction(trial.scores.get("val_accuracy")),
+                fraction(trial.scores.get(f"val_{metric}")),
                 difference(trial.gap),
                 "-" if trial.epoch is None else str(trial.scored_after),
                 ", ".join(f"{name} {_setting(value)}" for name, value in told if value is not None),
             )
         )
-    print_rows(console, _COLUMNS, rows)
+    columns_told = ("trial", "state", "score", f"val {short_name(metric)}", "gap", "epoch", "configuration")
+    print_rows(console, columns_told, rows)
     _print_failures(console, study)
     print_left_out(console, study)
+
+
+def short_name(metric: str) -> str:
+    """Return a metric's name as the title of a column."""
+    return "acc" if metric == "accuracy" else safe_line(metric, MAX_CELL)
 
 
 def _names(given: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -86,7 +86,8 @@ def facts(confirmation: Confirmation, overtuning: Sequence[str] = ()) -> dict[st
 
 def print_comparison(console: Console, sides: Sequence[Side]) -> None:
     """Print a row for each study's winner, the settings that differ, and what to beware of."""
-    measured = new_table("study", "winner", "score", "val acc", "gap")
+    of_classes = all(side.rule.shown_metric == "accuracy" for side in sides)
+    measured = new_table("study", "winner", "score", "val acc" if of_classes else "val", "gap")
     drawn = new_table("study", "score and its 95 % interval", "", "parameters", "seconds")
     for side, bar in zip(sides, interval_bars([s.score for s in sides]), strict=True):
         name = shown(side.study)
@@ -94,7 +95,9 @@ def print_comparison(console: Console, sides: Sequence[Side]) -> None:
             name,
             shown(side.label),
             _mean(side.score),
-            _mean(side.val_accuracy),
+            _mean(side.val_accuracy)
+            if of_classes
+            else f"{shown(side.rule.shown_metric)} {_mean(side.val_accuracy)}",
             _mean(side.gap, signed=True),
         )
         confirmed = "confirmed" if side.confirmed else "unconfirmed"
@@ -113,7 +116,10 @@ def print_comparison(console: Console, sides: Sequence[Side]) -> None:
 
 def comparison_facts(sides: Sequence[Side]) -> dict[str, Any]:
     """Return a comparison as values that JSON can hold."""
-    studies = [{**asdict(side), "hyperparameters": dict(side.hyperparameters)} for side in sides]
+    studies = [
+        {**asdict(side), "rule": side.rule.to_dict(), "hyperparameters": dict(side.hyperparameters)}
+        for side in sides
+    ]
     return _plain({"studies": studies, "differing": differing(sides), "caveats": caveats(sides)})
 
 

@@ -6,9 +6,10 @@ const MAX_CROSS_ENTROPY = -Math.log(1e-7);
 /** Gap and penalised score after each epoch of a curve. */
 function epochScores(rule, curve) {
   const accuracy = rule.metric === "accuracy";
-  const train = accuracy ? curve.train_accuracy : curve.train_cross_entropy;
-  const val = accuracy ? curve.val_accuracy : curve.val_cross_entropy;
-  const sign = accuracy ? 1 : -1;
+  const train = curve[`train_${rule.metric}`];
+  const val = curve[`val_${rule.metric}`];
+  // Of a metric of somebody's own the page says which way is better.
+  const sign = rule.sign ?? (accuracy ? 1 : -1);
   return val.map((value, epoch) => {
     const gap = sign * (train[epoch] - value);
     let score = sign * value - rule.penalty * Math.max(0, gap - rule.tolerance);

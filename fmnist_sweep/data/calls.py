@@ -1,0 +1,209 @@
+"""What ``model.fit`` is given, kept as it was given: arrays, nested ones, tables, data sets and generators.
+
+A training process opens the same arguments again, its large arrays mapped from files that all trials share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import GeneratorType
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fmnist_sweep.core.errors import DataError
+from fmnist_sweep.core.files import cache_folder, told_as_data_error
+from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.data.carried import (
+    CallPickler,
+    CallUnpickler,
+    LoadDataset,
+    described,
+    users_modules_by_value,
+)
+from fmnist_sweep.data.trees import class_labels, is_dataset, is_tensor, leaves, n_rows, row_shape
+
+Array: TypeAlias = npt.NDArray[Any]
+
+SOURCE_PREFIX: Final = "call:"
+"""What the name of such data begins with, as a study's settings have it; the digest follows."""
+
+_FILE: Final = "call.pkl"
+_FACTS: Final = "facts.json"
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments of a ``fit``.
+
+    Attributes:
+        args: By position: mostly ``x`` and ``y``.
+        kwargs: By name; ``epochs`` and ``callbacks`` among them or not.
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def x(self) -> Any:
+        """What the model gets: arrays, or a data set that holds the targets too."""
+        return self.args[0] if self.args else self.kwargs.get("x")
+
+    @property
+    def y(self) -> Any:
+        """The targets; None where ``x`` holds them."""
+        return self.args[1] if len(self.args) > 1 else self.kwargs.get("y")
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether the arguments say what validates."""
+        given = self.kwargs.get("validation_data")
+        return given is not None or bool(self.kwargs.get("validation_split"))
+
+
+def keep_call(call: Call, *, name: str) -> DataRef:
+    """Keep a fit's arguments where training processes can open them.
+
+    Args:
+        call: The arguments.
+        name: What to call the data.
+
+    Returns:
+        The data in a folder of the user's cache that is named after their digest. Equal content has one
+        digest, in whatever order a shuffled data set gives it.
+
+    Raises:
+        DataError: They can't be carried to another process; the message says which and what to give instead.
+    """
+    home = cache_folder() / "calls"
+    with told_as_data_error(home):
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=home) as new:
+            folder = Path(new, "call")
+            folder.mkdir()
+            digest = _write(call, folder, name)
+            kept = home / digest
+            if not (kept / _FACTS).exists():
+                shutil.rmtree(kept, ignore_errors=True)
+                folder.rename(kept)
+    return open_kept(digest)
+
+
+def open_kept(digest: str) -> DataRef:
+    """Return kept data by their digest.
+
+    Raises:
+        DataError: They are no longer there.
+    """
+    folder = cache_folder() / "calls" / digest
+    try:
+        facts = json.loads((folder / _FACTS).read_text("utf-8"))
+    except (OSError, ValueError):
+        told = "are no longer in this machine's cache; call search again with the same data"
+        raise DataError(f"{SOURCE_PREFIX}{digest[:12]}", [f"the data {told}"]) from None
+    return DataRef(
+        name=facts["name"],
+        digest=digest,
+        input_shape=tuple(facts["input_shape"]),
+        class_names=tuple(facts["class_names"]),
+        n_train=facts["n_train"],
+        directory=str(folder),
+        form="call",
+    )
+
+
+def open_call(folder: Path, load_dataset: LoadDataset) -> Call:
+    """Return a fit's arguments as they were given, large arrays mapped: what changes them changes a copy.
+
+    Args:
+        folder: `DataRef.directory`.
+        load_dataset: Opens a saved `tf.data.Dataset`; this module knows no TensorFlow.
+    """
+    with (folder / _FILE).open("rb") as stream:
+        args, kwargs = CallUnpickler(stream, folder, load_dataset).load()
+    return Call(args, kwargs)
+
+
+def _write(call: Call, folder: Path, name: str) -> str:
+    problem = _generator_problem(call)
+    problems = [problem] if problem is not None else call_problems(call)
+    if problems:
+        raise DataError(name, problems)
+    users_modules_by_value()
+    buffer = io.BytesIO()
+    pickler = CallPickler(buffer, folder, name, call.kwargs.get("steps_per_epoch"))
+    try:
+        pickler.dump((call.args, dict(call.kwargs)))
+    except (DataError, OSError):
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        told = "give arrays, a tf.data.Dataset or a keras.utils.PyDataset"
+        raise DataError(
+            name, [f"the data can't be carried to a training process ({said}); {told}"]
+        ) from error
+    (folder / _FILE).write_bytes(buffer.getvalue())
+    x, y = call.x, call.y
+    facts = {
+        "name": name,
+        "input_shape": row_shape(x),
+        "class_names": _class_names(y),
+        "n_train": n_rows(x),
+    }
+    (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    told = json.dumps(described([list(call.args), dict(call.kwargs)]), sort_keys=True)
+    return hashlib.sha256("\n".join([told, *pickler.digests]).encode()).hexdigest()
+
+
+def call_problems(call: Call) -> list[str]:
+    """Return everything that is wrong with a fit's arrays, one line each; empty if all is right.
+
+    All of ``x``, ``y`` and the weights have as many rows, at least two; numbers are finite. What is no array
+    or table is not looked at.
+    """
+    problems: list[str] = []
+    n = n_rows(call.x)
+    parts = {"x": call.x, "y": call.y, "sample_weight": call.kwargs.get("sample_weight")}
+    for name, tree in parts.items():
+        for leaf in leaves(tree):
+            if not (isinstance(leaf, np.ndarray) or is_tensor(leaf)):
+                continue
+            array = np.asarray(leaf)
+            if array.dtype.kind == "O" and not all(isinstance(v, str | bytes) for v in array.flat):
+                problems.append(f"{name}: is an array of Python objects; give numbers or text")
+            elif array.dtype.kind not in "biufSUO" or array.dtype.names is not None:
+                problems.append(f"{name}: has dtype {array.dtype}; give numbers or text")
+            elif n and (not array.ndim or len(array) != n):
+                rows = len(array) if array.ndim else "no"
+                problems.append(f"{name}: there are {rows} rows for {n:,} of x; give one for each")
+            elif array.dtype.kind == "f" and not np.isfinite(array).all():
+                bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+                some = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
+                problems.append(f"{name}: holds NaN or infinite values in {len(bad)} rows (index {some})")
+    if isinstance(call.x, np.ndarray) and n < 2:
+        problems.append(f"x: has shape {call.x.shape}; at least 2 rows are needed")
+    return problems
+
+
+def _generator_problem(call: Call) -> str | None:
+    given = call.kwargs.get("validation_data")
+    if isinstance(call.x, GeneratorType | Iterator) and not is_dataset(call.x):
+        which = "x is a generator, which can be read once and by one process alone"
+    elif isinstance(given, GeneratorType | Iterator) and not is_dataset(given):
+        which = "validation_data is a generator, which can be read once and by one process alone"
+    else:
+        return None
+    return f"{which}; give arrays, a tf.data.Dataset or a keras.utils.PyDataset"
+
+
+def _class_names(y: Any) -> list[str]:
+    labels = class_labels(y)
+    return [] if labels is None else [str(n) for n in range(int(labels.max(initial=0)) + 1)]

@@ -1,0 +1,157 @@
+"""Objects of the user's own, carried to another process: large arrays and data sets in files beside the rest.
+
+This is the one place where data are unpickled: what this program has written for the user in their own cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import cloudpickle
+import numpy as np
+import numpy.typing as npt
+
+from fmnist_sweep.core.errors import DataError
+from fmnist_sweep.core.user_code import is_library, is_ours
+from fmnist_sweep.data.trees import is_dataset, is_table, is_tensor, leaves
+
+Array: TypeAlias = npt.NDArray[Any]
+LoadDataset: TypeAlias = Callable[[str], Any]
+
+_SMALL_BYTES: Final = 1024
+"""Smaller arrays lie with the rest: a file of their own is worth its while above that."""
+
+_INFINITE: Final = -1
+"""What TensorFlow calls the number of elements of a data set that never ends."""
+
+
+def users_modules_by_value() -> None:
+    """Let what is defined in a script, a notebook or a module of the user's travel with what uses it."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name == "__main__" or file is None or is_ours(name) or is_library(Path(file)):
+            continue
+        cloudpickle.register_pickle_by_value(module)
+
+
+class CallPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle carries no types
+    """Leaves large arrays and data sets out, in files of their own."""
+
+    def __init__(self, file: io.BytesIO, folder: Path, name: str, steps: int | None) -> None:
+        super().__init__(file)
+        self._folder = folder
+        self._name = name
+        self._steps = steps
+        self._known: dict[int, tuple[str, int]] = {}
+        # What is written stays alive: the number of an object tells it from others only as long.
+        self._written: list[Any] = []
+        self.digests: list[str] = []
+
+    def persistent_id(self, obj: Any) -> tuple[str, int] | None:
+        """Return where something large lies, once it is written; None for what is pickled with the rest."""
+        if id(obj) in self._known:
+            return self._known[id(obj)]
+        if isinstance(obj, np.ndarray) and not obj.dtype.hasobject:
+            self.digests.append(_array_digest(obj))
+            return self._array(obj, obj) if obj.nbytes > _SMALL_BYTES else None
+        if is_tensor(obj):
+            array = np.asarray(obj)
+            if array.dtype.hasobject:
+                return None
+            self.digests.append(_array_digest(array))
+            return self._array(obj, array)
+        if is_dataset(obj):
+            return self._dataset(obj)
+        if is_table(obj):
+            self.digests.append(_table_digest(obj))
+        return None
+
+    def _array(self, obj: Any, array: Array) -> tuple[str, int]:
+        n = len(self._written)
+        np.save(self._folder / f"{n}.npy", np.ascontiguousarray(array), allow_pickle=False)
+        return self._kept(obj, "array", n)
+
+    def _dataset(self, dataset: Any) -> tuple[str, int]:
+        n = len(self._written)
+        repeats = int(dataset.cardinality()) == _INFINITE
+        if repeats and self._steps is None:
+            told = "a tf.data.Dataset that never ends needs steps_per_epoch; or leave repeat() out"
+            raise DataError(self._name, [told])
+        whole = dataset.take(self._steps) if repeats else dataset
+        whole.save(str(self._folder / f"{n}.dataset"))
+        self.digests.append(_dataset_digest(whole))
+        return self._kept(dataset, "repeated" if repeats else "dataset", n)
+
+    def _kept(self, obj: Any, kind: str, n: int) -> tuple[str, int]:
+        self._written.append(obj)
+        self._known[id(obj)] = kind, n
+        return kind, n
+
+
+class CallUnpickler(pickle.Unpickler):
+    """Opens what `CallPickler` wrote into a folder."""
+
+    def __init__(self, file: Any, folder: Path, load_dataset: LoadDataset) -> None:
+        super().__init__(file)
+        self._folder = folder
+        self._load_dataset = load_dataset
+
+    def persistent_load(self, pid: tuple[str, int]) -> Any:
+        """Open what lies in a file of its own."""
+        kind, n = pid
+        if kind == "array":
+            return np.load(self._folder / f"{n}.npy", mmap_mode="c", allow_pickle=False)
+        dataset = self._load_dataset(str(self._folder / f"{n}.dataset"))
+        return dataset.repeat() if kind == "repeated" else dataset
+
+
+def _array_digest(array: Array) -> str:
+    digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _table_digest(table: Any) -> str:
+    import pandas as pd  # noqa: PLC0415 - loaded already, or there were no table
+
+    hashed = pd.util.hash_pandas_object(table).to_numpy()
+    columns = str(list(getattr(table, "columns", [getattr(table, "name", "")])))
+    return hashlib.sha256(columns.encode() + hashed.tobytes()).hexdigest()
+
+
+def _dataset_digest(dataset: Any) -> str:
+    """Return a digest over the rows of all batches, in whatever order they come."""
+    total = 0
+    for element in dataset.as_numpy_iterator():
+        parts = [np.asarray(part) for part in leaves(element)]
+        n = min((len(part) for part in parts if part.ndim), default=0)
+        for row in range(n) if n else (None,):
+            digest = hashlib.sha256()
+            for part in parts:
+                value = part if row is None or not part.ndim else part[row]
+                digest.update(
+                    repr(value.tolist()).encode() if part.dtype.hasobject else np.asarray(value).tobytes()
+                )
+            total = (total + int.from_bytes(digest.digest()[:16])) % 2**128
+    return f"{dataset.element_spec} {total:032x}"
+
+
+def described(value: Any) -> Any:
+    """Return what a digest takes of the arguments beside arrays: their structure, plain values, settings."""
+    if isinstance(value, Mapping):
+        return {str(key): described(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [described(part) for part in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray) or is_table(value) or is_tensor(value) or is_dataset(value):
+        return "data"
+    settings: Sequence[tuple[str, Any]] = sorted(getattr(value, "__dict__", {}).items())
+    plain = {name: part for name, part in settings if isinstance(part, bool | int | float | str)}
+    return [type(value).__qualname__, plain]

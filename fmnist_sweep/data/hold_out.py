@@ -1,0 +1,117 @@
+"""Which rows validate, where nobody says what does: by class, at random, the first or the last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.jobs import SplitSpec
+from fmnist_sweep.data.calls import Call
+from fmnist_sweep.data.split import stratified
+from fmnist_sweep.data.trees import class_labels, leaves
+
+_SHARE: Final = 0.2
+"""Held out where ``n_val`` asks for more than half of the rows, as its default does of small data."""
+
+
+def held_out(y: Any, split: SplitSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return which rows train and which validate.
+
+    Args:
+        y: The targets, nested or not.
+        split: How many validate, and of which kind: where it says nothing, classes are stratified and
+            anything else is drawn at random; with no seed, by seed 0.
+
+    Returns:
+        Indices, ascending and disjoint. ``train_size`` keeps some of the others, drawn likewise.
+
+    Raises:
+        TrialError: There are too few rows.
+    """
+    n = len(next(leaves(y)))
+    n_val = n_validating(n, split.n_val)
+    if n < 2:
+        raise TrialError(f"there are {n} rows of data: none can be held out to validate")
+    labels = class_labels(y)
+    rng = np.random.default_rng(0 if split.seed is None else split.seed)
+    everything = np.arange(n, dtype=np.int64)
+    kind = split.kind or ("random" if labels is None else "stratified")
+    if kind == "first":
+        val = everything[:n_val]
+    elif kind == "last":
+        val = everything[n - n_val :]
+    elif kind == "stratified" and labels is not None:
+        val = stratified(labels, n_val, rng)
+    else:
+        val = np.sort(rng.permutation(everything)[:n_val])
+    train = np.setdiff1d(everything, val, assume_unique=True)
+    if split.train_size is not None and split.train_size < len(train):
+        train = np.sort(rng.permutation(train)[: split.train_size])
+    return train, val
+
+
+def n_validating(n: int, wanted: int) -> int:
+    """Return how many of ``n`` rows validate: as many as are wanted, or a fifth where that is too many.
+
+    Example:
+        >>> n_validating(60_000, 5000), n_validating(1000, 5000)
+        (5000, 200)
+    """
+    return wanted if wanted <= n // 2 else max(1, round(_SHARE * n))
+
+
+def with_hold_out(call: Call, split: SplitSpec) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return a call's arguments with some of its rows as ``validation_data``.
+
+    Raises:
+        TrialError: The data have no rows that could be held out.
+    """
+    x, y = call.x, call.y
+    weights = call.kwargs.get("sample_weight")
+    if y is None or not _n_rows(x):
+        raise TrialError(
+            "nothing validates: give validation_data, which a tf.data.Dataset or a generator can't be split "
+            "into"
+        )
+    train, val = held_out(y, split)
+    kwargs = dict(call.kwargs)
+    rest = [rows(part, train) for part in call.args[2:]]
+    kwargs["validation_data"] = (
+        rows(x, val),
+        rows(y, val),
+        *([] if weights is None else [rows(weights, val)]),
+    )
+    if weights is not None:
+        kwargs["sample_weight"] = rows(weights, train)
+    positions = [rows(x, train), rows(y, train), *rest]
+    for i, name in enumerate(("x", "y")):
+        if name in kwargs:
+            kwargs[name] = positions[i]
+    return tuple(positions[: len(call.args)]), kwargs
+
+
+def rows(tree: Any, indices: Any) -> Any:
+    """Return some rows of nested arrays or tables.
+
+    Args:
+        tree: Arrays of equal length, nested as Keras nests them.
+        indices: Whole numbers, or a slice.
+    """
+    if isinstance(tree, Mapping):
+        return {key: rows(part, indices) for key, part in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(rows(part, indices) for part in tree)
+    if tree is None:
+        return None
+    if hasattr(tree, "iloc"):
+        return tree.iloc[indices]
+    return np.asarray(tree)[indices]
+
+
+def _n_rows(x: Any) -> int:
+    first: Any = next(leaves(x), None)
+    return len(first) if hasattr(first, "__len__") else 0

@@ -1,0 +1,134 @@
+"""What of a ``model.fit``'s data is measured after each epoch: some of what trains, and what validates."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import GeneratorType
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.data import probe_indices
+from fmnist_sweep.data.hold_out import rows
+
+
+@dataclass(frozen=True)
+class Part:
+    """What ``evaluate`` is given: a part of the arrays, or some batches."""
+
+    x: Any
+    y: Any = None
+    sample_weight: Any = None
+    steps: int | None = None
+
+    @property
+    def is_arrays(self) -> bool:
+        """Whether its targets stand beside its inputs."""
+        return self.y is not None
+
+
+def take_batches(given: dict[str, Any], n_probe: int) -> None:
+    """Draw from Python generators what is to be measured; the training gets it as well."""
+    x, validation = given.get("x"), given.get("validation_data")
+    if isinstance(x, GeneratorType):
+        first = next(x)
+        wanted = -(-n_probe // len(tf.nest.flatten(first)[0]))
+        n = max(1, min(wanted, given.get("steps_per_epoch") or 1))
+        given["x"] = Generated([first, *itertools.islice(x, n - 1)], x)
+    if isinstance(validation, GeneratorType):
+        batches = list(itertools.islice(validation, given.get("validation_steps") or 1))
+        given["validation_data"] = tuple(_joined(part) for part in zip(*batches, strict=True))
+        given["validation_steps"] = None
+
+
+class Generated:
+    """A generator of which the first batches are kept."""
+
+    def __init__(self, batches: list[Any], rest: Iterator[Any]) -> None:
+        self.batches = batches
+        # Keras knows generators, and no other iterators.
+        self.all = (batch for batch in itertools.chain(batches, rest))
+
+
+def _joined(batches: Sequence[Any]) -> Any:
+    return tf.nest.map_structure(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *batches)
+
+
+def parts_of(given: Mapping[str, Any], *, n_probe: int) -> tuple[Part, Part]:
+    """Return what measures the train and the validation scores of a call of ``model.fit``."""
+    x, y = given.get("x"), given.get("y")
+    weights = given.get("sample_weight")
+    validation, share = given.get("validation_data"), given.get("validation_split") or 0.0
+    if y is None:
+        if validation is None:
+            raise TrialError("fit hands no validation_data to model.fit, and its data can't be split")
+        if isinstance(x, Generated):
+            train = Part(*(_joined(part) for part in zip(*x.batches, strict=True)))
+            return train, _validation(validation, given.get("validation_steps"))
+        train = _some_batches(x, given.get("batch_size") or _batch_size(x), n_probe)
+        return train, _validation(validation, given.get("validation_steps"))
+    n = _n_rows(x)
+    weighted = validation is not None and isinstance(validation, tuple) and len(validation) == 3
+    if validation is None and share:
+        # As Keras does: the last rows, before they are shuffled.
+        cut = int(n * (1.0 - share))
+        behind = slice(cut, n)
+        val = Part(rows(x, behind), rows(y, behind), rows(weights, behind))
+        weighted, n = weights is not None, cut
+    elif validation is None:
+        raise TrialError(
+            "fit hands neither validation_data nor validation_split to model.fit: nothing validates"
+        )
+    else:
+        val = _validation(validation, given.get("validation_steps"))
+    probe = probe_indices(n, n_probe)
+    train_weights = rows(weights, probe) if weighted and weights is not None else None
+    return Part(rows(x, probe), rows(y, probe), train_weights), val
+
+
+def _validation(given: Any, steps: int | None) -> Part:
+    if isinstance(given, tuple | list) and not _is_batched(given):
+        x, y, *more = given
+        return Part(x, y, more[0] if more else None)
+    if isinstance(given, tf.data.Dataset):
+        # Read once: a shuffled one would be another at each epoch.
+        return Part((given if steps is None else given.take(steps)).cache())
+    return Part(given, steps=steps)
+
+
+def _some_batches(data: Any, batch_size: int | None, n_probe: int) -> Part:
+    n = max(1, -(-n_probe // (batch_size or 32)))
+    if isinstance(data, tf.data.Dataset):
+        return Part(data.take(n).cache())
+    length = len(data) if hasattr(data, "__len__") else n
+    return Part(data, steps=min(n, length))
+
+
+def _batch_size(data: Any) -> int | None:
+    if isinstance(data, tf.data.Dataset):
+        first = next(iter(data.take(1)), None)
+    elif isinstance(data, keras.utils.PyDataset):
+        first = data[0]
+    else:
+        return None
+    leaves = tf.nest.flatten(first)
+    return int(leaves[0].shape[0]) if leaves and len(leaves[0].shape) else None
+
+
+def _is_batched(data: Any) -> bool:
+    return isinstance(data, tf.data.Dataset | keras.utils.PyDataset)
+
+
+def has_rows(x: Any) -> bool:
+    """Return whether inputs are arrays, which ``fit`` cuts into batches itself."""
+    return x is not None and not _is_batched(x) and _n_rows(x) > 0
+
+
+def _n_rows(x: Any) -> int:
+    leaves = tf.nest.flatten(x)
+    return len(leaves[0]) if leaves and hasattr(leaves[0], "__len__") else 0

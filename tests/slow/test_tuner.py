@@ -1,0 +1,158 @@
+"""The Python door, with models that no other process could import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+
+import fmnist_sweep as fs
+from fmnist_sweep.core.errors import ConfigError, DataError, NothingTrainedError, StudyMismatchError
+
+pytestmark = pytest.mark.slow
+
+X = np.random.default_rng(0).normal(size=(160, 5)).astype("float32")
+Y = X[:, :1] * 2
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with an empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def tuner(model: Any = None, **options: Any) -> tuple[fs.Tuner, list[str]]:
+    """Return a tuner of a model that is defined here, and the lines that it says."""
+    width = 4
+
+    def build(hp: Any) -> Any:
+        layers = [
+            keras.Input((5,)),
+            keras.layers.Dense(hp.Int("units", width, 12, step=4)),
+            keras.layers.Dense(1),
+        ]
+        net = keras.Sequential(layers)
+        net.compile(
+            keras.optimizers.Adam(hp.Float("rate", 1e-3, 1e-1, sampling="log")), "mse", metrics=["mae"]
+        )
+        return net
+
+    said: list[str] = []
+    settings = {"objective": "val_mae", "max_trials": 2, "workers": 1, "study": "line", **options}
+    return fs.Tuner(model or build, say=said.append, **settings), said
+
+
+def test_a_search_is_kept_read_and_gone_on_with() -> None:
+    """As KerasTuner's users do it; a second search of another tuner adds what is missing."""
+    first, _ = tuner()
+    first.search(X, Y, validation_split=0.25, epochs=2, batch_size=16)
+    frame = first.trials_dataframe()
+    assert list(frame["state"]) == ["COMPLETE"] * 2
+    assert {"train_mae", "val_mae", "train_loss", "params_units", "params_rate"} <= set(frame.columns)
+    assert np.isfinite(frame["score"]).all()
+    assert len(first.curves_dataframe()) == 4
+
+    again, _ = tuner(max_trials=3)
+    again.search(X, Y, validation_split=0.25, epochs=2, batch_size=16)
+    assert len(again.trials_dataframe()) == 3
+    (best,) = again.get_best_hyperparameters()
+    assert isinstance(best, keras_tuner.HyperParameters)
+    row = again.trials_dataframe().sort_values("score").iloc[-1]
+    assert best.get("units") == row["params_units"]
+
+    (model,) = again.get_best_models()
+    measured = model.evaluate(X[120:], Y[120:], verbose=0, return_dict=True)["mae"]
+    assert measured == pytest.approx(row["val_mae"], abs=1e-5)
+    assert again.study.study_name == "line"
+    reader = fs.load_study("line")
+    assert len(reader.curves_dataframe()) == 6
+    assert reader.report("page.html").stat().st_size > 100_000
+    assert "<table" in reader._repr_html_()
+
+
+def test_results_and_space_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a few lines each."""
+    one, _ = tuner(max_trials=1)
+    one.search(X, Y, validation_split=0.25)
+    one.results_summary()
+    one.search_space_summary()
+    printed = capsys.readouterr().out
+    assert "Trial 0: score" in printed
+    assert "units: " in printed
+    assert "Search space: 2 parameters" in printed
+
+
+def test_where_nothing_validates_a_fifth_of_the_rows_does() -> None:
+    """And the user is told."""
+    one, said = tuner(max_trials=1)
+    one.search(X, Y)
+    assert any("a fifth of the rows" in line for line in said)
+    assert np.isfinite(one.trials_dataframe()["val_mae"]).all()
+
+
+def test_other_data_are_not_taken_for_the_study_s() -> None:
+    """Nor an edited model."""
+    one, _ = tuner(max_trials=1)
+    one.search(X, Y, validation_split=0.25)
+    with pytest.raises(StudyMismatchError, match="data"):
+        tuner(max_trials=2)[0].search(X + 1, Y, validation_split=0.25)
+    again, _ = tuner(max_trials=1, overwrite=True)
+    again.search(X + 1, Y, validation_split=0.25)
+    assert again.study_name == "line-2"
+
+
+def broken(hp: Any) -> Any:
+    """Build a model that takes another number of columns."""
+    net = keras.Sequential([keras.Input((7,)), keras.layers.Dense(hp.Int("units", 1, 2))])
+    net.compile("adam", "mse", metrics=["mae"])
+    return net
+
+
+@pytest.mark.parametrize(
+    ("options", "search", "error", "told"),
+    [
+        ({"objective": ["val_mae", "val_loss"]}, {}, ConfigError, "several objectives"),
+        ({"objective": 7}, {}, ConfigError, "7 is no objective"),
+        ({"objective": "val_gain"}, {}, ConfigError, "whether more or less of 'gain' is better is not known"),
+        ({"sampler": "tpee"}, {}, ConfigError, "sampler"),
+        ({"storage": "sqlite:///a.db", "directory": "b"}, {}, ConfigError, "give one"),
+        ({"model": 3}, {}, ConfigError, "int is no keras_tuner.HyperModel"),
+        ({}, {"x": iter([1])}, DataError, "x is a generator"),
+        ({"model": broken}, {}, fs.SweepError, "5"),
+    ],
+)
+def test_mistakes_are_told_by_an_error_of_the_package(
+    options: dict[str, Any], search: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    """Never by a process that ends."""
+    with pytest.raises(error, match=told):
+        tuner(**options)[0].search(search.get("x", X), Y, validation_split=0.25)
+
+
+def test_trials_that_all_fail_are_an_error() -> None:
+    """With the reason of the first."""
+
+    class Stubborn(keras_tuner.HyperModel):  # type: ignore[misc]  # KerasTuner carries no types
+        def build(self, hp: Any) -> Any:
+            return broken_later(hp)
+
+        def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+            del hp
+            if kwargs["epochs"] > 1:
+                raise RuntimeError("no more than one epoch")
+            return model.fit(*args, **kwargs)
+
+    def broken_later(hp: Any) -> Any:
+        net = keras.Sequential(
+            [keras.Input((5,)), keras.layers.Dense(hp.Int("units", 1, 2)), keras.layers.Dense(1)]
+        )
+        net.compile("adam", "mse", metrics=["mae"])
+        return net
+
+    with pytest.raises(NothingTrainedError, match="no more than one epoch"):
+        tuner(Stubborn())[0].search(X, Y, validation_split=0.25, epochs=2)
