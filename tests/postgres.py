@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -69,6 +70,12 @@ class Server:
         """Stop the server at once; its data stay."""
         self._call("pg_ctl", "stop", "--wait", "--mode", "immediate")
 
+    def restart(self, away_s: float = 2.0) -> None:
+        """Stop the server at once, and start it again after a while."""
+        self.stop()
+        time.sleep(away_s)
+        self.start()
+
     def remove(self) -> None:
         """Stop the server and delete all it has."""
         self.stop()
@@ -92,6 +99,14 @@ class Server:
         return self.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON oid = database "
             "WHERE locktype = 'advisory' AND granted AND datname = current_database()",
+            database=database,
+        )
+
+    def cut(self, database: str) -> int:
+        """End all connections to a database, and return how many there were."""
+        return self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
             database=database,
         )
 

@@ -11,11 +11,13 @@ import optuna
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
 from fmnist_sweep.api.studies import open_studies, require_images, uses_storage
 from fmnist_sweep.core.observer import Observer
+from fmnist_sweep.core.progress import RECONNECT_S
 from fmnist_sweep.export.plan import ExportPlan, is_users_sweep, plan_export
 from fmnist_sweep.export.run import run_export
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.damage import passed_by
 from fmnist_sweep.storage.opening import side_folder
+from fmnist_sweep.storage.reconnecting import Patience, wait_for_server
 from fmnist_sweep.storage.stored import StoredStudy
 
 
@@ -29,10 +31,13 @@ def to_export(
         storage: Where they are.
         say: Takes a line on each that is damaged and was not named.
     """
+    opened = open_studies(storage=storage, names=dict.fromkeys(studies) if studies else None)
+    for study in opened:
+        wait_for_server(study, Patience(storage, RECONNECT_S, say=say))
     if studies:
-        return open_studies(storage=storage, names=dict.fromkeys(studies))
+        return opened
     found = []
-    for study in open_studies(storage=storage):
+    for study in opened:
         stored = StoredStudy.of(study)
         if stored.damaged:
             say(passed_by(stored))

@@ -14,11 +14,12 @@ from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.request import ConfirmationRequest, confirmation_request
 from fmnist_sweep.confirm.rule import AskedRule, Prefer
 from fmnist_sweep.core.observer import Observer
-from fmnist_sweep.core.progress import Progress, Stop
+from fmnist_sweep.core.progress import RECONNECT_S, Progress, Stop
 from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.search import run as running
 from fmnist_sweep.search.retrying import failed_trials
 from fmnist_sweep.storage import DEFAULT_STORAGE
+from fmnist_sweep.storage.reconnecting import Patience, wait_for_server
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import linked_study
 
@@ -87,6 +88,8 @@ def run(
         observers=observers,
         **(options or RunOptions()).of_run(),
     )
+    # What was found is not to be missed for a server that is away just now.
+    wait_for_server(study, Patience(storage, config.file.budget.reconnect_seconds, say=say))
     stored = StoredStudy.of(study)
     attach_figures(study, stored)
     return RunEnd(stored, stop, progress)
@@ -152,6 +155,7 @@ def confirm(
     if options is not None:
         options.check()
     swept = open_study(study, storage=storage)
+    wait_for_server(swept, Patience(storage, RECONNECT_S, say=say))
     before = StoredStudy.of(swept)
     require_images(before, "confirm")
 
@@ -169,6 +173,8 @@ def confirm(
     wanted = request()
     for note in left_out_notes(before):
         say(note)
+    patience = Patience(storage, wanted.config.file.budget.reconnect_seconds, say=say)
+    wait_for_server(swept, patience)
     end, done = None, None
     # A duel is known once its pick is. What failed is not tried again by the same command.
     while wanted.pairs != done and not wanted.fulfilled():

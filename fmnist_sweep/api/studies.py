@@ -11,6 +11,7 @@ import optuna
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.opening import open_storage, storage_in_use
+from fmnist_sweep.storage.reconnecting import Patience
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study, study_names
 
@@ -30,18 +31,24 @@ def uses_storage(call: Callable[P, R]) -> Callable[P, R]:
 
 
 @uses_storage
-def open_studies(*, storage: str = DEFAULT_STORAGE, names: Iterable[str] | None = None) -> list[optuna.Study]:
+def open_studies(
+    *,
+    storage: str = DEFAULT_STORAGE,
+    names: Iterable[str] | None = None,
+    patience: Patience | None = None,
+) -> list[optuna.Study]:
     """Return the named studies of a storage, or all of them, oldest first.
 
     Args:
         storage: Its address.
         names: Names of studies; None takes all.
+        patience: How long its server is waited for, now and later; None does not wait.
 
     Raises:
         StudyNotFoundError: There is no study of a name.
         StorageError: The storage can't be read.
     """
-    opened = open_storage(storage, create=False)
+    opened = open_storage(storage, create=False, patience=patience)
     return [load_study(opened, name) for name in (names or study_names(opened))]
 
 
@@ -51,14 +58,16 @@ def read_studies(*, storage: str = DEFAULT_STORAGE, names: Iterable[str] | None 
 
 
 @uses_storage
-def open_study(name: str, *, storage: str = DEFAULT_STORAGE) -> optuna.Study:
-    """Return one study of a storage.
+def open_study(
+    name: str, *, storage: str = DEFAULT_STORAGE, patience: Patience | None = None
+) -> optuna.Study:
+    """Return one study of a storage; the arguments as in `open_studies`.
 
     Raises:
         StudyNotFoundError: There is no study of that name.
         StorageError: The storage can't be read.
     """
-    (found,) = open_studies(storage=storage, names=[name])
+    (found,) = open_studies(storage=storage, names=[name], patience=patience)
     return found
 
 

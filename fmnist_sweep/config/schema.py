@@ -11,7 +11,7 @@ from fmnist_sweep.core.errors import MetricNotRecordedError
 from fmnist_sweep.core.jobs import LARGEST_SEED, MAX_FINAL_TRAININGS, SEEDS_OF_FINALS_BEGIN, SplitKind
 from fmnist_sweep.core.metrics import METRICS_BY_NAME, Direction, inferred_direction, metric_of
 from fmnist_sweep.core.programs import PREPARE_S
-from fmnist_sweep.core.progress import MAX_RETRIES
+from fmnist_sweep.core.progress import MAX_RETRIES, RECONNECT_S
 from fmnist_sweep.core.registry import Registry
 from fmnist_sweep.core.score import EpochRule
 from fmnist_sweep.core.space import FiniteFloat, ParameterField, StrictScalar
@@ -313,6 +313,8 @@ class BudgetSection(_Section):
         max_retries: How often a trial whose process died is started again from its last whole epoch.
         prepare_seconds: Wall-clock time that a function may take to return data, or that finding the space of
             a model may take.
+        reconnect_seconds: How long a database server that went away is waited for before the command ends;
+            trainings go on meanwhile. 0 waits for nothing.
     """
 
     trials: PositiveInt = 30
@@ -321,6 +323,7 @@ class BudgetSection(_Section):
     trial_seconds: Positive | None = None
     max_retries: Count = MAX_RETRIES
     prepare_seconds: Positive = PREPARE_S
+    reconnect_seconds: NonNegative = RECONNECT_S
 
 
 class SweepFile(_Section):

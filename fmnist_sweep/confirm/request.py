@@ -165,7 +165,10 @@ class ConfirmationRequest:
             "sampler": RandomSection(enqueue_default=False),
             "pruner": NonePrunerSection(),
             "budget": BudgetSection(
-                trials=len(self.pairs), trial_seconds=file.budget.trial_seconds, max_retries=retries
+                trials=len(self.pairs),
+                trial_seconds=file.budget.trial_seconds,
+                max_retries=retries,
+                reconnect_seconds=file.budget.reconnect_seconds,
             ),
         }
         return replace(self.swept.config, file=file.model_copy(update=settings))

@@ -14,6 +14,9 @@ MAX_FAILURES_IN_A_ROW: Final = 5
 MAX_RETRIES: Final = 2
 """How often a trial whose process died is started again where nothing else is asked for."""
 
+RECONNECT_S: Final = 60.0
+"""How long a database server that is away is waited for where nothing else is asked for."""
+
 
 class Stop(Enum):
     """Why a sweep ended."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.observer import NoteTeller, Observer, Observers
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.programs import PREPARE_S
+from fmnist_sweep.core.progress import RECONNECT_S
 from fmnist_sweep.data.test_set import has_test
 from fmnist_sweep.engines.base import KERAS_TRAINER, OpenEngine
 from fmnist_sweep.engines.machine import n_cores
@@ -30,6 +32,7 @@ from fmnist_sweep.search.interrupts import stop_signals
 from fmnist_sweep.storage.address import file_mode
 from fmnist_sweep.storage.lease.lease import lease
 from fmnist_sweep.storage.opening import artifact_folder
+from fmnist_sweep.storage.reconnecting import Patience, wait_for_server, waiting
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.writing import write_export
 
@@ -153,9 +156,15 @@ def run_export(
         limit = final.time_limit_s
         return open_engine(engine, n_workers, places=places, trainer=KERAS_TRAINER, time_limit_s=limit)
 
-    with lease(storage_url, name, say=say) as held:
-        swept = StoredStudy.of(plan.study)
-        seconds = swept.config.get("budget", {}).get("prepare_seconds", PREPARE_S)
+    swept = StoredStudy.of(plan.study)
+    budget = swept.config.get("budget", {})
+    seconds = budget.get("prepare_seconds", PREPARE_S)
+    patience = partial(Patience, storage_url, budget.get("reconnect_seconds", RECONNECT_S), say=say)
+    wait_for_server(plan.study, patience())
+    with (
+        lease(storage_url, name, say=say) as held,
+        waiting(plan.study, patience(is_kept=held.is_kept)),
+    ):
         data_ref = data_sets.open_data(
             swept.config["data"], data_dir=data_dir, say=say, folders=swept.folders, seconds=seconds
         )

@@ -31,6 +31,7 @@ from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.lease import lease
 from fmnist_sweep.storage.opening import check_storage, open_storage, side_folder
+from fmnist_sweep.storage.reconnecting import Patience
 from fmnist_sweep.storage.studies import load_study
 
 Say: TypeAlias = Callable[[str], None]
@@ -174,8 +175,11 @@ def run(
         of_data = data.data_notes(data_ref, study_run.split, n_probe=n_probe)
         for note in [*config.notes, *of_data]:
             say(f"Note: {note}.")
+        seconds = config.file.budget.reconnect_seconds
+        patience = Patience(storage_url, seconds, say=say, is_kept=held.is_kept)
         # Made last: a run that is refused leaves no empty database behind.
-        study = study_run.open(data_ref, open_storage(storage_url, create=True))
+        storage = open_storage(storage_url, create=True, patience=patience)
+        study = study_run.open(data_ref, storage)
         where, total = safe_url(storage_url), config.file.budget.trials
         trials = f"{total} {'trial' if total == 1 else 'trials'} in all"
         say(f"Study {name!r} in {where}: {trials}, {n_workers} side by side.")

@@ -22,6 +22,7 @@ from fmnist_sweep.storage.address import (
     address_words,
     check_url,
     first_line,
+    is_postgresql,
     optuna_url,
     safe_url,
     server_options,
@@ -34,6 +35,7 @@ from fmnist_sweep.storage.creating import (
     require_no_leftovers,
     use_write_ahead_log,
 )
+from fmnist_sweep.storage.reconnecting import LOST_ERRORS, Patience, ReconnectingStorage
 from fmnist_sweep.storage.scratch import remove_left_scratch
 from fmnist_sweep.storage.server_lock import tables_lock
 
@@ -109,12 +111,13 @@ def _beside(url: str, kind: str) -> Path:
     return cache_folder() / kind / hashlib.sha256(address_words(url).encode()).hexdigest()[:16]
 
 
-def open_storage(url: str, *, create: bool) -> RDBStorage:
+def open_storage(url: str, *, create: bool, patience: Patience | None = None) -> RDBStorage:
     """Open a study storage.
 
     Args:
         url: A SQLAlchemy address such as ``"sqlite:///studies.db"``.
         create: Make the database where there is none.
+        patience: How long its server is waited for, now and later; None does not wait; see `wait_for_server`.
 
     Raises:
         StorageError: It is missing, can't be read or written, is no database, or holds tables that another
@@ -127,19 +130,14 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
             remove_left_scratch(path.parent)
             if not path.exists():
                 create_sqlite(path)
-        options = server_options(url) if path is None else {"creator": partial(_connected, path.absolute())}
-        filled = _is_filled(url, options)
-        if path is None and not filled and not create:
-            raise StorageError(f"{safe_url(url)} holds no studies yet; run a sweep first")
-        # Of two that make them at once, one would fail.
-        with nullcontext() if filled else tables_lock(url):
-            storage = BulkStorage(
-                optuna_url(url),
-                engine_kwargs=options,
-                skip_table_creation=not create or filled,
-            )
+        if patience is None or not is_postgresql(url):
+            storage = _opened(url, create=create)
+        else:
+            storage = patience.call(lambda _tried: _opened(url, create=create))
         if path is not None and create:
             use_write_ahead_log(storage)
+        if isinstance(storage, ReconnectingStorage):
+            storage.patience = patience
     except RuntimeError as error:
         advice = first_line(error, url).replace("$STORAGE_URL", safe_url(url))
         raise StorageError(
@@ -163,6 +161,19 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
     return storage
 
 
+def _opened(url: str, *, create: bool) -> RDBStorage:
+    path = sqlite_path(url)
+    options = server_options(url) if path is None else {"creator": partial(_connected, path.absolute())}
+    filled = _is_filled(url, options)
+    if path is None and not filled and not create:
+        raise StorageError(f"{safe_url(url)} holds no studies yet; run a sweep first")
+    # The lease, which a wait for a server asks after, is PostgreSQL's alone.
+    kind = ReconnectingStorage if is_postgresql(url) else BulkStorage
+    # Of two that make them at once, one would fail.
+    with nullcontext() if filled else tables_lock(url):
+        return kind(optuna_url(url), engine_kwargs=options, skip_table_creation=not create or filled)
+
+
 @contextmanager
 def storage_in_use(url: str) -> Iterator[None]:
     """Raise `StorageError` where a storage that was opened can no longer be read or written.
@@ -171,7 +182,7 @@ def storage_in_use(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
+    except LOST_ERRORS as error:
         lost = storage_lost(error, url)
         if lost is None:
             raise
@@ -192,6 +203,9 @@ def _is_of_the_database(error: BaseException) -> bool:
     """Return whether a database failed, or forbids what was asked, and not whoever asked."""
     if isinstance(error, sqlalchemy.exc.ProgrammingError):
         return getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED
+    if isinstance(error, sqlalchemy.exc.PendingRollbackError):
+        # What is left of a connection that was lost between two statements.
+        return True
     mistakes = (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.DataError, sqlalchemy.exc.NotSupportedError)
     return isinstance(error, sqlalchemy.exc.DatabaseError | sqlalchemy.exc.InterfaceError) and not isinstance(
         error, mistakes

@@ -48,7 +48,8 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 "budget.trails: unknown key; did you mean 'trials'? "
-                "(allowed: epochs, max_retries, prepare_seconds, seconds, trial_seconds, trials)"
+                "(allowed: epochs, max_retries, prepare_seconds, reconnect_seconds, seconds, trial_seconds, "
+                "trials)"
             )
         ],
     ),

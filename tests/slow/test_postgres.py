@@ -148,9 +148,10 @@ def test_the_password_is_seen_nowhere(tmp_path: Path, postgres: Server) -> None:
 
 @pytest.mark.faults
 def test_a_sweep_that_loses_its_server_can_go_on(tmp_path: Path, postgres: Server) -> None:
-    """It ends with a message and without the password; the same command finishes the study."""
+    """It waits, and ends with a message and without the password; the same command finishes the study."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "FMNIST_SWEEP_STORAGE": postgres.make("lost")}
     command = [sys.executable, "-m", "fmnist_sweep", "run", str(ROOT / "sweeps" / "smoke.toml")]
+    command += ["--set", "budget.reconnect_seconds=2"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as sweep:  # type: ignore[call-overload]
         assert any(line.startswith("[1/4]") for line in sweep.stderr)
@@ -158,6 +159,7 @@ def test_a_sweep_that_loses_its_server_can_go_on(tmp_path: Path, postgres: Serve
         out, err = sweep.communicate(timeout=60)
     postgres.start()
     assert sweep.returncode == 2
+    assert "does not answer; trying again for up to 2 s. The trainings go on." in err
     assert "can no longer be used: (psycopg.OperationalError)" in err
     assert SECRET not in out + err
     again = subprocess.run(

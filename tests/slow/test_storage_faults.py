@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -23,6 +24,7 @@ from urllib.request import urlopen
 import optuna
 import pytest
 from faults import Sweep, compare
+from small_study import Small
 
 from fmnist_sweep.storage.opening import open_storage
 
@@ -34,6 +36,38 @@ FILLED_MB = 7
 
 BLOCKED_S = 10.0
 """Far above what an answer takes on a busy machine, and far below the minute that SQLite waits for a lock."""
+
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+    int failed = real(clock, now);
+    long ahead = 0;
+    FILE *file = clock == CLOCK_REALTIME ? fopen(getenv("CLOCK_AHEAD"), "r") : NULL;
+    if (file) {
+        if (fscanf(file, "%ld", &ahead) != 1) ahead = 0;
+        fclose(file);
+    }
+    if (!failed) now->tv_sec += ahead;
+    return failed;
+}
+
+time_t time(time_t *seconds) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (seconds) *seconds = now.tv_sec;
+    return now.tv_sec;
+}
+"""
+"""A machine's clock, ahead by the seconds in a file."""
 
 
 @pytest.fixture(scope="module")
@@ -315,3 +349,76 @@ def test_status_and_the_sweep_do_not_wait_for_each_other(whole: Sweep, tmp_path:
     assert len(n_complete) > 1
     assert n_complete == sorted(n_complete)
     equal(whole, cut)
+
+
+def test_a_clock_that_jumps_by_days_changes_nothing(
+    whole: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set forth, and back, while a run goes on: no limit is reached sooner, and no time is negative."""
+    source, library, ahead = (tmp_path / name for name in ("clock.c", "clock.so", "ahead"))
+    source.write_text(CLOCK)
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("a clock of its own can't be made here: that takes a C compiler")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    ahead.write_text("0")
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("CLOCK_AHEAD", str(ahead))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    cut = Sweep(folder, trials=8, epochs=8, sleep_s=0.05)
+    run = cut.start("--set", "budget.trial_seconds=600", "--timeout", "3600")
+    monkeypatch.delenv("LD_PRELOAD")
+    for epochs, days in ((10, 3), (25, -4), (40, 9)):
+        wait_for_epochs(cut, epochs)
+        ahead.write_text(str(days * 86_400))
+    _, said = run.communicate(timeout=120)
+    assert run.returncode == 0, said
+    equal(whole, cut)
+    trials = cut.study().trials
+    begun = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
+    assert max(begun) - min(begun) > timedelta(days=2)
+    assert all(0 <= trial.user_attrs["seconds"] < 3600 for trial in trials)
+
+
+@pytest.mark.parametrize("table", ["studies", "trials", "trial_user_attributes"])
+def test_a_damaged_page_is_told(tmp_path: Path, table: str) -> None:
+    """By whatever meets it, exit code 2; nothing is written, and no copy of it is made."""
+    sweep = Sweep(tmp_path)
+    sweep.finish()
+    with closing(sqlite3.connect(sweep.database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((page,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,))
+        ((size,),) = connection.execute("PRAGMA page_size")
+    with sweep.database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    damaged = sweep.database.read_bytes()
+    said = sweep.finish("--trials", "6", code=2)
+    for command in (("status",), ("backup", str(tmp_path / "copy.db"))):
+        with program(sweep, *command) as process:
+            out, also_said = process.communicate(timeout=120)
+        assert process.returncode == 2, out + also_said
+        said += also_said
+    assert said.count("malformed") + said.count("is damaged") >= 3, said
+    assert "Traceback" not in said
+    assert sweep.database.read_bytes() == damaged
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_disk_that_fills_up_as_a_bundle_is_written_costs_no_reading(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    """With a message and exit code 2, nothing half written; with space the next export writes it."""
+    small = Small(tmp_path)
+    small.finish("run", "small.toml")
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(8 * 2**20 - 2**16))
+    export = ("export", "small", "--repeats", "2", "--output", str(small_disk))
+    said = small.finish(*export, code=2)
+    assert f"{small_disk}/small can't be written: No space left on device" in said
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
+    filler.unlink()
+    assert "from the trainings and the reading that are kept" in small.finish(*export)
+    assert (small_disk / "small" / "metrics.json").exists()
+    assert [reading["complete"] for reading in small.study().user_attrs["test_readings"]] == [True]

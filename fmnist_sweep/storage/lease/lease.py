@@ -75,8 +75,17 @@ class Lease:
             StudyBusyError: Another process has taken the study over.
             StorageError: Its file was removed, moved or replaced, or its server is another.
         """
+        self.is_kept()
+
+    def is_kept(self) -> bool:
+        """Return whether the study is known to be held; as `check`, but for a server that is just away.
+
+        Raises:
+            StudyBusyError: As `check`.
+            StorageError: As `check`.
+        """
         try:
-            self._check()
+            return self._is_kept()
         except StorageError:
             self._lost = True
             raise
@@ -84,7 +93,7 @@ class Lease:
     def _is_there(self) -> bool:
         return not self._lost and (self._file is None or self._file.is_there())
 
-    def _check(self) -> None:
+    def _is_kept(self) -> bool:
         if self._file is not None:
             self._file.check()
         try:
@@ -93,8 +102,8 @@ class Lease:
             # The study names its owner: whoever took the lock meanwhile is refused, and gives it back.
             if self._owner is None:
                 raise
-        if self._claim is not None:
-            self._claim.check(self._study, None if self._owner is None else self._owner.run)
+        run = None if self._owner is None else self._owner.run
+        return self._claim is None or self._claim.is_kept(self._study, run)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from fmnist_sweep.storage.address import is_postgresql
 from fmnist_sweep.storage.lease.ownership import is_elsewhere, owner_of
 from fmnist_sweep.storage.lease.process import busy, shown
 from fmnist_sweep.storage.opening import storage_in_use
+from fmnist_sweep.storage.reconnecting import waiting
 from fmnist_sweep.storage.server_lock import DatabaseReplacedError, ServerLock
 
 GRACE_S: Final = 30
@@ -46,7 +47,8 @@ class Claim:
         self._name = study
         self._say = say
         self._missing = False
-        self._lock = ServerLock(url, f"study {study}", holder=f"{os.getpid()} {socket.gethostname()}")
+        self._me = f"{os.getpid()} {socket.gethostname()}"
+        self._lock = ServerLock(url, f"study {study}", holder=self._me)
         self._require_lock()
 
     def _require_lock(self) -> None:
@@ -74,8 +76,11 @@ class Claim:
         self._require_lock()
         return True
 
-    def check(self, study: optuna.Study | None, run: str | None) -> None:
-        """Ask for the lock again where it was lost, and return as long as the study is this process's.
+    def is_kept(self, study: optuna.Study | None, run: str | None) -> bool:
+        """Ask for the lock again where it was lost, and return whether this process has it.
+
+        Without it the study may be written to as long as it names this process its owner. Only after a time
+        in which the server did not answer that is not enough: who has the lock may be about to own it.
 
         Args:
             study: The study; None where this process does not own it, and the lock alone tells.
@@ -86,7 +91,7 @@ class Claim:
             DatabaseReplacedError: Another database has come into the place of the study's.
         """
         if self._lock.is_held():
-            return
+            return True
         if not self._missing:
             self._missing = True
             self._say("The connection that holds the study was lost; it is made again. The trainings go on.")
@@ -97,7 +102,7 @@ class Claim:
             raise
         except StorageError:
             # The server is away: what can't be written will say so, and nobody else can write either.
-            return
+            return False
         if holder is not None:
             raise StudyBusyError(
                 f"study {self._name!r} was taken over by {shown(holder)} while the connection to its server "
@@ -106,6 +111,7 @@ class Claim:
         if back:
             self._missing = False
             self._say("The connection that holds the study is back.")
+        return back
 
     def _taken_again(self) -> bool:
         try:
@@ -120,14 +126,19 @@ class Claim:
     ) -> Mapping[str, Any] | None:
         if study is None:
             return None if back else self._holder()
-        # Read last: whoever held the lock until now has written its name.
-        with storage_in_use(self._url):
+        # Read last: whoever held the lock until now has written its name. A server that is away is no reason
+        # to wait here: no write may be due for long.
+        with storage_in_use(self._url), waiting(study, None):
             owner = owner_of(study)
         return None if owner.get("run") == run else owner
 
     def _holder(self) -> Mapping[str, Any] | None:
-        """Return who has the lock, as a message shows it; None where nobody has it."""
-        pid, _, host = self._lock.holder().partition(" ")
+        """Return who else has the lock, as a message shows it; None where nobody has it."""
+        holder = self._lock.holder()
+        if holder == self._me:
+            # A server that was cut off takes our own old connection for alive, for half a minute at most.
+            return None
+        pid, _, host = holder.partition(" ")
         return {"pid": pid, "host": host} if host else None
 
     def release(self) -> None:

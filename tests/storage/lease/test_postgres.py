@@ -146,15 +146,15 @@ def test_a_lost_lock_is_asked_for_until_it_is_back(
     """While the server is away, and while another process looks; each change is told once."""
     claim = Claim(URL, "tiny", say=said.append)
     with ownership(study) as owner:
-        claim.check(study, owner.run)
+        claim.is_kept(study, owner.run)
         assert said == []
         for has in (None, None, "7 node-b"):
             server.has = has
-            claim.check(study, owner.run)
+            claim.is_kept(study, owner.run)
         assert len(said) == 1
         server.has = ""
-        claim.check(study, owner.run)
-        claim.check(study, owner.run)
+        claim.is_kept(study, owner.run)
+        claim.is_kept(study, owner.run)
     assert said == [
         "The connection that holds the study was lost; it is made again. The trainings go on.",
         "The connection that holds the study is back.",
@@ -174,5 +174,5 @@ def test_a_study_that_was_taken_over_is_given_up(
         with pytest.raises(
             StudyBusyError, match="was taken over by process 7 on node-b while the connection"
         ):
-            claim.check(study, owner.run)
+            claim.is_kept(study, owner.run)
     assert study.user_attrs["owner"] == elsewhere()
