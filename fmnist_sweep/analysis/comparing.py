@@ -37,6 +37,7 @@ class Side:
             have trained on after the scored epoch.
         left_out: How many complete trials can't win and why, a sentence for each reason.
         read_only: Whether the study came with the repository, and can't be confirmed.
+        of_images: Whether its data are images with class numbers, which ``confirm`` takes.
     """
 
     study: str
@@ -53,6 +54,7 @@ class Side:
     seconds: float
     left_out: Sequence[str] = ()
     read_only: bool = False
+    of_images: bool = True
 
 
 def compared(studies: Sequence[StoredStudy]) -> list[Side]:
@@ -125,6 +127,7 @@ def side(study: StoredStudy) -> Side:
         seconds=seconds,
         left_out=left_out_notes(study),
         read_only=study.read_only is not None,
+        of_images=study.is_of_images,
     )
 
 
@@ -140,7 +143,7 @@ def caveats(sides: Sequence[Side]) -> list[str]:
     """Return what keeps the sides from being comparable, or their scores from being trusted."""
     lines = [
         f"{s.study} is unconfirmed: its score was picked by its own validation images and is optimistic."
-        + ("" if s.read_only else f" Next: fmnist-sweep confirm {shlex.quote(s.study)}")
+        + ("" if s.read_only or not s.of_images else f" Next: fmnist-sweep confirm {shlex.quote(s.study)}")
         for s in sides
         if not s.confirmed
     ]

@@ -41,7 +41,7 @@ def to_export(
         stored = StoredStudy.of(study)
         if stored.damaged:
             say(passed_by(stored))
-        elif stored.data.get("form", "images") != "images":
+        elif not stored.is_of_images:
             say(f"study {stored.name!r} passed by: its data are handed to fit as they are")
         elif is_users_sweep(stored):
             found.append(study)

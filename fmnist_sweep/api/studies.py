@@ -78,7 +78,7 @@ def require_images(study: StoredStudy, what: str) -> None:
         study: The study.
         what: What can't be done with it yet, such as ``"confirm"``.
     """
-    if study.data.get("form", "images") != "images":
+    if not study.is_of_images:
         raise SweepError(
             f"study {study.name!r}: {what} is for images with class numbers so far, and its data are handed "
             "to fit as they are; Tuner(...).get_best_models() trains its best configurations"

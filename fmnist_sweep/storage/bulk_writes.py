@@ -18,6 +18,7 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 from sqlalchemy.dialects import postgresql, sqlite
 
+from fmnist_sweep.storage.reconnecting import patiently
 from fmnist_sweep.storage.studies import tables_of
 
 _AT_ONCE: Final = 1000
@@ -72,8 +73,12 @@ def set_system_attributes(study: optuna.Study, values: Mapping[str, Any]) -> Non
             index_elements=[table.c.study_id, table.c.key], set_={"value_json": new.excluded.value_json}
         )
         rows = [{"study_id": study_id, "key": k, "value_json": json.dumps(v)} for k, v in values.items()]
-        with _told_as_optuna(), engine.begin() as connection:
-            connection.execute(statement, rows)
+
+        def write() -> None:
+            with _told_as_optuna(), engine.begin() as connection:
+                connection.execute(statement, rows)
+
+        patiently(study, write)
 
 
 @contextmanager

@@ -35,7 +35,8 @@ def fitting_study(attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], tup
     """
     wrong = forms.problems(attributes, forms.OF_STUDIES)
     left = _without(attributes, wrong)
-    if left.get(names.LOADING):
+    # What a load has written so far has its forms: another tool may call what it likes so.
+    if left.get(names.LOADING) and not wrong:
         return left, (HALF_LOADED,)
     if names.CONFIG_DIGEST not in attributes:
         return left, ()

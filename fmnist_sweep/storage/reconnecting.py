@@ -228,14 +228,31 @@ class ReconnectingStorage(BulkStorage):
         return made
 
 
+def patiently(study: optuna.Study, operation: Callable[[], R]) -> R:
+    """Do something with a study's tables as its storage does what it is asked: see `Patience.call`.
+
+    Args:
+        study: The study.
+        operation: May be done twice: whether a write that got no answer was done, nobody tells.
+    """
+    storage = _backend(study)
+    return storage.patiently(lambda _tried: operation()) if storage is not None else operation()
+
+
+def _backend(study: optuna.Study) -> ReconnectingStorage | None:
+    """Return a study's storage where it is one that waits."""
+    storage = study._storage  # noqa: SLF001 - a study does not tell its storage otherwise
+    storage = getattr(storage, "_backend", storage)
+    return storage if isinstance(storage, ReconnectingStorage) else None
+
+
 def wait_for_server(study: optuna.Study, patience: Patience | None) -> Patience | None:
     """Let a study's storage wait for its server from now on, and return how it did before.
 
     Without effect where it has none that is waited for.
     """
-    storage = study._storage  # noqa: SLF001 - a study does not tell its storage otherwise
-    storage = getattr(storage, "_backend", storage)
-    if not isinstance(storage, ReconnectingStorage):
+    storage = _backend(study)
+    if storage is None:
         return None
     before, storage.patience = storage.patience, patience
     return before

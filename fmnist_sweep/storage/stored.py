@@ -221,6 +221,11 @@ class StoredStudy:
     data = Stored[Mapping[str, Any]](names.DATA, {})
     """The data set's ``name, input_shape, class_names, n_train``."""
 
+    @property
+    def is_of_images(self) -> bool:
+        """Whether its data are images with class numbers, and not handed to ``fit`` as they are."""
+        return str(self.data.get("form", "images")) == "images"
+
     data_digest = Stored[str | None](names.DATA_DIGEST, None)
     versions = Stored[Mapping[str, str]](names.VERSIONS, {})
     machine = Stored[Mapping[str, Any]](names.MACHINE, {})

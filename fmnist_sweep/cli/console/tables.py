@@ -78,8 +78,8 @@ def print_summary(
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
     typed = shlex.quote(name)
     steps = [f"fmnist-sweep dashboard{where} (browse)", f"fmnist-sweep report{where} (a page)"]
-    # Before a trial is complete these are refused.
-    if best:
+    # Before a trial is complete these are refused, and of data that are handed to fit as they are.
+    if best and study.is_of_images:
         steps += [
             f"fmnist-sweep confirm {typed}{where} (the best on fresh seeds and splits)",
             f"fmnist-sweep export {typed}{where} (the winner as a bundle)",

@@ -120,6 +120,8 @@ def comparison_facts(sides: Sequence[Side]) -> dict[str, Any]:
         {**asdict(side), "rule": side.rule.to_dict(), "hyperparameters": dict(side.hyperparameters)}
         for side in sides
     ]
+    for told in studies:
+        del told["of_images"]
     return _plain({"studies": studies, "differing": differing(sides), "caveats": caveats(sides)})
 
 
