@@ -26,7 +26,11 @@ def summary(study: StoredStudy) -> list[str]:
         return ["No trial is complete yet.", *_others(study)]
     where = "at the end" if best.epoch is None else f"after epoch {best.epoch + 1}"
     # Where there are repeats, theirs are the numbers to go by.
-    best_is = "The best" if study.linked is None else "The sweep's own best, by the images that picked it,"
+    best_is = (
+        "The best"
+        if study.linked is None or study.linked.decision is None
+        else "The sweep's own best, by the images that picked it,"
+    )
     sentences = [
         f"{best_is} is trial {best.number}, score {show_score(best.value)} {where}: {_numbers(best, unit)}."
     ]

@@ -42,7 +42,7 @@ def confirmed_section(study: StoredStudy, key: str, figures: dict[str, go.Figure
     figure = figures[f"{key}-confirm"] = confirmed_figure(confirmation)
     return {
         "title": figure.layout.title.text,
-        "headline": headline(confirmation) or "",
+        "headline": "" if confirmation.decision is None else headline(confirmation),
         "verdicts": [*verdicts(confirmation), *overtuning_words(study, confirmation)],
         **text_table(confirmed_columns(confirmation), confirmed_rows(confirmation)),
     }

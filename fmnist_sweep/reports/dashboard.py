@@ -120,7 +120,7 @@ def _study_words(study: StoredStudy, confirmation: Confirmation | None) -> list[
         words = "on fresh seeds and reshuffled splits; each trial is one repeat of one candidate."
         return [f"Confirms study {confirmation.study} {words}", confirmed, scoring(study), *left_out]
     swept = [" ".join(summary(study)), *price_words(study)]
-    told = [confirmed, *swept] if confirmation.finished else [*swept, confirmed]
+    told = [confirmed, *swept] if confirmation.decision is not None else [*swept, confirmed]
     return [*told, scoring(study), *left_out]
 
 
