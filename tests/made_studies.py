@@ -215,15 +215,17 @@ def add_confirmation(
     n_repeats: int | None = None,
     n_parameters: Mapping[str, int] | None = None,
     seconds: Mapping[str, float] | None = None,
+    decision: Mapping[str, Any] | None = None,
 ) -> optuna.Study:
     """Confirm a study's candidates, by their labels, with the given scores; None is a repeat that failed.
 
-    Train and validation accuracy are alike, so that each is the score.
+    Train and validation accuracy are alike, so that each is the score. With a ``decision``, by today's rule:
+    what is not given of it is as nobody asks for it.
     """
     name, metric = study.study_name, study.user_attrs["config"]["score"]["metric"]
     linked = empty_study(study._storage, f"{name}-confirm", metric=metric, epoch_rule="last")
     swept = {f"trial {t.number}": t for t in study.get_trials(deepcopy=False)}
-    swept["default"] = swept["trial 0"]
+    swept["default"] = swept["baseline"] = swept["trial 0"]
     links = {
         "kind": "confirm",
         "confirms": name,
@@ -231,7 +233,7 @@ def add_confirmation(
         "candidates": [
             {
                 "label": label,
-                "trial": swept[label].number,
+                "trial": None if label == "baseline" else swept[label].number,
                 "hyperparameters": swept[label].user_attrs["hyperparameters"],
                 "epochs": swept[label].user_attrs["epoch"] + 1,
                 "sweep_score": swept[label].value,
@@ -239,6 +241,8 @@ def add_confirmation(
             for label in scores
         ],
     }
+    if decision is not None:
+        links["decision"] = {"sure": 0.8, "thorough": False, "prefer": None, "within": 0.1, **decision}
     for key, value in links.items():
         linked.set_user_attr(key, value)
     for repeat in range(max(map(len, scores.values()))):
@@ -246,7 +250,7 @@ def add_confirmation(
             if repeat < len(told):
                 add_repeat(
                     linked,
-                    {"candidate": swept[label].number, "repeat": repeat},
+                    {"candidate": -2 if label == "baseline" else swept[label].number, "repeat": repeat},
                     told[repeat],
                     candidate=label,
                     repeat=repeat,
@@ -271,7 +275,7 @@ def add_repeat(linked: optuna.Study, params: dict[str, int], score: float | None
     trial = optuna.create_trial(
         state=TrialState.FAIL if score is None else TrialState.COMPLETE,
         params=params,
-        distributions={"candidate": IntDistribution(-1, 99), "repeat": IntDistribution(0, 99)},
+        distributions={"candidate": IntDistribution(-2, 99), "repeat": IntDistribution(0, 99)},
         value=score,
         user_attrs={**attrs, **told, **ce, **why},
     )

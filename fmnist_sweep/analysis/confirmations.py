@@ -6,140 +6,30 @@ its trials is one repeat of one candidate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
+from fmnist_sweep.analysis.decision import N_DUEL, Decision, DecisionRule, decide, picked
 from fmnist_sweep.analysis.ranking import measured_trials
-from fmnist_sweep.analysis.statistics import Interval, interval, paired_difference
+from fmnist_sweep.analysis.repeats import (
+    BASELINE,
+    DEFAULT,
+    EQUAL_SHARE,
+    MEASURED,
+    Candidate,
+    Failure,
+    Repeat,
+    Standing,
+)
+from fmnist_sweep.analysis.statistics import Interval, interval, paired_difference, pooled_differences
 from fmnist_sweep.core.curves import METRICS, FloatArray
-from fmnist_sweep.core.jobs import Scalar
+from fmnist_sweep.core.metrics import UNITS, metric_of
 from fmnist_sweep.core.score import ScoreRule, exceeds
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
-
-DEFAULT: Final = "default"
-"""Label of the model's default configuration."""
-
-EQUAL_SHARE: Final = 0.1
-"""Sizes, and times, that differ by no more than this share of the smaller one count as equal."""
-
-MEASURED: Final = (
-    "score", "val_accuracy", "val_cross_entropy", "gap", "train_accuracy", "train_cross_entropy",
-)  # fmt: skip
-"""What is known of each repeat, and averaged for each candidate."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A configuration that is confirmed.
-
-    Attributes:
-        label: ``"trial 12"``, or ``"default"`` for the model's default configuration.
-        trial: Its number in the confirmed study; None for a default configuration that is not in it.
-        hyperparameters: The complete set, without the number of epochs.
-        epochs: Number of epochs that each repeat trains: up to the epoch that the sweep scored.
-        sweep_score: Its score in the confirmed study, which picked it; None where it has none.
-        n_parameters: Number of weights, as far as it is known before a repeat; no part of what it is.
-    """
-
-    label: str
-    trial: int | None
-    hyperparameters: Mapping[str, Scalar]
-    epochs: int
-    sweep_score: float | None
-    n_parameters: int | None = field(default=None, compare=False)
-
-    def to_attribute(self) -> dict[str, Any]:
-        """Return the form that is stored with the study; ``Candidate(**stored)`` reads it back."""
-        return {**asdict(self), "hyperparameters": dict(self.hyperparameters)}
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """One training of a candidate, scored after its last epoch on images that did not pick it.
-
-    Attributes:
-        candidate: The candidate's label.
-        repeat: Counted from 0; the same number means the same seed and the same split.
-        trial: The trial's number in the linked study.
-        seed: Seed of the training.
-        split_seed: Seed of the split.
-        score: By the study's rule.
-        val_accuracy: As in `EpochScores`, and so the next three.
-        train_accuracy: As above.
-        val_cross_entropy: As above.
-        train_cross_entropy: As above.
-        gap: In the rule's metric; positive is overfitting.
-        n_parameters: Number of weights; None where it was not told.
-        seconds: Wall-clock time of the training.
-    """
-
-    candidate: str
-    repeat: int
-    trial: int
-    seed: int
-    split_seed: int
-    score: float
-    val_accuracy: float
-    train_accuracy: float
-    val_cross_entropy: float
-    train_cross_entropy: float
-    gap: float
-    n_parameters: int | None
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A repeat that failed and has not been trained since."""
-
-    candidate: str
-    repeat: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What came of one candidate.
-
-    Attributes:
-        candidate: The candidate.
-        intervals: Mean and interval of each quantity of `MEASURED`.
-        n_parameters: Number of weights.
-        seconds: Mean wall-clock time of a training.
-        n_failed: Repeats that failed.
-        rival: Label of the best of the other candidates; None without another.
-        to_rival: Paired difference of the scores, this one's less the rival's.
-        to_default: The same to the default configuration; None for that itself.
-    """
-
-    candidate: Candidate
-    intervals: Mapping[str, Interval]
-    n_parameters: int | None
-    seconds: float
-    n_failed: int = 0
-    rival: str | None = None
-    to_rival: Interval | None = None
-    to_default: Interval | None = None
-
-    @property
-    def label(self) -> str:
-        """The candidate's label."""
-        return self.candidate.label
-
-    @property
-    def score(self) -> Interval:
-        """Mean and interval of the score."""
-        return self.intervals["score"]
-
-    @property
-    def regression(self) -> float | None:
-        """By how much the mean score is below the sweep's; None without a score of the sweep."""
-        swept = self.candidate.sweep_score
-        return None if swept is None else swept - self.score.mean
 
 
 @dataclass(frozen=True)
@@ -155,6 +45,8 @@ class Confirmation:
         failures: Those that failed, less such as are beyond ``n_repeats``.
         n_val: Number of validation images of each split.
         n_train: Number of training images of each split.
+        decision_rule: How the winner is decided; None for one of an earlier version, where the smallest of
+            the tied wins.
     """
 
     study: str
@@ -165,21 +57,93 @@ class Confirmation:
     failures: tuple[Failure, ...]
     n_val: int
     n_train: int
+    decision_rule: DecisionRule | None = None
+
+    @property
+    def baseline(self) -> str | None:
+        """Label of what the others are compared with; None where there is none."""
+        labels = [c.label for c in self.candidates]
+        return next((label for label in (BASELINE, DEFAULT) if label in labels), None)
+
+    @cached_property
+    def _ended(self) -> set[tuple[str, int]]:
+        ended = {(r.candidate, r.repeat) for r in self.repeats}
+        return ended | {(f.candidate, f.repeat) for f in self.failures}
+
+    @cached_property
+    def selected(self) -> bool:
+        """Whether every repeat that all candidates have has come to its end; one that failed has, too."""
+        pairs = [(c.label, r) for c in self.candidates for r in range(self.n_repeats)]
+        return bool(pairs) and set(pairs) <= self._ended
 
     @cached_property
     def finished(self) -> bool:
-        """Whether every repeat of every candidate has come to its end; one that failed has, too."""
-        ended = {(r.candidate, r.repeat) for r in self.repeats}
-        ended |= {(f.candidate, f.repeat) for f in self.failures}
-        return bool(self.candidates) and all(
-            (c.label, r) in ended for c in self.candidates for r in range(self.n_repeats)
+        """Whether the duel has come to its end as well, where there is one."""
+        return self.selected and set(self.duel_pairs) <= self._ended
+
+    @cached_property
+    def duel_pairs(self) -> list[tuple[str, int]]:
+        """The fresh repeats of pick and baseline under `DecisionRule.thorough`, once the pick is known."""
+        labels = (self.pick, self.baseline)
+        if self.decision_rule is None or not self.decision_rule.thorough or not self.selected:
+            return []
+        if None in labels or self.baseline not in self._whole:
+            return []
+        fresh = range(self.n_repeats, self.n_repeats + N_DUEL)
+        return [(str(label), r) for r in fresh for label in labels]
+
+    @cached_property
+    def _failed(self) -> set[str]:
+        return {f.candidate for f in self.failures if f.repeat < self.n_repeats}
+
+    @cached_property
+    def _whole(self) -> list[str]:
+        """Labels of the candidates that can be compared: they have repeats, and none of them failed."""
+        return [c.label for c in self.candidates if c.label not in self._failed and self.of(c.label)]
+
+    @cached_property
+    def pick(self) -> str | None:
+        """Label of the candidate that is compared with the baseline; None before all have their repeats."""
+        labels = [label for label in self._whole if label != self.baseline]
+        if self.decision_rule is None or not self.selected or not labels:
+            return None
+        means = {label: float(self._values(label).mean()) for label in labels}
+        sizes = {s.label: _size(s) for s in self.standings}
+        return picked(means, sizes, self.decision_rule, factor=UNITS[self.rule.metric].factor)
+
+    @cached_property
+    def decision(self) -> Decision | None:
+        """What was decided; None before all is there, and in a confirmation of an earlier version."""
+        if self.decision_rule is None or not self.finished or not self._whole:
+            return None
+        baseline = self.baseline if self.baseline in self._whole else None
+        labels, repeats = [label for label in self._whole if label != self.baseline], self.paired
+        if self.duel_pairs:
+            repeats = self.duel
+            labels = [label for label in labels if label == self.pick]
+        if len(repeats) < 2 and baseline is not None and labels:
+            return None
+        return decide(
+            {label: self._values(label, repeats) for label in labels},
+            None if baseline is None else self._values(baseline, repeats),
+            self.decision_rule,
+            baseline_label=str(self.baseline),
+            pick=self.pick,
+            n_val=self.n_val,
+            n_train=self.n_train,
         )
+
+    @cached_property
+    def duel(self) -> tuple[int, ...]:
+        """The fresh repeats that both pick and baseline have."""
+        have = {(r.candidate, r.repeat) for r in self.repeats}
+        labels, fresh = (dict.fromkeys(parts) for parts in zip(*self.duel_pairs, strict=True))
+        return tuple(r for r in fresh if all((label, r) in have for label in labels))
 
     @cached_property
     def paired(self) -> tuple[int, ...]:
         """The repeats that are compared: those that every candidate has, candidates with failures aside."""
-        failed = {failure.candidate for failure in self.failures}
-        compared = [c.label for c in self.candidates if c.label not in failed]
+        compared = [c.label for c in self.candidates if c.label not in self._failed]
         have = {(r.candidate, r.repeat) for r in self.repeats}
         return tuple(r for r in range(self.n_repeats) if all((label, r) in have for label in compared))
 
@@ -191,7 +155,7 @@ class Confirmation:
     def standings(self) -> tuple[Standing, ...]:
         """What came of each candidate that has a repeat, best mean score first; those that failed last."""
         compared = [s for c in self.candidates if (s := self._alone(c)) is not None]
-        compared.sort(key=lambda s: (bool(s.n_failed), -s.score.mean))
+        compared.sort(key=lambda s: (bool(s.n_failed), -s.value.mean))
         whole = [s.label for s in compared if not s.n_failed]
         return tuple(self._against_others(s, whole) for s in compared)
 
@@ -208,38 +172,66 @@ class Confirmation:
             },
             n_parameters=sizes.pop() if len(sizes) == 1 else None,
             seconds=float(np.mean([r.seconds for r in rows])),
-            n_failed=sum(failure.candidate == candidate.label for failure in self.failures),
+            value=interval(self._values(candidate.label), n_val=self.n_val, n_train=self.n_train),
+            n_failed=sum(f.candidate == candidate.label for f in self.failures if f.repeat < self.n_repeats),
         )
 
     def _against_others(self, standing: Standing, whole: list[str]) -> Standing:
         if standing.label not in whole:
             return standing
         rival = next((label for label in whole if label != standing.label), None)
-        default = DEFAULT if DEFAULT in whole and standing.label != DEFAULT else None
         return replace(
             standing,
             rival=rival,
             to_rival=None if rival is None else self.difference(standing.label, rival),
-            to_default=None if default is None else self.difference(standing.label, default),
+            to_default=self._to_baseline(standing.label, whole),
         )
 
+    def _to_baseline(self, label: str, whole: list[str]) -> Interval | None:
+        if self.baseline not in whole or label == self.baseline:
+            return None
+        if self.decision_rule is None:
+            return self.difference(label, self.baseline)
+        others = [other for other in whole if other != self.baseline]
+        differences = pooled_differences(
+            [self._values(other) for other in others],
+            self._values(self.baseline),
+            n_val=self.n_val,
+            n_train=self.n_train,
+        )
+        return differences[others.index(label)].interval
+
     def difference(self, label: str, other: str) -> Interval:
-        """Return the paired difference of two candidates' scores, the first less the second."""
-        a, b = self._scores(label), self._scores(other)
+        """Return the paired difference of two candidates' values, the first less the second."""
+        a, b = self._values(label), self._values(other)
         return paired_difference(a, b, n_val=self.n_val, n_train=self.n_train)
 
-    def _scores(self, label: str) -> FloatArray:
-        return np.array([r.score for r in self.of(label)], dtype=np.float64)
+    def _values(self, label: str, repeats: Sequence[int] | None = None) -> FloatArray:
+        """Return what ranks a candidate, in the repeats that are compared, or in these."""
+        rows = self.of(label)
+        if repeats is not None:
+            rows = tuple(r for r in self.repeats if r.candidate == label and r.repeat in repeats)
+        return np.array([self.value(r) for r in rows], dtype=np.float64)
+
+    def value(self, repeat: Repeat) -> float:
+        """Return what ranks a repeat: the plain validation score, in an earlier version the penalised one."""
+        if self.decision_rule is None:
+            return repeat.score
+        return metric_of(self.rule.metric).sign * float(getattr(repeat, f"val_{self.rule.metric}"))
 
     @cached_property
     def winner(self) -> Standing | None:
-        """The smallest of those that are tied with the best one; None before the confirmation is finished.
+        """What is handed out; None before the confirmation is finished.
 
-        Tied are two whose paired difference has 0 in its interval. Of those that are equally small, to
-        within `EQUAL_SHARE`, the one with the best mean wins. A candidate of which a repeat failed can't.
+        It is what the `decision` says. In a confirmation of an earlier version it is the smallest of those
+        that are tied with the best one: their paired difference has 0 in its interval. Of those that are
+        equally small, to within `EQUAL_SHARE`, the one with the best mean wins. A candidate of which a
+        repeat failed can't.
         """
         whole = [s for s in self.standings if not s.n_failed]
-        if not self.finished or not whole:
+        if self.decision is not None:
+            return next(s for s in whole if s.label == self.decision.winner)
+        if self.decision_rule is not None or not self.finished or not whole:
             return None
         best = whole[0]
         tied = [best, *(s for s in whole[1:] if self.difference(best.label, s.label).sign == 0)]
@@ -278,6 +270,8 @@ def read_confirmation(study: StoredStudy) -> Confirmation | None:
     n = 1 + max((r for (_, r), _ in known), default=-1)
     order = [(label, r) for r in range(n) for label in labels]
     left = linked.data["n_train"] - training["n_val"]
+    rule = None if linked.decision is None else DecisionRule(**linked.decision)
+    n_duel = N_DUEL if rule is not None and rule.thorough else 0
     return Confirmation(
         study=str(linked.confirms),
         rule=linked.rule,
@@ -287,10 +281,11 @@ def read_confirmation(study: StoredStudy) -> Confirmation | None:
         failures=tuple(
             Failure(*pair, failed[pair].fail_words)
             for pair in order
-            if pair in failed and pair[1] < linked.n_repeats
+            if pair in failed and pair[1] < linked.n_repeats + n_duel
         ),
         n_val=training["n_val"],
         n_train=left if training["train_size"] is None else training["train_size"],
+        decision_rule=rule,
     )
 
 

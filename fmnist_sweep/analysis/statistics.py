@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -39,6 +40,19 @@ class Interval:
         Of a difference this tells whether one of the two is better, or they are tied.
         """
         return int(self.low > 0) - int(self.high < 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """By how much one configuration is above another, and how likely it is above it at all.
+
+    Attributes:
+        interval: The mean difference with its interval.
+        chance: That the true difference is above 0, between 0 and 1; NaN where the spread is unknown.
+    """
+
+    interval: Interval
+    chance: float
 
 
 def interval(values: npt.ArrayLike, *, n_val: int, n_train: int, level: float = LEVEL) -> Interval:
@@ -77,7 +91,7 @@ def interval(values: npt.ArrayLike, *, n_val: int, n_train: int, level: float = 
     if len(x) < 2:
         return Interval(mean, math.nan, math.nan, len(x))
     variance = float(x.var(ddof=1)) * (1 / len(x) + n_val / n_train)
-    half = float(stats.t.ppf((1 + level) / 2, df=len(x) - 1)) * math.sqrt(variance)
+    half = critical((1 + level) / 2, len(x) - 1) * math.sqrt(variance)
     return Interval(mean, mean - half, mean + half, len(x))
 
 
@@ -101,3 +115,66 @@ def paired_difference(
         raise ValueError(f"paired values come in equal numbers; got {first.shape} and {second.shape}")
     # Equal differences must have no spread left by their subtraction: it would look like a sure difference.
     return interval(np.round(first - second, _DECIMALS), n_val=n_val, n_train=n_train, level=level)
+
+
+def pooled_differences(
+    a: npt.ArrayLike, b: npt.ArrayLike, *, n_val: int, n_train: int, level: float = LEVEL
+) -> list[Difference]:
+    """Return by how much each of several configurations is above one that all are compared with.
+
+    The noise of a training is taken to be the same in all of them, beyond what a repeat's seed and split do
+    to all alike: with ``K`` compared configurations and ``R`` repeats its variance ``s2`` has ``K(R - 1)``
+    degrees of freedom. The variance of a difference of means is ``2 * s2 * (1/R + n_val/n_train)``, with the
+    correction of `interval`. Of one configuration this is `paired_difference`.
+
+    The best of several means is too high by its luck. The low ends are those of Bonferroni's correction:
+    all hold together, so the low end of whichever is picked holds too. The high ends need none: a pick of
+    the best mean that lies below its true value by so much has the truly best one lie as far below its own.
+
+    Args:
+        a: Shape ``(K, R)``, the compared ones.
+        b: Shape ``(R,)``; its i-th value is of the same repeat as those of ``a``.
+        n_val: Number of validation images of each split.
+        n_train: Number of training images of each split.
+        level: Share of intervals that hold the true difference of the one with the best mean.
+
+    Raises:
+        ValueError: The values don't fit together, there are none, or one is not finite.
+
+    Example:
+        >>> found = pooled_differences([[0.03, 0.05], [0.02, 0.02]], [0.01, 0.01], n_val=5000, n_train=55000)
+        >>> [round(d.interval.mean, 4) for d in found], [round(d.chance, 2) for d in found]
+        ([0.03, 0.01], [0.96, 0.81])
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.ndim != 2 or second.shape != first.shape[1:]:
+        raise ValueError(f"paired values come in equal numbers; got {first.shape} and {second.shape}")
+    rows = np.vstack([second, first])
+    if not first.size or not np.isfinite(rows).all():
+        raise ValueError(f"differences need at least one repeat, all of it finite; got {rows.tolist()}")
+    k, n = first.shape
+    means = np.round(first.mean(axis=1) - second.mean(), _DECIMALS)
+    if n < 2:
+        return [Difference(Interval(float(m), math.nan, math.nan, n), math.nan) for m in means]
+    own = rows - rows.mean(axis=1, keepdims=True)
+    residuals = np.round(own - own.mean(axis=0), _DECIMALS)
+    df = k * (n - 1)
+    error = math.sqrt(2 * float((residuals**2).sum()) / df * (1 / n + n_val / n_train))
+    tail = (1 - level) / 2
+    down, up = (critical(1 - share, df) * error for share in (tail / k, tail))
+    return [
+        Difference(Interval(float(m), float(m) - down, float(m) + up, n), _chance(float(m), error, df))
+        for m in means
+    ]
+
+
+@cache
+def critical(share: float, df: int) -> float:
+    """Return Student's value that a share of the distribution lies below."""
+    return float(stats.t.ppf(share, df=df))
+
+
+def _chance(mean: float, error: float, df: int) -> float:
+    if error == 0:
+        return (1 + float(np.sign(mean))) / 2
+    return float(stats.t.cdf(mean / error, df=df))

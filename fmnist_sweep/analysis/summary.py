@@ -25,8 +25,14 @@ def summary(study: StoredStudy) -> list[str]:
     if best is None:
         return ["No trial is complete yet.", *_others(study)]
     where = "at the end" if best.epoch is None else f"after epoch {best.epoch + 1}"
+    # Where there are repeats, theirs are the numbers to go by.
+    best_is = (
+        "The best"
+        if study.linked is None or study.linked.decision is None
+        else "The sweep's own best, by the images that picked it,"
+    )
     sentences = [
-        f"The best is trial {best.number}, score {show_score(best.value)} {where}: {_numbers(best, unit)}."
+        f"{best_is} is trial {best.number}, score {show_score(best.value)} {where}: {_numbers(best, unit)}."
     ]
     default = default_trial(study)
     if default is not None and default.number == best.number:

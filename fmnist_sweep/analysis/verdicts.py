@@ -2,14 +2,95 @@
 
 from __future__ import annotations
 
-from fmnist_sweep.analysis.confirmations import DEFAULT, EQUAL_SHARE, Confirmation, Standing
+from fmnist_sweep.analysis.confirmations import Confirmation
+from fmnist_sweep.analysis.repeats import BASELINE, DEFAULT, EQUAL_SHARE, Standing
 from fmnist_sweep.analysis.statistics import LEVEL, Interval
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import ScoreRule
 
 
+def headline(confirmation: Confirmation) -> str | None:
+    """Return who won, by how much, and what that means, in the one sentence that is said everywhere.
+
+    None before the confirmation is finished.
+    """
+    decision = confirmation.decision
+    if decision is None:
+        winner = confirmation.winner
+        return None if winner is None else _upper(_winner(confirmation, winner))
+    if decision.pick is None:
+        return "Nothing could be compared with your baseline: keep it."
+    pick, d = _named(decision.pick), decision.difference
+    if d is None:
+        return _upper(f"{pick} has the best mean; there is no baseline to compare it with.")
+    by = amount(confirmation.rule, d.interval.mean, signed=True)
+    ends = between(confirmation.rule, d.interval)
+    metric = UNITS[confirmation.rule.metric].name
+    if decision.shown == "better":
+        shown = amount(confirmation.rule, d.interval.mean)
+        return _upper(f"{pick} beats your baseline by {shown} of {metric} (95 % {ends}).")
+    if decision.shown == "probably better":
+        return _upper(f"{pick} is probably better than your baseline ({by} of {metric}, {ends}); not shown.")
+    best = f"best difference {by} of {metric} ({ends}), that of {pick}"
+    if d.interval.low > 0:
+        asked = _sure(confirmation)
+        return f"Nothing is better than your baseline with the chance of {asked} asked for: keep it; {best}."
+    return f"Nothing is shown better than your baseline: keep it; {best}."
+
+
+def _sure(confirmation: Confirmation) -> str:
+    sure = 0.0 if confirmation.decision_rule is None else confirmation.decision_rule.sure
+    return f"{100 * sure:g} %"
+
+
 def verdicts(confirmation: Confirmation) -> list[str]:
-    """Return who won, who is tied, and what became of each sweep score, a sentence each."""
+    """Return who won, what that rests on, and what became of each sweep score, a sentence each.
+
+    In a confirmation of an earlier version, who is tied as well.
+    """
+    if confirmation.decision_rule is None:
+        return _verdicts_of_ties(confirmation)
+    best, pick = headline(confirmation), confirmation.pick
+    sentences = [_unfinished(confirmation)] if not confirmation.finished else []
+    sentences += [best] if best is not None else []
+    standings = {s.label: s for s in confirmation.standings if not s.n_failed}
+    if confirmation.decision is not None and pick is not None:
+        sentences += [_duel(confirmation), _preferred(confirmation, standings[pick])]
+        baseline = standings.get(str(confirmation.baseline))
+        sentences += [_cost(standings[pick], baseline)] if baseline is not None else []
+    elif confirmation.finished and pick is not None:
+        sentences += ["Nothing is decided: too few repeats of the duel are whole; confirm again."]
+    return [_upper(s) for s in [*sentences, *_fates(confirmation)] if s]
+
+
+def _duel(confirmation: Confirmation) -> str:
+    if not confirmation.duel_pairs:
+        return ""
+    n, fresh = len(confirmation.paired), len(confirmation.duel)
+    return f"It was picked on {n} repeats, and compared with the baseline on {fresh} others."
+
+
+def _preferred(confirmation: Confirmation, pick: Standing) -> str:
+    best = next(s for s in confirmation.standings if s.label != confirmation.baseline)
+    rule = confirmation.decision_rule
+    if rule is None or best.label == pick.label:
+        return ""
+    unit = UNITS[confirmation.rule.metric]
+    return (
+        f"{_name(pick)} is the smallest of those within {rule.within:g} {unit.gap} of the best mean, "
+        f"that of {_name(best)}."
+    )
+
+
+def _cost(pick: Standing, baseline: Standing) -> str:
+    """Return what a pick costs, in weights and epochs: seconds are those of whatever else the machine did."""
+    told = [f"trains {pick.candidate.epochs} epochs, the baseline {baseline.candidate.epochs}"]
+    if pick.n_parameters is not None and baseline.n_parameters is not None:
+        told.insert(0, f"has {pick.n_parameters:,} weights, the baseline {baseline.n_parameters:,}")
+    return f"{_name(pick)} {'; it '.join(told)}."
+
+
+def _verdicts_of_ties(confirmation: Confirmation) -> list[str]:
     standings = [s for s in confirmation.standings if not s.n_failed]
     sentences = [_unfinished(confirmation)] if not confirmation.finished else []
     sentences += [_winner(confirmation, confirmation.winner)] if confirmation.winner is not None else []
@@ -19,10 +100,19 @@ def verdicts(confirmation: Confirmation) -> list[str]:
         won = None if confirmation.winner is None else confirmation.winner.label
         others = (best.rival, DEFAULT, won)
         sentences += [comparison(confirmation, best, s) for s in standings[1:] if s.label in others]
-    sentences += [_regression(confirmation.rule, s) for s in standings]
+    return [_upper(s) for s in [*sentences, *_fates(confirmation)] if s]
+
+
+def _fates(confirmation: Confirmation) -> list[str]:
+    """Return what became of each sweep score, and who can't win."""
+    standings = [s for s in confirmation.standings if not s.n_failed]
     failed = dict.fromkeys(failure.candidate for failure in confirmation.failures)
-    sentences += [_failed(confirmation, label) for label in failed]
-    return [s[0].upper() + s[1:] for s in sentences if s]
+    regressed = [_regression(confirmation.rule, s) for s in standings]
+    return [*regressed, *(_failed(confirmation, label) for label in failed)]
+
+
+def _upper(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def comparison(confirmation: Confirmation, a: Standing, b: Standing) -> str:
@@ -70,20 +160,27 @@ def _regression(rule: ScoreRule, standing: Standing) -> str:
 
 
 def _unfinished(confirmation: Confirmation) -> str:
-    n = len(confirmation.candidates) * confirmation.n_repeats
-    wanted = {c.label for c in confirmation.candidates}
-    done = sum(r.candidate in wanted and r.repeat < confirmation.n_repeats for r in confirmation.repeats)
+    pairs = {(c.label, r) for c in confirmation.candidates for r in range(confirmation.n_repeats)}
+    pairs |= set(confirmation.duel_pairs)
+    n, done = len(pairs), sum((r.candidate, r.repeat) in pairs for r in confirmation.repeats)
     return f"Not finished: {done} of {n} repeats are there, {len(confirmation.paired)} of each candidate."
 
 
 def _failed(confirmation: Confirmation, label: str) -> str:
     failures = [f for f in confirmation.failures if f.candidate == label]
     n = f"{len(failures)} of {confirmation.n_repeats} repeats"
+    if label not in {s.label for s in confirmation.standings if s.n_failed} and confirmation.of(label):
+        n = f"{len(failures)} of its fresh repeats"
+        return f"{label}: {n} failed ({failures[-1].reason}); confirming again trains them again."
     return f"{label} can't win: {n} failed ({failures[-1].reason}); confirming again trains them again."
 
 
 def _name(standing: Standing) -> str:
-    return "the default" if standing.label == DEFAULT else standing.label
+    return _named(standing.label)
+
+
+def _named(label: str) -> str:
+    return {DEFAULT: "the default", BASELINE: "your baseline"}.get(label, label)
 
 
 def amount(rule: ScoreRule, value: float, *, signed: bool = False) -> str:

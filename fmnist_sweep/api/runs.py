@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
+from fmnist_sweep.analysis.overtuning import overtuning_words
 from fmnist_sweep.analysis.ranking import left_out_notes
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
 from fmnist_sweep.api.studies import open_study, require_images, uses_storage
 from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.confirm.request import confirmation_request, option_problems
+from fmnist_sweep.confirm.request import ConfirmationRequest, confirmation_request, option_problems
+from fmnist_sweep.confirm.rule import AskedRule, Prefer
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import RECONNECT_S, Progress, Stop
@@ -102,11 +104,13 @@ class ConfirmationEnd:
         confirmation: What is known now; None where no repeat was trained.
         end: Of the run; None where nothing was left to train.
         linked: Name of the study that holds the repeats.
+        overtuning: How much of the sweep's gain is real, in sentences; none of an earlier version's.
     """
 
     confirmation: Confirmation | None
     end: tuple[Stop, Progress] | None
     linked: str
+    overtuning: Sequence[str] = ()
 
 
 @uses_storage
@@ -114,22 +118,33 @@ def confirm(
     study: str,
     *,
     storage: str = DEFAULT_STORAGE,
-    top: int = 3,
-    repeats: int = 5,
+    top: int | None = None,
+    incumbents: bool = False,
+    repeats: int | None = None,
+    sure: float | None = None,
+    thorough: bool | None = None,
+    prefer: Prefer | None = None,
+    within: float | None = None,
     max_retries: int | None = None,
     options: RunOptions | None = None,
     say: Say = say_nothing,
     observers: Iterable[Observer] = (),
 ) -> ConfirmationEnd:
-    """Train a study's best configurations and its default anew, on fresh seeds and splits.
+    """Train a study's best configurations and its baseline anew, on fresh seeds and splits, and decide.
 
     Nothing is trained twice: more repeats, or a larger ``top``, add to what is there.
 
     Args:
         study: Name of a sweep's study.
         storage: Where it is.
-        top: So many of its best distinct configurations.
-        repeats: Trainings of each.
+        top: So many of its best distinct configurations; by default 4.
+        incumbents: Also those that were the sweep's best for a while: they show how much of its gain is real.
+        repeats: Trainings of each; by default 5.
+        sure: Keep the baseline unless its chance to be beaten is above this; by default 0.8.
+        thorough: Pick on four repeats, and decide by eight fresh ones of pick and baseline.
+        prefer: ``"smallest"`` picks the smallest of those near the best mean; by default ``"best"``.
+        within: How near that is, in the shown unit of the metric; by default 0.1. What is None of these four
+            stays as the confirmation has it.
         max_retries: How often a trial whose process died is started again; None leaves it to the sweep.
         options: How they are trained.
         say: Takes a line for the user.
@@ -140,19 +155,34 @@ def confirm(
     """
     # Before the study is read, and whatever it holds.
     problems = [] if options is None else options.problems()
-    problems += option_problems(top=top, repeats=repeats, max_retries=max_retries)
+    rule = AskedRule(sure, thorough, prefer, within)
+    problems += option_problems(top=top, repeats=repeats, max_retries=max_retries, rule=rule)
     if problems:
         raise ConfigError(f"study {study!r}", problems)
     swept = open_study(study, storage=storage)
     wait_for_server(swept, Patience(storage, RECONNECT_S, say=say))
     before = StoredStudy.of(swept)
     require_images(before, "confirm")
-    wanted = confirmation_request(before, top=top, repeats=repeats, max_retries=max_retries)
+
+    def request() -> ConfirmationRequest:
+        return confirmation_request(
+            before.again(),
+            top=top,
+            with_incumbents=incumbents,
+            repeats=repeats,
+            rule=rule,
+            max_retries=max_retries,
+        )
+
+    wanted = request()
     for note in left_out_notes(before):
         say(note)
-    wait_for_server(swept, Patience(storage, wanted.config.file.budget.reconnect_seconds, say=say))
-    end = None
-    if not wanted.fulfilled():
+    patience = Patience(storage, wanted.config.file.budget.reconnect_seconds, say=say)
+    wait_for_server(swept, patience)
+    end, done = None, None
+    # A duel is known once its pick is. What failed is not tried again by the same command.
+    while wanted.pairs != done and not wanted.fulfilled():
+        done = wanted.pairs
         end = running.run(
             wanted,
             storage_url=storage,
@@ -160,6 +190,12 @@ def confirm(
             observers=observers,
             **(options or RunOptions()).of_run(),
         )
+        wanted = request()
+    if end is not None:
         for one in filter(None, (swept, linked_study(swept))):
             attach_figures(one)
-    return ConfirmationEnd(read_confirmation(before.again()), end, wanted.config.file.study)
+    now = before.again()
+    found, told = read_confirmation(now), []
+    if found is not None and found.decision_rule is not None:
+        told = overtuning_words(now, found)
+    return ConfirmationEnd(found, end, wanted.config.file.study, told)

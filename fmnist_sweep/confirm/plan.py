@@ -10,13 +10,14 @@ import numpy as np
 import optuna
 from typing_extensions import override
 
-from fmnist_sweep.analysis.confirmations import Candidate
+from fmnist_sweep.analysis.repeats import BASELINE, Candidate
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.search.history import configuration_key
 from fmnist_sweep.search.plan import GivenPlan, TrialDraw
 from fmnist_sweep.storage.writing import repeat_attributes
 
 _NOT_IN_THE_SWEEP: Final = -1
+_BASELINE: Final = -2
 
 
 def repeat_seeds(config: SweepConfig, repeat: int) -> tuple[int, int]:
@@ -38,7 +39,7 @@ class ConfirmPlan(GivenPlan):
         linked: The linked study, held with `ownership.ownership`.
         candidates: What may be trained: those of ``pairs``, and such as were asked for before.
         pairs: Labels and repeats of all that the linked study is to hold, in order.
-        n_repeats: Repeats of each candidate.
+        n_repeats: Repeats of each candidate, a duel's left out.
         last_trial: Number of the last trial of the confirmed study.
     """
 
@@ -74,7 +75,8 @@ class ConfirmPlan(GivenPlan):
     def draw(self, trial: optuna.Trial) -> TrialDraw:
         """Return a candidate with the seed and the split of a repeat."""
         # By numbers: Optuna lets no choice be added to a categorical parameter, and candidates may follow.
-        number = _suggest(trial, "candidate", _NOT_IN_THE_SWEEP, self._last_trial)
+        number = _suggest(trial, "candidate", _BASELINE, self._last_trial)
+        # Those of a duel are numbered on.
         last = max(self._n_repeats - 1, self._taken[trial.number]["repeat"])
         repeat = _suggest(trial, "repeat", 0, last)
         candidate = self._candidates[number]
@@ -96,5 +98,7 @@ def _suggest(trial: optuna.Trial, name: str, low: int, high: int) -> int:
 
 
 def candidate_number(candidate: Candidate) -> int:
-    """Return a candidate's number in the linked study: that of its trial, -1 without one."""
+    """Return a candidate's number in the linked study: its trial's, -1 without one, -2 of a baseline."""
+    if candidate.label == BASELINE:
+        return _BASELINE
     return _NOT_IN_THE_SWEEP if candidate.trial is None else candidate.trial

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+import numpy as np
 import optuna
 from optuna.storages import BaseStorage
 
-from fmnist_sweep.analysis.confirmations import (
-    DEFAULT,
-    Candidate,
-    read_confirmation,
-)
+from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
+from fmnist_sweep.analysis.decision import N_SELECTING, DecisionRule
+from fmnist_sweep.analysis.overtuning import incumbents
 from fmnist_sweep.analysis.ranking import (
     candidates,
-    default_trial,
     left_out_notes,
     measured_trials,
 )
+from fmnist_sweep.analysis.repeats import BASELINE, DEFAULT, Candidate
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.schema import LARGEST_COUNT, BudgetSection, NonePrunerSection, RandomSection
 from fmnist_sweep.config.sweep_config import SweepConfig
+from fmnist_sweep.confirm.near import merged
 from fmnist_sweep.confirm.plan import ConfirmPlan, candidate_number, repeat_seeds
+from fmnist_sweep.confirm.rule import AskedRule
 from fmnist_sweep.core.errors import ConfigError, StudyMismatchError, SweepError
-from fmnist_sweep.core.jobs import DataRef, SplitSpec
+from fmnist_sweep.core.jobs import DataRef, Hyperparameters, SplitSpec
+from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.search.history import configuration_key, without_epochs
 from fmnist_sweep.search.model_source import require_same_model
@@ -35,12 +37,16 @@ from fmnist_sweep.storage.attributes import CONFIRM
 from fmnist_sweep.storage.damage import require_whole
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.studies import confirm_name
-from fmnist_sweep.storage.writing import write_candidates, write_n_repeats
+from fmnist_sweep.storage.writing import write_candidates, write_decision, write_n_repeats
 
 MIN_REPEATS: Final = 2
 """One repeat has no spread, so no interval."""
 
 MAX_REPEATS: Final = 1000
+
+TOP: Final = 4
+REPEATS: Final = 5
+MAX_WITHIN: Final = 100.0
 
 
 @dataclass(frozen=True)
@@ -65,37 +71,42 @@ class SweepToConfirm:
 
     @cached_property
     def distinct(self) -> list[StoredTrial]:
-        """The COMPLETE trials that may be confirmed, best first; of equal configurations the first."""
-        found: dict[tuple[str, int], StoredTrial] = {}
-        for trial in candidates(self.study):
-            key = configuration_key(trial.hyperparameters, None), trial.scored_after
-            found.setdefault(key, trial)
-        return list(found.values())
+        """The COMPLETE trials that may be confirmed, best first; of equal or near ones the first."""
+        return merged(candidates(self.study), self.config.sampled_space)
 
     @cached_property
-    def default(self) -> Candidate | None:
-        """The model's default configuration: the sweep's trial of it, or else with its own epochs.
+    def baseline(self) -> Candidate | None:
+        """What the user had before: the model's default configuration, as its author trains it.
 
+        It trains the model's own number of epochs. Where the model has none, it trains up to the epoch at
+        which the sweep's trial of it had the best plain validation, without that trial the sweep's most.
         None where it has more weights than the sweep allows: no repeat of it would be trained.
         """
-        trial = default_trial(self.study)
-        if trial is None:
-            own, point = self.config.model_space, self.config.default_point
-            values = own.space.complete({}, own.defaults) if point is None else point
-            epochs = values.get("epochs", own.defaults.get("epochs", self.config.epochs[-1]))
-            # What is off by default, and the sweep does not name, its trials don't name either.
-            unnamed = own.optional - set(self.config.space)
-            hyperparameters = {
-                name: value for name, value in without_epochs(values).items() if name not in unnamed
-            }
-            trial = next((t for t in self.distinct if t.hyperparameters == hyperparameters), None)
-            if trial is None and self.config.is_too_large(hyperparameters):
-                return None
-            if trial is None:
-                size = self.config.n_parameters(hyperparameters)
-                return Candidate(DEFAULT, None, hyperparameters, int(epochs), None, size)
-        candidate = _candidate(DEFAULT, trial)
-        return None if exceeds(self.study.size_limit, candidate.n_parameters) else candidate
+        own = self.config.model_space
+        values = own.space.complete({}, own.defaults)
+        # What is off by default, and the sweep does not name, its trials don't name either.
+        unnamed = own.optional - set(self.config.space)
+        hyperparameters = {n: value for n, value in without_epochs(values).items() if n not in unnamed}
+        epochs = values.get("epochs", own.defaults.get("epochs"))
+        if epochs is None:
+            epochs = self._plain_epochs(hyperparameters)
+        # As it was measured, where it was.
+        same = (t.n_parameters for t in measured_trials(self.study) if t.hyperparameters == hyperparameters)
+        size = next(same, self.config.n_parameters(hyperparameters))
+        if exceeds(self.study.size_limit, size):
+            return None
+        return Candidate(BASELINE, None, hyperparameters, int(epochs), None, size)
+
+    def _plain_epochs(self, hyperparameters: Hyperparameters) -> int:
+        most = self.config.epochs[-1]
+        trial = next(
+            (t for t in measured_trials(self.study) if t.hyperparameters == hyperparameters and t.curve), None
+        )
+        if trial is None or trial.curve is None:
+            return most
+        metric = metric_of(self.study.rule.metric)
+        val = metric.sign * trial.curve.values(f"val_{metric.name}")
+        return 1 + int(np.argmax(val[:most]))
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,7 @@ class ConfirmationRequest:
         candidates: Those that were taken up before stand first.
         too_large: Candidates that were taken up before the sweep's ``max_model_size`` ruled them out.
         n_repeats: Repeats of each candidate.
+        rule: How the winner is decided; None leaves a confirmation of an earlier version as it is, whole.
         max_retries: How often a trial whose process died is started again; None leaves it to the sweep's
             own budget.
     """
@@ -114,18 +126,29 @@ class ConfirmationRequest:
     swept: SweepToConfirm
     candidates: tuple[Candidate, ...]
     n_repeats: int
+    rule: DecisionRule | None = field(default_factory=DecisionRule)
     max_retries: int | None = None
     too_large: tuple[Candidate, ...] = ()
 
-    @property
+    @cached_property
     def pairs(self) -> list[tuple[str, int]]:
-        """All labels and repeats, repeat by repeat: cut short anywhere, the candidates stay paired."""
-        return [(c.label, r) for r in range(self.n_repeats) for c in self.candidates]
+        """All labels and repeats, repeat by repeat: cut short anywhere, the candidates stay paired.
+
+        Those of a duel follow where its pick is known by now.
+        """
+        pairs = [(c.label, r) for r in range(self.n_repeats) for c in self.candidates]
+        known = read_confirmation(self.swept.study.again())
+        if known is None or {c.label for c in known.candidates} != {c.label for c in self.candidates}:
+            return pairs
+        ruled = replace(known, decision_rule=self.rule, n_repeats=self.n_repeats)
+        return pairs + ruled.duel_pairs
 
     def fulfilled(self) -> bool:
         """Return whether nothing is left to train by now."""
         known = read_confirmation(self.swept.study.again())
-        return known is not None and set(self.pairs) <= {(r.candidate, r.repeat) for r in known.repeats}
+        if self.rule is None or known is None or known.decision_rule != self.rule:
+            return self.rule is None
+        return set(self.pairs) <= {(r.candidate, r.repeat) for r in known.repeats}
 
     @cached_property
     def config(self) -> SweepConfig:
@@ -181,6 +204,8 @@ class ConfirmationRequest:
     def plan(self, linked: optuna.Study) -> ConfirmPlan:
         """Write into the linked study what it is to hold, and return what is left to train."""
         write_n_repeats(linked, self.n_repeats)
+        if self.rule is not None:
+            write_decision(linked, self.rule.to_attribute())
         write_candidates(linked, [c.to_attribute() for c in (*self.candidates, *self.too_large)])
         return ConfirmPlan(
             self.config,
@@ -194,15 +219,24 @@ class ConfirmationRequest:
 
 
 def confirmation_request(
-    study: StoredStudy, *, top: int = 3, repeats: int = 5, max_retries: int | None = None
+    study: StoredStudy,
+    *,
+    top: int | None = None,
+    with_incumbents: bool = False,
+    repeats: int | None = None,
+    rule: AskedRule | None = None,
+    max_retries: int | None = None,
 ) -> ConfirmationRequest:
     """Return what the confirmation of a study is to hold, what it holds already included.
 
     Args:
         study: A sweep's study.
-        top: So many of the best distinct configurations; the model's default configuration is always taken,
-            unless it has more weights than the sweep allows.
-        repeats: Repeats of each. Asking for fewer than there are leaves those that there are.
+        top: So many of the best distinct configurations, by default `TOP`, or as many as there are. The
+            baseline is always taken, unless it has more weights than the sweep allows.
+        with_incumbents: Take those that were the sweep's best for a while as well.
+        repeats: Repeats of each, by default `REPEATS`, or of a thorough confirmation `N_SELECTING`. Asking
+            for fewer than there are leaves those that there are.
+        rule: How the winner is decided; what is not asked for stays as it is.
         max_retries: As in `ConfirmationRequest`.
 
     Raises:
@@ -218,42 +252,91 @@ def confirmation_request(
         raise SweepError(f"study {name!r} was not made by fmnist-sweep: it can't be confirmed")
     require_same_model(study)
     swept = SweepToConfirm(study)
-    n = len(swept.distinct)
-    problems = []
-    if not n:
-        problems += ["no trial is complete yet; run the sweep first", *left_out_notes(study)]
-    elif top > n:
-        problems.append(f"--top: {top} can't be taken; distinct complete configurations: {n}")
-    problems += option_problems(top=top, repeats=repeats, max_retries=max_retries)
+    asked = AskedRule() if rule is None else rule
+    problems = _problems(swept, top)
+    problems += option_problems(top=top, repeats=repeats, max_retries=max_retries, rule=asked)
     if problems:
         raise ConfigError(f"study {name!r}", problems)
+    known = read_confirmation(study)
+    same = asked == AskedRule() and not with_incumbents
+    if known is not None and same and _is_whole_of_old(known, swept, top, repeats):
+        return ConfirmationRequest(swept, known.candidates, known.n_repeats, None, max_retries)
+    decides = asked.rule(study)
+    if repeats is None:
+        repeats = N_SELECTING if decides.thorough else REPEATS
     before = _taken_up(swept)
     limit = study.size_limit
     kept = [c for c in before if not exceeds(limit, c.n_parameters)]
-    # One configuration is one candidate: the default is not taken a second time for being among the best.
-    default = next((c for c in kept if c.label == DEFAULT), None) or swept.default
-    baseline = [] if default is None else [default]
-    taken = {c.trial for c in baseline}
-    best = [_candidate(f"trial {t.number}", t) for t in swept.distinct[:top] if t.number not in taken]
-    wanted = {c.label: c for c in (*kept, *best, *baseline)}
-    known = read_confirmation(study)
+    fresh = _fresh(swept, kept, TOP if top is None else top, with_incumbents=with_incumbents)
+    wanted = {c.label: c for c in (*kept, *fresh)}
     n_repeats = repeats if known is None else max(repeats, len(known.paired))
     too_large = tuple(c for c in before if c not in kept)
-    return ConfirmationRequest(swept, tuple(wanted.values()), n_repeats, max_retries, too_large)
+    return ConfirmationRequest(swept, tuple(wanted.values()), n_repeats, decides, max_retries, too_large)
 
 
-def option_problems(*, top: int, repeats: int, max_retries: int | None) -> list[str]:
+def _problems(swept: SweepToConfirm, top: int | None) -> list[str]:
+    n = len(swept.distinct)
+    if not n:
+        return ["no trial is complete yet; run the sweep first", *left_out_notes(swept.study)]
+    if top is not None and top > n:
+        return [f"--top: {top} can't be taken; distinct complete configurations: {n}"]
+    return []
+
+
+def _is_whole_of_old(
+    known: Confirmation, swept: SweepToConfirm, top: int | None, repeats: int | None
+) -> bool:
+    """Return whether a confirmation of an earlier version is finished, and no more than it has is asked for.
+
+    It stays what it was, then; whatever adds to it lets it be decided by the rule of today.
+    """
+    if known.decision_rule is not None or not known.finished or known.failures:
+        return False
+    wanted = {t.number for t in swept.distinct[: top or 0]} - {c.trial for c in known.candidates}
+    return not wanted and (repeats or 0) <= len(known.paired)
+
+
+def _fresh(
+    swept: SweepToConfirm, kept: list[Candidate], top: int, *, with_incumbents: bool
+) -> list[Candidate]:
+    """Return the best of a sweep and its baseline, which is no rival of itself for being among the best.
+
+    Args:
+        swept: The sweep.
+        kept: What was taken up before. In a confirmation of an earlier version the default configuration may
+            have been trained as its author does: then it is the baseline.
+        top: So many of the best.
+        with_incumbents: Also those that were the best for a while.
+    """
+    own = next((c for c in kept if c.label == BASELINE), swept.baseline)
+    baseline = [] if own is None else [own]
+    same = [c for c in kept if c.label == DEFAULT and _same(c, baseline)]
+    best = [_candidate(f"trial {t.number}", t) for t in swept.distinct]
+    rivals = [c for c in best if not _same(c, [*baseline, *same])]
+    were_best = {t.number for t in incumbents(swept.study)} if with_incumbents else set()
+    return [*rivals[:top], *(c for c in rivals[top:] if c.trial in were_best), *([] if same else baseline)]
+
+
+def _same(candidate: Candidate, others: list[Candidate]) -> bool:
+    """Return whether one of the others trains the same: equal hyperparameters for as many epochs."""
+    key = configuration_key(candidate.hyperparameters, None), candidate.epochs
+    return key in [(configuration_key(c.hyperparameters, None), c.epochs) for c in others]
+
+
+def option_problems(
+    *, top: int | None, repeats: int | None, max_retries: int | None, rule: AskedRule | None = None
+) -> list[str]:
     """Return what is wrong with the options of a confirmation, whatever the study; empty if nothing is."""
     problems = []
-    if top < 1:
+    if top is not None and top < 1:
         problems.append(f"--top: {top} can't be taken; at least 1")
-    if repeats < MIN_REPEATS:
+    if repeats is not None and repeats < MIN_REPEATS:
         problems.append(f"--repeats: {repeats} shows no spread; take at least {MIN_REPEATS}, better 5")
-    elif repeats > MAX_REPEATS:
+    elif repeats is not None and repeats > MAX_REPEATS:
         problems.append(f"--repeats: {repeats} can't be taken; at most {MAX_REPEATS:,}")
     if max_retries is not None and not 0 <= max_retries <= LARGEST_COUNT:
         problems.append(f"--max-retries: {max_retries} can't be taken; from 0 to {LARGEST_COUNT}")
-    return problems
+    return problems if rule is None else [*problems, *rule.problems()]
 
 
 def _candidate(label: str, trial: StoredTrial) -> Candidate:

@@ -149,18 +149,20 @@ def show_score(value: float | None) -> str:
     return f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
 
 
-def show_interval(number: Mapping[str, Any], unit: Unit, *, gap: bool = False) -> str:
+def show_interval(number: Mapping[str, Any], unit: Unit, *, gap: bool = False, signed: bool = False) -> str:
     """Return a number with its 95 % interval: ``"89.12 % (88.90 to 89.34)"``.
 
     Args:
         number: ``mean`` and ``interval_95``, which is None where there is none.
         unit: Of the number.
         gap: Whether it is a difference.
+        signed: Whether positive numbers have their sign too.
     """
-    shown = unit.show(number["mean"], gap=gap)
+    shown = unit.show(number["mean"], gap=gap, signed=signed)
     if number["interval_95"] is None:
         return shown
-    low, high = (f"{unit.factor * end:.{unit.decimals}f}" for end in number["interval_95"])
+    sign = "+" if signed else ""
+    low, high = (f"{unit.factor * end:{sign}.{unit.decimals}f}" for end in number["interval_95"])
     return f"{shown} ({low} to {high})".replace("-", "\N{MINUS SIGN}")
 
 

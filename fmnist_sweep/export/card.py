@@ -15,6 +15,7 @@ from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.export.own_code import FOLDER
 from fmnist_sweep.export.own_parts import OwnParts
 from fmnist_sweep.export.script import OWN_SCALE, assets, needed
+from fmnist_sweep.reports.exported import beside_words
 from fmnist_sweep.reports.pictures import PART_NAMES
 
 UNCONFIRMED: Final = (
@@ -100,6 +101,8 @@ def model_card(
             pairs=pairs,
             has_worst=has_worst,
             words=facts["chosen"],
+            headline=facts.get("headline", ""),
+            beside=" ".join(beside_words(facts)),
             scoring=scoring.removeprefix("score = "),
             hyperparameters=[(name, show_value(value)) for name, value in facts["hyperparameters"].items()],
             split=_split(split, model),

@@ -9,9 +9,10 @@ from typing import Any
 
 import tomli_w
 
-from fmnist_sweep.analysis.confirmations import read_confirmation
+from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.analysis.ranking import candidates, left_out_notes
-from fmnist_sweep.analysis.verdicts import verdicts
+from fmnist_sweep.analysis.repeats import Standing
+from fmnist_sweep.analysis.verdicts import headline, verdicts
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.jobs import Hyperparameters
 from fmnist_sweep.core.metrics import UNITS
@@ -30,6 +31,9 @@ class Chosen:
         confirmed: Whether repeats on fresh seeds and reshuffled splits confirmed it.
         words: How it was chosen, in a sentence or two.
         n_parameters: Number of its weights in the sweep, where that is known.
+        headline: Who won the confirmation, where this is what it says to hand out.
+        beside: What is read beside it, in the same reading of the test set: the baseline, or, where that is
+            handed out, what was picked against it; None without a confirmation that compared the two.
     """
 
     hyperparameters: Hyperparameters
@@ -38,6 +42,13 @@ class Chosen:
     confirmed: bool
     words: str
     n_parameters: int | None = None
+    headline: str | None = None
+    beside: Chosen | None = None
+
+    @property
+    def name(self) -> str:
+        """The configuration in a sentence, such as ``"trial 7"``."""
+        return "the model's default" if self.trial is None else f"trial {self.trial}"
 
 
 def chosen(study: StoredStudy, trial: int | None = None) -> Chosen:
@@ -62,6 +73,8 @@ def chosen(study: StoredStudy, trial: int | None = None) -> Chosen:
             confirmed=True,
             words=words,
             n_parameters=winner.n_parameters,
+            headline=headline(confirmation),
+            beside=_beside(confirmation, winner),
         )
     picked = _complete_trial(study, trial)
     how = "the best of" if trial is None else "asked for by its number among"
@@ -78,6 +91,23 @@ def chosen(study: StoredStudy, trial: int | None = None) -> Chosen:
         confirmed=False,
         words=words,
         n_parameters=picked.n_parameters,
+    )
+
+
+def _beside(confirmation: Confirmation, winner: Standing) -> Chosen | None:
+    decision = confirmation.decision
+    if decision is None or decision.difference is None:
+        return None
+    label = decision.pick if winner.label == confirmation.baseline else confirmation.baseline
+    other = next(s for s in confirmation.standings if s.label == label)
+    candidate = other.candidate
+    return Chosen(
+        candidate.hyperparameters,
+        candidate.epochs,
+        candidate.trial,
+        confirmed=True,
+        words="",
+        n_parameters=other.n_parameters,
     )
 
 

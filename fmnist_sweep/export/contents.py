@@ -53,6 +53,8 @@ def export_facts(
         "trial": plan.choice.trial,
         "confirmed": plan.choice.confirmed,
         "chosen": plan.choice.words,
+        **({} if plan.choice.headline is None else {"headline": plan.choice.headline}),
+        **_beside(plan, scores),
         "key": final.key,
         "kind": study.config["model"],
         "model_path": study.model_path,
@@ -77,6 +79,32 @@ def export_facts(
         "test_readings": list(study.readings),
         "versions": versions(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _beside(plan: ExportPlan, scores: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what was measured beside the choice, and by how much the choice is above it, seed by seed."""
+    if plan.beside is None:
+        return {}
+    choice, deliveries = plan.beside.choice, plan.beside.deliveries
+    others = [measures.model_scores(delivery.predictions) for delivery in deliveries]
+    return {
+        "beside": {
+            "name": choice.name,
+            "trial": choice.trial,
+            "epochs": choice.epochs,
+            "n_parameters": deliveries[0].source["n_parameters"],
+            "hyperparameters": dict(choice.hyperparameters),
+            "mean": measures.over_repeats(others),
+            "difference": {
+                f"{part}_accuracy": measures.mean_interval(
+                    [a[part]["accuracy"] - b[part]["accuracy"] for a, b in zip(scores, others, strict=True)],
+                    within=(-1.0, 1.0),
+                )
+                for part in ("val", "test")
+                if part in scores[0] and part in others[0]
+            },
+        }
     }
 
 
@@ -188,7 +216,7 @@ def export_summary(facts: Mapping[str, Any], delivery: Delivery) -> dict[str, An
     )
     counts = {part: measures.confusion(*p).tolist() for part, p in delivery.predictions.items()}
     return {
-        **{name: facts[name] for name in kept},
+        **{name: facts[name] for name in (*kept, "headline", "beside") if name in facts},
         "confusion": counts,
         "class_names": facts["data"]["class_names"],
         "curve": delivery.curve.to_attribute(),

@@ -12,6 +12,7 @@ from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.files import safe_name
 from fmnist_sweep.export.bundle import bundle_facts, check_place
 from fmnist_sweep.export.choice import Chosen, chosen
+from fmnist_sweep.export.delivered import Delivery
 from fmnist_sweep.export.finals import FinalPlan
 from fmnist_sweep.export.readings import require_unread
 from fmnist_sweep.search.model_source import require_same_model
@@ -29,6 +30,7 @@ class ExportPlan:
         choice: What is exported.
         folder: The bundle.
         final: The trainings behind it.
+        beside: Those of what is read beside it; None where nothing is.
         is_there: Whether the bundle is there already, of the same choice: nothing is left to do.
         again: Whether the test set may be read although it was.
     """
@@ -39,22 +41,44 @@ class ExportPlan:
     final: FinalPlan
     is_there: bool
     again: bool
+    beside: FinalPlan | None = None
+
+    @property
+    def finals(self) -> list[FinalPlan]:
+        """All trainings of the export, those behind the bundle first."""
+        return [self.final, *([] if self.beside is None else [self.beside])]
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """What all trainings hand over, or will."""
+        return [delivery for final in self.finals for delivery in final.deliveries]
 
     @property
     def is_tested(self) -> bool:
         """Whether what a reading of the test set gave for these trainings is kept, and may be used."""
-        return not self.again and all(d.is_trained and d.is_tested for d in self.final.deliveries)
+        return not self.again and all(map(_is_tested, self.finals))
 
     def outlook(self) -> list[str]:
         """Return what the export is about to do, a line each."""
         final, folder = self.final, self.folder
         lines = [self.choice.words, *left_out_notes(StoredStudy.of(self.study))]
+        if self.choice.beside is not None and self.beside is None:
+            other = self.choice.beside.name
+            lines.append(f"Without {other} beside it: the test set was read before. --again reads both.")
         if self.is_tested:
             return [*lines, f"Writing {folder} from the trainings and the reading that are kept."]
-        kept = sum(delivery.is_trained for delivery in final.deliveries)
+        kept = sum(delivery.is_trained for delivery in self.deliveries)
         done = f" ({kept} are done)" if kept else ""
-        trainings = f"Training {final.n_repeats} times for {self.choice.epochs} epochs{done}"
+        trainings = f"Training {final.n_repeats} times for {self.choice.epochs} epochs"
+        if self.beside is not None:
+            beside = self.beside.choice
+            trainings += f", and beside it {beside.name} as often for {beside.epochs}"
+        trainings += done
         return [*lines, f"{trainings}, then reading the test set, if there is one, into {folder}."]
+
+
+def _is_tested(final: FinalPlan) -> bool:
+    return all(delivery.is_trained and delivery.is_tested for delivery in final.deliveries)
 
 
 def is_users_sweep(study: StoredStudy) -> bool:
@@ -98,12 +122,16 @@ def plan_export(
     require_same_model(stored, n_parameters=choice.n_parameters)
     folder = output / (safe_name(name) if trial is None else f"{safe_name(name)}-trial-{trial}")
     final = FinalPlan(study, choice, n_repeats, root)
+    beside = None if choice.beside is None else FinalPlan(study, choice.beside, n_repeats, root)
+    if beside is not None and not again and _is_tested(final) and not _is_tested(beside):
+        # The choice was read before it was confirmed: not for this is the test set read once more.
+        beside = None
     check_place(folder)
     there = bundle_facts(folder)
     # The words as well: the same configuration may have been confirmed since.
     same = there is not None and (there["key"], there["chosen"]) == (final.key, choice.words)
     is_there = same and not (again or force)
-    plan = ExportPlan(study, choice, folder, final, is_there, again)
+    plan = ExportPlan(study, choice, folder, final, is_there, again, beside)
     if not is_there and not plan.is_tested:
         require_unread(study, again=again)
     return plan

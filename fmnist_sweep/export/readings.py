@@ -44,9 +44,10 @@ def record_reading(study: optuna.Study, choice: Chosen, *, key: str, n_models: i
     too many is told, never one too few.
     """
     before = StoredStudy.of(study).readings
+    beside = "" if choice.beside is None else f", and beside it {choice.beside.name}"
     entry = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "what": "the model's default" if choice.trial is None else f"trial {choice.trial}",
+        "what": f"{choice.name}{beside}",
         "trial": choice.trial,
         "key": key,
         "n_models": n_models,

@@ -73,25 +73,26 @@ def run_plan(
             f"{str(swept_on)[:12]} and is {data.digest[:12]}; put the old one back"
         )
     interrupted = threading.Event() if interrupted is None else interrupted
-    folder, code = final.folder, StoredStudy.of(study).folders
-    places = Places.of(data, checkpoints=folder, deliveries=folder, code=code)
+    places = _places(final, data)
     if not plan.is_tested:
         if not all(delivery.is_trained for delivery in final.deliveries):
             require_savable(final, data.key, make_engine, places, interrupted=interrupted)
-        with make_engine(None, places) as engine:
-            train_finals(final, data.key, engine, check=check, interrupted=interrupted, observer=observer)
+        for one in plan.finals:
+            with make_engine(None, _places(one, data)) as engine:
+                train_finals(one, data.key, engine, check=check, interrupted=interrupted, observer=observer)
         if has_test(data):
             check()
             # Asked once more: another export may have come before this one since it was planned.
             require_unread(study, again=plan.again)
-            for delivery in final.deliveries:
+            for delivery in plan.deliveries:
                 delivery.forget_test()
-            record_reading(study, plan.choice, key=final.key, n_models=final.n_repeats)
-            with make_engine(TEST_READER, places) as engine:
-                read_test(final, data.key, engine)
+            record_reading(study, plan.choice, key=final.key, n_models=len(plan.deliveries))
+            for one in plan.finals:
+                with make_engine(TEST_READER, _places(one, data)) as engine:
+                    read_test(one, data.key, engine)
     deliveries = final.deliveries
     check()
-    if all(delivery.is_tested for delivery in deliveries):
+    if all(delivery.is_tested for delivery in plan.deliveries):
         # Also of an earlier export, which was killed before it could say so.
         complete_reading(study, key=final.key)
     own = own_parts(final, data.key, make_engine, places)
@@ -103,13 +104,19 @@ def run_plan(
     write_bundle(plan.folder, facts, fill, mode=mode)
     check()
     write_export(study, export_summary(facts, deliveries[0]), bundle_entry(str(plan.folder), facts))
-    _forget_other_choices(final)
+    _forget_other_choices(plan)
     return facts
 
 
-def _forget_other_choices(final: FinalPlan) -> None:
-    for folder in final.root.iterdir():
-        if folder != final.folder and folder.is_dir():
+def _places(final: FinalPlan, data: DataRef) -> Places:
+    folder, code = final.folder, StoredStudy.of(final.study).folders
+    return Places.of(data, checkpoints=folder, deliveries=folder, code=code)
+
+
+def _forget_other_choices(plan: ExportPlan) -> None:
+    kept = [final.folder for final in plan.finals]
+    for folder in plan.final.root.iterdir():
+        if folder not in kept and folder.is_dir():
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -9,17 +9,13 @@ from typing import Any, Final
 import plotly.graph_objects as go
 
 from fmnist_sweep.analysis.comparing import Side, caveats, differing, side
-from fmnist_sweep.analysis.confirmations import (
-    DEFAULT,
-    Candidate,
-    Confirmation,
-    Standing,
-    read_confirmation,
-)
+from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
+from fmnist_sweep.analysis.overtuning import overtuning_words
 from fmnist_sweep.analysis.ranking import candidates
+from fmnist_sweep.analysis.repeats import BASELINE, DEFAULT, Candidate, Standing
 from fmnist_sweep.analysis.statistics import Interval
-from fmnist_sweep.analysis.verdicts import verdicts
-from fmnist_sweep.core.metrics import UNITS
+from fmnist_sweep.analysis.verdicts import headline, verdicts
+from fmnist_sweep.core.metrics import UNITS, metric_of
 from fmnist_sweep.core.wording import ABSENT, Unit, show_score, show_value
 from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import BLUE, GREEN, GREY, TEMPLATE, VERMILION, placeholder, rounded
@@ -46,7 +42,8 @@ def confirmed_section(study: StoredStudy, key: str, figures: dict[str, go.Figure
     figure = figures[f"{key}-confirm"] = confirmed_figure(confirmation)
     return {
         "title": figure.layout.title.text,
-        "verdicts": verdicts(confirmation),
+        "headline": "" if confirmation.decision is None else headline(confirmation),
+        "verdicts": [*verdicts(confirmation), *overtuning_words(study, confirmation)],
         **text_table(confirmed_columns(confirmation), confirmed_rows(confirmation)),
     }
 
@@ -71,10 +68,10 @@ def confirmed_columns(confirmation: Confirmation) -> list[str]:
         "cross-entropy (nats)",
         f"gap ({gap})",
         f"to the best other ({gap})",
-        f"to the default ({gap})",
+        f"to the {confirmation.baseline or DEFAULT} ({gap})",
         "sweep score",
         "parameters",
-        "time",
+        "time" if confirmation.decision_rule is None else "epochs",
     ]
 
 
@@ -86,21 +83,27 @@ def confirmed_rows(confirmation: Confirmation) -> list[list[str]]:
     for standing in confirmation.standings:
         told, size = standing.intervals, standing.n_parameters
         won = winner is not None and winner.label == standing.label
-        differences = (standing.to_rival, standing.to_default)
+        old, epochs = confirmation.decision_rule is None, standing.candidate.epochs
+        rival, baseline = standing.to_rival, standing.to_default
         rows.append(
             [
-                f"{name_of(standing.candidate)}{', confirmed winner' if won else ''}",
+                f"{name_of(standing.candidate)}{_won(standing) if won else ''}",
                 with_spread(told["score"]),
                 with_spread(told["val_accuracy"], accuracy),
                 with_spread(told["val_cross_entropy"], nats),
                 with_spread(told["gap"], unit, signed=True),
-                *(ABSENT if d is None else with_spread(d, unit, signed=True) for d in differences),
+                ABSENT if rival is None else with_spread(rival, unit, signed=True),
+                ABSENT if baseline is None else with_ends(baseline, unit, even=old),
                 show_score(standing.candidate.sweep_score),
                 ABSENT if size is None else f"{size:,}",
-                f"{standing.seconds:.0f} s",
+                f"{standing.seconds:.0f} s" if old else str(epochs),
             ]
         )
     return rows
+
+
+def _won(standing: Standing) -> str:
+    return ", kept" if standing.label == BASELINE else ", confirmed winner"
 
 
 def name_of(candidate: Candidate) -> str:
@@ -123,7 +126,9 @@ def trial_words(standing: Standing, confirmation: Confirmation) -> str:
     head = ": the winner" if won else ", not the winner" if winner is not None else ", not finished"
     score = with_spread(standing.score)
     repeats = f"(95 %) over {standing.score.n} repeats on fresh seeds and splits"
-    return f"{CONFIRMED_WORDS}{head}**: mean score {score} {repeats}."
+    words = f"{CONFIRMED_WORDS}{head}**: mean score {score} {repeats}."
+    said = headline(confirmation)
+    return words if confirmation.decision_rule is None or said is None else f"{words} {said}"
 
 
 def with_spread(interval: Interval, unit: Unit | None = None, *, signed: bool = False) -> str:
@@ -144,21 +149,34 @@ def with_spread(interval: Interval, unit: Unit | None = None, *, signed: bool = 
     return shown if interval.n < 2 else f"{shown} \N{PLUS-MINUS SIGN}{spread}"
 
 
+def with_ends(interval: Interval, unit: Unit, *, even: bool) -> str:
+    """Return a difference with its interval: with both ends, where the two are not equally far."""
+    if even or interval.n < 2:
+        return with_spread(interval, unit, signed=True)
+    shown = [
+        unit.show(x, signed=True).partition(" ")[0] for x in (interval.mean, interval.low, interval.high)
+    ]
+    return f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
 def confirmed_figure(confirmation: Confirmation) -> go.Figure:
     """Return each candidate's mean score with its interval, every repeat as a dot, the best on top."""
-    title = "Scores of the repeats, with 95 % intervals of their means"
+    old, unit = confirmation.decision_rule is None, UNITS[confirmation.rule.metric]
+    what = "Scores" if old else f"Validation {unit.name}"
+    title = f"{what} of the repeats, with 95 % intervals of their means"
+    axis = "score" if old else unit.axis("validation")
+    factor = 1.0 if old else unit.factor * metric_of(confirmation.rule.metric).sign
     standings = confirmation.standings
     if not standings:
         return placeholder("No repeat is complete yet.", title=title)
     winner = confirmation.winner
     colors = [GREEN if winner is not None and winner.label == s.label else BLUE for s in standings]
-    figure = _intervals(
-        [name_of(s.candidate) for s in standings], [s.score for s in standings], colors, title
-    )
+    names, values = [name_of(s.candidate) for s in standings], [_times(s.value, factor) for s in standings]
+    figure = _intervals(names, values, colors, title, axis=axis)
     rows = [(i, r) for i, s in enumerate(standings) for r in confirmation.of(s.label)]
     figure.add_trace(
         go.Scatter(
-            x=rounded([r.score for _, r in rows]),
+            x=rounded([factor * confirmation.value(r) for _, r in rows]),
             y=[i + 0.24 for i, _ in rows],
             mode="markers",
             name="a repeat",
@@ -170,6 +188,9 @@ def confirmed_figure(confirmation: Confirmation) -> go.Figure:
             hovertemplate="%{x:.4f}<br>%{text}<extra></extra>",
         )
     )
+    if not old:
+        # Beside plain validation the sweep's penalised score would look like a loss.
+        return figure
     swept = [
         (i, s.candidate.sweep_score) for i, s in enumerate(standings) if s.candidate.sweep_score is not None
     ]
@@ -184,6 +205,11 @@ def confirmed_figure(confirmation: Confirmation) -> go.Figure:
         )
     )
     return figure
+
+
+def _times(interval: Interval, factor: float) -> Interval:
+    low, high = sorted((factor * interval.low, factor * interval.high))
+    return Interval(factor * interval.mean, low, high, interval.n)
 
 
 def compared_sides(studies: Sequence[StoredStudy]) -> list[Side]:
@@ -223,14 +249,14 @@ def compared_rows(sides: Sequence[Side]) -> list[list[str]]:
 
 
 def _intervals(
-    names: Sequence[str], intervals: Sequence[Interval], colors: list[str], title: str
+    names: Sequence[str], intervals: Sequence[Interval], colors: list[str], title: str, *, axis: str = "score"
 ) -> go.Figure:
     figure = go.Figure(
         layout={
             "template": TEMPLATE,
             "title": {"text": title},
             "height": 130 + _ROW_HEIGHT * len(names),
-            "xaxis": {"title": {"text": "score"}},
+            "xaxis": {"title": {"text": axis}},
             "yaxis": {
                 # Names of studies are the user's: plotly would read them as markup.
                 "ticktext": [html.escape(name) for name in names],

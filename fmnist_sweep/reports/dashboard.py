@@ -119,7 +119,9 @@ def _study_words(study: StoredStudy, confirmation: Confirmation | None) -> list[
     if study.is_confirmation:
         words = "on fresh seeds and reshuffled splits; each trial is one repeat of one candidate."
         return [f"Confirms study {confirmation.study} {words}", confirmed, scoring(study), *left_out]
-    return [" ".join(summary(study)), *price_words(study), confirmed, scoring(study), *left_out]
+    swept = [" ".join(summary(study)), *price_words(study)]
+    told = [confirmed, *swept] if confirmation.decision is not None else [*swept, confirmed]
+    return [*told, scoring(study), *left_out]
 
 
 def _mark_confirmed(study: optuna.Study, confirmation: Confirmation) -> None:

@@ -120,7 +120,28 @@ def export_words(study: StoredStudy, kept: Mapping[str, Any]) -> list[str]:
         ]
     else:
         sentences.append("The data set has no test images.")
-    return sentences
+    return [*sentences, *beside_words(kept)]
+
+
+def beside_words(kept: Mapping[str, Any]) -> list[str]:
+    """Return what was measured of the other one of winner and baseline, in sentences; none without one.
+
+    Args:
+        kept: What a bundle's ``metrics.json`` holds, or what the study keeps of it.
+    """
+    beside = kept.get("beside")
+    if beside is None:
+        return []
+    unit, part = UNITS["accuracy"], "test" if "test_accuracy" in beside["mean"] else "val"
+    reached = show_interval(beside["mean"][f"{part}_accuracy"], unit)
+    apart = show_interval(beside["difference"][f"{part}_accuracy"], unit, gap=True, signed=True)
+    read = ", in the same reading of the test set" if part == "test" else ""
+    name = f"{beside['name'][0].upper()}{beside['name'][1:]}"
+    trained = f"{name}, trained beside it from the same seeds for {beside['epochs']} epochs"
+    return [
+        f"{trained}, reaches {_PARTS[part]} accuracy {reached}{read}.",
+        f"What is handed out differs from that by {apart}, seed by seed.",
+    ]
 
 
 def export_table(kept: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:

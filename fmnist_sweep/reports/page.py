@@ -209,7 +209,12 @@ def _facts(study: StoredStudy) -> list[dict[str, str]]:
         return {"name": name, "value": value, "unit": of}
 
     facts = [
-        fact("best score", show_score(best.value)),
+        fact(
+            "best score"
+            if study.linked is None or study.linked.decision is None
+            else "the sweep's best score",
+            show_score(best.value),
+        ),
         fact(f"validation {unit.name}", unit.show(best.scores.get(f"val_{unit.metric}"))),
         fact(f"training {unit.name}", unit.show(best.scores.get(f"train_{unit.metric}"))),
         fact("gap", unit.show(best.gap, gap=True)),

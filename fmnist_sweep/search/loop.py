@@ -224,7 +224,7 @@ class Search:
         if known is not None:
             self._answer(running, known)
             return
-        for number in self._engine.running:
+        for number in filter(self._running.__contains__, self._engine.running):  # less what was stopped
             other = self._running[number]
             # A longer one waits as well: it goes on from where the other ends.
             if other.contains(running) or (self._goes_on and running.contains(other)):

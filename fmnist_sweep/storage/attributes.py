@@ -40,6 +40,11 @@ CONFIRMS: Final = "confirms"
 CANDIDATES: Final = "candidates"
 N_REPEATS: Final = "n_repeats"
 
+DECISION: Final = "decision"
+"""How the winner of a confirmation is decided; see `fmnist_sweep.analysis.decision`.
+
+One of an earlier version has none, and hands out the smallest of the tied."""
+
 READ_ONLY: Final = "read_only"
 """Of a study that came with the repository: in words, where from."""
 

@@ -162,6 +162,13 @@ class _Candidate(TypedDict):
     n_parameters: NotRequired[_Count | None]
 
 
+class _Decision(TypedDict):
+    sure: _Float
+    thorough: bool
+    prefer: Literal["smallest"] | None
+    within: _Float
+
+
 class _Reading(TypedDict):
     when: str
     what: str
@@ -192,6 +199,15 @@ class _PartScores(TypedDict):
     accuracy_95: list[_Float]
 
 
+class _Beside(TypedDict):
+    name: str
+    trial: _Count | None
+    epochs: _Count
+    n_parameters: _Count | None
+    mean: dict[str, _Mean]
+    difference: dict[str, _Mean]
+
+
 class _Export(TypedDict):
     name: str
     trial: _Count | None
@@ -201,6 +217,8 @@ class _Export(TypedDict):
     mean: dict[str, _Mean]
     seeds: Annotated[list[_Int], Field(min_length=1)]
     written: str
+    headline: NotRequired[str]
+    beside: NotRequired[_Beside]
     confusion: dict[Literal["train", "val", "test"], list[list[_Count]]]
     class_names: list[str]
     curve: _Curve
@@ -232,6 +250,7 @@ OF_STUDIES: Final[dict[str, Any]] = {
     names.CONFIRMS: str,
     names.CANDIDATES: list[_Candidate],
     names.N_REPEATS: _Count,
+    names.DECISION: _Decision,
     names.READ_ONLY: str,
     names.LOADING: bool | None,
     names.TEST_READINGS: list[_Reading],

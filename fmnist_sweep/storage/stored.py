@@ -254,6 +254,9 @@ class StoredStudy:
     n_repeats = Stored[int](names.N_REPEATS, 0)
     """Repeats that each candidate is to have, or seeds that each point of the paper is."""
 
+    decision = Stored[Mapping[str, Any] | None](names.DECISION, None)
+    """How its winner is decided, as stored; None in a confirmation of an earlier version."""
+
     @cached_property
     def linked(self) -> StoredStudy | None:
         """The study that repeats this one's candidates; None where it was never confirmed."""

@@ -131,6 +131,11 @@ def write_candidates(study: optuna.Study, candidates: Sequence[Mapping[str, Any]
     _write(study, {names.CANDIDATES: list(candidates)})
 
 
+def write_decision(study: optuna.Study, rule: Mapping[str, Any]) -> None:
+    """Write how the winner of a confirmation is decided."""
+    _write(study, {names.DECISION: dict(rule)})
+
+
 def write_readings(study: optuna.Study, readings: Sequence[Mapping[str, Any]]) -> None:
     """Write all readings of the test set for a study, oldest first; see `StoredStudy.readings`."""
     _write(study, {names.TEST_READINGS: list(readings)})

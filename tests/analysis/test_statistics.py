@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist_sweep.analysis.statistics import interval, paired_difference
+from fmnist_sweep.analysis.statistics import interval, paired_difference, pooled_differences
 
 SPLIT = {"n_val": 5000, "n_train": 55_000}
 SCORES = st.lists(st.integers(0, 1_000_000).map(lambda n: n / 1e6), min_size=2, max_size=12)
@@ -116,3 +116,35 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     # Four standard errors of a share of 95 % among 4000.
     assert share == pytest.approx(0.95, abs=0.014)
     assert np.mean([i.low <= 0.9 <= i.high for i in plain]) < 0.85
+
+
+def test_pooled_differences_of_one_are_the_paired_difference() -> None:
+    """With nothing to pool and nothing to correct for, the two are the same interval."""
+    a, b = [0.91, 0.89, 0.92, 0.90], [0.90, 0.885, 0.91, 0.89]
+    (pooled,) = pooled_differences([a], b, **SPLIT)
+    paired = paired_difference(a, b, **SPLIT)
+    assert (pooled.interval.low, pooled.interval.mean, pooled.interval.high) == pytest.approx(
+        (paired.low, paired.mean, paired.high)
+    )
+
+
+def test_pooled_differences_are_those_worked_out_by_hand() -> None:
+    """Two compared ones, three repeats; Student's points for 4 degrees of freedom."""
+    a, b = np.array([[0.03, 0.05, 0.04], [0.02, 0.01, 0.03]]), np.array([0.01, 0.02, 0.00])
+    rows = np.vstack([b, a])
+    stray = rows - rows.mean(1, keepdims=True) - rows.mean(0) + rows.mean()
+    error = math.sqrt(2 * (stray**2).sum() / 4 * (1 / 3 + 1 / 11))
+    first, second = pooled_differences(a, b, **SPLIT)
+    assert (first.interval.mean, second.interval.mean) == pytest.approx((0.03, 0.01))
+    assert first.interval.low == pytest.approx(0.03 - 3.495406 * error, abs=1e-8)
+    assert first.interval.high == pytest.approx(0.03 + 2.776445 * error, abs=1e-8)
+    assert 0.5 < second.chance < first.chance < 1
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [([], []), ([[0.1]], [0.1, 0.2]), ([0.1], [0.1]), ([[math.nan]], [0.1]), ([[]], [])]
+)
+def test_what_does_not_pair_is_refused(a: list[list[float]], b: list[float]) -> None:
+    """As for a single difference."""
+    with pytest.raises(ValueError, match=r"paired values|differences need"):
+        pooled_differences(a, b, **SPLIT)

@@ -182,13 +182,13 @@ def test_confirm_trains_the_best_anew_and_says_who_won(command: Command) -> None
     """No sweep file is needed; a finished confirmation is printed again and trains nothing."""
     code, out, err = command("confirm", "tiny", "--top", "2", "--repeats", "2")
     assert code == 0
-    assert err.startswith("Study 'tiny-confirm' in sqlite:///studies.db: 4 trials in all, ")
-    assert "The confirmed winner is " in out
+    assert err.startswith("Study 'tiny-confirm' in sqlite:///studies.db: 6 trials in all, ")
+    assert "your baseline" in out
     code, again, err = command("confirm", "tiny", "--top", "2", "--repeats", "2")
     assert (code, again) == (0, out)
     assert err == "The confirmation was finished: nothing was trained. More --repeats add to it.\n"
     _, out, _ = command("confirm", "tiny", "--top", "2", "--repeats", "3", "--json")
-    assert [r["repeat"] for r in json.loads(out)["repeats"]] == [0, 0, 1, 1, 2, 2]
+    assert [r["repeat"] for r in json.loads(out)["repeats"]] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
 @pytest.mark.usefixtures("swept")
@@ -204,8 +204,10 @@ def test_a_finished_confirmation_starts_nothing(command: Command, monkeypatch: p
 def test_confirm_refuses_what_it_cannot_do(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 2 with a message, and no linked study is left behind."""
     monkeypatch.setattr(runner, "open_engine", lambda *_args, **_kwargs: pytest.fail("it was started"))
-    code, _, err = command("confirm", "tiny", "--top", "9", "--repeats", "1")
+    code, _, err = command("confirm", "tiny", "--top", "0", "--repeats", "1")
     assert (code, err.count("\n")) == (2, 3)
+    code, _, err = command("confirm", "tiny", "--top", "9")
+    assert (code, "distinct complete configurations: 2" in err) == (2, True)
     code, _, err = command("confirm", "tinny")
     assert (code, err) == (2, "no study 'tinny'; did you mean 'tiny'? (there are tiny)\n")
     code, _, err = command("confirm", "tiny", "--workers", "1000")
@@ -223,6 +225,27 @@ def test_sizes_of_a_confirmation_have_limits(command: Command) -> None:
     """All that is wrong with the options at once."""
     code, _, err = command("confirm", "tiny", "--top", "1", "--repeats", "999999999", "--max-retries", "-1")
     assert (code, "at most 1,000" in err, "--max-retries: -1" in err) == (2, True, True)
+
+
+@pytest.mark.usefixtures("swept")
+def test_what_decides_a_confirmation_has_limits(command: Command) -> None:
+    """Chances and distances that are none, each in a line with what is allowed."""
+    code, _, err = command("confirm", "tiny", "--sure", "1", "--within", "-1")
+    assert (code, err.count("\n")) == (2, 3)
+    assert "--sure: 1 can't be taken; from 0.5" in err
+    assert "--within: -1 can't be taken; from 0 to 100" in err
+    assert command("confirm", "tiny", "--prefer", "largest")[0] == 2
+
+
+@pytest.mark.usefixtures("swept")
+def test_a_thorough_confirmation_comes_to_its_end_at_once(command: Command) -> None:
+    """The pick is trained on beside the baseline by the same command, and what decides is kept."""
+    code, out, _ = command("confirm", "tiny", "--top", "1", "--thorough")
+    assert code == 0
+    assert "It was picked on 4 repeats, and compared with the baseline on 8 others." in out
+    code, again, err = command("confirm", "tiny", "--top", "1")
+    assert (code, again) == (0, out)
+    assert err.startswith("The confirmation was finished: nothing was trained.")
 
 
 def test_options_are_told_with_the_file(command: Command, tmp_path: Path) -> None:

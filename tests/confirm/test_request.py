@@ -12,16 +12,18 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_studies import stored
+from made_studies import add_confirmation, stored
 from optuna.trial import TrialState
 
 from fmnist_sweep.analysis.comparing import side
 from fmnist_sweep.analysis.confirmations import read_confirmation
+from fmnist_sweep.analysis.decision import DecisionRule
 from fmnist_sweep.analysis.ranking import best_trials, candidates
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.confirm.plan import repeat_seeds
-from fmnist_sweep.confirm.request import ConfirmationRequest, confirmation_request
+from fmnist_sweep.confirm.plan import candidate_number, repeat_seeds
+from fmnist_sweep.confirm.request import ConfirmationRequest, SweepToConfirm, confirmation_request
+from fmnist_sweep.confirm.rule import AskedRule
 from fmnist_sweep.core.errors import ConfigError, StudyBusyError, StudyMismatchError, SweepError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
@@ -106,23 +108,39 @@ def labels(wanted: ConfirmationRequest) -> list[str]:
 # --- candidates --------------------------------------------------------------------------------------------
 
 
-def test_the_best_and_the_default_are_candidates(swept: optuna.Study) -> None:
-    """Each trains up to the epoch that the sweep scored, with its whole configuration."""
+def test_the_best_and_the_baseline_are_candidates(swept: optuna.Study) -> None:
+    """Each trains up to the epoch that the sweep scored, the baseline as long as its author has it."""
     wanted = confirmation_request(stored(swept), top=2)
     best = sorted(swept.trials, key=lambda t: -(t.value or 0))[:2]
-    assert labels(wanted) == [f"trial {t.number}" for t in best] + ["default"]
-    assert [c.trial for c in wanted.candidates] == [*(t.number for t in best), 0]
-    for candidate in wanted.candidates:
+    assert labels(wanted) == [f"trial {t.number}" for t in best] + ["baseline"]
+    *rivals, baseline = wanted.candidates
+    assert [c.trial for c in rivals] == [t.number for t in best]
+    assert (baseline.trial, baseline.sweep_score, baseline.epochs) == (None, None, 15)
+    assert baseline.hyperparameters == swept.trials[0].user_attrs["hyperparameters"]
+    for candidate in rivals:
         trial = swept.trials[candidate.trial or 0]
         assert candidate.hyperparameters == trial.user_attrs["hyperparameters"]
         assert (candidate.epochs, candidate.sweep_score) == (trial.user_attrs["epoch"] + 1, trial.value)
 
 
-def test_the_default_is_taken_once(swept: optuna.Study) -> None:
-    """Among the best it is one of them."""
+def test_four_are_taken_where_nothing_is_said(swept: optuna.Study) -> None:
+    """Or as many as there are; the default at the sweep's epoch is one of them like any other."""
+    assert len(confirmation_request(stored(swept)).candidates) == 5
     wanted = confirmation_request(stored(swept), top=6)
-    assert len(wanted.candidates) == 6
-    assert labels(wanted)[-1] == "default"
+    assert (len(wanted.candidates), wanted.n_repeats) == (7, 5)
+    assert "trial 0" in labels(wanted)
+
+
+def test_a_default_that_trains_as_its_author_has_it_is_no_rival_of_the_baseline(
+    sweep: Sweep, make_config: Callable[..., SweepConfig]
+) -> None:
+    """It would be compared with itself."""
+    _, study = sweep(make_config(space={"epochs": 15}, score={"epoch_rule": "last"}, budget={"trials": 3}))
+    assert labels(confirmation_request(stored(study))) == [*labels_but(study, 0), "baseline"]
+
+
+def labels_but(study: optuna.Study, number: int) -> list[str]:
+    return [f"trial {t.number}" for t in best_trials(stored(study)) if t.number != number]
 
 
 def test_of_equal_configurations_one_is_taken(sweep: Sweep, make_config: Callable[..., SweepConfig]) -> None:
@@ -132,7 +150,7 @@ def test_of_equal_configurations_one_is_taken(sweep: Sweep, make_config: Callabl
         sampler={"name": "random"}, budget={"trials": 40},
     )  # fmt: skip
     _, study = sweep(config)
-    assert len(confirmation_request(stored(study), top=2).candidates) == 2 < len(study.trials)
+    assert len(confirmation_request(stored(study), top=2).candidates) == 3 < len(study.trials)
     with pytest.raises(ConfigError, match="--top: 3 can't be taken; distinct complete configurations: 2"):
         confirmation_request(stored(study), top=3)
 
@@ -145,9 +163,32 @@ def test_a_default_that_was_not_swept_trains_its_own_epochs(
     space = {"learning_rate": {"low": low, "high": 1e-2}, "epochs": 4}
     _, study = sweep(make_config(sampler={"name": "random", "enqueue_default": False}, space=space))
     default = confirmation_request(stored(study)).candidates[-1]
-    assert (default.label, default.trial, default.sweep_score, default.epochs) == ("default", None, None, 15)
+    assert (default.label, default.trial, default.sweep_score, default.epochs) == ("baseline", None, None, 15)
     assert default.hyperparameters["learning_rate"] == 1e-4
     assert set(default.hyperparameters) == set(study.trials[0].user_attrs["hyperparameters"])
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_model_without_epochs_of_its_own_trains_to_the_best_plain_one(
+    swept: optuna.Study, config: SweepConfig, measured: bool
+) -> None:
+    """Of the sweep's trial of the default, whatever the score picked; without it the most that it allows."""
+    own = config.model_space
+    without = replace(
+        own,
+        space=own.space.without("epochs"),
+        defaults={name: value for name, value in own.defaults.items() if name != "epochs"},
+    )
+    study = stored(swept)
+    sweep = SweepToConfirm(study)
+    sweep.__dict__["config"] = replace(config, model_space=without)
+    if not measured:
+        study.__dict__["trials"] = [t for t in study.trials if t.number != 0]
+    assert sweep.baseline is not None
+    curve = study.again().trials[0].curve
+    assert curve is not None
+    best = 1 + max(range(len(curve)), key=lambda e: curve.values("val_accuracy")[e])
+    assert sweep.baseline.epochs == (best if measured else config.epochs[-1])
 
 
 def test_the_seeds_of_a_repeat_are_fresh_and_always_the_same(config: SweepConfig) -> None:
@@ -176,7 +217,7 @@ def test_each_repeat_is_a_trial_of_the_linked_study(swept: optuna.Study, run: Ru
     wanted = confirmation_request(stored(swept), top=2, repeats=3)
     linked = run(wanted)
     assert linked.study_name == "tiny-confirm"
-    expected = [(c.trial, r) for r in range(3) for c in wanted.candidates]
+    expected = [(candidate_number(c), r) for r in range(3) for c in wanted.candidates]
     assert [(t.params["candidate"], t.params["repeat"]) for t in linked.trials] == expected
     for trial in linked.trials:
         attrs = trial.user_attrs
@@ -239,7 +280,7 @@ def test_more_repeats_and_more_candidates_add_to_what_is_there(swept: optuna.Stu
     linked = run(wanted)
     assert len(linked.trials) == 4 * 3
     assert {(t.params["candidate"], t.params["repeat"]) for t in linked.trials} == {
-        (c.trial, r) for c in wanted.candidates for r in range(3)
+        (candidate_number(c), r) for c in wanted.candidates for r in range(3)
     }
     found = read_confirmation(stored(swept))
     assert found is not None
@@ -310,7 +351,7 @@ def test_a_draw_that_was_cut_short_keeps_its_candidate(
     assert found is not None
     assert (found.repeats, found.failures, found.finished) == ((), (), False)
     smaller = confirmation_request(stored(swept), top=1, repeats=2)
-    assert labels(smaller) == [second.label, wanted.candidates[0].label, "default"]
+    assert labels(smaller) == [second.label, wanted.candidates[0].label, "baseline"]
     assert {t.state for t in run(smaller).trials} == {TrialState.COMPLETE}
 
 
@@ -436,6 +477,75 @@ def test_a_repeat_that_has_become_too_large_ends_as_infeasible(
     assert (found.finished, found.failures) == (True, ())
 
 
+# --- the rule ----------------------------------------------------------------------------------------------
+
+
+def test_the_rule_is_stored_and_stays_where_nothing_else_is_asked_for(swept: optuna.Study, run: Run) -> None:
+    """Another one is written by the next run, which trains nothing for it."""
+    linked = run(confirmation_request(stored(swept), top=1, repeats=2, rule=AskedRule(sure=0.9)))
+    assert linked.user_attrs["decision"] == DecisionRule(sure=0.9).to_attribute()
+    assert confirmation_request(stored(swept), top=1, repeats=2).rule == DecisionRule(sure=0.9)
+    other = AskedRule(prefer="smallest", within=0.2)
+    wanted = confirmation_request(stored(swept), top=1, repeats=2, rule=other)
+    assert not wanted.fulfilled()
+    assert len(run(wanted).trials) == 4
+    assert wanted.fulfilled()
+    assert confirmation_request(stored(swept)).rule == DecisionRule(0.9, prefer="smallest", within=0.2)
+    best = confirmation_request(stored(swept), rule=AskedRule(prefer="best"))
+    assert best.rule == DecisionRule(0.9, within=0.2)
+
+
+def test_a_thorough_one_trains_a_duel_once_its_pick_is_known(swept: optuna.Study, run: Run) -> None:
+    """Pick and baseline alone, from seeds that picked nothing."""
+    thorough = AskedRule(thorough=True)
+    wanted = confirmation_request(stored(swept), top=2, rule=thorough)
+    linked = run(wanted)
+    assert (wanted.n_repeats, len(linked.trials)) == (4, 3 * 4)
+    duel = confirmation_request(stored(swept), top=2, rule=thorough)
+    assert not duel.fulfilled()
+    linked = run(duel)
+    found = read_confirmation(stored(swept))
+    assert found is not None
+    fresh = linked.trials[12:]
+    assert [(t.user_attrs["candidate"], t.user_attrs["repeat"]) for t in fresh] == found.duel_pairs
+    picking = {t.user_attrs["seed"] for t in linked.trials[:12]}
+    assert {t.user_attrs["seed"] for t in fresh}.isdisjoint(picking)
+    assert (found.finished, len(found.duel), len(fresh)) == (True, 8, 16)
+    assert confirmation_request(stored(swept), top=2).fulfilled()
+
+
+def test_a_confirmation_of_before_stays_until_something_is_added(swept: optuna.Study) -> None:
+    """Then its repeats stay as well, and the baseline is trained beside them."""
+    add_confirmation(swept, {"trial 1": [0.9, 0.91], "trial 2": [0.9, 0.9], "default": [0.8, 0.82]})
+    for kept in (
+        confirmation_request(stored(swept)),
+        confirmation_request(stored(swept), top=2),
+        confirmation_request(stored(swept), repeats=2),
+    ):
+        assert (kept.rule, kept.fulfilled()) == (None, True)
+    for more in (
+        confirmation_request(stored(swept), repeats=3),
+        confirmation_request(stored(swept), top=3),
+        confirmation_request(stored(swept), top=2, repeats=2, rule=AskedRule(sure=0.8)),
+    ):
+        assert (more.rule, more.fulfilled()) == (DecisionRule(), False)
+        assert {"default", "baseline", "trial 1", "trial 2"} <= set(labels(more))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (AskedRule(sure=1.0), "--sure: 1 can't be taken; from 0.5"),
+        (AskedRule(sure=float("nan")), "--sure: nan can't be taken"),
+        (AskedRule(within=-0.1), "--within: -0.1 can't be taken; from 0 to 100"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused(swept: optuna.Study, asked: AskedRule, words: str) -> None:
+    """With what is allowed, beside all other problems."""
+    with pytest.raises(ConfigError, match=words):
+        confirmation_request(stored(swept), rule=asked)
+
+
 # --- what is refused ---------------------------------------------------------------------------------------
 
 
@@ -556,6 +666,16 @@ def test_checkpoints_stay_only_for_a_candidate_that_can_go_on_from_them(
     run(replace(wanted, candidates=(short, default)), Saving(), checkpoints=CheckpointFolder(tmp_path))
     assert sum(found) == (2 if equal else 0)
     assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_a_repeat_of_another_size_fails_and_the_others_go_on(swept: optuna.Study, run: Run) -> None:
+    """Also where the next one starts before the process of the stopped one is gone."""
+    wanted = confirmation_request(stored(swept), top=2, repeats=3)
+    *rivals, baseline = wanted.candidates
+    linked = run(replace(wanted, candidates=(*rivals, replace(baseline, n_parameters=5))))
+    failed = [t.user_attrs["candidate"] for t in linked.trials if t.state is TrialState.FAIL]
+    assert failed == ["baseline"] * 3
+    assert len(linked.trials) == 9
 
 
 def test_what_another_tool_enqueued_among_the_repeats_fails(swept: optuna.Study, run: Run) -> None:

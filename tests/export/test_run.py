@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 import pytest
 from made_exports import DATA, SOURCE, Check, Exports, FinalTrainer, Reader
-from made_studies import StudyMaker, empty_study, stored
+from made_studies import StudyMaker, add_confirmation, empty_study, stored
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import InterruptedExportError, StorageError, SweepError
@@ -23,6 +23,7 @@ from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.export.choice import chosen
 from fmnist_sweep.export.readings import TestAlreadyReadError
 from fmnist_sweep.export.run import run_plan
+from fmnist_sweep.reports.exported import export_words
 from fmnist_sweep.search.model_source import model_parts
 from fmnist_sweep.training.testing import scripted_curve
 
@@ -192,6 +193,73 @@ def test_a_choice_that_was_confirmed_since_is_written_again(
     assert "Confirmed by five repeats." in card
     assert "**Unconfirmed.**" not in card
     assert facts["n_test_readings"] == 1
+
+
+BASELINE = [0.890, 0.892, 0.888]
+
+
+@pytest.fixture
+def decided(tiny_study: StudyMaker, tmp_path: Path) -> Exports:
+    """Exports of a study whose confirmation compared trial 1 with the baseline, and kept the trial."""
+    curve = ([0.85, 0.90], [0.84, 0.90])
+    study = tiny_study(curve, curve)
+    study.set_user_attr("data_digest", DATA.digest)
+    add_confirmation(study, {"trial 1": [0.91, 0.92, 0.91], "baseline": BASELINE}, decision={})
+    return Exports(study, tmp_path)
+
+
+def test_the_baseline_is_read_in_the_same_reading(decided: Exports) -> None:
+    """Trained from the same seeds, told in the bundle and kept in the study, and recorded as one reading."""
+    facts = decided.run()
+    assert (facts["trial"], facts["beside"]["name"]) == (1, "the model's default")
+    assert decided.trainer.trained == [10_000, 10_001, 10_002] * 2
+    (reading,) = stored(decided.study).readings
+    assert (reading["n_models"], reading["complete"]) == (6, True)
+    assert reading["what"] == "trial 1, and beside it the model's default"
+    # The reader predicts alike for equal seeds.
+    assert facts["beside"]["difference"]["test_accuracy"]["mean"] == 0
+    card = (decided.folder / "exports" / "tiny" / "README.md").read_text()
+    assert "**Trial 1 beats your baseline by " in card
+    assert (
+        "The model's default, trained beside it from the same seeds for 2 epochs, reaches test accura" in card
+    )
+    kept = stored(decided.study).export
+    assert kept is not None
+    assert kept["beside"]["epochs"] == 2
+    assert any(
+        "in the same reading of the test set" in words for words in export_words(stored(decided.study), kept)
+    )
+    assert decided.plan().is_there
+
+
+def test_where_the_baseline_is_kept_the_pick_is_read_beside_it(tiny_study: StudyMaker) -> None:
+    """What is handed out is the baseline; the comparison is told the other way round."""
+    curve = ([0.85, 0.90], [0.84, 0.90])
+    study = tiny_study(curve, curve)
+    add_confirmation(study, {"trial 1": [0.88, 0.9, 0.88], "baseline": BASELINE}, decision={})
+    choice = chosen(stored(study))
+    assert (choice.trial, choice.confirmed) == (None, True)
+    assert choice.beside is not None
+    assert choice.beside.trial == 1
+    assert choice.headline is not None
+    assert choice.headline.startswith("Nothing is shown better than your baseline: keep it")
+
+
+def test_what_was_read_before_it_was_confirmed_is_not_read_again(
+    decided: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundle is written anew without the other one; --again reads both."""
+    alone = replace(chosen(stored(decided.study)), beside=None, words="Before.")
+    with monkeypatch.context() as patched:
+        patched.setattr("fmnist_sweep.export.plan.chosen", lambda *_: alone)
+        decided.run()
+    plan = decided.plan()
+    assert plan.beside is None
+    assert "Without the model's default beside it: the test set was read before. --again reads both." in (
+        plan.outlook()
+    )
+    assert "beside" not in decided.run()
+    assert decided.run(again=True)["n_test_readings"] == 2
 
 
 @pytest.mark.slow

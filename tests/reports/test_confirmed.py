@@ -138,3 +138,24 @@ def test_a_linked_study_says_what_it_is(confirmed: optuna.Study) -> None:
     linked = linked_of(confirmed)
     dashboard.attach_figures(linked)
     assert "Confirms study tiny on fresh seeds and reshuffled splits" in optuna_dashboard.get_note(linked)
+
+
+def test_a_decided_confirmation_is_the_headline(tiny_study: StudyMaker) -> None:
+    """One sentence, on the page and in the notes, before the sweep's own best, which is called that."""
+    swept = tiny_study(CURVE, CURVE)
+    scores = {"trial 1": [0.91, 0.92, 0.91], "baseline": [0.890, 0.892, 0.888]}
+    add_confirmation(swept, scores, decision={})
+    page = render_report([stored(swept), stored(linked_of(swept))], storage="studies.db", when=WHEN)
+    markup = re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
+    said = "Trial 1 beats your baseline by "
+    own = "The sweep&#39;s own best, by the images that picked it, is trial"
+    assert 0 < markup.index(f"<strong>{said}") < markup.index(own)
+    assert "to the baseline (points)" in markup
+    dashboard.attach_figures(swept)
+    assert optuna_dashboard.get_note(swept).startswith(f"**tiny**\n\n{said}")
+    assert said in note_of(swept, 1)
+    confirmation = read_confirmation(stored(swept))
+    assert confirmation is not None
+    figure = confirmed_figure(confirmation)
+    assert figure.layout.xaxis.title.text == "validation accuracy (%)"
+    assert figure.data[0].x[0] == pytest.approx(91.3333, abs=1e-3)

@@ -46,7 +46,7 @@ def repeats(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_a_killed_confirmation_comes_to_the_same_numbers(tmp_path: Path) -> None:
-    """Every repeat of every candidate, to the last digit, and the default's among them."""
+    """Every repeat of every candidate, to the last digit, and the baseline's among them."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.mkdir()
     done(whole, "run", str(ROOT / "sweeps/smoke.toml"), "--trials", "3")
@@ -60,7 +60,7 @@ def test_a_killed_confirmation_comes_to_the_same_numbers(tmp_path: Path) -> None
     time.sleep(0.5)
     process.kill()
     process.communicate()
-    assert "The confirmed winner is" in done(cut, *CONFIRM)
+    assert "your baseline" in done(cut, *CONFIRM)
     found = repeats(cut)
     assert found == repeats(whole)
     assert [r["repeat"] for r in found] == [0, 0, 0, 1, 1, 1]

@@ -190,7 +190,9 @@ def test_the_bundle_works_where_this_project_is_not(worked: Path, tmp_path: Path
             "--save",
             str(out),
         )
-        (kept,) = worked.glob("studies.db.exports/s/*/seed-*/test.npz")
+        # Beside it lies what was read with it.
+        key = json.loads((bundle / "metrics.json").read_text())["key"]
+        (kept,) = worked.glob(f"studies.db.exports/s/{key}/seed-*/test.npz")
         with np.load(kept) as stored:
             assert np.abs(np.load(out) - stored["test"]).max() < 1e-5
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,10 +30,38 @@ from fmnist_sweep.storage import DEFAULT_STORAGE
 @uses_storage
 def confirm(
     study: Annotated[str, typer.Argument(help="A sweep's study.")],
-    top: Annotated[int, typer.Option(metavar="K", help="Confirm the K best distinct configurations.")] = 3,
+    top: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Confirm the K best distinct configurations; by default 4."),
+    ] = None,
+    incumbents: Annotated[
+        bool, typer.Option("--incumbents", help="Also those that were the sweep's best for a while.")
+    ] = False,
     repeats: Annotated[
-        int, typer.Option(metavar="N", help="Train each N times, each time on other seeds and another split.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Train each N times, each time on other seeds and another split; by default 5.",
+        ),
+    ] = None,
+    sure: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Keep the baseline unless its chance to be beaten is above P; 0.8."),
+    ] = None,
+    thorough: Annotated[
+        bool | None,
+        typer.Option(
+            "--thorough/--not-thorough", help="Pick on 4 repeats; then 8 fresh ones of pick and baseline."
+        ),
+    ] = None,
+    prefer: Annotated[
+        Literal["best", "smallest"] | None,
+        typer.Option(help="Pick the best mean, or the smallest near it."),
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(metavar="D", help="How near that is, in points (or nats); by default 0.1."),
+    ] = None,
     workers: Workers = None,
     max_retries: MaxRetries = None,
     take_over: TakeOver = False,
@@ -41,11 +69,12 @@ def confirm(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the best configurations and the default anew, on fresh seeds and splits, and compare them.
+    """Train the best configurations and your baseline anew, on fresh seeds and splits, and decide.
 
-    Nothing is trained twice: more --repeats, or a larger --top, add to what is there.
+    The baseline is the model's default, as its author trains it. Nothing is trained twice: more --repeats,
+    or a larger --top, add to what is there.
 
-    Example: fmnist-sweep confirm dense --top 3 --repeats 5
+    Example: fmnist-sweep confirm dense --thorough
     """
     from rich.console import Console
 
@@ -60,20 +89,27 @@ def confirm(
         study,
         storage=storage,
         top=top,
+        incumbents=incumbents,
         repeats=repeats,
+        sure=sure,
+        thorough=thorough,
+        prefer=prefer,
+        within=within,
         max_retries=max_retries,
         options=run_options(workers, data_dir, take_over=take_over),
         say=sayer(messages),
         observers=[Display(messages)],
     )
     if came.confirmation is not None and as_json:
-        print_json(winner_tables.facts(came.confirmation))
+        print_json(winner_tables.facts(came.confirmation, came.overtuning))
     elif came.confirmation is not None:
-        winner_tables.print_confirmation(results_console(), came.confirmation)
+        winner_tables.print_confirmation(results_console(), came.confirmation, came.overtuning)
     if came.end is None:
         say(messages, "The confirmation was finished: nothing was trained. More --repeats add to it.")
     else:
-        again = command_line("confirm", study, storage=storage, top=top, repeats=repeats)
+        # What decides is stored as the run begins.
+        also = ["--incumbents"] if incumbents else []
+        again = command_line("confirm", study, *also, storage=storage, top=top, repeats=repeats)
         exit_unless_done(messages, *came.end, study=came.linked, again=again)
 
 

@@ -60,6 +60,8 @@ class TrainingDisplay(Observer):
 
     @override
     def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
+        # Once for each configuration that is trained.
+        self._n_shown = 0
         self._bars.start()
 
     @override
@@ -68,6 +70,7 @@ class TrainingDisplay(Observer):
 
     @override
     def on_progress(self, progress: Progress) -> None:
+        self._n_epochs = max((trial.max_epochs for trial in progress.running), default=self._n_epochs)
         n_epochs = progress.n_done * self._n_epochs + sum(trial.n_epochs for trial in progress.running)
         self._bars.update(self._task, completed=n_epochs, total=progress.n_trials * self._n_epochs)
         if progress.n_done > self._n_shown:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from fmnist_sweep.analysis.comparing import Side, caveats, differing
 from fmnist_sweep.analysis.confirmations import Confirmation
+from fmnist_sweep.analysis.repeats import Standing
 from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.cli.console.cells import new_table, say, shown
@@ -20,13 +21,15 @@ from fmnist_sweep.storage.studies import confirm_name
 _BAR_WIDTH: Final = 33
 
 
-def print_confirmation(console: Console, confirmation: Confirmation) -> None:
-    """Print a row for each candidate, best first, and the verdicts."""
+def print_confirmation(console: Console, confirmation: Confirmation, more: Sequence[str] = ()) -> None:
+    """Print a row for each candidate, best first, the verdicts, and what more is to be said."""
     n, standings, winner = len(confirmation.paired), confirmation.standings, confirmation.winner
     head = f"Confirmation of study {confirmation.study!r}: means over {n} repeats, \N{PLUS-MINUS SIGN} 95 %."
     say(console, f"\n{head}", style="bold")
     measured = new_table("candidate", "score", "val acc", "cross-entropy", "gap")
-    against = new_table("candidate", "to best other", "to default", "sweep score", "parameters", "seconds")
+    old = confirmation.decision_rule is None
+    columns = ["to best other", "to default" if old else "to baseline", "sweep score", "parameters"]
+    against = new_table("candidate", *columns, "seconds" if old else "epochs")
     for standing in standings:
         won = winner is not None and winner.label == standing.label
         name, told = shown(f"{standing.label} *" if won else standing.label), standing.intervals
@@ -38,20 +41,26 @@ def print_confirmation(console: Console, confirmation: Confirmation) -> None:
         )
         against.add_row(
             name,
-            *("-" if d is None else _mean(d, signed=True) for d in (standing.to_rival, standing.to_default)),
+            "-" if standing.to_rival is None else _mean(standing.to_rival, signed=True),
+            "-" if standing.to_default is None else _apart(standing.to_default, even=old),
             "-" if swept is None else f"{swept:.4f}",
             _count(standing.n_parameters),
-            f"{standing.seconds:.1f}",
+            f"{standing.seconds:.1f}" if old else str(standing.candidate.epochs),
         )
     for table in (measured, against) if standings else ():
         console.print(table)
         console.print()
-    for sentence in verdicts(confirmation):
+    for sentence in (*verdicts(confirmation), *more):
         say(console, sentence)
 
 
-def facts(confirmation: Confirmation) -> dict[str, Any]:
-    """Return all that is known of a confirmation as values that JSON can hold."""
+def facts(confirmation: Confirmation, overtuning: Sequence[str] = ()) -> dict[str, Any]:
+    """Return all that is known of a confirmation as values that JSON can hold.
+
+    Args:
+        confirmation: The confirmation.
+        overtuning: How much of the sweep's gain is real, in sentences.
+    """
     winner = confirmation.winner
     return _plain(
         {
@@ -62,9 +71,11 @@ def facts(confirmation: Confirmation) -> dict[str, Any]:
             "n_val": confirmation.n_val,
             "n_train": confirmation.n_train,
             "winner": None if winner is None else winner.label,
+            **_decision_facts(confirmation),
             "verdicts": verdicts(confirmation),
+            **({"overtuning": list(overtuning)} if overtuning else {}),
             "candidates": [
-                {**s.candidate.to_attribute(), **_without_candidate(asdict(s)), "regression": s.regression}
+                {**s.candidate.to_attribute(), **_told(s, confirmation), "regression": s.regression}
                 for s in confirmation.standings
             ],
             "repeats": [asdict(r) for r in confirmation.repeats],
@@ -145,12 +156,32 @@ def _mean(interval: Interval, *, signed: bool = False) -> str:
     return f"{shown} \N{PLUS-MINUS SIGN}{spread:.4f}" if math.isfinite(spread) else shown
 
 
+def _apart(interval: Interval, *, even: bool) -> str:
+    """Return a difference with its interval: with both ends, where the two are not equally far."""
+    if even or not math.isfinite(interval.low):
+        return _mean(interval, signed=True)
+    return f"{interval.mean:+.4f} ({interval.low:+.4f} to {interval.high:+.4f})"
+
+
 def _count(n: int | None) -> str:
     return "-" if n is None else f"{n:,}"
 
 
-def _without_candidate(standing: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in standing.items() if name != "candidate"}
+def _told(standing: Standing, confirmation: Confirmation) -> dict[str, Any]:
+    left_out = {"candidate"} if confirmation.decision_rule is not None else {"candidate", "value"}
+    return {name: value for name, value in asdict(standing).items() if name not in left_out}
+
+
+def _decision_facts(confirmation: Confirmation) -> dict[str, Any]:
+    """Return what was decided and how; nothing of a confirmation of an earlier version."""
+    if confirmation.decision_rule is None:
+        return {}
+    decision = confirmation.decision
+    return {
+        "rule": asdict(confirmation.decision_rule),
+        "baseline": confirmation.baseline,
+        "decision": None if decision is None else asdict(decision),
+    }
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
