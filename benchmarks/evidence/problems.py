@@ -129,8 +129,8 @@ def arrays_of(problem: Problem, draw: int) -> Arrays:
         x = (x - x[train].mean(axis=0)) / np.maximum(x[train].std(axis=0), 1e-9)
     if problem.metric == "mae":
         y = ((y - y[train].mean()) / y[train].std()).astype(np.float32)
-    x = x.astype(np.float32)
-    return Arrays((x[train], y[train]), (x[val], y[val]), (x[test], y[test]))
+    inputs: npt.NDArray[np.float32] = x.astype(np.float32)
+    return Arrays((inputs[train], y[train]), (inputs[val], y[val]), (inputs[test], y[test]))
 
 
 def _fashion_mnist(spec: SplitSpec, draw: int) -> Arrays:

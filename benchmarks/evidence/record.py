@@ -1,7 +1,7 @@
 """Record draws: ``python -m benchmarks.evidence.record dense-500 digits --draws 20``.
 
 Each draw is a file ``benchmarks/evidence/curves/PROBLEM/NNN.jsonl``, and comes to be when it is whole. The
-same command goes on where it was. ``--in-turn`` takes the first draw of every problem, then the second, and so on.
+same command goes on where it was. ``--in-turn`` takes the first draw of every problem, then the second.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Train the configurations of one draw, and measure train, validation and test after every epoch.
 
-The test examples are read here, by this benchmark alone: it asks how far a choice by validation holds on them.
-No study sees them, and no model leaves this module.
+The test examples are read here, by this benchmark alone: it asks how far a choice by validation holds on
+them. No study sees them, and no model leaves this module.
 """
 
 from __future__ import annotations
