@@ -58,6 +58,11 @@ class Problem:
     metric: str = "accuracy"
 
     @property
+    def is_small(self) -> bool:
+        """Whether a plain loop trains it, since Keras would hardly do anything but trace."""
+        return self.data != "fashion-mnist"
+
+    @property
     def n_probe(self) -> int:
         """Number of training examples that measure the train scores."""
         return min(self.n_train, N_PROBE)

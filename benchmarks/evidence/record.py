@@ -10,13 +10,14 @@ import argparse
 import importlib.metadata
 import json
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.evidence.curves import CURVES, FIRST_SEED, draw_file
-from benchmarks.evidence.problems import PROBLEMS, arrays_of
+from benchmarks.evidence.problems import PROBLEMS, Problem, arrays_of
 from fmnist_sweep.core.files import new_file
 
 _PACKAGES: Final = ("tensorflow", "keras", "numpy")
@@ -24,10 +25,8 @@ _PACKAGES: Final = ("tensorflow", "keras", "numpy")
 
 def record(name: str, number: int, folder: Path, n_threads: int) -> None:
     """Train one draw from start to end, in this process, and write its file."""
-    from benchmarks.evidence.training import set_up, train
-
-    set_up(n_threads)
     problem = PROBLEMS[name]
+    train = _trainer(problem, n_threads)
     arrays = arrays_of(problem, number)
     header = {
         "problem": name,
@@ -49,6 +48,17 @@ def record(name: str, number: int, folder: Path, n_threads: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(path) as file:
         file.write("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode())
+
+
+def _trainer(problem: Problem, n_threads: int) -> Callable[..., tuple[int, dict[str, list[float]]]]:
+    if problem.is_small:
+        from benchmarks.evidence.plain import train_plainly
+
+        return train_plainly
+    from benchmarks.evidence.training import set_up, train
+
+    set_up(n_threads)
+    return train
 
 
 def main() -> None:
