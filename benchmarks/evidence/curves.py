@@ -94,7 +94,7 @@ class Draw:
             "weights": np.broadcast_to(self.n_weights[:, None], shape).astype(np.float64),
             "epoch": np.broadcast_to(np.arange(1, shape[1] + 1), shape).astype(np.float64),
         }
-        return told if self.is_regression else {**told, "ece": self.measured["test_ece"]}
+        return {**told, "ece": self.measured["test_ece"]} if "test_ece" in self.measured else told
 
     def _signed(self, measured: dict[str, FloatArray], part: str) -> FloatArray:
         return -measured[f"{part}_mae"] if self.is_regression else measured[f"{part}_accuracy"]

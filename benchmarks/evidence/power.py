@@ -42,8 +42,8 @@ def draws_wanted(spread: float, difference: float = DIFFERENCE) -> int:
 
 
 def seen(spread: float, n: int) -> float:
-    """Return the smallest difference that ``n`` draws see with 80 %, to a tenth of the spread's per cent."""
-    steps = np.arange(1, 10_000) / 1000
+    """Return the smallest difference that ``n`` draws see with 80 %, to half a per cent of it."""
+    steps = np.geomspace(0.05, 50, 1400)
     limit = stats.t.ppf(1 - LEVEL / 2, n - 1)
     reached = 1 - stats.nct.cdf(limit, n - 1, math.sqrt(n) * steps) >= POWER
     return float(steps[reached.argmax()] * spread)

@@ -18,9 +18,11 @@ from benchmarks.evidence.decision import LEAST_DRAWS, decided, verdicts
 from benchmarks.evidence.effects import Replayed, differences, effect, holm, sign_flips, t_test
 from benchmarks.evidence.power import draws_wanted, seen
 from benchmarks.evidence.problems import PROBLEMS
-from benchmarks.evidence.replay import replay_all
-from benchmarks.evidence.rules import CROSS_ENTROPY, PENALTY_1, PLAIN, RULES
-from benchmarks.evidence.search import PENALTIES, read_searches
+from benchmarks.evidence.replay import replay, replay_all
+from benchmarks.evidence.rules import CROSS_ENTROPY, PENALTIES, PENALTY_1, PLAIN, RULES
+from benchmarks.evidence.search import PENALTIES as SEARCHED
+from benchmarks.evidence.search import read_searches
+from benchmarks.evidence.stored import N_EPOCHS, stored_draws
 from benchmarks.workload import ROOT
 from fmnist_sweep.analysis.statistics import Interval, interval
 
@@ -37,6 +39,13 @@ SHOWN: Final = {
 }
 """Rules that the figure and the table of outcomes show, with their colours."""
 
+AT_FULL_SIZE: Final = (
+    *(f"penalty {penalty:g}, tolerance 0.01" for penalty in PENALTIES),
+    CROSS_ENTROPY,
+    "smallest cross-entropy within 0.5 errors",
+    "smallest gap within 0.5 errors",
+)
+
 
 def main() -> None:
     """Replay, and write the page."""
@@ -50,6 +59,7 @@ def main() -> None:
         "log loss": rules_table(ordered, "log_loss", 1),
         "outcomes": outcomes(ordered),
         "decision": decision(ordered),
+        "stored": stored_table({model: stored_draws(model) for model in N_EPOCHS}),
         "search": searches(read_searches()),
     }
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
@@ -136,6 +146,22 @@ def rules_table(replayed: Mapping[str, Replayed], outcome: str, scale: float) ->
     return markdown(("rule", *replayed), rows)
 
 
+def stored_table(draws: Mapping[str, Sequence[Draw]]) -> str:
+    """Return what some rules change at full size, by the stored reference studies."""
+    rules = {name: RULES[name] for name in (PLAIN, *AT_FULL_SIZE)}
+    replayed = {model: [replay(draw, rules) for draw in these] for model, these in draws.items()}
+    rows = [
+        (
+            rule,
+            *(points(effect(these, rule, "test")) for these in replayed.values()),
+            *(points(effect(these, rule, "log_loss"), 1) for these in replayed.values()),
+        )
+        for rule in AT_FULL_SIZE
+    ]
+    head = ("rule", *(f"{model}, points" for model in draws), *(f"{model}, log loss" for model in draws))
+    return markdown(head, rows)
+
+
 def outcomes(replayed: Mapping[str, Replayed]) -> str:
     """Return what the shown rules end with: means over draws, not differences."""
     rows = []
@@ -165,8 +191,8 @@ def decision(replayed: Mapping[str, Replayed]) -> str:
     rows = [
         (
             verdict.rule,
-            f"{100 * verdict.cost:+.2f}",
-            f"{100 * verdict.upper_cost:+.2f}",
+            "-" if np.isnan(verdict.cost) else f"{100 * verdict.cost:+.2f}",
+            "-" if np.isnan(verdict.cost) else f"{100 * verdict.upper_cost:+.2f}",
             f"{100 * verdict.few_cost:+.2f}",
             f"{verdict.gain:+.3f}",
             "yes" if verdict.passes else "no",
@@ -189,46 +215,37 @@ def searches(found: Sequence[Mapping[str, Any]]) -> str:
     by_seed: dict[int, dict[float, Mapping[str, Any]]] = {}
     for told in found:
         by_seed.setdefault(told["seed"], {})[told["penalty"]] = told
-    pairs = [both for both in by_seed.values() if set(both) == set(PENALTIES)]
+    pairs = [both for both in by_seed.values() if set(both) == set(SEARCHED)]
     rows = []
     outcomes = {
-        "test accuracy, points": ("test_accuracy", 100),
-        "test log loss": ("test_cross_entropy", 1),
-        "expected calibration error": ("test_ece", 1),
-        "gap to validation, points": ("gap", 100),
-        "weights": ("n_weights", 1),
-        "epoch": ("epoch", 1),
-        "trials pruned": ("n_pruned", 1),
+        "test accuracy, points": ("test_accuracy", 100, 2),
+        "test log loss": ("test_cross_entropy", 1, 3),
+        "expected calibration error": ("test_ece", 1, 3),
+        "gap to validation, points": ("gap", 100, 2),
+        "weights": ("n_weights", 1, 0),
+        "epoch": ("epoch", 1, 1),
+        "trials pruned": ("n_pruned", 1, 1),
     }
-    for title, (key, scale) in outcomes.items():
-        without, with_it = (np.array([scale * both[p][key] for both in pairs]) for p in PENALTIES)
+    for title, (key, scale, decimals) in outcomes.items():
+        without, with_it = (np.array([scale * both[p][key] for both in pairs]) for p in SEARCHED)
         if not len(without):
             continue
         change = interval(with_it - without, n_val=0, n_train=1)
-        decimals = (
-            3 if scale == 1 and without.max() < 10 and key.startswith("test") else 2 if scale == 100 else 1
-        )
-        rows.append(
-            (
-                title,
-                f"{without.mean():,.{decimals}f}",
-                f"{with_it.mean():,.{decimals}f}",
-                f"{change.mean:+,.{decimals}f} ({change.low:+,.{decimals}f} to {change.high:+,.{decimals}f})",
-            )
-        )
+        means = (f"{without.mean():,.{decimals}f}", f"{with_it.mean():,.{decimals}f}")
+        rows.append((title, *means, points(change, 1, decimals=decimals)))
     head = (f"{len(pairs)} seeds, means", "penalty 0", "penalty 1", "difference (95 %)")
     return markdown(head, rows)
 
 
-def points(found: Interval, scale: float = 100, *, short: bool = False) -> str:
+def points(found: Interval, scale: float = 100, *, short: bool = False, decimals: int | None = None) -> str:
     """Return an effect with its interval, in points or in the outcome's own unit."""
-    decimals = 2 if scale == 100 else 3
-    mean = f"{scale * found.mean:+.{decimals}f}"
+    decimals = (2 if scale == 100 else 3) if decimals is None else decimals
+    mean, low, high = (f"{scale * end:+,.{decimals}f}" for end in (found.mean, found.low, found.high))
     if np.isnan(found.low):
         return mean
     if short:
         return f"{mean} ±{scale * (found.high - found.mean):.{decimals}f}"
-    return f"{mean} ({scale * found.low:+.{decimals}f} to {scale * found.high:+.{decimals}f})"
+    return f"{mean} ({low} to {high})"
 
 
 def p_value(p: float) -> str:

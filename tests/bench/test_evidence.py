@@ -17,9 +17,19 @@ from benchmarks.evidence.effects import differences, effect, holm, sign_flips, t
 from benchmarks.evidence.power import draws_wanted, seen
 from benchmarks.evidence.problems import PROBLEMS, arrays_of
 from benchmarks.evidence.replay import replay, sweeps_of
-from benchmarks.evidence.report import figure, filled, outcomes, primary, recorded, rules_table, searches
+from benchmarks.evidence.report import (
+    figure,
+    filled,
+    outcomes,
+    primary,
+    recorded,
+    rules_table,
+    searches,
+    stored_table,
+)
 from benchmarks.evidence.rules import CROSS_ENTROPY, PENALTY_1, PLAIN, RULES
-from fmnist_sweep.core.curves import LearningCurve
+from benchmarks.evidence.stored import stored_draws
+from fmnist_sweep.core.curves import METRICS, LearningCurve
 from fmnist_sweep.core.score import ScoreRule
 
 ALL = np.array([[0, 1, 2]])
@@ -254,6 +264,27 @@ def test_tables_and_figure_tell_of_every_problem() -> None:
     assert f"| {PENALTY_1} | -1.00 ±0.00 |" in rules_table(told, "test", 100)
     assert f"| dense-500 | {PLAIN} | 82.5 % | 0.600 |" in outcomes(told)
     assert "6 draws" in figure(told).axes[1].get_xticklabels()[0].get_text()
+
+
+def test_stored_studies_are_judged_by_their_other_repeats(tmp_path: Path) -> None:
+    """What is chosen in one repeat is judged by the others' validation, run by run of the whole length."""
+    lines: list[dict[str, Any]] = [{"format": 1}]
+    for width in (10, 20):
+        for repeat in range(3):
+            value = [0.8 + 0.01 * repeat + 0.001 * width] * 10
+            curve = dict.fromkeys(METRICS, value)
+            told = {"curve": curve, "repeat": repeat, "split_seed": 1, "n_parameters": width}
+            lines.append({"state": "COMPLETE", "user_attrs": {**told, "hyperparameters": {"units": width}}})
+    short = {"hyperparameters": {"units": 9}, "curve": {"val_accuracy": [1]}}
+    lines.append({"state": "COMPLETE", "user_attrs": {**told, **short}})
+    lines.append({"state": "FAIL", "user_attrs": {}})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "paper-cnn-some.jsonl").write_text(text, encoding="utf-8")
+    draws = stored_draws("cnn", tmp_path)
+    assert [draw.gap.shape for draw in draws] == [(2, 10)] * 3
+    assert draws[0].value("test")[:, 0] == pytest.approx([0.825, 0.835])
+    assert draws[2].value("test")[:, 0] == pytest.approx([0.815, 0.825])
+    assert "| penalty 1, tolerance 0.01 | +0.00 (+0.00 to +0.00) | +0.000 (" in stored_table({"cnn": draws})
 
 
 def test_searches_are_told_in_pairs() -> None:
