@@ -42,7 +42,7 @@ class ScoreSection(_Section):
     """``[score]``: how a learning curve becomes one number; see `ScoreRule`."""
 
     metric: MetricName = "accuracy"
-    penalty: NonNegative = 1.0
+    penalty: NonNegative = 0.0
     tolerance: NonNegative = 0.01
     epoch_rule: EpochRule = "best"
     min_val_accuracy: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Final, Literal, Self, cast
 
 import optuna
 
@@ -27,6 +27,9 @@ from fmnist_sweep.storage.stored_trial import State as State  # noqa: PLC0414 - 
 from fmnist_sweep.storage.stored_trial import Stored
 from fmnist_sweep.storage.stored_trial import StoredTrial as StoredTrial  # noqa: PLC0414 - as above
 from fmnist_sweep.storage.studies import UNREADABLE, linked_study
+
+_EARLIER_RULE: Final = {"penalty": 1.0}
+"""What it means where no penalty is stored: its default when it was not always written down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +146,7 @@ class StoredStudy:
     @cached_property
     def rule(self) -> ScoreRule:
         """The rule that scored its trials."""
-        return ScoreRule(**self.config.get("score", {}))
+        return ScoreRule(**{**_EARLIER_RULE, **self.config.get("score", {})})
 
     @property
     def size_limit(self) -> int | None:

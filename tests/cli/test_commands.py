@@ -48,6 +48,8 @@ tune_new_entries = false
 learning_rate = { low = 1e-4, high = 1e-2 }
 depth = { low = 1, high = 3 }
 epochs = 3
+[score]
+penalty = 1.0
 [budget]
 trials = 4
 """

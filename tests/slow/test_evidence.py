@@ -16,7 +16,14 @@ from benchmarks.evidence.record import record
 
 pytestmark = pytest.mark.slow
 
-POINT = {"learning_rate": 3e-3, "l2": 1e-3, "depth": 3, "units_1": 20, "units_2": 30, "units_3": 16}
+POINT: dict[str, Any] = {
+    "learning_rate": 3e-3,
+    "l2": 1e-3,
+    "depth": 3,
+    "units_1": 20,
+    "units_2": 30,
+    "units_3": 16,
+}
 
 
 @pytest.mark.parametrize("is_regression", [False, True])
