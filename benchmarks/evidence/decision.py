@@ -88,4 +88,6 @@ def decided(found: list[Verdict]) -> str:
     if penalty_stays(found):
         return "a penalty above 0 stays the default"
     passing = [verdict.rule for verdict in found if verdict.passes]
-    return f"the default is: {passing[0]}" if passing else "no rule passes: the default is penalty 0"
+    if not passing:
+        return "no rule passes, and the default is penalty 0"
+    return f"of the rules that pass, this one gains most: {passing[0]}"
