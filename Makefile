@@ -29,7 +29,7 @@ CONFIRM_OPTIONS = --storage "$(STORAGE)" $(if $(TOP),--top $(TOP)) $(if $(REPEAT
 	$(if $(WORKERS),--workers $(WORKERS))
 
 .PHONY: help sweep-dense sweep-cnn confirm-dense confirm-cnn dashboard report export paper studies.db data test \
-	test-fast test-faults bench check audit format clean
+	test-fast test-faults bench evidence check audit format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ test-faults: $(INSTALLED_DEV) ## kill sweeps in every way, then one a hundred ti
 
 bench: $(INSTALLED_BENCH) ## compare speed with the alternatives, side by side; QUICK=1 takes ten minutes
 	@$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick)
+
+evidence: $(INSTALLED) ## replay what the penalty is worth, from recorded curves: docs/evidence.md
+	@$(BIN)/python -m benchmarks.evidence.report
 
 check: $(INSTALLED_DEV) ## check format, lint, types and what is installed
 	@$(BIN)/ruff format --check .

@@ -24,7 +24,7 @@ _MAX_MESSAGE: Final = 20_000
 """Characters of an error: a sweep file may have many problems, and all are told at once."""
 
 app = typer.Typer(
-    help="Hyperparameter sweeps for Keras models, scored by validation accuracy minus a penalty on the gap.",
+    help="Hyperparameter sweeps for Keras models, scored by validation accuracy and, if wanted, the gap.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

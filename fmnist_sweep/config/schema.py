@@ -51,7 +51,7 @@ class ScoreSection(_Section):
 
     direction: Direction | None = None
     metric: Annotated[str, Field(max_length=200)] = "accuracy"
-    penalty: NonNegative = 1.0
+    penalty: NonNegative = 0.0
     tolerance: NonNegative = 0.01
     epoch_rule: EpochRule = "best"
     min_val_accuracy: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
@@ -71,7 +71,7 @@ def resolved_score(score: ScoreSection, metrics: Sequence[str]) -> ScoreSection:
     """Return the settings of a score with what they leave out filled in for a model of one's own.
 
     The metric is the first that the model was compiled with, accuracy before any other, and the loss where
-    there is none. A penalty and a tolerance are in the metric's unit: where nobody gives them, 0.
+    there is none. A tolerance is in the metric's unit: where nobody gives it, 0.
 
     Args:
         score: As they were given.
@@ -85,8 +85,8 @@ def resolved_score(score: ScoreSection, metrics: Sequence[str]) -> ScoreSection:
         metric = (accurate or known or ["loss"])[0]
     if metric in METRICS_BY_NAME:
         return score.model_copy(update={"metric": metric})
-    zero = {name: 0.0 for name in ("penalty", "tolerance") if name not in given}
-    return score.model_copy(update={"metric": metric, **zero})
+    tolerance = score.tolerance if "tolerance" in given else 0.0
+    return score.model_copy(update={"metric": metric, "tolerance": tolerance})
 
 
 class SplitSection(_Section):

@@ -1,4 +1,4 @@
-"""Pure functions on learning curves: generalization gap, penalised score, scored epoch.
+"""Pure functions on learning curves: generalization gap, score, scored epoch.
 
 The four scores of an epoch are measured after it with dropout off (see `EpochScores`). Keras's logged
 training accuracy is a running mean over a changing model and its loss holds the L2 term: a gap taken from
@@ -23,10 +23,12 @@ EpochRule: TypeAlias = Literal["best", "last"]
 class ScoreRule:
     """How a learning curve becomes one number, higher is better.
 
-    With ``metric="accuracy"``::
+    By default the score is the validation accuracy. A penalty takes a price for the gap::
 
         gap   = train_accuracy - val_accuracy
         score = val_accuracy - penalty * max(0, gap - tolerance)
+
+    It buys a smaller gap, not a better test result: ``docs/evidence.md`` has what it costs.
 
     With ``metric="cross_entropy"`` the score is ``-val_cross_entropy - penalty * max(0, gap - tolerance)``
     with the gap ``val_cross_entropy - train_cross_entropy``, and so for any metric of which less is better.
@@ -34,7 +36,8 @@ class ScoreRule:
 
     Attributes:
         metric: The scored quantity: one of ours, or one that the model was compiled with, as Keras logs it.
-        penalty: Score lost for each unit of gap beyond the tolerance; 0 is the plain validation score.
+        penalty: Score lost for each unit of gap beyond the tolerance; 0, the default, is the plain
+            validation score.
         tolerance: Gap that costs nothing, in the metric's unit: 0.01 is one accuracy point.
         epoch_rule: ``"best"`` scores the best epoch among those the space allows, ``"last"`` the last one.
         min_val_accuracy: An epoch below this validation accuracy is scored by how far it falls short,
@@ -43,7 +46,9 @@ class ScoreRule:
 
     Example:
         >>> curve = LearningCurve.from_scores(train=[0.86, 0.90, 0.95], val=[0.86, 0.88, 0.89])
-        >>> rule = ScoreRule()
+        >>> ScoreRule().scored_epoch(curve)
+        2
+        >>> rule = ScoreRule(penalty=1.0)
         >>> rule.scores(curve).round(3).tolist()
         [0.86, 0.87, 0.84]
         >>> rule.scored_epoch(curve)
@@ -51,7 +56,7 @@ class ScoreRule:
     """
 
     metric: str = "accuracy"
-    penalty: float = 1.0
+    penalty: float = 0.0
     tolerance: float = 0.01
     epoch_rule: EpochRule = "best"
     min_val_accuracy: float | None = None

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,6 @@ from fmnist_sweep.core.events import Failed, TrialEvent
 from fmnist_sweep.core.jobs import SEEDS_OF_FINALS_BEGIN, DataKey, SplitSpec, TrialJob
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import MAX_RETRIES, Stop
-from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.export.choice import Chosen
@@ -116,10 +115,9 @@ class FinalPlan:
     @property
     def settings(self) -> LoopSettings:
         """How they are trained: as the sweep's trials are, each to its end, and the first failure ends it."""
-        config: Mapping[str, Any] = self._swept.config
         return LoopSettings(
             model=self.model_path,
-            rule=ScoreRule(**{**config["score"], "epoch_rule": "last"}),
+            rule=replace(self._swept.rule, epoch_rule="last"),
             max_epochs=self.choice.epochs,
             split=self.split,
             n_probe=self._training["n_probe"],
@@ -128,7 +126,7 @@ class FinalPlan:
             model_source=self._swept.model_source,
             max_retries=self._budget.get("max_retries", MAX_RETRIES),
             max_failures=1,
-            told=config,
+            told=self._swept.config,
         )
 
     @property

@@ -28,6 +28,9 @@ from fmnist_sweep.storage.writing import (
     write_model_parts,
 )
 
+_EARLIER_DEFAULT: Final = "score.penalty: the study has 1.0, now 0.0"
+"""What meets a study of an earlier version whose sweep file names no penalty."""
+
 _IMPORTABLE: Final = ("space.", "score.", "training.patience:")
 
 
@@ -149,6 +152,8 @@ def _require_same(
         lines += [f"model: {edit}" for edit in edits]
         mend += f"\nIf the source alone differs, the run goes on with {ACCEPT}, which marks its trials"
         mend += "; with --retry-failed it also tries again what failed." if study.in_state("FAIL") else "."
+    if _EARLIER_DEFAULT in lines:
+        mend += "\n1.0 was the default before: with --set score.penalty=1, or in the sweep file, it goes on."
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)
         if all(line.startswith(_IMPORTABLE) for line in lines):

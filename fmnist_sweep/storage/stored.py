@@ -51,6 +51,10 @@ def _looked_at(study: optuna.Study, trial: FrozenTrial) -> StoredTrial:
     return known[number][1]
 
 
+_EARLIER_RULE: Final = {"penalty": 1.0}
+"""What it means where no penalty is stored: its default when it was not always written down."""
+
+
 @dataclass(frozen=True, eq=False)
 class StoredStudy:
     """A study as the storage holds it; what is not stored is None, or empty.
@@ -165,7 +169,7 @@ class StoredStudy:
     @cached_property
     def rule(self) -> ScoreRule:
         """The rule that scored its trials."""
-        return ScoreRule(**self.config.get("score", {}))
+        return ScoreRule(**{**_EARLIER_RULE, **self.config.get("score", {})})
 
     @property
     def size_limit(self) -> int | None:

@@ -741,7 +741,7 @@ def test_the_digest_changes_with_what_decides_a_result(
         {"budget": {"trials": 99, "seconds": 5.0, "max_retries": 0, "trial_seconds": 9.5}},
         {"sampler": {"name": "random", "seed": 5}},
         {"pruner": {"name": "hyperband"}},
-        {"score": {"penalty": 1}},  # the default, written as a whole number
+        {"score": {"penalty": 0}},  # the default, written as a whole number
         {"training": {"seed": 0}},
     ],
     ids=str,
@@ -803,7 +803,7 @@ def test_differences_name_what_decides_and_differs(make_config: MakeConfig) -> N
         space={**stored.to_dict()["space"], "activation": "relu"},
     )
     assert differences(stored.to_dict(), now.to_dict()) == [
-        "score.penalty: the study has 1.0, now 2.0",
+        "score.penalty: the study has 0.0, now 2.0",
         "space.activation.choices: the study has ['relu', 'tanh'], now 'nothing'",
         "space.activation.type: the study has 'choice', now 'fixed'",
         "space.activation.value: the study has 'nothing', now 'relu'",

@@ -63,7 +63,7 @@ def test_a_higher_penalty_never_raises_a_score(curve: LearningCurve, rule: Score
 @given(accuracies, accuracies, accuracies)
 def test_equal_train_and_validation_scores_win_nothing_by_themselves(a: float, b: float, gap: float) -> None:
     """A model without a gap loses to every one whose validation accuracy is higher by more than its loss."""
-    rule = ScoreRule()
+    rule = ScoreRule(penalty=1.0)
     without_gap = EpochScores.of_classes(0, a, 1 - a, a, 1 - a)
     with_gap = EpochScores.of_classes(0, b + gap, 1 - b, b, 1 - b)
     lost = max(0.0, gap - rule.tolerance)

@@ -149,7 +149,7 @@ def test_pages_that_can_not_be_read_are_told_in_one_line(
 
 def test_the_note_tells_score_gap_and_curve_in_words() -> None:
     """A note can be read without the picture."""
-    note = dashboard.trial_note(scripted_curve(0.88, 0.05), ScoreRule(), epoch=7)
+    note = dashboard.trial_note(scripted_curve(0.88, 0.05), ScoreRule(penalty=1.0), epoch=7)
     assert "at epoch 8 of 20" in note
     assert "tolerance 1 point, penalty 1" in note
     assert note.count("\N{FULL BLOCK}") >= 3

@@ -82,7 +82,7 @@ def test_opening_again_adds_nothing(make_config: MakeConfig, data: DataRef, stor
             {"space": {"depth": {}, "epochs": 3}},
             "space.epochs.value: the study has 4, now 3",
         ),
-        ({"score": {"penalty": 2.0}}, "score.penalty: the study has 1.0, now 2.0"),
+        ({"score": {"penalty": 2.0}}, "score.penalty: the study has 0.0, now 2.0"),
         ({"training": {"seed": 7}}, "training.seed: the study has 0, now 7"),
         ({"training": {"n_val": 100}}, "training.n_val: the study has 5000, now 100"),
         ({"training": {"split_seed": 7}}, "training.split_seed: the study has None, now 7"),
@@ -110,6 +110,16 @@ def test_a_study_of_other_settings_is_refused_with_the_differences(
         mend.append("Or bring its trials over to a new study: --study NEW --import-from tiny")
     assert said[-len(mend) :] == mend
     assert load_study(storage, "tiny").user_attrs == before
+
+
+def test_a_study_of_the_earlier_default_is_told_how_it_goes_on(
+    make_config: MakeConfig, data: DataRef, storage: RDBStorage
+) -> None:
+    """A study keeps the penalty that it was scored with, and a file that names none is told of it."""
+    open_study(make_config(score={"penalty": 1.0}), data, storage)
+    with pytest.raises(StudyMismatchError, match=r"--set score\.penalty=1, or in the sweep file, it goes on"):
+        open_study(make_config(), data, storage)
+    assert open_study(make_config(score={"penalty": 1}), data, storage).study_name == "tiny"
 
 
 def test_other_data_under_the_same_name_are_refused(

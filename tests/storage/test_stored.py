@@ -54,7 +54,7 @@ STUDY_DEFAULTS: dict[str, Any] = {
     "read_only": None,
     "config": {},
     "config_digest": None,
-    "rule": ScoreRule(),
+    "rule": ScoreRule(penalty=1.0),
     "size_limit": None,
     "allowed_epochs": None,
     "model_path": None,
@@ -238,10 +238,22 @@ def test_a_sweep_and_its_confirmation_know_each_other(study: optuna.Study) -> No
     assert (sweep.is_confirmation, sweep.is_sweep, sweep.draws_trials) == (False, True, True)
 
 
+@pytest.mark.parametrize(
+    ("score", "penalty"),
+    [({}, 1.0), ({"tolerance": 0.02}, 1.0), ({"penalty": 0.5}, 0.5), ({"penalty": 0.0}, 0.0)],
+)
+def test_stored_settings_keep_the_penalty_that_scored_them(
+    study: optuna.Study, score: dict[str, float], penalty: float
+) -> None:
+    """Settings that name no penalty mean its default when they were written, not that of today."""
+    study.set_user_attr("config", {**study.user_attrs["config"], "score": score})
+    assert stored(study).rule.penalty == penalty
+
+
 def test_a_study_in_a_file_reads_as_one_in_memory(sqlite_study: optuna.Study) -> None:
     """What a database gives back is what was stored."""
     found = stored(sqlite_study)
-    assert (found.data["n_train"], found.rule, found.default_trial) == (60_000, ScoreRule(), 0)
+    assert (found.data["n_train"], found.rule, found.default_trial) == (60_000, ScoreRule(penalty=1.0), 0)
     assert found.trials[0] == StoredTrial.of(sqlite_study.trials[0])
     assert hash(found.trials[0]) == hash(StoredTrial.of(sqlite_study.trials[0]))
     assert isinstance(found, StoredStudy)
