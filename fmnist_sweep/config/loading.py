@@ -15,6 +15,7 @@ from fmnist_sweep.config.messages import describe, sound_part
 from fmnist_sweep.config.overrides import apply_override
 from fmnist_sweep.config.points import points_problems
 from fmnist_sweep.config.schema import AddedSection, SweepFile, resolved_score
+from fmnist_sweep.config.shipped import shipped_sweep
 from fmnist_sweep.config.sweep_config import SweepConfig, images_of, shape_corners
 from fmnist_sweep.config.toml_text import TomlTextError, read_toml, require_usable
 from fmnist_sweep.core.errors import ConfigError
@@ -42,30 +43,36 @@ def load_config(
 ) -> SweepConfig:
     """Read a sweep file.
 
-    Files and modules that it names are looked for beside it first, then in the current folder.
+    Files and modules that it names are looked for beside it first, then in the current folder; those of a
+    shipped sweep in the current folder alone.
 
     Args:
-        path: A TOML file.
+        path: A TOML file, or the name of a sweep that comes with the package; a file goes first.
         overrides: ``"section.key=value"`` settings that replace the file's, values as TOML writes them; a
             value that is no TOML is taken as text.
         beside: What else is wrong with what the user gave: told with the rest, before a model is discovered.
-        say: Takes a line where data or a model of the user's own take more than a moment.
+        say: Takes a line where data or a model of the user's own take more than a moment, or where a name may
+            have meant another file.
 
     Raises:
         ConfigError: The file can't be read or has problems; all that can be found at once are listed.
 
     Example:
-        >>> load_config(Path("sweeps/dense.toml"), ["budget.trials=5"]).file.budget.trials
+        >>> load_config(Path("dense"), ["budget.trials=5"]).file.budget.trials
         5
     """
+    shipped = shipped_sweep(path)
+    other = path.with_name(f"{path.name}.toml")
+    if shipped is not None and other.is_file():
+        say(f"{path} is the sweep of that name that comes with fmnist-sweep; for your file give {other}")
     try:
-        settings = read_toml(path)
+        settings = read_toml(shipped or path)
     except TomlTextError as error:
         raise ConfigError(str(path), [str(error), *beside]) from None
     problems = [p for override in overrides for p in apply_override(settings, override)]
     if problems:
         raise ConfigError(str(path), [*problems, *beside])
-    folders = code_folders(path.parent)
+    folders = code_folders(None if shipped else path.parent)
     return parse_config(settings, where=str(path), beside=beside, folders=folders, say=say)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from fmnist_sweep.config.shipped import no_such_file
+
 _MAX_BYTES: Final = 16 * 2**20
 _MAX_DEPTH: Final = 10
 _MAX_BITS: Final = 4096
@@ -29,7 +31,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             content = stream.read(_MAX_BYTES + 1)
     except FileNotFoundError:
-        raise TomlTextError("no such file; sweep files of this project are in sweeps/") from None
+        raise TomlTextError(no_such_file(path)) from None
     except IsADirectoryError:
         raise TomlTextError("is a folder; name a sweep file in it") from None
     except OSError as error:

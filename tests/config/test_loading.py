@@ -512,7 +512,7 @@ def sweep_file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (None, "no such file; sweep files of this project are in sweeps/"),
+        (None, "no such file, nor a shipped sweep of that name (shipped: cnn, cnn-large, "),
         (b"a = = 3", "not TOML: Invalid value (at line 1, column 5)"),
         (
             b"a = 1\nb = '\xe4'",

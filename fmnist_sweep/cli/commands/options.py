@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from fmnist_sweep.config.shipped import shipped_sweeps
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.foreign import safe_text
 from fmnist_sweep.storage import DEFAULT_STORAGE
@@ -40,6 +41,19 @@ DataDir = Annotated[
     typer.Option(
         metavar="DIR", help="Folder with the four files of Fashion-MNIST.", envvar="FMNIST_DATA_DIR"
     ),
+]
+
+
+def complete_sweep(incomplete: str) -> list[str]:
+    """Return what a shell may complete to a sweep; where there is nothing it completes to files."""
+    here = map(str, Path().glob("*.toml"))
+    return [name for name in [*shipped_sweeps(), *sorted(here)] if name.startswith(incomplete)]
+
+
+_SWEEPS: Final = f"a path, or one that comes along: {', '.join(shipped_sweeps())}"
+SweepName = Annotated[Path, typer.Argument(help=f"The sweep file: {_SWEEPS}.", autocompletion=complete_sweep)]
+SweepNames = Annotated[
+    list[Path], typer.Argument(help=f"Sweep files, each {_SWEEPS}.", autocompletion=complete_sweep)
 ]
 
 Workers = Annotated[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +13,8 @@ from fmnist_sweep.cli.commands.options import (
     MaxRetries,
     Overrides,
     Storage,
+    SweepName,
+    SweepNames,
     TakeOver,
     Workers,
     command_line,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 @uses_storage
 def run(
-    file: Annotated[Path, typer.Argument(help="A sweep file.")],
+    file: SweepName,
     study: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the study.")] = None,
     trials: Annotated[
         int | None, typer.Option(metavar="N", help="Finished trials in the study: a total, not n more.")
@@ -68,7 +69,7 @@ def run(
 ) -> None:
     """Run a sweep, or go on with it.
 
-    Example: fmnist-sweep run sweeps/dense.toml --trials 50 --set score.penalty=2
+    Example: fmnist-sweep run dense --trials 50 --set score.penalty=2
     """
     from fmnist_sweep.config.loading import load_config
 
@@ -122,13 +123,13 @@ def _run(config: SweepConfig, again: str, *, storage: str, options: RunOptions, 
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="Sweep files.")],
+    files: SweepNames,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Check sweep files and print their space, its size, the parameter counts and the budget.
 
-    Example: fmnist-sweep validate sweeps/*.toml
+    Example: fmnist-sweep validate dense mine.toml
     """
     from fmnist_sweep.cli.console.outline import print_config
     from fmnist_sweep.config.loading import load_config
