@@ -8,10 +8,11 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
+from fmnist_sweep import __version__
 from fmnist_sweep.cli.commands.archive import dump, load
 from fmnist_sweep.cli.commands.manage import delete, rename
 from fmnist_sweep.cli.commands.reading import backup, dashboard, report, status, trials
@@ -24,9 +25,8 @@ _MAX_MESSAGE: Final = 20_000
 """Characters of an error: a sweep file may have many problems, and all are told at once."""
 
 app = typer.Typer(
-    help="Hyperparameter sweeps for Keras models, scored by validation accuracy and, if wanted, the gap.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -47,6 +47,22 @@ COMMANDS = (
     delete,
     rename,
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"fmnist-sweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Hyperparameter sweeps for Keras models, scored by validation accuracy minus a penalty on the gap."""
 
 
 def _without_aborts(command: Callable[..., None]) -> Callable[..., None]:
