@@ -16,6 +16,7 @@ from fmnist_sweep import __version__
 from fmnist_sweep.cli.commands.archive import dump, load
 from fmnist_sweep.cli.commands.manage import delete, rename
 from fmnist_sweep.cli.commands.reading import backup, dashboard, report, status, trials
+from fmnist_sweep.cli.commands.starting import init
 from fmnist_sweep.cli.commands.sweeps import data, run, validate
 from fmnist_sweep.cli.commands.winners import compare, confirm, export
 from fmnist_sweep.core.errors import SweepError
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 
 COMMANDS = (
+    init,
     run,
     confirm,
     compare,
