@@ -64,7 +64,7 @@ def _options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Hyperparameter sweeps for Keras models, scored by validation accuracy minus a penalty on the gap."""
+    """Hyperparameter sweeps for Keras models, scored by validation accuracy and, if wanted, the gap."""
 
 
 def _without_aborts(command: Callable[..., None]) -> Callable[..., None]:
