@@ -93,8 +93,10 @@ def test_an_installed_program_needs_no_repository(installed: Installed, target: 
     assert Path(found.stdout.strip()) == target / "fmnist_sweep" / "sweeps" / "cnn.toml"
 
 
+# Each program loads TensorFlow several times over: minutes where others use the processor too.
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", STARTS)
 def test_a_start_runs_as_it_was_written(installed: Installed, kind: str) -> None:
-    """Each kind trains its first two trials on its own data; the others differ by their hyperparameters."""
+    """Each kind trains its first trial on its own data; the others differ by their hyperparameters."""
     installed("init", kind)
-    assert "2 complete" in installed("run", STARTS[kind].sweep, "--trials", "2").stdout
+    assert "1 complete" in installed("run", STARTS[kind].sweep, "--trials", "1").stdout
