@@ -180,14 +180,26 @@ def test_scaling_is_noted_where_images_are_scaled_already() -> None:
         assert said in note
 
 
+@pytest.mark.parametrize(("name", "sometimes"), [("Either", "momentum"), ("OnAFloat", "spatial")])
+def test_conditions_that_no_list_can_say_are_searched_all_the_same(name: str, sometimes: str) -> None:
+    """The parameter is drawn for every trial, and the user is told."""
+    from fmnist_sweep.models.exploring import explore
+    from fmnist_sweep.models.load import load_model
+
+    model = load_model(f"user_models:{name}", input_shape=(8, 8, 1), n_classes=3)
+    found = explore(model, (8, 8, 1))
+    assert found.sometimes == (sometimes,)
+    assert not found.space[sometimes].when
+    (note,) = found.notes
+    assert f"{sometimes} exists under conditions that no list of values can say" in note
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
         ("Raises", [r"build with its default values failed: ValueError: .*'eight' \(.*user_models.py:\d+\)"]),
         ("ReturnsNothing", ["build with its default values failed: it returned NoneType"]),
         ("ReverseLog", ['decay: sampling="reverse_log" can\'t', 'units: sampling="reverse_log" can\'t']),
-        ("Either", ["momentum: when it exists can't be written as lists of values"]),
-        ("OnAFloat", ["spatial: it exists only for some values of dropout, .* or give dropout a step"]),
     ],
 )
 def test_what_a_sweep_cannot_search_is_told(name: str, said: list[str]) -> None:
