@@ -62,7 +62,8 @@ def main(arguments: Sequence[str]) -> int:
         except DataError as error:
             Path(problem_file).write_text("; ".join(error.problems), encoding="utf-8")
         else:
-            Path(kept_file).write_text(kept, encoding="utf-8")
+            left_out = has_test_part(returned)
+            Path(kept_file).write_text(f"{kept}\ntest" if left_out else kept, encoding="utf-8")
     else:
         np.savez(arrays_file, allow_pickle=False, **arrays)
     return 0
@@ -123,6 +124,13 @@ def as_call(returned: object) -> Call | None:
     if images or not (_has_length(x) and _has_length(y)):
         return None
     return Call((x, y), {"sample_weight": parts[2]} if len(parts) == 3 else {})
+
+
+def has_test_part(returned: object) -> bool:
+    """Return whether a function gave a second pair of arrays: what Keras's data sets call the test part."""
+    parts = list(returned) if isinstance(returned, tuple | list) else []
+    pairs = len(parts) == 2 and all(isinstance(part, tuple | list) and len(part) == 2 for part in parts)
+    return pairs or len(parts) == 4
 
 
 def _is_batched(value: object) -> bool:

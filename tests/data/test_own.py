@@ -321,3 +321,16 @@ def test_modules_are_looked_for_in_the_given_folders(
     assert prepare_import(f"{module}:train_only", folders=[Path.cwd(), other]).n_classes == 2
     with pytest.raises(DataError, match=f"can't be imported from {other}, in {Path.cwd()}: "):
         prepare_import("not_there_at_all:make", folders=[other, Path.cwd()])
+
+
+def test_a_test_part_that_nothing_can_use_is_told(tmp_path: Path) -> None:
+    """Of a table with real numbers as targets; that of images is kept for an export."""
+    said: list[str] = []
+    table = {"x_train": np.ones((12, 3)), "y_train": np.linspace(0, 1, 12)}
+    tested = {**table, "x_test": np.ones((6, 3)), "y_test": np.ones(6)}
+    assert prepare_npz(save(tmp_path / "plain.npz", **table), say=said.append).form == "call"
+    assert said == []
+    prepare_npz(save(tmp_path / "tested.npz", **tested), name="tested.npz", say=said.append)
+    prepare_npz(save(tmp_path / "images.npz", **arrays()), say=said.append)
+    (line,) = said
+    assert line.startswith("Note: tested.npz: its test part is not kept")
