@@ -46,7 +46,6 @@ MAX_REPEATS: Final = 1000
 
 TOP: Final = 4
 REPEATS: Final = 5
-MAX_WITHIN: Final = 100.0
 
 
 @dataclass(frozen=True)

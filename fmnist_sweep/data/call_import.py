@@ -20,7 +20,7 @@ from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.user_code import code_folders, import_users, in_words, shadow_problem
 from fmnist_sweep.data.calls import Call, keep_call
 from fmnist_sweep.data.checks import KEYS, are_images
-from fmnist_sweep.data.trees import leaves
+from fmnist_sweep.data.trees import is_dataset, leaves
 
 _FORMS = "(x_train, y_train), (x_train, y_train, x_test, y_test) or ((x_train, y_train), (x_test, y_test))"
 
@@ -135,8 +135,7 @@ def has_test_part(returned: object) -> bool:
 
 def _is_batched(value: object) -> bool:
     """Return whether a value is a `tf.data.Dataset` or a `keras.utils.PyDataset`; neither is imported."""
-    is_dataset = hasattr(value, "element_spec") and hasattr(value, "cardinality")
-    return is_dataset or any(base.__name__ == "PyDataset" for base in type(value).__mro__)
+    return is_dataset(value) or any(base.__name__ == "PyDataset" for base in type(value).__mro__)
 
 
 def _has_length(tree: object) -> bool:

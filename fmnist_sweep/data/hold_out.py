@@ -12,7 +12,7 @@ from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.jobs import SplitSpec
 from fmnist_sweep.data.calls import Call
 from fmnist_sweep.data.split import stratified
-from fmnist_sweep.data.trees import class_labels, leaves
+from fmnist_sweep.data.trees import class_labels, leaves, n_rows
 
 _SHARE: Final = 0.2
 """Held out where ``n_val`` asks for more than half of the rows, as its default does of small data."""
@@ -72,7 +72,7 @@ def with_hold_out(call: Call, split: SplitSpec) -> tuple[tuple[Any, ...], dict[s
     """
     x, y = call.x, call.y
     weights = call.kwargs.get("sample_weight")
-    if y is None or not _n_rows(x):
+    if y is None or not n_rows(x):
         raise TrialError(
             "nothing validates: give validation_data, which a tf.data.Dataset or a generator can't be split "
             "into"
@@ -110,8 +110,3 @@ def rows(tree: Any, indices: Any) -> Any:
     if hasattr(tree, "iloc"):
         return tree.iloc[indices]
     return np.asarray(tree)[indices]
-
-
-def _n_rows(x: Any) -> int:
-    first: Any = next(leaves(x), None)
-    return len(first) if hasattr(first, "__len__") else 0

@@ -15,6 +15,7 @@ import tensorflow as tf
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.data import probe_indices
 from fmnist_sweep.data.hold_out import rows
+from fmnist_sweep.data.trees import n_rows
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def parts_of(given: Mapping[str, Any], *, n_probe: int) -> tuple[Part, Part]:
             return train, _validation(validation, given.get("validation_steps"))
         train = _some_batches(x, given.get("batch_size") or _batch_size(x), n_probe)
         return train, _validation(validation, given.get("validation_steps"))
-    n = _n_rows(x)
+    n = n_rows(x)
     weighted = validation is not None and isinstance(validation, tuple) and len(validation) == 3
     if validation is None and share:
         # As Keras does: the last rows, before they are shuffled.
@@ -126,9 +127,4 @@ def _is_batched(data: Any) -> bool:
 
 def has_rows(x: Any) -> bool:
     """Return whether inputs are arrays, which ``fit`` cuts into batches itself."""
-    return x is not None and not _is_batched(x) and _n_rows(x) > 0
-
-
-def _n_rows(x: Any) -> int:
-    leaves = tf.nest.flatten(x)
-    return len(leaves[0]) if leaves and hasattr(leaves[0], "__len__") else 0
+    return x is not None and not _is_batched(x) and n_rows(x) > 0
