@@ -13,6 +13,7 @@ from typing import Any, Final
 from fmnist_sweep.api.options import RunOptions
 from fmnist_sweep.api.reading import StudyReader
 from fmnist_sweep.api.runs import run
+from fmnist_sweep.api.studies import open_studies
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.errors import ConfigError, SweepError
@@ -306,10 +307,8 @@ def _study_name(given: str | None, hypermodel: Any) -> str:
 
 
 def _free_name(name: str, storage: str) -> str:
-    from fmnist_sweep.api.studies import read_studies  # noqa: PLC0415
-
     try:
-        taken = {study.name for study in read_studies(storage=storage)}
+        taken = {study.study_name for study in open_studies(storage=storage)}
     except SweepError:
         return name
     if name not in taken:
