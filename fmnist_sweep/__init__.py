@@ -8,10 +8,12 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
 
 __version__ = "0.1.0"
 
-__all__ = ["Objective", "SweepError", "Tuner", "load_study"]
+# What is promised: docs/api.md documents it, and a test holds the signatures to the changelog.
+__all__ = ["Objective", "StudyReader", "SweepError", "Tuner", "load_study"]
 
 _PLACES = {
     "Objective": "fmnist_sweep.api.tuner",
+    "StudyReader": "fmnist_sweep.api.reading",
     "SweepError": "fmnist_sweep.core.errors",
     "Tuner": "fmnist_sweep.api.tuner",
     "load_study": "fmnist_sweep.api.reading",

@@ -58,16 +58,28 @@ class StudyReader:
         return curves_frame(self.stored)
 
     def best(self, n: int = 1) -> list[StoredTrial]:
-        """Return the best trials, best first."""
+        """Return the best trials, best first.
+
+        Args:
+            n: At most so many.
+        """
         return best_trials(self.stored, n)
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[Any]:
-        """Return the `keras_tuner.HyperParameters` of the best trials, best first."""
+        """Return the `keras_tuner.HyperParameters` of the best trials, best first.
+
+        Args:
+            num_trials: At most so many.
+        """
         carrying = importlib.import_module("fmnist_sweep.models.carrying")
         return [carrying.hyperparameters_of(t.hyperparameters) for t in self.best(num_trials)]
 
-    def results_summary(self, num_trials: int = _N_SHOWN) -> None:
-        """Print the best trials, with their scores and their hyperparameters."""
+    def results_summary(self, num_trials: int = 10) -> None:
+        """Print the best trials, with their scores and their hyperparameters.
+
+        Args:
+            num_trials: At most so many.
+        """
         study = self.stored
         lines = [f"Study {self.study_name!r} in {safe_url(self.storage)}: {len(study.trials)} trials"]
         names = [f"{part}_{study.rule.shown_metric}" for part in ("val", "train")]
@@ -80,6 +92,9 @@ class StudyReader:
 
     def report(self, output: str | Path = "report/index.html") -> Path:
         """Write a static page on the study, and return its file.
+
+        Args:
+            output: The page; its folder is made where it is missing.
 
         Raises:
             StorageError: The page can't be written.

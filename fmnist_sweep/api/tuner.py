@@ -201,6 +201,9 @@ class Tuner(StudyReader):
 
         Each is trained anew, with the trial's seed, up to the epoch that was scored.
 
+        Args:
+            num_models: At most so many.
+
         Raises:
             SweepError: A training failed, or nothing was searched yet by this tuner.
         """
