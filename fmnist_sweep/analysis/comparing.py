@@ -37,7 +37,6 @@ class Side:
             have trained on after the scored epoch.
         left_out: How many complete trials can't win and why, a sentence for each reason.
         read_only: Whether the study came with the repository, and can't be confirmed.
-        of_images: Whether its data are images with class numbers, which ``confirm`` takes.
     """
 
     study: str
@@ -54,7 +53,6 @@ class Side:
     seconds: float
     left_out: Sequence[str] = ()
     read_only: bool = False
-    of_images: bool = True
 
 
 def compared(studies: Sequence[StoredStudy]) -> list[Side]:
@@ -108,7 +106,7 @@ def side(study: StoredStudy) -> Side:
     else:
         best = candidates(study, 1)[0]
         shown = best.scores.get(f"val_{study.rule.shown_metric}")
-        one = {"score": best.value, "val_accuracy": shown, "gap": best.gap}
+        one = {"score": best.value, f"val_{study.rule.shown_metric}": shown, "gap": best.gap}
         told = {name: Interval(float(value or 0.0), math.nan, math.nan, 1) for name, value in one.items()}
         label, n_parameters, seconds = f"trial {best.number}", best.n_parameters, best.seconds or 0.0
         hyperparameters, epochs = best.hyperparameters, best.scored_after
@@ -121,13 +119,12 @@ def side(study: StoredStudy) -> Side:
         label=label,
         hyperparameters={**hyperparameters, "epochs": epochs},
         score=told["score"],
-        val_accuracy=told["val_accuracy"],
+        val_accuracy=told[f"val_{study.rule.shown_metric}"],
         gap=told["gap"],
         n_parameters=n_parameters,
         seconds=seconds,
         left_out=left_out_notes(study),
         read_only=study.read_only is not None,
-        of_images=study.is_of_images,
     )
 
 
@@ -143,7 +140,7 @@ def caveats(sides: Sequence[Side]) -> list[str]:
     """Return what keeps the sides from being comparable, or their scores from being trusted."""
     lines = [
         f"{s.study} is unconfirmed: its score was picked by its own validation images and is optimistic."
-        + ("" if s.read_only or not s.of_images else f" Next: fmnist-sweep confirm {shlex.quote(s.study)}")
+        + ("" if s.read_only else f" Next: fmnist-sweep confirm {shlex.quote(s.study)}")
         for s in sides
         if not s.confirmed
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,15 +19,15 @@ from fmnist_sweep.analysis.repeats import (
     BASELINE,
     DEFAULT,
     EQUAL_SHARE,
-    MEASURED,
     Candidate,
     Failure,
     Repeat,
     Standing,
 )
 from fmnist_sweep.analysis.statistics import Interval, interval, paired_difference, pooled_differences
-from fmnist_sweep.core.curves import METRICS, FloatArray
-from fmnist_sweep.core.metrics import UNITS, metric_of
+from fmnist_sweep.core.curves import FloatArray
+from fmnist_sweep.core.jobs import n_validating
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import ScoreRule, exceeds
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
@@ -47,6 +47,8 @@ class Confirmation:
         n_train: Number of training images of each split.
         decision_rule: How the winner is decided; None for one of an earlier version, where the smallest of
             the tied wins.
+        splits_are_drawn: Whether each repeat has a split of its own. Where the data or the kind of split say
+            what validates, repeats differ in their seeds alone, and so do the intervals.
     """
 
     study: str
@@ -58,6 +60,25 @@ class Confirmation:
     n_val: int
     n_train: int
     decision_rule: DecisionRule | None = None
+    splits_are_drawn: bool = True
+
+    @property
+    def afresh(self) -> str:
+        """What is fresh in each repeat, in words."""
+        return "fresh seeds and splits" if self.splits_are_drawn else "fresh seeds"
+
+    @property
+    def shown_metrics(self) -> tuple[str, ...]:
+        """The metrics that tables show: the one of the score, and a loss beside it where there is one."""
+        first = self.rule.shown_metric
+        known = {name for r in self.repeats for name in r.scores}
+        others = (name for name in ("cross_entropy", "loss") if f"val_{name}" in known and name != first)
+        return (first, *list(others)[:1])
+
+    @property
+    def _sizes(self) -> dict[str, int]:
+        # Repeats on one and the same split share no more than that: there is nothing to correct for.
+        return {"n_val": self.n_val, "n_train": self.n_train} if self.splits_are_drawn else _ONE_SPLIT
 
     @property
     def baseline(self) -> str | None:
@@ -129,8 +150,8 @@ class Confirmation:
             self.decision_rule,
             baseline_label=str(self.baseline),
             pick=self.pick,
-            n_val=self.n_val,
-            n_train=self.n_train,
+            n_val=self._sizes["n_val"],
+            n_train=self._sizes["n_train"],
         )
 
     @cached_property
@@ -167,12 +188,13 @@ class Confirmation:
         return Standing(
             candidate,
             {
-                name: interval([getattr(r, name) for r in rows], n_val=self.n_val, n_train=self.n_train)
-                for name in MEASURED
+                name: interval([r.measured[name] for r in rows], **self._sizes)
+                for name in rows[0].measured
+                if all(name in r.measured for r in rows)
             },
             n_parameters=sizes.pop() if len(sizes) == 1 else None,
             seconds=float(np.mean([r.seconds for r in rows])),
-            value=interval(self._values(candidate.label), n_val=self.n_val, n_train=self.n_train),
+            value=interval(self._values(candidate.label), **self._sizes),
             n_failed=sum(f.candidate == candidate.label for f in self.failures if f.repeat < self.n_repeats),
         )
 
@@ -196,15 +218,14 @@ class Confirmation:
         differences = pooled_differences(
             [self._values(other) for other in others],
             self._values(self.baseline),
-            n_val=self.n_val,
-            n_train=self.n_train,
+            **self._sizes,
         )
         return differences[others.index(label)].interval
 
     def difference(self, label: str, other: str) -> Interval:
         """Return the paired difference of two candidates' values, the first less the second."""
         a, b = self._values(label), self._values(other)
-        return paired_difference(a, b, n_val=self.n_val, n_train=self.n_train)
+        return paired_difference(a, b, **self._sizes)
 
     def _values(self, label: str, repeats: Sequence[int] | None = None) -> FloatArray:
         """Return what ranks a candidate, in the repeats that are compared, or in these."""
@@ -217,7 +238,7 @@ class Confirmation:
         """Return what ranks a repeat: the plain validation score, in an earlier version the penalised one."""
         if self.decision_rule is None:
             return repeat.score
-        return metric_of(self.rule.metric).sign * float(getattr(repeat, f"val_{self.rule.metric}"))
+        return self.rule.quantity.sign * float(repeat.scores[f"val_{self.rule.metric}"])
 
     @cached_property
     def winner(self) -> Standing | None:
@@ -238,6 +259,9 @@ class Confirmation:
         limit = (1 + EQUAL_SHARE) * min(_size(s) for s in tied)
         # In the order of their means.
         return next(s for s in tied if _size(s) <= limit)
+
+
+_ONE_SPLIT: Final = {"n_val": 0, "n_train": 1}
 
 
 def _size(standing: Standing) -> float:
@@ -269,7 +293,11 @@ def read_confirmation(study: StoredStudy) -> Confirmation | None:
     failed = {pair: t for pair, t in dict(known).items() if t.state == "FAIL"}
     n = 1 + max((r for (_, r), _ in known), default=-1)
     order = [(label, r) for r in range(n) for label in labels]
-    left = linked.data["n_train"] - training["n_val"]
+    n_rows, n_val = linked.data["n_train"], training["n_val"]
+    if not linked.is_of_images:
+        n_val = n_validating(n_rows, n_val)
+    left = n_rows - n_val
+    kept = left if training["train_size"] is None else min(left, training["train_size"])
     rule = None if linked.decision is None else DecisionRule(**linked.decision)
     n_duel = N_DUEL if rule is not None and rule.thorough else 0
     return Confirmation(
@@ -283,9 +311,10 @@ def read_confirmation(study: StoredStudy) -> Confirmation | None:
             for pair in order
             if pair in failed and pair[1] < linked.n_repeats + n_duel
         ),
-        n_val=training["n_val"],
-        n_train=left if training["train_size"] is None else training["train_size"],
+        n_val=n_val,
+        n_train=kept,
         decision_rule=rule,
+        splits_are_drawn=linked.splits_are_drawn,
     )
 
 
@@ -296,8 +325,9 @@ def _pair(trial: StoredTrial) -> tuple[str, int] | None:
 
 
 def _repeat(pair: tuple[str, int], trial: StoredTrial) -> Repeat:
-    # A repeat that was measured has all of these, but perhaps its number of weights.
+    # A repeat that was measured has these, but perhaps its number of weights.
     own = ("gap", "seed", "split_seed", "seconds", "n_parameters")
     told: dict[str, Any] = {name: getattr(trial, name) for name in own}
-    scores: dict[str, Any] = {name: trial.scores[name] for name in METRICS}
-    return Repeat(pair[0], pair[1], trial.number, score=float(trial.value or 0.0), **told, **scores)
+    return Repeat(
+        pair[0], pair[1], trial.number, score=float(trial.value or 0.0), scores=dict(trial.scores), **told
+    )

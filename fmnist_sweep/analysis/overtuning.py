@@ -10,7 +10,7 @@ from fmnist_sweep.analysis.ranking import best_trials, default_trial, measured_t
 from fmnist_sweep.analysis.repeats import DEFAULT, Candidate, Standing
 from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.analysis.verdicts import amount, between
-from fmnist_sweep.core.metrics import UNITS, metric_of
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 REFERENCE: Final = "at most 0 in 60.7 %, at most 0.1 in 72.1 % and at most 1 in 91.5 % of 117,578 runs"
@@ -96,7 +96,7 @@ def _swept(trial: StoredTrial, confirmation: Confirmation, epoch: int | None = N
     """Return what ranks a trial, as it was in the sweep: at its scored epoch, or at another one."""
     if confirmation.decision_rule is None:
         return trial.value
-    metric = metric_of(confirmation.rule.metric)
+    metric = confirmation.rule.quantity
     if epoch is None:
         found = trial.scores.get(f"val_{metric.name}")
         return None if found is None else metric.sign * found
@@ -129,13 +129,13 @@ def overtuning_words(study: StoredStudy, confirmation: Confirmation) -> list[str
     gained = amount(rule, found.gained, signed=found.gained <= 0)
     if found.gained <= 0:
         swept = f"In the sweep its best, {best}, was not above {first} ({gained} of {of})"
-        words = [f"{swept}; on fresh seeds and splits it is at {mean} ({ends})."]
+        words = [f"{swept}; on {confirmation.afresh} it is at {mean} ({ends})."]
     else:
         remain = f"{amount(rule, found.remains.mean)} remain"
         if found.remains.mean <= 0 or found.remains.mean >= found.gained:
             remain = "nothing remains" if found.remains.mean <= 0 else "all remain"
         swept = f"Of {gained} of {of} that the sweep's best, {best}, gained over {first} in the sweep"
-        words = [f"{swept}, {remain} on fresh seeds and splits ({mean}, {ends})."]
+        words = [f"{swept}, {remain} on {confirmation.afresh} ({mean}, {ends})."]
     if found.relative is not None:
         known = f"{found.n_incumbents} of the {found.n_all_incumbents} configurations"
         words.append(

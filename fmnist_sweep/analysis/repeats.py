@@ -18,11 +18,6 @@ DEFAULT: Final = "default"
 EQUAL_SHARE: Final = 0.1
 """Sizes, and times, that differ by no more than this share of the smaller one count as equal."""
 
-MEASURED: Final = (
-    "score", "val_accuracy", "val_cross_entropy", "gap", "train_accuracy", "train_cross_entropy",
-)  # fmt: skip
-"""What is known of each repeat, and averaged for each candidate."""
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -61,10 +56,7 @@ class Repeat:
         seed: Seed of the training.
         split_seed: Seed of the split.
         score: By the study's rule.
-        val_accuracy: As in `EpochScores`, and so the next three.
-        train_accuracy: As above.
-        val_cross_entropy: As above.
-        train_cross_entropy: As above.
+        scores: Train and validation scores, by names such as ``val_accuracy``.
         gap: In the rule's metric; positive is overfitting.
         n_parameters: Number of weights; None where it was not told.
         seconds: Wall-clock time of the training.
@@ -76,13 +68,29 @@ class Repeat:
     seed: int
     split_seed: int
     score: float
-    val_accuracy: float
-    train_accuracy: float
-    val_cross_entropy: float
-    train_cross_entropy: float
+    scores: Mapping[str, float]
     gap: float
     n_parameters: int | None
     seconds: float
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """All that was measured of it, by name: the score, the gap, and the scores."""
+        val = {name: value for name, value in self.scores.items() if name.startswith("val_")}
+        return {"score": self.score, **val, "gap": self.gap, **self.scores}
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as values that JSON can hold, the scores beside the rest."""
+        facts: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            facts |= self._by_metric() if name == "scores" else {name: value}
+        return facts
+
+    def _by_metric(self) -> dict[str, float]:
+        """Return the scores, validation before training of each metric."""
+        metrics = dict.fromkeys(name.partition("_")[2] for name in self.scores)
+        names = [f"{part}_{metric}" for metric in metrics for part in ("val", "train")]
+        return {name: self.scores[name] for name in names if name in self.scores}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ class Standing:
 
     Attributes:
         candidate: The candidate.
-        intervals: Mean and interval of each quantity of `MEASURED`.
+        intervals: Mean and interval of each quantity of `Repeat.measured` that every repeat has.
         n_parameters: Number of weights.
         seconds: Mean wall-clock time of a training.
         n_failed: Repeats that failed.

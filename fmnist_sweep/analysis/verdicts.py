@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fmnist_sweep.analysis.confirmations import Confirmation
 from fmnist_sweep.analysis.repeats import BASELINE, DEFAULT, EQUAL_SHARE, Standing
 from fmnist_sweep.analysis.statistics import LEVEL, Interval
@@ -38,6 +40,12 @@ def headline(confirmation: Confirmation) -> str | None:
     return f"Nothing is shown better than your baseline: keep it; {best}."
 
 
+_ONE_SPLIT: Final = (
+    "The same rows validate in every repeat, as the data or the kind of split say: repeats differ in their "
+    "seeds, and the intervals tell of other seeds, not of other rows."
+)
+
+
 def _sure(confirmation: Confirmation) -> str:
     sure = 0.0 if confirmation.decision_rule is None else confirmation.decision_rule.sure
     return f"{100 * sure:g} %"
@@ -53,6 +61,7 @@ def verdicts(confirmation: Confirmation) -> list[str]:
     best, pick = headline(confirmation), confirmation.pick
     sentences = [_unfinished(confirmation)] if not confirmation.finished else []
     sentences += [best] if best is not None else []
+    sentences += [] if confirmation.splits_are_drawn or best is None else [_ONE_SPLIT]
     standings = {s.label: s for s in confirmation.standings if not s.n_failed}
     if confirmation.decision is not None and pick is not None:
         sentences += [_duel(confirmation), _preferred(confirmation, standings[pick])]
@@ -75,11 +84,8 @@ def _preferred(confirmation: Confirmation, pick: Standing) -> str:
     rule = confirmation.decision_rule
     if rule is None or best.label == pick.label:
         return ""
-    unit = UNITS[confirmation.rule.metric]
-    return (
-        f"{_name(pick)} is the smallest of those within {rule.within:g} {unit.gap} of the best mean, "
-        f"that of {_name(best)}."
-    )
+    near = f"{rule.within:g} {UNITS[confirmation.rule.metric].gap}".rstrip()
+    return f"{_name(pick)} is the smallest of those within {near} of the best mean, that of {_name(best)}."
 
 
 def _cost(pick: Standing, baseline: Standing) -> str:
@@ -187,7 +193,7 @@ def amount(rule: ScoreRule, value: float, *, signed: bool = False) -> str:
     """Return a difference of scores in its unit, such as ``"0.60 points"``."""
     sign = "+" if signed else ""
     unit = UNITS[rule.metric]
-    return f"{unit.factor * value:{sign}.{unit.decimals}f} {unit.gap}"
+    return f"{unit.factor * value:{sign}.{unit.decimals}f} {unit.gap}".rstrip()
 
 
 def between(rule: ScoreRule, interval: Interval, *, plain: bool = False) -> str:

@@ -28,7 +28,6 @@ from fmnist_sweep.confirm.plan import ConfirmPlan, candidate_number, repeat_seed
 from fmnist_sweep.confirm.rule import AskedRule
 from fmnist_sweep.core.errors import ConfigError, StudyMismatchError, SweepError
 from fmnist_sweep.core.jobs import DataRef, Hyperparameters, SplitSpec
-from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.search.history import configuration_key, without_epochs
 from fmnist_sweep.search.model_source import require_same_model
@@ -103,7 +102,7 @@ class SweepToConfirm:
         )
         if trial is None or trial.curve is None:
             return most
-        metric = metric_of(self.study.rule.metric)
+        metric = self.study.rule.quantity
         val = metric.sign * trial.curve.values(f"val_{metric.name}")
         return 1 + int(np.argmax(val[:most]))
 

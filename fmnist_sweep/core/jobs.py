@@ -31,10 +31,10 @@ class SplitSpec:
     Attributes:
         n_val: Number of validation images.
         seed: None takes the first ``n_val`` images, as the report did; an integer reshuffles,
-            stratified by class.
+            stratified by class. Data that are handed to ``fit`` as they are take None for 0.
         train_size: Number of training images to keep, stratified by class; None keeps all.
-        kind: Which rows validate, where the data are handed to ``fit`` as they are: see `SplitKind`; None
-            lets the labels decide.
+        kind: Which rows validate: see `SplitKind`. None lets the seed decide of images, and the labels of
+            data that are handed to ``fit`` as they are.
     """
 
     n_val: int = 5000
@@ -50,6 +50,31 @@ class SplitSpec:
             del told["kind"]
         return told
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether another seed gives other rows to validate."""
+        return self.kind not in _NOT_DRAWN
+
+
+_NOT_DRAWN: Final = ("first", "last")
+
+_HELD_OUT: Final = 0.2
+"""Share of the rows that validate where ``n_val`` asks for more than half of them, as its default may."""
+
+
+def n_validating(n: int, wanted: int) -> int:
+    """Return how many of ``n`` rows validate, of data that are handed to ``fit`` as they are.
+
+    Args:
+        n: Number of rows.
+        wanted: ``n_val``. Where that is more than half, a fifth of the rows validates.
+
+    Example:
+        >>> n_validating(60_000, 5000), n_validating(1000, 5000)
+        (5000, 200)
+    """
+    return wanted if wanted <= n // 2 else max(1, round(_HELD_OUT * n))
+
 
 @dataclass(frozen=True, slots=True)
 class DataKey:
@@ -63,6 +88,7 @@ class DataKey:
         n_train: Number of training images before the split; 0 where that is not known before they are read.
         form: ``"images"`` with class numbers, which this program splits and measures itself; or ``"call"``:
             whatever ``fit`` takes, kept as it was given.
+        validates: Whether the data themselves say what validates: then every split is the same.
     """
 
     name: str
@@ -71,6 +97,7 @@ class DataKey:
     class_names: tuple[str, ...]
     n_train: int
     form: Literal["images", "call"] = field(default="images", kw_only=True)
+    validates: bool = field(default=False, kw_only=True)
 
     @property
     def n_classes(self) -> int:

@@ -94,6 +94,9 @@ def keep_call(call: Call, *, name: str) -> DataRef:
             if not (kept / _FACTS).exists():
                 shutil.rmtree(kept, ignore_errors=True)
                 folder.rename(kept)
+            elif (kept / _FACTS).read_bytes() != (folder / _FACTS).read_bytes():
+                # Of another name, or of an earlier version.
+                (folder / _FACTS).replace(kept / _FACTS)
     return open_kept(digest)
 
 
@@ -117,6 +120,8 @@ def open_kept(digest: str) -> DataRef:
         n_train=facts["n_train"],
         directory=str(folder),
         form="call",
+        # Kept by an earlier version it does not say; it does once the data are opened from their source.
+        validates=facts.get("validates", False),
     )
 
 
@@ -157,6 +162,7 @@ def _write(call: Call, folder: Path, name: str) -> str:
         "input_shape": row_shape(x),
         "class_names": _class_names(y),
         "n_train": n_rows(x),
+        "validates": call.has_validation,
     }
     (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
     told = json.dumps(described([list(call.args), dict(call.kwargs)]), sort_keys=True)

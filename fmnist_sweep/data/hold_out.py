@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fmnist_sweep.core.errors import TrialError
-from fmnist_sweep.core.jobs import SplitSpec
+from fmnist_sweep.core.jobs import SplitSpec, n_validating
 from fmnist_sweep.data.calls import Call
 from fmnist_sweep.data.split import stratified
 from fmnist_sweep.data.trees import class_labels, leaves, n_rows
-
-_SHARE: Final = 0.2
-"""Held out where ``n_val`` asks for more than half of the rows, as its default does of small data."""
 
 
 def held_out(y: Any, split: SplitSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -52,16 +49,6 @@ def held_out(y: Any, split: SplitSpec) -> tuple[npt.NDArray[np.int64], npt.NDArr
     if split.train_size is not None and split.train_size < len(train):
         train = np.sort(rng.permutation(train)[: split.train_size])
     return train, val
-
-
-def n_validating(n: int, wanted: int) -> int:
-    """Return how many of ``n`` rows validate: as many as are wanted, or a fifth where that is too many.
-
-    Example:
-        >>> n_validating(60_000, 5000), n_validating(1000, 5000)
-        (5000, 200)
-    """
-    return wanted if wanted <= n // 2 else max(1, round(_SHARE * n))
 
 
 def with_hold_out(call: Call, split: SplitSpec) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -89,8 +89,9 @@ def split_indices(labels: npt.NDArray[Any], split: SplitSpec) -> tuple[Indices, 
     """Return which images train and which validate.
 
     Without a seed the first ``n_val`` images validate. With one, validation images are drawn at random,
-    stratified: each class gets its share to within one image. ``train_size`` keeps a stratified subset of
-    the others, drawn with the same seed, or with 0 where there is none.
+    stratified: each class gets its share to within one image. A kind goes before that; one that draws takes
+    0 where there is no seed. ``train_size`` keeps a stratified subset of the others, drawn with the same
+    seed, or with 0 where there is none.
 
     Args:
         labels: Shape ``(n,)``, class numbers from 0.
@@ -104,7 +105,15 @@ def split_indices(labels: npt.NDArray[Any], split: SplitSpec) -> tuple[Indices, 
     # and which refuses to leave out fewer images than there are classes.
     rng = np.random.default_rng(0 if split.seed is None else split.seed)
     everything = np.arange(len(labels), dtype=np.int64)
-    val = everything[: split.n_val] if split.seed is None else stratified(labels, split.n_val, rng)
+    kind = split.kind or ("first" if split.seed is None else "stratified")
+    if kind == "first":
+        val = everything[: split.n_val]
+    elif kind == "last":
+        val = everything[len(labels) - split.n_val :]
+    elif kind == "random":
+        val = np.sort(rng.permutation(everything)[: split.n_val])
+    else:
+        val = stratified(labels, split.n_val, rng)
     train = np.setdiff1d(everything, val, assume_unique=True)
     if split.train_size is not None:
         train = train[stratified(labels[train], split.train_size, rng)]

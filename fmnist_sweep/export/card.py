@@ -144,11 +144,12 @@ def _with_interval(scores: Mapping[str, Any], metric: str) -> str:
 
 
 def _split(split: Mapping[str, Any], model: Mapping[str, Any]) -> str:
-    how = (
-        f"the first {split['n_val']:,} images of the training file validate"
-        if split["seed"] is None
-        else f"{split['n_val']:,} validation images drawn by class with seed {split['seed']}"
-    )
+    kind = split.get("kind") or ("first" if split["seed"] is None else "stratified")
+    if kind in ("first", "last"):
+        how = f"the {kind} {split['n_val']:,} images of the training file validate"
+    else:
+        drawn = "by class" if kind == "stratified" else "at random"
+        how = f"{split['n_val']:,} validation images drawn {drawn} with seed {split['seed'] or 0}"
     kept = (
         "the others train" if split["train_size"] is None else f"{model['train']['n']:,} of the others train"
     )

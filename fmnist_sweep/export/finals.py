@@ -72,6 +72,8 @@ class FinalPlan:
             "versions": versions(),
         }
         # Left out where there is none: what was kept before studies knew it is found again.
+        if self._swept.config.get("split"):
+            decides["split"] = self._swept.config["split"]
         if self._swept.model_source:
             decides["model_source"] = self._swept.model_source
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
@@ -90,7 +92,8 @@ class FinalPlan:
     def split(self) -> SplitSpec:
         """The sweep's own split."""
         training = self._training
-        return SplitSpec(training["n_val"], training["split_seed"], training["train_size"])
+        kind = self._swept.config.get("split", {}).get("kind")
+        return SplitSpec(training["n_val"], training["split_seed"], training["train_size"], kind)
 
     def jobs(self, data: DataKey) -> list[TrialJob]:
         """Return the trainings as jobs, numbered from 0."""

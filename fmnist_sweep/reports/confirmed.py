@@ -15,7 +15,7 @@ from fmnist_sweep.analysis.ranking import candidates
 from fmnist_sweep.analysis.repeats import BASELINE, DEFAULT, Candidate, Standing
 from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.analysis.verdicts import headline, verdicts
-from fmnist_sweep.core.metrics import UNITS, metric_of
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import ABSENT, Unit, show_score, show_value
 from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import BLUE, GREEN, GREY, TEMPLATE, VERMILION, placeholder, rounded
@@ -61,14 +61,16 @@ def compared_section(studies: Sequence[StoredStudy], figures: dict[str, go.Figur
 def confirmed_columns(confirmation: Confirmation) -> list[str]:
     """Return the titles of the columns of `confirmed_rows`."""
     gap = UNITS[confirmation.rule.metric].gap
+    in_gap = f" ({gap})" if gap else ""
+    first, *others = (UNITS[name] for name in confirmation.shown_metrics)
     return [
         "configuration",
         "score",
-        "validation accuracy (%)",
-        "cross-entropy (nats)",
-        f"gap ({gap})",
-        f"to the best other ({gap})",
-        f"to the {confirmation.baseline or DEFAULT} ({gap})",
+        first.axis("validation"),
+        *(unit.axis("") for unit in others),
+        f"gap{in_gap}",
+        f"to the best other{in_gap}",
+        f"to the {confirmation.baseline or DEFAULT}{in_gap}",
         "sweep score",
         "parameters",
         "time" if confirmation.decision_rule is None else "epochs",
@@ -77,7 +79,7 @@ def confirmed_columns(confirmation: Confirmation) -> list[str]:
 
 def confirmed_rows(confirmation: Confirmation) -> list[list[str]]:
     """Return a row of texts for each candidate, best first."""
-    unit, accuracy, nats = UNITS[confirmation.rule.metric], UNITS["accuracy"], UNITS["cross_entropy"]
+    unit, metrics = UNITS[confirmation.rule.metric], confirmation.shown_metrics
     winner = confirmation.winner
     rows = []
     for standing in confirmation.standings:
@@ -89,8 +91,7 @@ def confirmed_rows(confirmation: Confirmation) -> list[list[str]]:
             [
                 f"{name_of(standing.candidate)}{_won(standing) if won else ''}",
                 with_spread(told["score"]),
-                with_spread(told["val_accuracy"], accuracy),
-                with_spread(told["val_cross_entropy"], nats),
+                *(_told(told.get(f"val_{name}"), UNITS[name]) for name in metrics),
                 with_spread(told["gap"], unit, signed=True),
                 ABSENT if rival is None else with_spread(rival, unit, signed=True),
                 ABSENT if baseline is None else with_ends(baseline, unit, even=old),
@@ -100,6 +101,10 @@ def confirmed_rows(confirmation: Confirmation) -> list[list[str]]:
             ]
         )
     return rows
+
+
+def _told(interval: Interval | None, unit: Unit) -> str:
+    return ABSENT if interval is None else with_spread(interval, unit)
 
 
 def _won(standing: Standing) -> str:
@@ -125,7 +130,7 @@ def trial_words(standing: Standing, confirmation: Confirmation) -> str:
     # Until it is finished there is no winner.
     head = ": the winner" if won else ", not the winner" if winner is not None else ", not finished"
     score = with_spread(standing.score)
-    repeats = f"(95 %) over {standing.score.n} repeats on fresh seeds and splits"
+    repeats = f"(95 %) over {standing.score.n} repeats on {confirmation.afresh}"
     words = f"{CONFIRMED_WORDS}{head}**: mean score {score} {repeats}."
     said = headline(confirmation)
     return words if confirmation.decision_rule is None or said is None else f"{words} {said}"
@@ -165,7 +170,7 @@ def confirmed_figure(confirmation: Confirmation) -> go.Figure:
     what = "Scores" if old else f"Validation {unit.name}"
     title = f"{what} of the repeats, with 95 % intervals of their means"
     axis = "score" if old else unit.axis("validation")
-    factor = 1.0 if old else unit.factor * metric_of(confirmation.rule.metric).sign
+    factor = 1.0 if old else unit.factor * confirmation.rule.quantity.sign
     standings = confirmation.standings
     if not standings:
         return placeholder("No repeat is complete yet.", title=title)

@@ -135,6 +135,7 @@ class _Data(TypedDict, total=False):
     class_names: list[str]
     n_train: _Count
     form: Literal["call"]
+    validates: bool
 
 
 class _Machine(TypedDict):

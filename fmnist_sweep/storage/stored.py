@@ -20,7 +20,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from fmnist_sweep.core.jobs import parts_digest
+from fmnist_sweep.core.jobs import SplitSpec, parts_digest
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.user_code import code_folders
 from fmnist_sweep.storage import attributes as names
@@ -229,6 +229,12 @@ class StoredStudy:
     def is_of_images(self) -> bool:
         """Whether its data are images with class numbers, and not handed to ``fit`` as they are."""
         return str(self.data.get("form", "images")) == "images"
+
+    @property
+    def splits_are_drawn(self) -> bool:
+        """Whether a seed decides which rows validate: not where the data say it, or the kind of split."""
+        kind = self.config.get("split", {}).get("kind")
+        return SplitSpec(kind=kind).is_drawn and not self.data.get("validates", False)
 
     data_digest = Stored[str | None](names.DATA_DIGEST, None)
     versions = Stored[Mapping[str, str]](names.VERSIONS, {})

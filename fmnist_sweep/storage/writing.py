@@ -74,6 +74,7 @@ def write_beginning(
                 "n_train": data.n_train,
                 # Images are what studies held before there was anything else.
                 **({} if data.form == "images" else {"form": data.form}),
+                **({"validates": True} if data.validates else {}),
             },
             names.ALLOWED_EPOCHS: allowed_epochs,
             names.VERSIONS: versions,

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fmnist_sweep.core.errors import ConfigError
-from fmnist_sweep.core.jobs import DataRef, SplitSpec
+from fmnist_sweep.core.jobs import DataRef, SplitKind, SplitSpec
 from fmnist_sweep.data.fashion_mnist import find_fashion_mnist
 from fmnist_sweep.data.idx import IdxFile
 from fmnist_sweep.data.own import prepare_npz
@@ -153,6 +153,20 @@ def test_train_size_keeps_a_stratified_subset(drawn: tuple[Labels, SplitSpec], m
     n_classes = labels.max() + 1
     shares = np.bincount(labels[train], minlength=n_classes) * size / len(train)
     assert (np.abs(np.bincount(labels[some], minlength=n_classes) - shares) < 1).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"), [("first", [0, 1, 2, 3, 4]), ("last", [15, 16, 17, 18, 19]), ("random", None)]
+)
+def test_the_kind_of_split_says_which_images_validate(kind: SplitKind, rows: list[int] | None) -> None:
+    """Whatever the seed, unless the kind draws; what is drawn at random is not stratified."""
+    labels = np.repeat([0, 1], 10)
+    found = [split_indices(labels, SplitSpec(5, seed, kind=kind))[1].tolist() for seed in range(20)]
+    if rows is not None:
+        assert found == [rows] * 20
+    else:
+        assert {int(np.count_nonzero(labels[val])) for val in found} > {2, 3}
+        assert all(len(set(val)) == 5 for val in found)
 
 
 @given(labels_and_splits())

@@ -21,7 +21,11 @@ def script(source: dict[str, Any] = SOURCE, *, about: str = "made", **fields: An
 
 
 @pytest.mark.parametrize(
-    "split", [SplitSpec(), SplitSpec(500, 3), SplitSpec(500, None, 200), SplitSpec(500, 3, 200)]
+    "split",
+    [
+        *(SplitSpec(), SplitSpec(500, 3), SplitSpec(500, None, 200), SplitSpec(500, 3, 200)),
+        *(SplitSpec(500, None, 200, "last"), SplitSpec(500, None, None, "random")),
+    ],
 )
 @pytest.mark.parametrize("data", [DATA, OWN])
 def test_the_script_is_python_in_this_projects_format(data: DataRef, split: SplitSpec) -> None:
@@ -38,7 +42,12 @@ def test_the_script_is_python_in_this_projects_format(data: DataRef, split: Spli
 
 
 @pytest.mark.parametrize(
-    "split", [SplitSpec(20), SplitSpec(20, 3), SplitSpec(20, None, 40), SplitSpec(20, 3, 40)]
+    "split",
+    [
+        *(SplitSpec(20), SplitSpec(20, 3), SplitSpec(20, None, 40), SplitSpec(20, 3, 40)),
+        *(SplitSpec(20, 3, 40, "last"), SplitSpec(20, None, None, "last"), SplitSpec(20, 3, None, "first")),
+        *(SplitSpec(20, 3, 40, "random"), SplitSpec(20, None, None, "stratified")),
+    ],
 )
 def test_the_script_splits_as_a_sweep_does(split: SplitSpec) -> None:
     """The same images train and validate."""

@@ -15,6 +15,7 @@ from fmnist_sweep.analysis.repeats import Standing
 from fmnist_sweep.analysis.statistics import Interval
 from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.cli.console.cells import new_table, say, shown
+from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import show_value
 from fmnist_sweep.storage.studies import confirm_name
 
@@ -26,7 +27,8 @@ def print_confirmation(console: Console, confirmation: Confirmation, more: Seque
     n, standings, winner = len(confirmation.paired), confirmation.standings, confirmation.winner
     head = f"Confirmation of study {confirmation.study!r}: means over {n} repeats, \N{PLUS-MINUS SIGN} 95 %."
     say(console, f"\n{head}", style="bold")
-    measured = new_table("candidate", "score", "val acc", "cross-entropy", "gap")
+    metrics = confirmation.shown_metrics
+    measured = new_table("candidate", "score", *_titles(metrics), "gap")
     old = confirmation.decision_rule is None
     columns = ["to best other", "to default" if old else "to baseline", "sweep score", "parameters"]
     against = new_table("candidate", *columns, "seconds" if old else "epochs")
@@ -36,7 +38,8 @@ def print_confirmation(console: Console, confirmation: Confirmation, more: Seque
         swept = standing.candidate.sweep_score
         measured.add_row(
             name,
-            *(_mean(told[metric]) for metric in ("score", "val_accuracy", "val_cross_entropy")),
+            _mean(told["score"]),
+            *(_mean(told[f"val_{name}"]) if f"val_{name}" in told else "-" for name in metrics),
             _mean(told["gap"], signed=True),
         )
         against.add_row(
@@ -52,6 +55,11 @@ def print_confirmation(console: Console, confirmation: Confirmation, more: Seque
         console.print()
     for sentence in (*verdicts(confirmation), *more):
         say(console, sentence)
+
+
+def _titles(metrics: Sequence[str]) -> list[str]:
+    first, *others = metrics
+    return ["val acc" if first == "accuracy" else shown(f"val {first}"), *(UNITS[n].name for n in others)]
 
 
 def facts(confirmation: Confirmation, overtuning: Sequence[str] = ()) -> dict[str, Any]:
@@ -78,7 +86,7 @@ def facts(confirmation: Confirmation, overtuning: Sequence[str] = ()) -> dict[st
                 {**s.candidate.to_attribute(), **_told(s, confirmation), "regression": s.regression}
                 for s in confirmation.standings
             ],
-            "repeats": [asdict(r) for r in confirmation.repeats],
+            "repeats": [r.facts() for r in confirmation.repeats],
             "failures": [asdict(f) for f in confirmation.failures],
         }
     )
@@ -120,8 +128,6 @@ def comparison_facts(sides: Sequence[Side]) -> dict[str, Any]:
         {**asdict(side), "rule": side.rule.to_dict(), "hyperparameters": dict(side.hyperparameters)}
         for side in sides
     ]
-    for told in studies:
-        del told["of_images"]
     return _plain({"studies": studies, "differing": differing(sides), "caveats": caveats(sides)})
 
 
