@@ -112,14 +112,16 @@ $(INSTALLED): pyproject.toml | .venv
 	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable .
 	@touch $@
 
+# Tests and benchmarks start hundreds of processes: pip translates what it installs, and uv is told to. Where
+# PYTHONDONTWRITEBYTECODE is set, each of them would translate TensorFlow anew.
 $(INSTALLED_DEV): $(INSTALLED)
 	@echo "Installing the development tools ..."
-	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[dev]"
+	@$(if $(UV),uv pip install --quiet --compile-bytecode --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[dev]"
 	@touch $@
 
 $(INSTALLED_BENCH): $(INSTALLED)
 	@echo "Installing what the benchmarks compare with ..."
-	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[bench]"
+	@$(if $(UV),uv pip install --quiet --compile-bytecode --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[bench]"
 	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[ray]" || \
 		echo "Ray can't be installed here: what it is compared in is skipped." >&2
 	@touch $@

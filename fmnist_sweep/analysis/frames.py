@@ -201,4 +201,4 @@ def value_of(trial: StoredTrial | None) -> float:
 def _epochs_trained(trial: StoredTrial) -> int:
     if trial.n_epochs is not None:
         return int(trial.n_epochs)
-    return 0 if trial.curve is None else len(trial.curve)
+    return len(trial.columns.get("seconds", ()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
+from weakref import WeakKeyDictionary
 
 from fmnist_sweep.analysis.ranking import candidates, default_trial
 from fmnist_sweep.analysis.rescoring import Replayed, at_epoch, replayed
@@ -66,6 +67,16 @@ def price(study: StoredStudy) -> Price | None:
     That is so before a trial is complete, for a damaged or another tool's study, and for a confirmation,
     whose trials were chosen before. The choice is that of `candidates`: trials that may be handed out.
     """
+    if study not in _PRICES:
+        _PRICES[study] = _price(study)
+    return _PRICES[study]
+
+
+_PRICES: Final[WeakKeyDictionary[StoredStudy, Price | None]] = WeakKeyDictionary()
+"""Of each study that was looked at: figures, note and ending tell the same of thousands of curves."""
+
+
+def _price(study: StoredStudy) -> Price | None:
     if not study.is_ours or study.is_confirmation or study.damaged:
         return None
     default = default_trial(study)
@@ -87,11 +98,11 @@ def price_of(
         allowed: The epochs, from 0, that may be scored; None allows all.
         default: The trial of the model's default configuration.
     """
-    best = next((t for t in trials if t.curve is not None and t.epoch is not None), None)
-    if best is None or best.curve is None or best.epoch is None:
+    best = next((t for t in trials if t.columns and t.epoch is not None), None)
+    if best is None or best.epoch is None:
         return None
     bare = replace(rule, penalty=0.0)
-    chosen = at_epoch(best, best.curve, rule, best.epoch)
+    chosen = at_epoch(best, rule, best.epoch)
     plain = replayed(trials, bare, allowed=allowed)[0]
     baseline = None if default is None else next(iter(replayed([default], bare, allowed=allowed)), None)
     sign, smaller = sign_of_strength(chosen, rule, plain=plain, default=baseline), None
@@ -138,4 +149,5 @@ def _cost(pick: Replayed, rule: ScoreRule) -> float:
 def _under_floor(pick: Replayed, rule: ScoreRule) -> bool:
     """Return whether the score is a shortfall from the floor, in which no penalty counts."""
     floor = rule.min_val_accuracy
-    return floor is not None and pick.curve.epochs[pick.epoch].val["accuracy"] < floor
+    accuracy = pick.measured("val_accuracy")
+    return floor is not None and accuracy is not None and accuracy < floor

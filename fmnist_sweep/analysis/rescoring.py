@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf
 from typing import Any
 
 import pandas as pd
 
 from fmnist_sweep.analysis.frames import number_of, value_of
 from fmnist_sweep.analysis.ranking import best_trials
-from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.curves import FloatArray, StoredColumns
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
@@ -22,7 +22,6 @@ class Replayed:
 
     Attributes:
         trial: The trial.
-        curve: Its curve.
         epoch: The epoch, from 0.
         score: By the rule.
         val: Its validation score in the rule's metric.
@@ -31,7 +30,6 @@ class Replayed:
     """
 
     trial: StoredTrial
-    curve: LearningCurve
     epoch: int
     score: float
     val: float
@@ -42,6 +40,11 @@ class Replayed:
     def at(self) -> tuple[int, int]:
         """The trial's number and the epoch: what is picked."""
         return self.trial.number, self.epoch
+
+    def measured(self, name: str) -> float | None:
+        """Return another quantity of that epoch, such as ``"val_accuracy"``; None where it has none."""
+        column = self.trial.columns.get(name)
+        return None if column is None else column[self.epoch]
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,11 @@ def replayed(
     Returns:
         Sorted by score; equal scores by the smaller gap, then by fewer weights, then by number.
     """
-    found = [
-        at_epoch(trial, trial.curve, rule, rule.scored_epoch(trial.curve, allowed=allowed))
-        for trial in trials
-        if trial.curve is not None
-    ]
+    found = []
+    for trial in trials:
+        if len(curve := StoredColumns(trial.columns)):
+            scores = rule.scores(curve)
+            found.append(at_epoch(trial, rule, rule.best_epoch(scores, allowed=allowed), scores))
 
     def key(one: Replayed) -> tuple[float, float, float, int]:
         size = one.trial.n_parameters
@@ -109,28 +112,23 @@ def replayed(
     return sorted(found, key=key)
 
 
-def at_epoch(trial: StoredTrial, curve: LearningCurve, rule: ScoreRule, epoch: int) -> Replayed:
-    """Return what a rule says of one epoch, from 0, of a trial's curve."""
-    scores = curve.epochs[epoch]
-    return Replayed(
-        trial,
-        curve,
-        epoch,
-        score=float(rule.scores(curve)[epoch]),
-        val=scores.val[rule.metric],
-        train=scores.train[rule.metric],
-        gap=float(rule.gaps(curve)[epoch]),
-    )
+def at_epoch(trial: StoredTrial, rule: ScoreRule, epoch: int, scores: FloatArray | None = None) -> Replayed:
+    """Return what a rule says of one epoch, from 0, of a trial's curve, whose scores may be known."""
+    curve = StoredColumns(trial.columns)
+    scores = rule.scores(curve) if scores is None else scores
+    val, train = (trial.columns[f"{part}_{rule.metric}"][epoch] for part in ("val", "train"))
+    gap = float(rule.gaps(curve)[epoch])
+    return Replayed(trial, epoch, score=float(scores[epoch]), val=val, train=train, gap=gap)
 
 
 def _rescored_row(one: Replayed) -> Mapping[str, Any]:
-    trial, scores = one.trial, one.curve.epochs[one.epoch]
+    trial = one.trial
     return {
         "number": trial.number,
         "score": one.score,
         "epoch": one.epoch + 1,
-        "val_accuracy": scores.val.get("accuracy", nan),
-        "train_accuracy": scores.train["accuracy"],
+        "val_accuracy": one.measured("val_accuracy"),
+        "train_accuracy": one.measured("train_accuracy"),
         "gap": one.gap,
         "n_parameters": number_of(trial, "n_parameters"),
         "own_score": value_of(trial),

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 LEVEL: Final = 0.95
 
@@ -171,10 +171,10 @@ def pooled_differences(
 @cache
 def critical(share: float, df: int) -> float:
     """Return Student's value that a share of the distribution lies below."""
-    return float(stats.t.ppf(share, df=df))
+    return float(special.stdtrit(df, share))
 
 
 def _chance(mean: float, error: float, df: int) -> float:
     if error == 0:
         return (1 + float(np.sign(mean))) / 2
-    return float(stats.t.cdf(mean / error, df=df))
+    return float(special.stdtr(df, mean / error))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import optuna
+
 from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.analysis.overtuning import overtuning_words
 from fmnist_sweep.analysis.ranking import left_out_notes
@@ -16,13 +18,13 @@ from fmnist_sweep.confirm.rule import AskedRule, Prefer
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import RECONNECT_S, Progress, Stop
-from fmnist_sweep.reports.dashboard import attach_figures
 from fmnist_sweep.search import run as running
 from fmnist_sweep.search.retrying import failed_trials
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.reconnecting import Patience, wait_for_server
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import linked_study
+from fmnist_sweep.storage.writing import write_figures_of
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,17 @@ def run(
     # What was found is not to be missed for a server that is away just now.
     wait_for_server(study, Patience(storage, config.file.budget.reconnect_seconds, say=say))
     stored = StoredStudy.of(study)
-    attach_figures(study, stored)
+    if stored.figures_of != stored.drawn_from:
+        _attach_figures(study, stored)
+        write_figures_of(study, stored.drawn_from)
     return RunEnd(stored, stop, progress)
+
+
+def _attach_figures(study: optuna.Study, stored: StoredStudy | None = None) -> None:
+    # The dashboard takes a second to import, and a run that finds nothing left to try draws nothing.
+    from fmnist_sweep.reports.dashboard import attach_figures  # noqa: PLC0415
+
+    attach_figures(study, stored)
 
 
 @dataclass(frozen=True)
@@ -192,7 +203,7 @@ def confirm(
         wanted = request()
     if end is not None:
         for one in filter(None, (swept, linked_study(swept))):
-            attach_figures(one)
+            _attach_figures(one)
     now = before.again()
     found, told = read_confirmation(now), []
     if found is not None and found.decision_rule is not None:

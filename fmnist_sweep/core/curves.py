@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self, TypeAlias
 
@@ -125,8 +125,7 @@ class LearningCurve:
         """
         column = self._column(metric)
         if column is None:
-            recorded = ", ".join(self.to_attribute())
-            raise MetricNotRecordedError(f"{metric!r} is not recorded; recorded are {recorded}")
+            raise _not_recorded(metric, self.to_attribute())
         return np.array(column, dtype=np.float64)
 
     def _column(self, metric: str) -> list[float] | None:
@@ -177,6 +176,35 @@ class LearningCurve:
         train = _rows({name: stored[f"train_{name}"] for name in measured}, n)
         val = _rows({name: stored[f"val_{name}"] for name in measured}, n)
         return cls(tuple(map(EpochScores, range(n), train, val, seconds, _rows(ran, n))))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredColumns:
+    """A curve as it is stored, a list for each quantity: what scores thousands of trials need no more of.
+
+    Attributes:
+        columns: What `LearningCurve.to_attribute` gives.
+    """
+
+    columns: Mapping[str, Sequence[float]]
+
+    def __len__(self) -> int:
+        return len(self.columns.get("seconds", ()))
+
+    def values(self, metric: str) -> FloatArray:
+        """Return one recorded quantity for each epoch, as `LearningCurve.values` does."""
+        try:
+            return np.array(self.columns[metric], dtype=np.float64)
+        except KeyError:
+            raise _not_recorded(metric, self.columns) from None
+
+
+Curve: TypeAlias = LearningCurve | StoredColumns
+"""Either form of a trial's curve."""
+
+
+def _not_recorded(metric: str, recorded: Iterable[str]) -> MetricNotRecordedError:
+    return MetricNotRecordedError(f"{metric!r} is not recorded; recorded are {', '.join(recorded)}")
 
 
 def _columns(part: str, rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

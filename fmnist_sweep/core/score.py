@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores, FloatArray, LearningCurve
+from fmnist_sweep.core.curves import SCORE_DECIMALS, Curve, EpochScores, FloatArray, LearningCurve
 from fmnist_sweep.core.metrics import METRICS_BY_NAME, Direction, Metric, metric_of
 
 EpochRule: TypeAlias = Literal["best", "last"]
@@ -79,7 +79,7 @@ class ScoreRule:
         """The metric that people are told beside the score: accuracy, where the score is of classes."""
         return "accuracy" if self.metric in METRICS_BY_NAME else self.metric
 
-    def gaps(self, curve: LearningCurve) -> FloatArray:
+    def gaps(self, curve: Curve) -> FloatArray:
         """Return the generalization gap after each epoch.
 
         Returns:
@@ -87,7 +87,7 @@ class ScoreRule:
         """
         return generalization_gap(curve, metric=self.metric, direction=self.direction)
 
-    def scores(self, curve: LearningCurve) -> FloatArray:
+    def scores(self, curve: Curve) -> FloatArray:
         """Return the penalised score after each epoch.
 
         Returns:
@@ -95,8 +95,9 @@ class ScoreRule:
             to the decimals that scores are measured with.
         """
         metric = self.quantity
-        value = metric.sign * curve.values(f"val_{self.metric}")
-        score = value - self.penalty * np.maximum(0.0, self.gaps(curve) - self.tolerance)
+        score = metric.sign * curve.values(f"val_{self.metric}")
+        if self.penalty:
+            score = score - self.penalty * np.maximum(0.0, self.gaps(curve) - self.tolerance)
         if self.min_val_accuracy is not None:
             shortfall = self.min_val_accuracy - curve.values("val_accuracy")
             worst = -(1 + self.penalty) * metric.largest
@@ -122,15 +123,19 @@ class ScoreRule:
         Raises:
             ValueError: The curve is empty.
         """
-        if not len(curve):
+        return self.best_epoch(self.scores(curve), allowed=allowed)
+
+    def best_epoch(self, scores: FloatArray, *, allowed: Collection[int] | None = None) -> int:
+        """Return what `scored_epoch` does, from the scores of the curve's epochs."""
+        if not len(scores):
             raise ValueError("an empty learning curve has no scored epoch")
-        last = len(curve) - 1
+        last = len(scores) - 1
         if self.epoch_rule == "last":
             return last
-        candidates = sorted(e for e in (range(last + 1) if allowed is None else allowed) if e <= last) or [
-            last
-        ]
-        return candidates[int(np.argmax(self.scores(curve)[candidates]))]
+        if allowed is None:
+            return int(np.argmax(scores))
+        candidates = sorted(e for e in allowed if e <= last) or [last]
+        return candidates[int(np.argmax(scores[candidates]))]
 
     def scored(self, curve: LearningCurve, *, allowed: Collection[int] | None = None) -> dict[str, float]:
         """Return what is stored of the scored epoch beside the score: its number, its scores, its gap.
@@ -167,7 +172,7 @@ class ScoreRule:
 
 
 def generalization_gap(
-    curve: LearningCurve, *, metric: str = "accuracy", direction: Direction | None = None
+    curve: Curve, *, metric: str = "accuracy", direction: Direction | None = None
 ) -> FloatArray:
     """Return how much better the model does on its training images, for each epoch.
 

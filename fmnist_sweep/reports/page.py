@@ -78,13 +78,8 @@ def render_report(studies: Iterable[StoredStudy], *, storage: str, when: datetim
     figures: dict[str, go.Figure] = {}
     sections = [_section(study, f"study-{i}", figures) for i, study in enumerate(studies)]
     winners = compared_section(studies, figures)
-    texts: dict[str, int] = {}
-    data = {
-        "template": TEMPLATE,
-        "figures": {name: _bare(figure, texts) for name, figure in figures.items()},
-        "texts": list(texts),
-        "whatif": {s["id"]: s["whatif"]["data"] for s in sections if s["whatif"]},
-    }
+    heights = {name: figure.layout.height or 400 for name, figure in figures.items()}
+    data = _data(sections, figures)
     environment = Environment(
         loader=PackageLoader("fmnist_sweep.reports", "assets"), autoescape=True, undefined=StrictUndefined
     )
@@ -97,12 +92,24 @@ def render_report(studies: Iterable[StoredStudy], *, storage: str, when: datetim
         comparison=_comparison(studies),
         winners=winners,
         damaged=[passed_by(study) for study in given if study.damaged],
-        heights={name: figure.layout.height or 400 for name, figure in figures.items()},
-        data=packed(json.dumps(data, allow_nan=False, separators=(",", ":"))),
+        heights=heights,
+        data=data,
         plotly=plotly_script,
         **{name: _asset(file) for name, file in _ASSETS.items()},
     )
     return safe_text(page, None)
+
+
+def _data(sections: Sequence[dict[str, Any]], figures: dict[str, go.Figure]) -> str:
+    """Return, packed, what the page draws from; each figure is dropped as it is written, to save memory."""
+    texts: dict[str, int] = {}
+    data = {
+        "template": TEMPLATE,
+        "figures": {name: _bare(figures.pop(name), texts) for name in tuple(figures)},
+        "texts": list(texts),
+        "whatif": {s["id"]: s["whatif"].pop("data") for s in sections if s["whatif"]},
+    }
+    return packed(json.dumps(data, allow_nan=False, separators=(",", ":")))
 
 
 _ASSETS: Final = {"css": "report.css", "whatif_js": "whatif.js", "report_js": "report.js"}

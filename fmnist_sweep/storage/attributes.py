@@ -60,6 +60,9 @@ EXPORT: Final = "export"
 BUNDLES: Final = "bundles"
 """A few numbers of each of the study's bundles, in the order of their making."""
 
+FIGURES_OF: Final = "figures_of"
+"""What the figures that the study keeps for the dashboard were drawn from; see `StoredStudy.figures_of`."""
+
 PAPER_TEST: Final = "paper_test"
 """Of a final model of the original study: ``test_accuracy`` and ``confusion`` of each exported seed."""
 

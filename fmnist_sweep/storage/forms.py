@@ -257,6 +257,7 @@ OF_STUDIES: Final[dict[str, Any]] = {
     names.TEST_READINGS: list[_Reading],
     names.EXPORT: _Export,
     names.BUNDLES: list[_Bundle],
+    names.FIGURES_OF: str,
     names.PAPER_TEST: list[_Tested],
 }
 OF_TRIALS: Final[dict[str, Any]] = {

@@ -9,6 +9,8 @@ gives it counts as not stored, and `StoredStudy.damaged` says so.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +22,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
+from fmnist_sweep import __version__
 from fmnist_sweep.core.jobs import SplitSpec, parts_digest
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.user_code import code_folders
@@ -291,6 +294,16 @@ class StoredStudy:
     def bundles(self) -> tuple[Mapping[str, Any], ...]:
         """A few numbers of each of its bundles, in the order of their making."""
         return tuple(self.attributes.get(names.BUNDLES) or ())
+
+    figures_of = Stored[str | None](names.FIGURES_OF, None)
+    """What `drawn_from` was when a run last drew its figures; None where none did."""
+
+    @property
+    def drawn_from(self) -> str:
+        """Digest of what its figures are drawn from: its settings, its finished trials, and this version."""
+        n_finished = sum(trial.is_finished for trial in self.trials)
+        told = json.dumps([__version__, dict(self.config), n_finished], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     paper_test = Stored[Sequence[Mapping[str, Any]] | None](names.PAPER_TEST, None)
     """What the test set said of each exported seed of a final model of the paper; None before it was read."""

@@ -158,6 +158,11 @@ def with_bundle(study: optuna.Study, entry: Mapping[str, Any]) -> list[Mapping[s
     return [*(one for one in StoredStudy.of(study).bundles if one["folder"] != entry["folder"]), entry]
 
 
+def write_figures_of(study: optuna.Study, drawn_from: str) -> None:
+    """Write what a study's figures were drawn from; see `StoredStudy.figures_of`."""
+    _write(study, {names.FIGURES_OF: drawn_from})
+
+
 def write_paper_test(study: optuna.Study, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write what the test set said of each seed of a final model of the original study."""
     _write(study, {names.PAPER_TEST: list(rows)})

@@ -24,6 +24,7 @@ from made_studies import tell_from_elsewhere
 from optuna.storages import RDBStorage
 
 from fmnist_sweep import data
+from fmnist_sweep.api import runs
 from fmnist_sweep.cli import main as cli
 from fmnist_sweep.cli.commands.options import command_line
 from fmnist_sweep.core.curves import EpochScores
@@ -112,6 +113,17 @@ def test_run_fills_a_study_and_says_what_came_of_it(command: Command, sweep: Pat
     assert "fmnist-sweep confirm tiny (the best on fresh seeds and splits) | fmnist-sweep export tiny" in out
     assert err.startswith("Study 'tiny' in sqlite:///studies.db: 4 trials in all, ")
     assert err.count("[4/4] trial 3 complete score") == 1
+
+
+def test_a_run_that_finds_nothing_to_try_leaves_the_figures_as_they_are(
+    command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are drawn anew once there are trials that they don't show."""
+    drawn: list[int] = []
+    monkeypatch.setattr(runs, "_attach_figures", lambda _, stored: drawn.append(len(stored.trials)))
+    for trials in ("4", "4", "5"):
+        assert command("run", str(sweep), "--trials", trials)[0] == 0
+    assert drawn == [4, 5]
 
 
 def test_a_sweep_of_one_configuration_says_that_nothing_was_searched(command: Command, sweep: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist_sweep.core.curves import METRICS, EpochScores, LearningCurve
+from fmnist_sweep.core.curves import METRICS, EpochScores, LearningCurve, StoredColumns
 from fmnist_sweep.core.errors import ConfigError, MetricNotRecordedError, SweepError, TrialError, did_you_mean
 from fmnist_sweep.core.jobs import DataRef, SplitSpec, TrialJob
+from fmnist_sweep.core.score import ScoreRule
 
 numbers = st.floats(0, 1e6, allow_nan=False)
 curves = st.lists(st.tuples(*[numbers] * 5), max_size=6).map(
@@ -42,6 +43,16 @@ def test_a_stored_curve_is_read_back_as_it_was(curve: LearningCurve) -> None:
     """A curve that went through the JSON of a storage is equal to the one that was stored."""
     stored = json.loads(json.dumps(curve.to_attribute()))
     assert LearningCurve.from_attribute(stored) == curve
+
+
+@given(curves, st.sampled_from([0.0, 0.7]))
+def test_scores_are_the_same_from_the_lists_that_are_stored(curve: LearningCurve, penalty: float) -> None:
+    """What rescores thousands of trials reads the lists, and builds no epoch."""
+    stored, rule = StoredColumns(curve.to_attribute()), ScoreRule(penalty=penalty, min_val_accuracy=0.3)
+    assert len(stored) == len(curve)
+    assert rule.scores(stored).tolist() == rule.scores(curve).tolist()
+    with pytest.raises(MetricNotRecordedError, match="'val_mse' is not recorded"):
+        stored.values("val_mse")
 
 
 def test_a_stored_curve_is_five_lists_of_plain_floats(curve: Callable[..., LearningCurve]) -> None:
