@@ -9,13 +9,15 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
 __version__ = "0.1.0"
 
 # What is promised: docs/api.md documents it, and a test holds the signatures to the changelog.
-__all__ = ["Objective", "StudyReader", "SweepError", "Tuner", "load_study"]
+__all__ = ["GapPruning", "Objective", "StudyReader", "SweepError", "Tuner", "gap_score", "load_study"]
 
 _PLACES = {
+    "GapPruning": "fmnist_sweep.api.objectives",
     "Objective": "fmnist_sweep.api.tuner",
     "StudyReader": "fmnist_sweep.api.reading",
     "SweepError": "fmnist_sweep.core.errors",
     "Tuner": "fmnist_sweep.api.tuner",
+    "gap_score": "fmnist_sweep.api.gap_scores",
     "load_study": "fmnist_sweep.api.reading",
 }
 

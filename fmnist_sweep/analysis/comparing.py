@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fmnist_sweep.analysis.confirmations import read_confirmation
 from fmnist_sweep.analysis.ranking import candidates, left_out_notes
@@ -14,6 +15,11 @@ from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.stored import StoredStudy
+
+OF_OBJECTIVE: Final = "an Optuna objective"
+"""What stands for the model where only an objective of the user's knows it."""
+
+UNKNOWN: Final = "whether its data are those of the others is not known: an objective of yours had them."
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,11 @@ class Side:
     left_out: Sequence[str] = ()
     read_only: bool = False
 
+    @property
+    def of_objective(self) -> bool:
+        """Whether an objective of the user's made the study, which ``confirm`` can't call again."""
+        return self.model == OF_OBJECTIVE
+
 
 def compared(studies: Sequence[StoredStudy]) -> list[Side]:
     """Return the winner of each study, in the order given.
@@ -88,7 +99,7 @@ def _problem(study: StoredStudy) -> str | None:
             return f"{whose}damaged: {one.damage}"
     if study.is_confirmation:
         return f"a confirmation; give the study that it confirms, {study.confirms}"
-    if not study.is_ours:
+    if not study.is_scored:
         return "not made by fmnist-sweep"
     if candidates(study, 1):
         return None
@@ -112,7 +123,7 @@ def side(study: StoredStudy) -> Side:
         hyperparameters, epochs = best.hyperparameters, best.scored_after
     return Side(
         study=study.name,
-        model=study.config["model"],
+        model=OF_OBJECTIVE if study.is_of_objective else study.config["model"],
         data=study.data_digest or "",
         rule=study.rule,
         confirmed=winner is not None,
@@ -140,13 +151,14 @@ def caveats(sides: Sequence[Side]) -> list[str]:
     """Return what keeps the sides from being comparable, or their scores from being trusted."""
     lines = [
         f"{s.study} is unconfirmed: its score was picked by its own validation images and is optimistic."
-        + ("" if s.read_only else f" Next: fmnist-sweep confirm {shlex.quote(s.study)}")
+        + ("" if s.read_only or s.of_objective else f" Next: fmnist-sweep confirm {shlex.quote(s.study)}")
         for s in sides
         if not s.confirmed
     ]
     lines += [f"{s.study}: {note}" for s in sides for note in s.left_out]
     if len({(s.rule.metric, s.rule.penalty, s.rule.tolerance, s.rule.min_val_accuracy) for s in sides}) > 1:
         lines.append("The studies have different score rules: compare accuracies and gaps, not scores.")
-    if len({s.data for s in sides}) > 1:
+    lines += [f"{s.study}: {UNKNOWN}" for s in sides if s.of_objective]
+    if len({s.data for s in sides if not s.of_objective}) > 1:
         lines.append("The studies were run on different data.")
     return lines

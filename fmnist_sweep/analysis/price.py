@@ -77,7 +77,7 @@ _PRICES: Final[WeakKeyDictionary[StoredStudy, Price | None]] = WeakKeyDictionary
 
 
 def _price(study: StoredStudy) -> Price | None:
-    if not study.is_ours or study.is_confirmation or study.damaged:
+    if not study.is_scored or study.is_confirmation or study.damaged:
         return None
     default = default_trial(study)
     return price_of(candidates(study), study.rule, allowed=study.allowed_epochs, default=default)

@@ -14,12 +14,12 @@ from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
 def measured_trials(study: StoredStudy) -> list[StoredTrial]:
-    """Return the COMPLETE trials that can be ranked, by number: in a sweep's study those that it measured.
+    """Return the COMPLETE trials that can be ranked, by number: in a scored study those that it measured.
 
     Of another tool's study these are the trials with one value: those of several objectives have no order.
     """
     complete = study.in_state("COMPLETE")
-    return [t for t in complete if (t.is_ours if study.is_ours else t.value is not None)]
+    return [t for t in complete if (t.is_ours if study.is_scored else t.value is not None)]
 
 
 def n_unmeasured(study: StoredStudy) -> int:

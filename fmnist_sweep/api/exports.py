@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
-from fmnist_sweep.api.studies import open_studies, require_images, uses_storage
+from fmnist_sweep.api.studies import open_studies, require_images, require_model, uses_storage
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import RECONNECT_S
 from fmnist_sweep.export.plan import ExportPlan, is_users_sweep, plan_export
@@ -61,6 +61,7 @@ def plan(study: optuna.Study, *, output: Path, storage: str = DEFAULT_STORAGE, *
     Raises:
         SweepError: There is nothing to export, no place for it, or the test set was read before.
     """
+    require_model(StoredStudy.of(study))
     require_images(StoredStudy.of(study), "export")
     root = side_folder(storage, study.study_name, kind="exports")
     return plan_export(study, output=output, root=root, **choice)

@@ -11,7 +11,7 @@ from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.analysis.overtuning import overtuning_words
 from fmnist_sweep.analysis.ranking import left_out_notes
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
-from fmnist_sweep.api.studies import open_study, uses_storage
+from fmnist_sweep.api.studies import open_study, require_model, uses_storage
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.request import ConfirmationRequest, confirmation_request, option_problems
 from fmnist_sweep.confirm.rule import AskedRule, Prefer
@@ -173,6 +173,7 @@ def confirm(
     swept = open_study(study, storage=storage)
     wait_for_server(swept, Patience(storage, RECONNECT_S, say=say))
     before = StoredStudy.of(swept)
+    require_model(before)
 
     def request() -> ConfirmationRequest:
         return confirmation_request(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import optuna
 
+from fmnist_sweep.analysis.summary import MISSING
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.opening import open_storage, storage_in_use
@@ -28,6 +30,17 @@ def uses_storage(call: Callable[P, R]) -> Callable[P, R]:
             return call(*args, **options)
 
     return guarded
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna's own log lines to itself for a while: it logs every study that is created."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 @uses_storage
@@ -83,6 +96,12 @@ def require_images(study: StoredStudy, what: str) -> None:
             f"study {study.name!r}: {what} is for images with class numbers so far, and its data are handed "
             "to fit as they are; Tuner(...).get_best_models() trains its best configurations"
         )
+
+
+def require_model(study: StoredStudy) -> None:
+    """Raise `SweepError` if only an objective of the user's knows a study's model, data and seeds."""
+    if study.is_of_objective:
+        raise SweepError(f"study {study.name!r}: {MISSING}")
 
 
 def require_studies(studies: Sequence[StoredStudy], where: str) -> None:

@@ -222,7 +222,7 @@ def compared_sides(studies: Sequence[StoredStudy]) -> list[Side]:
 
     Confirmations are their sweeps', and an experiment of the paper has no winner: its points were given.
     """
-    known = [s for s in studies if s.is_ours and s.draws_trials]
+    known = [s for s in studies if s.is_scored and s.draws_trials]
     sides = [side(s) for s in known if candidates(s, 1)]
     return sides if len(sides) > 1 else []
 

@@ -33,6 +33,11 @@ MACHINE: Final = "machine"
 KIND: Final = "kind"
 """What kind of study it is, where its trials were given; a sweep, whose trials are drawn, has none."""
 
+SCORE_RULE: Final = "score_rule"
+"""Of a study that was made by an Optuna objective of the user's own: the rule that scored its trials.
+
+Such a study has no settings: its model, its data and its seeds are known to the objective alone."""
+
 CONFIRM: Final = "confirm"
 """The `KIND` of a study whose trials are repeats of another study's candidates."""
 

@@ -102,6 +102,16 @@ class _Score(TypedDict, total=False):
     min_val_accuracy: _Float | None
 
 
+@with_config(ConfigDict(extra="forbid"))
+class _Rule(TypedDict):
+    metric: str
+    direction: NotRequired[Literal["max", "min"]]
+    penalty: _Float
+    tolerance: _Float
+    epoch_rule: Literal["best", "last"]
+    min_val_accuracy: _Float | None
+
+
 class _Training(TypedDict):
     n_val: _Count
     batch_size: _Count
@@ -248,6 +258,7 @@ OF_STUDIES: Final[dict[str, Any]] = {
     names.OWNER: _Owner | None,
     names.MACHINE: _Machine,
     names.KIND: str,
+    names.SCORE_RULE: _Rule,
     names.CONFIRMS: str,
     names.CANDIDATES: list[_Candidate],
     names.N_REPEATS: _Count,

@@ -72,6 +72,9 @@ def read_damage(url: str, studies: Collection[str]) -> dict[str, list[str]] | No
     return None if rows is None else dict(rows)
 
 
+_SCORED: Final = frozenset({names.CONFIG_DIGEST, names.SCORE_RULE})
+"""What makes a study one of scored trials: made by a sweep, or by an objective of the user's."""
+
 _T = TypeVar("_T")
 
 
@@ -119,7 +122,7 @@ def _known(database: sqlite3.Connection, study: int) -> _Study:
     if n_objectives != 1:
         problems.append(checking.several_objectives(n_objectives))
     trials, lines = _trials(database, study)
-    if names.CONFIG_DIGEST in attributes or problems:
+    if attributes.keys() & _SCORED or problems:
         problems += lines
     return _Study(attributes, trials, problems)
 
@@ -133,15 +136,16 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
     counts = dict(
         database.execute("SELECT state, count(*) FROM trials WHERE study_id = ? GROUP BY state", (study,))
     )
-    is_sweep = names.CONFIG_DIGEST in attributes
-    metric = config.get("score", {}).get("metric", _OF_CLASSES[0])
+    is_scored = bool(attributes.keys() & _SCORED)
+    rule = config.get("score", attributes.get(names.SCORE_RULE, {}))
+    metric = rule.get("metric", _OF_CLASSES[0])
     complete = [
         trial
         for trial in trials
         if trial.is_complete
         and trial.value is not None
         # Not what another tool told in a sweep's study.
-        and (not is_sweep or trial.attributes.keys() >= {*names.OURS})
+        and (not is_scored or trial.attributes.keys() >= {*names.OURS})
     ]
     best = min(complete, key=_rank, default=None) if not problems else None
     attrs = {} if best is None else best.attributes
@@ -165,7 +169,8 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         "best_trial": None if best is None else best.number,
         "score": score,
         **{key: attrs.get(key) for key in _OF_BEST},
-        **({} if metric in _OF_CLASSES else {"metric": metric, "val": attrs.get(f"val_{metric}")}),
+        **({} if metric in _OF_CLASSES else {"metric": metric}),
+        **({"val": attrs[f"val_{metric}"]} if metric not in _OF_CLASSES and f"val_{metric}" in attrs else {}),
         "epoch": attrs[names.EPOCH] + 1 if names.EPOCH in attrs else None,
         "default_score": default_score,
         "difference": None if score is None or default_score is None else score - default_score,

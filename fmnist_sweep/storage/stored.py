@@ -111,7 +111,7 @@ class StoredStudy:
             self._study.get_trials(deepcopy=False)
         except UNREADABLE as error:
             lines.append(checking.unreadable("its trials", error))
-        if self.is_ours or self.problems:
+        if self.is_scored or self.problems:
             lines += [f"trial {t.number}: {line}" for t in self.trials for line in t.problems]
         return tuple(lines)
 
@@ -140,6 +140,16 @@ class StoredStudy:
     def is_ours(self) -> bool:
         """Whether it was made by this program, and made to the end."""
         return names.CONFIG_DIGEST in self.attributes
+
+    @property
+    def is_of_objective(self) -> bool:
+        """Whether a user's own Optuna objective made it, and scored its trials by a rule that is stored."""
+        return names.SCORE_RULE in self.attributes and not self.is_ours
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether its trials have curves and scores by its `rule`; any other's have what their tool knows."""
+        return self.is_ours or self.is_of_objective
 
     @property
     def is_sweep(self) -> bool:
@@ -172,7 +182,8 @@ class StoredStudy:
     @cached_property
     def rule(self) -> ScoreRule:
         """The rule that scored its trials."""
-        return ScoreRule(**{**_EARLIER_RULE, **self.config.get("score", {})})
+        of_objective = self.attributes.get(names.SCORE_RULE, {})
+        return ScoreRule(**{**_EARLIER_RULE, **self.config.get("score", of_objective)})
 
     @property
     def size_limit(self) -> int | None:

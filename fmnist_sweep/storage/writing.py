@@ -89,6 +89,18 @@ def write_digest(study: optuna.Study, digest: str) -> None:
     _write(study, {names.CONFIG_DIGEST: digest})
 
 
+def write_score_rule(study: optuna.Study, rule: Mapping[str, Any], *, versions: Mapping[str, str]) -> None:
+    """Write by which rule an objective of the user's scores a study's trials, unless one stands there.
+
+    Args:
+        study: The study.
+        rule: As `ScoreRule.to_dict` gives it.
+        versions: Those of the packages that decide results.
+    """
+    if not StoredStudy.of(study).is_scored:
+        _write(study, {names.VERSIONS: versions, names.SCORE_RULE: rule})
+
+
 def write_config(study: optuna.Study, config: Mapping[str, Any]) -> None:
     """Write the settings of a study's next run."""
     _write(study, {names.CONFIG: config})
@@ -207,7 +219,7 @@ def result_attributes(
     hyperparameters: Mapping[str, Scalar],
     curve: LearningCurve,
     n_parameters: int | None,
-    seed: int,
+    seed: int | None,
     seconds: float,
     peak_memory_mb: float | None = None,
     n_reused_epochs: int | None = None,
@@ -219,7 +231,7 @@ def result_attributes(
         hyperparameters: Its whole configuration.
         curve: What it has come to, no epoch perhaps.
         n_parameters: Number of weights; None before its model was built.
-        seed: Seed of the training.
+        seed: Seed of the training; None where only an objective of the user's knows it.
         seconds: Wall-clock time since it was asked for.
         peak_memory_mb: Largest resident size of its process, if that is known.
         n_reused_epochs: Epochs that it did not train itself; None where it was to train all.
@@ -227,7 +239,7 @@ def result_attributes(
     """
     attrs: dict[str, Any] = {
         names.HYPERPARAMETERS: dict(hyperparameters),
-        names.SEED: seed,
+        **({} if seed is None else {names.SEED: seed}),
         names.SECONDS: round(seconds, 3),
         names.N_EPOCHS: len(curve),
         names.N_PARAMETERS: n_parameters,

@@ -8,35 +8,27 @@ fixed part of what trains and on what validates.
 from __future__ import annotations
 
 import queue
-import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, TypeAlias
 
 import keras
 import keras_tuner
-import numpy as np
 
-from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
-from fmnist_sweep.core.errors import TrialError, did_you_mean
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import Noted, Started
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data.calls import Call
-from fmnist_sweep.data.trees import class_labels
 from fmnist_sweep.models.calling import NO_FIT, by_name, call_fit, listed, tapped_fits
 from fmnist_sweep.models.hyperparameters import unasked
 from fmnist_sweep.training.delivery import deliver_weights
-from fmnist_sweep.training.measure import are_probabilities, class_scores
+from fmnist_sweep.training.epoch_measures import EpochMeasures, average_of_weights
 from fmnist_sweep.training.measured_parts import Generated, Part, has_rows, parts_of, take_batches
-from fmnist_sweep.training.of_outputs import METRICS_OF_OUTPUTS, metric_of_outputs
 from fmnist_sweep.training.runtime import failing_as
 
 Event: TypeAlias = Started | Noted | EpochScores
-
-_OF_CLASSES: Final = ("accuracy", "cross_entropy")
-_N_AT_ONCE: Final = 256
 
 
 def train_in_one_call(
@@ -176,10 +168,10 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
     def __init__(self, tap: _Tap, train: Part, val: Part) -> None:
         super().__init__()
         self._tap = tap
-        self._train, self._val = train, val
+        of_classes = tap.job.data.form == "images"
+        self._measures = EpochMeasures(tap.job.metric, train, val, of_classes=of_classes)
         self._began = 0.0
         self._n_here = 0
-        self._from_logits: bool | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         del logs
@@ -199,8 +191,8 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         del epoch
-        with _average_of_weights(self.model):
-            train, val = self._scores(dict(logs or {}))
+        with average_of_weights(self.model):
+            train, val = self._measures.scores(self.model, logs or {}, number=self._tap.n_epochs + 1)
             if self._tap.job.delivery_folder is not None:
                 # What was measured: a callback may put other weights back in the end.
                 self._tap.weights = self.model.get_weights()
@@ -211,109 +203,3 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
         self._tap.n_epochs += 1
         self._n_here += 1
         self._tap.tell(scores)
-
-    def _scores(self, logs: dict[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
-        wanted = self._tap.job.metric
-        train = self._evaluated(self._train)
-        # Keras has evaluated what validates, unless the weights have since been replaced by their average.
-        logged = {name: logs.get(f"val_{name}") for name in train}
-        fresh = None in logged.values() or getattr(self.model.optimizer, "use_ema", False)
-        val = self._evaluated(self._val) if fresh else _plain(logged)
-        penalty = _regularization(self.model)
-        for part in (train, val):
-            part["loss"] -= penalty
-        of_classes = [
-            name for name in _OF_CLASSES if name not in train and self._tap.job.data.form == "images"
-        ]
-        if wanted not in train or of_classes:
-            self._add_of_outputs(train, val, wanted)
-        kept = [name for name in train if name in val]
-        finite = [n for n in kept if n == wanted or (np.isfinite(train[n]) and np.isfinite(val[n]))]
-        for part, name in ((train, "train"), (val, "val")):
-            if not np.isfinite(part[wanted]):
-                number = self._tap.n_epochs + 1
-                raise TrialError(
-                    f"{name}_{wanted} is {part[wanted]} after epoch {number}: the training diverged"
-                )
-        return (
-            {name: round(train[name], SCORE_DECIMALS) for name in finite},
-            {name: round(val[name], SCORE_DECIMALS) for name in finite},
-        )
-
-    def _evaluated(self, part: Part) -> dict[str, float]:
-        how: dict[str, Any] = {"batch_size": _N_AT_ONCE} if part.is_arrays else {"steps": part.steps}
-        told = self.model.evaluate(
-            part.x, part.y, sample_weight=part.sample_weight, verbose=0, return_dict=True, **how
-        )
-        return _plain(told)
-
-    def _add_of_outputs(self, train: dict[str, float], val: dict[str, float], wanted: str) -> None:
-        """Add what the model was not compiled with, from its outputs; the wanted metric must come of it."""
-        alike = next((name for name in train if _plain_name(name) == _plain_name(wanted)), None)
-        if alike is not None and wanted not in train:
-            # Older code asks for val_auc where Keras logs val_AUC.
-            train[wanted], val[wanted] = train.pop(alike), val.pop(alike)
-        if wanted in train and self._tap.job.data.form != "images":
-            return
-        parts = (self._train, self._val)
-        if all(part.is_arrays and not isinstance(part.y, Mapping | list | tuple) for part in parts):
-            train |= self._of_outputs(self._train, wanted)
-            val |= self._of_outputs(self._val, wanted)
-        if wanted not in train or wanted not in val:
-            near = did_you_mean(wanted, train)
-            raise TrialError(
-                f"score.metric is {wanted!r}, which the model does not have{near} (it has "
-                f"{', '.join(train)}); compile it with that metric, or score another"
-            )
-
-    def _of_outputs(self, part: Part, wanted: str) -> dict[str, float]:
-        outputs = np.asarray(self.model.predict(part.x, batch_size=_N_AT_ONCE, verbose=0))
-        labels = class_labels(part.y)
-        scores: dict[str, float] = {}
-        if labels is not None and outputs.ndim == 2 and outputs.shape[1] > max(1, int(labels.max())):
-            scores = class_scores(outputs, labels, from_logits=self._are_logits(outputs))
-        if wanted in METRICS_OF_OUTPUTS and wanted not in scores:
-            scores[wanted] = metric_of_outputs(wanted, np.asarray(part.y), outputs)
-        return scores
-
-    def _are_logits(self, outputs: Any) -> bool:
-        if self._from_logits is None:
-            told = getattr(self.model.loss, "from_logits", None)
-            self._from_logits = not are_probabilities(outputs) if told is None else bool(told)
-        return self._from_logits
-
-
-def _plain_name(name: str) -> str:
-    """Return a metric's name without its case and without the number that Keras gives to a second one."""
-    return re.sub(r"_\d+$", "", name.lower())
-
-
-def _plain(told: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in told.items() if np.ndim(value) == 0}
-
-
-def _regularization(model: keras.Model) -> float:
-    """Return what the weights' regularizers add to the loss, in whichever part it is measured."""
-    terms = [
-        v.regularizer(v) for v in model.trainable_variables if getattr(v, "regularizer", None) is not None
-    ]
-    return float(sum(map(float, terms)))
-
-
-@contextmanager
-def _average_of_weights(model: keras.Model) -> Iterator[None]:
-    """Measure the average of the weights where that is what ``fit`` leaves in the model in the end.
-
-    The optimizer's own end-of-training step puts it in; the training goes on from the weights as they were.
-    """
-    optimizer = model.optimizer
-    if optimizer is None or not optimizer.use_ema:
-        yield
-        return
-    raw = [variable.numpy() for variable in model.trainable_variables]
-    optimizer.finalize_variable_values(model.trainable_variables)
-    try:
-        yield
-    finally:
-        for variable, value in zip(model.trainable_variables, raw, strict=True):
-            variable.assign(value)

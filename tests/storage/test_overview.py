@@ -21,10 +21,12 @@ from rich.console import Console
 from fmnist_sweep.analysis.frames import studies_frame
 from fmnist_sweep.cli.console.status import print_studies
 from fmnist_sweep.cli.console.tables import records
+from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.lease.process import Owner
 from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.storage.overview import read_overview
 from fmnist_sweep.storage.studies import load_study, study_names
+from fmnist_sweep.storage.writing import write_score_rule
 
 
 def by_optuna(url: str) -> list[dict[str, object]]:
@@ -48,12 +50,18 @@ def test_the_overview_is_what_optuna_reads(storage_url: str) -> None:
     killed.ask()
     other = optuna.create_study(storage=storage_url, study_name="of another tool")
     tell_from_elsewhere(other, 0.5)
+    own = optuna.create_study(storage=storage_url, study_name="of an objective", direction="maximize")
+    write_score_rule(own, ScoreRule(metric="mae").to_dict(), versions={})
+    tell_from_elsewhere(own, 0.5)
     found = read_overview(storage_url)
     assert found is not None
-    assert [row["name"] for row in found] == ["dense", "empty", "strict", "killed", "of another tool"]
-    assert [row["unmeasured"] for row in found] == [1, 0, 0, 0, 0]
-    assert [row["best_trial"] for row in found[2:]] == [2, None, 0]
-    assert [(row["running"], row["interrupted"]) for row in found] == [(1, 0), (0, 0), (0, 0), (0, 1), (0, 0)]
+    others = ["of another tool", "of an objective"]
+    assert [row["name"] for row in found] == ["dense", "empty", "strict", "killed", *others]
+    assert [row["unmeasured"] for row in found] == [1, 0, 0, 0, 0, 1]
+    assert [row["best_trial"] for row in found[2:]] == [2, None, 0, None]
+    assert found[-1]["metric"] == "mae"
+    in_training = [(row["running"], row["interrupted"]) for row in found]
+    assert in_training == [(1, 0), (0, 0), (0, 0), (0, 1), (0, 0), (0, 0)]
     for got, want in zip(found, by_optuna(storage_url), strict=True):
         assert got == {**want, "seconds": pytest.approx(want["seconds"])}
 
