@@ -182,7 +182,7 @@ class GapPruning(_Measuring):  # type: ignore[misc]  # Keras carries no types
 
 def _trial_problems(trial: Any, study: Any, n_probe: Any) -> list[str]:
     problems = []
-    if not all(hasattr(trial, name) for name in ("report", "should_prune", "set_user_attr", "params")):
+    if not all(hasattr(trial, name) for name in ("report", "should_prune", "params")):
         shown = safe_line(repr(trial), 80)
         problems.append(f"trial: {shown} is none; give the trial that Optuna hands the objective")
     if study is not None and len(study.directions) != 1:

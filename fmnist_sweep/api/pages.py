@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from fmnist_sweep.api.options import Say, say_nothing
@@ -14,12 +15,19 @@ from fmnist_sweep.storage.damage import passed_by
 
 
 @uses_storage
-def report(output: Path, *, storage: str = DEFAULT_STORAGE, say: Say = say_nothing) -> Path:
-    """Write a static page on all studies, and return its file.
+def report(
+    output: Path,
+    *,
+    storage: str = DEFAULT_STORAGE,
+    names: Iterable[str] | None = None,
+    say: Say = say_nothing,
+) -> Path:
+    """Write a static page on studies, and return its file.
 
     Args:
         output: The page.
         storage: Where the studies are.
+        names: Of the studies; None takes all.
         say: Takes a line on each study that is damaged: the page names it too.
 
     Raises:
@@ -29,7 +37,7 @@ def report(output: Path, *, storage: str = DEFAULT_STORAGE, say: Say = say_nothi
     # Before the studies are read.
     if output.is_dir():
         raise StorageError(f"--output: {output} is a directory; name a file in it, such as index.html")
-    studies = read_studies(storage=storage)
+    studies = read_studies(storage=storage, names=names)
     require_studies(studies, safe_url(storage))
     for study in studies:
         if study.damaged:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fmnist_sweep.analysis.frames import curves_frame, trials_frame
 from fmnist_sweep.analysis.ranking import best_trials
 from fmnist_sweep.analysis.summary import price_words, summary
+from fmnist_sweep.api.notebook import require_notebook, show
 from fmnist_sweep.api.studies import open_study
-from fmnist_sweep.reports.page import write_report
+from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
@@ -20,7 +22,16 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-_N_SHOWN = 10
+_N_SHOWN: Final = 10
+_DULL: Final = (
+    "datetime_start",
+    "datetime_complete",
+    "seed",
+    "peak_memory_mb",
+    "stopped_early",
+    "fail_reason",
+)
+"""Columns of `trials_dataframe` that a notebook's table leaves out."""
 
 
 class StudyReader:
@@ -90,8 +101,17 @@ class StudyReader:
             lines += [f"  {name}: {value}" for name, value in trial.hyperparameters.items()]
         print("\n".join([*lines, *price_words(study)]))  # noqa: T201 - as in KerasTuner
 
+    def show(self) -> None:
+        """Show the study in a notebook: its best trials, and three figures as one small picture.
+
+        Raises:
+            SweepError: This is no notebook, or there is no study yet.
+        """
+        require_notebook()
+        show({"text/html": self._html(self.stored), "text/plain": repr(self)})
+
     def report(self, output: str | Path = "report/index.html") -> Path:
-        """Write a static page on the study, and return its file.
+        """Write a static page on the study, as ``fmnist-sweep report`` does on all, and return its file.
 
         Args:
             output: The page; its folder is made where it is missing.
@@ -99,14 +119,33 @@ class StudyReader:
         Raises:
             StorageError: The page can't be written.
         """
-        return write_report([self.stored], Path(output), storage=safe_url(self.storage))
+        # Loaded now: whoever only searches draws nothing.
+        from fmnist_sweep.api.pages import report as write_page  # noqa: PLC0415
+
+        return write_page(Path(output), storage=self.storage, names=[self.study_name])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.study_name!r}, storage={safe_url(self.storage)!r})"
 
     def _repr_html_(self) -> str:
-        """Return the best trials as a notebook shows them."""
-        study = self.stored
+        """Return what a notebook shows of it: also before there is a study, and where it is damaged."""
+        try:
+            return self._html(self.stored)
+        except SweepError as error:
+            return f"<p>{html.escape(repr(self))}: {html.escape(str(error))}</p>"
+
+    def _html(self, study: StoredStudy) -> str:
+        # Loaded now, as above.
+        from fmnist_sweep.reports.inline import png_of, study_picture  # noqa: PLC0415
+
+        told = [*study.damaged[:_N_SHOWN], *summary(study), *price_words(study)]
+        words = "<br>".join(html.escape(line) for line in told)
         frame = trials_frame(study).sort_values("score", ascending=False).head(_N_SHOWN)
-        told = " ".join([*summary(study), *price_words(study)])
-        return f"<p>{html.escape(told)}</p>{frame.dropna(axis=1, how='all').to_html(index=False)}"
+        dull = [name for name in frame if name in _DULL or frame[name].isna().all()]
+        table = frame.drop(columns=dull).to_html(index=False, float_format="{:.4g}".format)
+        picture = base64.b64encode(png_of(study_picture(study))).decode()
+        shown = f'<img alt="figures of the study" src="data:image/png;base64,{picture}">'
+        return f"<p><b>{html.escape(study.name)}</b>: {words}</p>{table}{shown}"
 
 
 def load_study(name: str, storage: str = DEFAULT_STORAGE) -> StudyReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,17 @@ import optuna
 from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
 from fmnist_sweep.analysis.overtuning import overtuning_words
 from fmnist_sweep.analysis.ranking import left_out_notes
+from fmnist_sweep.analysis.verdicts import verdicts
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
 from fmnist_sweep.api.studies import open_study, require_model, uses_storage
 from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.confirm.request import ConfirmationRequest, confirmation_request, option_problems
+from fmnist_sweep.confirm.request import (
+    MIN_REPEATS,
+    TOP,
+    ConfirmationRequest,
+    confirmation_request,
+    option_problems,
+)
 from fmnist_sweep.confirm.rule import AskedRule, Prefer
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.observer import Observer
@@ -122,6 +130,55 @@ class ConfirmationEnd:
     end: tuple[Stop, Progress] | None
     linked: str
     overtuning: Sequence[str] = ()
+
+    @property
+    def sentences(self) -> list[str]:
+        """What it came to, in sentences."""
+        if self.confirmation is None:
+            return [f"{self.linked}: no repeat was trained."]
+        return [*verdicts(self.confirmation), *self.overtuning]
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a row for each candidate, best first, and the sentences."""
+        words = "<br>".join(map(html.escape, self.sentences))
+        if self.confirmation is None:
+            return f"<p>{words}</p>"
+        # Loaded now, as for figures.
+        from fmnist_sweep.reports.confirmed import confirmed_columns, confirmed_rows  # noqa: PLC0415
+
+        lines = [("th", confirmed_columns(self.confirmation))]
+        lines += [("td", row) for row in confirmed_rows(self.confirmation)]
+        rows = ("".join(f"<{kind}>{html.escape(cell)}</{kind}>" for cell in row) for kind, row in lines)
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table><p>{words}</p>"
+
+
+def repeats_within(budget: int, *, top: int | None, repeats: int | None) -> int:
+    """Return how many repeats of each candidate, and of the baseline, so many trainings allow.
+
+    Args:
+        budget: Trainings in all.
+        top: As for `confirm`.
+        repeats: As for `confirm`; not beside a budget.
+
+    Raises:
+        ConfigError: They are too few, or both are given.
+
+    Example:
+        >>> repeats_within(20, top=3, repeats=None)
+        5
+    """
+    if repeats is not None:
+        raise ConfigError("confirm", ["budget and repeats both say how often is trained; give one of them"])
+    n_each = TOP + 1 if top is None else top + 1
+    if budget < MIN_REPEATS * n_each:
+        told = (
+            f"a budget of {budget} trainings is too small: {n_each} configurations, the baseline among them"
+        )
+        raise ConfigError("confirm", [f"{told}, take at least {MIN_REPEATS * n_each}"])
+    return budget // n_each
 
 
 @uses_storage

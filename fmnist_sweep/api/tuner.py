@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import importlib
 import re
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Literal
 
+from fmnist_sweep.api import exports
+from fmnist_sweep.api.notebook import Lines, Table, in_notebook
 from fmnist_sweep.api.options import RunOptions
 from fmnist_sweep.api.reading import StudyReader
-from fmnist_sweep.api.runs import run
-from fmnist_sweep.api.studies import open_studies
+from fmnist_sweep.api.runs import ConfirmationEnd, confirm, repeats_within, run
+from fmnist_sweep.api.studies import open_studies, quiet_optuna
+from fmnist_sweep.api.trained import trained_model
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.core.errors import ConfigError, SweepError
-from fmnist_sweep.core.events import Failed, Finished
-from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.errors import ConfigError, SearchInterrupted, SweepError
+from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.metrics import Direction
 from fmnist_sweep.core.observer import Observer
-from fmnist_sweep.core.places import Places
-from fmnist_sweep.core.progress import require_results
+from fmnist_sweep.core.progress import Stop, require_results
 from fmnist_sweep.core.user_code import code_folders
-from fmnist_sweep.data.calls import SOURCE_PREFIX, Call, keep_call, open_call
-from fmnist_sweep.engines.opening import open_engine
+from fmnist_sweep.data.calls import SOURCE_PREFIX, Call, keep_call
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.opening import side_folder
-from fmnist_sweep.storage.stored import StoredTrial
-
-_DELIVERY: Final = "model"
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,8 @@ class Tuner(StudyReader):
         overwrite: Whether to begin a new study in place of one of the same name. That one is never removed:
             the new one gets the next free name, which ``study_name`` tells.
         max_model_size: Most weights that a model may have; a larger one is not trained.
-        say: Takes a line of what happens; `print` unless another function is given.
+        say: Takes a line of what happens. None prints it; in a notebook one table is updated in place of a
+            line for each trial.
 
     Raises:
         SweepError: A setting can't be used; all problems at once.
@@ -107,7 +104,7 @@ class Tuner(StudyReader):
         project_name: str | None = None,
         overwrite: bool = False,
         max_model_size: int | None = None,
-        say: Callable[[str], None] = print,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         if storage is not None and directory is not None:
             raise ConfigError(
@@ -134,7 +131,8 @@ class Tuner(StudyReader):
         }
         self._options = RunOptions(n_workers=workers)
         self._options.check()
-        self._say = say
+        self._say: Callable[[str], None] = print if say is None else say
+        self._shows_table = say is None and in_notebook()
         self._config: SweepConfig | None = None
         self._data: DataRef | None = None
 
@@ -160,19 +158,24 @@ class Tuner(StudyReader):
         Raises:
             SweepError: The model, the data or the study can't be used; nothing stored is changed.
             NothingTrainedError: Every trial failed.
+            KeyboardInterrupt: It was interrupted, as by a notebook's stop button: running trials are put
+                back, and calling it again goes on.
         """
         self._data = keep_call(Call(args, kwargs), name=f"data of {self.study_name}")
         self._config = self._configured(self._data, epochs)
         if not Call(args, kwargs).has_validation:
             self._say("Note: nothing says what validates: a fifth of the rows does, the same in every trial.")
-        told = _Teller(self._say)
-        end = run(
-            self._config,
-            storage=self.storage,
-            options=self._options,
-            say=self._say,
-            observers=[told, *observers],
-        )
+        told = Table() if self._shows_table else Lines(self._say)
+        with quiet_optuna():
+            end = run(
+                self._config,
+                storage=self.storage,
+                options=self._options,
+                say=self._say,
+                observers=[told, *observers],
+            )
+        if end.stop is Stop.INTERRUPTED:
+            raise SearchInterrupted("everything is kept; call search again to go on")
         require_results(self.study_name, end.stop, end.progress)
 
     def _configured(self, data: DataRef, epochs: int | None) -> SweepConfig:
@@ -194,6 +197,99 @@ class Tuner(StudyReader):
         }
         return parse_config(settings, where=f"Tuner {self.study_name!r}", folders=folders, say=self._say)
 
+    # --- after the search ----------------------------------------------------------------------------------
+
+    def confirm(
+        self,
+        top: int | None = None,
+        *,
+        repeats: int | None = None,
+        budget: int | None = None,
+        sure: float | None = None,
+        thorough: bool | None = None,
+        prefer: Literal["best", "smallest"] | None = None,
+        within: float | None = None,
+    ) -> ConfirmationEnd:
+        """Train the best configurations and the baseline anew, on fresh seeds and splits, and decide.
+
+        As ``fmnist-sweep confirm``: nothing is trained twice, and more adds to what is there.
+
+        Args:
+            top: So many of the best distinct configurations; None is 4.
+            repeats: Trainings of each; None is 5.
+            budget: In place of ``repeats``: at most so many trainings in all, baseline included.
+            sure: Keep the baseline unless its chance to be beaten is above this; None is 0.8.
+            thorough: Pick on four repeats, and decide by eight fresh ones of pick and baseline.
+            prefer: ``"smallest"`` picks the smallest of those near the best mean; None is ``"best"``.
+            within: How near that is, in the shown unit of the metric; None is 0.1.
+
+        Returns:
+            What it came to; a notebook shows it, `print` tells it in sentences.
+
+        Raises:
+            SweepError: The study can't be confirmed, or not so; all problems at once.
+            KeyboardInterrupt: It was interrupted; calling it again goes on.
+        """
+        if budget is not None:
+            repeats = repeats_within(budget, top=top, repeats=repeats)
+        told = Table() if self._shows_table else Lines(self._say)
+        with quiet_optuna():
+            came = confirm(
+                self.study_name,
+                storage=self.storage,
+                top=top,
+                repeats=repeats,
+                sure=sure,
+                thorough=thorough,
+                prefer=prefer,
+                within=within,
+                options=self._options,
+                say=self._say,
+                observers=[told],
+            )
+        if came.end is not None:
+            stop, progress = came.end
+            if stop is Stop.INTERRUPTED:
+                raise SearchInterrupted("everything is kept; call confirm again to go on")
+            require_results(came.linked, stop, progress)
+        return came
+
+    def export(
+        self,
+        path: str | Path = "exports",
+        *,
+        trial: int | None = None,
+        repeats: int = 5,
+        again: bool = False,
+        force: bool = False,
+    ) -> Path:
+        """Train the winner on fresh seeds, read the test part once, and write a bundle to take home.
+
+        As ``fmnist-sweep export``.
+
+        Args:
+            path: Folder that the bundle's own folder goes into.
+            trial: Number of the trial to export; None takes the winner.
+            repeats: Final trainings, each with a fresh seed.
+            again: Read the test part though it was read before; this is counted.
+            force: Write a bundle anew though it is there.
+
+        Returns:
+            The bundle's folder.
+
+        Raises:
+            SweepError: There is nothing to export, no place for it, or the test part was read before.
+        """
+        with quiet_optuna():
+            study = self.study
+            choice = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
+            planned = exports.plan(study, output=Path(path), storage=self.storage, **choice)
+            if planned.is_there:
+                self._say(f"{planned.folder} is there, of this very choice: nothing was trained or read.")
+            else:
+                exports.export(planned, storage=self.storage, options=self._options, say=self._say)
+        return planned.folder
+
     # --- models --------------------------------------------------------------------------------------------
 
     def get_best_models(self, num_models: int = 1) -> list[Any]:
@@ -207,7 +303,10 @@ class Tuner(StudyReader):
         Raises:
             SweepError: A training failed, or nothing was searched yet by this tuner.
         """
-        return [self._trained(trial) for trial in self.best(num_models)]
+        if self._config is None or self._data is None:
+            raise SweepError("the data are known once search was called; call it with the same data first")
+        hypermodel = None if isinstance(self._hypermodel, str) else self._hypermodel
+        return [trained_model(trial, self._config, self._data, hypermodel) for trial in self.best(num_models)]
 
     def search_space_summary(self) -> None:
         """Print the parameters that are searched, with their ranges; known once a search has begun."""
@@ -219,65 +318,6 @@ class Tuner(StudyReader):
             told = space[name].model_dump(exclude_defaults=True)
             lines.append(f"  {name}: {', '.join(f'{key} {value}' for key, value in told.items())}")
         print("\n".join(lines))  # noqa: T201 - as in KerasTuner
-
-    def _trained(self, trial: StoredTrial) -> Any:
-        """Train a trial's configuration once more, in a process of its own, and return the model here."""
-        if self._config is None or self._data is None:
-            raise SweepError("the data are known once search was called; call it with the same data first")
-        config, data = self._config, self._data
-        carrying = importlib.import_module("fmnist_sweep.models.carrying")
-        with tempfile.TemporaryDirectory(prefix="fmnist-sweep-") as work:
-            job = TrialJob(
-                trial=trial.number,
-                model=config.model_space.path,
-                hyperparameters=trial.hyperparameters,
-                epochs=trial.scored_after,
-                seed=trial.seed if trial.seed is not None else 0,
-                data=data.key,
-                split=config.split,
-                n_probe=config.file.training.n_probe,
-                batch_size=config.file.training.batch_size,
-                deliver_to=_DELIVERY,
-                metric=config.file.score.metric,
-            )
-            places = Places.of(data, deliveries=Path(work), code=config.folders)
-            self._to_its_end(job, places)
-            hypermodel = _loaded(config) if isinstance(self._hypermodel, str) else self._hypermodel
-            call = open_call(Path(data.directory), _load_dataset)
-            model = carrying.build_on(hypermodel, trial.hyperparameters, call)
-            carrying.set_weights(model, Path(work, _DELIVERY))
-        return model
-
-    def _to_its_end(self, job: TrialJob, places: Places) -> None:
-        with open_engine("local", 1, places=places) as engine:
-            engine.submit(job)
-            while engine.running:
-                for event in engine.events(1.0):
-                    if isinstance(event, Failed):
-                        raise SweepError(f"training trial {job.trial} once more failed: {event.reason}")
-                    if isinstance(event, Finished):
-                        return
-
-
-class _Teller(Observer):
-    """Tells of each trial as it ends."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._told: object = None
-
-    def on_progress(self, progress: Any) -> None:
-        ended = progress.ended
-        if ended is None or ended is self._told:
-            return
-        self._told = ended
-        value = "" if ended.value is None else f", score {ended.value:.4f}"
-        reason = "" if not ended.reason else f": {ended.reason}"
-        best, so_far = progress.best, ""
-        if best is not None:
-            so_far = f"; best {best.score:.4f} (trial {best.number})"
-        count = f"[{progress.n_done}/{progress.n_trials}]"
-        self._say(f"{count} trial {ended.number} {ended.state.lower()}{value}{reason}{so_far}")
 
 
 def _objective(objective: Any) -> tuple[str, Direction | None]:
@@ -317,15 +357,3 @@ def _free_name(name: str, storage: str) -> str:
     if name not in taken:
         return name
     return next(f"{name}-{i}" for i in range(2, len(taken) + 3) if f"{name}-{i}" not in taken)
-
-
-def _loaded(config: SweepConfig) -> Any:
-    load = importlib.import_module("fmnist_sweep.models.load")
-    shape, n_classes = config.images
-    return load.load_model(
-        config.model_space.path, input_shape=shape, n_classes=n_classes, folders=config.folders
-    )
-
-
-def _load_dataset(path: str) -> Any:
-    return importlib.import_module("tensorflow").data.Dataset.load(path)

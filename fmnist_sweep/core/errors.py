@@ -17,6 +17,17 @@ class SweepError(Exception):
 
     exit_code: ClassVar[int] = 2
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: IPython asks for it by this name, in place of forty frames."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class SearchInterrupted(KeyboardInterrupt):
+    """A search was interrupted, and has put its running trials back: calling it again goes on."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"KeyboardInterrupt: {self}"]
+
 
 class ProblemsError(SweepError):
     """Several problems found in one place, reported together.

@@ -17,9 +17,13 @@ def stop_signals(
 ) -> Iterator[threading.Event]:
     """Let the first Ctrl-C, or a polite kill, end the sweep in good order, and the second at once.
 
-    So does a terminal that is closed, unless the sweep was told not to care, as ``nohup`` does.
+    So does a terminal that is closed, unless the sweep was told not to care, as ``nohup`` does. In a thread
+    beside the main one there is nothing to hear: signals are the main thread's.
     """
     interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if interrupted.is_set() and number == signal.SIGINT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -33,6 +34,22 @@ def test_the_second_interrupt_ends_at_once() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_thread_hears_no_signals() -> None:
+    """Signals are the main thread's: a search in another one runs, and can't be ended by them."""
+    before = signal.getsignal(signal.SIGINT)
+    heard: list[str] = []
+
+    def work() -> None:
+        with interrupts.stop_signals(heard.append) as interrupted:
+            heard.append(str(interrupted.is_set()))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert heard == ["False"]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_sweep_that_was_told_not_to_care_outlives_its_terminal() -> None:
