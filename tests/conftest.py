@@ -231,7 +231,7 @@ def sweep(data: DataRef, memory: optuna.storages.InMemoryStorage) -> Callable[..
     """Run a sweep: ``sweep(config, trainer)`` returns why it stopped, and its study.
 
     The trainer is a trainer, or the curves that a `FakeTrainer` takes; left out, a `ScriptedTrainer`. The
-    observer is called with the progress.
+    observer is one, or a function that is called with the progress.
     Calls share one storage in memory, so a second call goes on with the first one's study.
     """
 
@@ -254,7 +254,7 @@ def sweep(data: DataRef, memory: optuna.storages.InMemoryStorage) -> Callable[..
             if engine is None:
                 kept = options.get("checkpoints")
                 engine = InlineEngine(trainer, places=Places(checkpoints=None if kept is None else kept.path))
-            watching = None if observer is None else ProgressObserver(observer)
+            watching = ProgressObserver(observer) if callable(observer) else observer
             search = Search.of(config, data, study, engine, observer=watching, **options)
             return search.run(interrupted), study
 

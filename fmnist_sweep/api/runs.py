@@ -26,6 +26,7 @@ from fmnist_sweep.confirm.rule import AskedRule, Prefer
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import RECONNECT_S, Progress, Stop
+from fmnist_sweep.observers.opening import open_observers
 from fmnist_sweep.search import run as running
 from fmnist_sweep.search.retrying import failed_trials
 from fmnist_sweep.storage import DEFAULT_STORAGE
@@ -66,6 +67,7 @@ def run(
     options: RunOptions | None = None,
     say: Say = say_nothing,
     observers: Iterable[Observer] = (),
+    observe: Iterable[str] = (),
 ) -> RunEnd:
     """Run a sweep, or go on with it.
 
@@ -79,15 +81,18 @@ def run(
         options: How it is run.
         say: Takes a line for the user.
         observers: Told what happens.
+        observe: Names of more observers, beside those of the sweep file's ``[observers]``.
 
     Raises:
-        SweepError: The data, the storage or the study can't be used; nothing stored is changed.
+        SweepError: The data, the storage, the study or an observer can't be used; nothing stored is changed.
 
     Example:
         >>> from pathlib import Path
         >>> from fmnist_sweep.config.loading import load_config
         >>> run(load_config(Path("sweeps/dense.toml"))).progress.best  # doctest: +SKIP
     """
+    named = {**{name: {} for name in observe}, **config.file.observers}
+    told = [*observers, *open_observers(named)]
     # Its study as the run has read it: to open a storage and to read thousands of trials takes a second.
     study, stop, progress = running.run_sweep(
         config,
@@ -96,7 +101,7 @@ def run(
         import_from=import_from,
         accept_edited_model=accept_edited_model,
         retry_failed=retry_failed,
-        observers=observers,
+        observers=told,
         **(options or RunOptions()).of_run(),
     )
     # What was found is not to be missed for a server that is away just now.

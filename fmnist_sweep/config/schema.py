@@ -335,6 +335,8 @@ class SweepFile(_Section):
             them, or keep its defaults.
         max_model_size: Most weights that a model may have, named as in KerasTuner's tuners; left out, any
             number. A larger configuration is not trained.
+        observers: Who is told of the run, by name, each with its settings; see `open_observers`. They decide
+            nothing, and are not stored.
     """
 
     study: Annotated[str, Field(pattern=STUDY_NAME)]
@@ -349,3 +351,6 @@ class SweepFile(_Section):
     sampler: SamplerSection = TPESection()
     pruner: PrunerSection = MedianSection()
     budget: BudgetSection = BudgetSection()
+    observers: dict[Annotated[str, Field(max_length=100)], dict[str, StrictScalar]] = Field(
+        default_factory=dict, max_length=100
+    )

@@ -141,8 +141,11 @@ class SweepConfig:
         return min(counts), max(counts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain JSON values, laid out like a sweep file, the space resolved."""
-        settings = self.file.model_dump(mode="json")
+        """Return the settings of trials as plain JSON values, laid out like a sweep file, the space resolved.
+
+        Observers are left out: who is told decides nothing, and an address may hold a password.
+        """
+        settings = self.file.model_dump(mode="json", exclude={"observers"})
         settings["space"] = {name: self.space[name].model_dump(mode="json") for name in self.space}
         for name in _LATER_SWITCHES:
             # Left out where it is off: the study's digest stays what it was before there was such a setting.

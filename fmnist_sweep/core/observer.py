@@ -19,6 +19,10 @@ class Observer:
     no run.
     """
 
+    def __str__(self) -> str:
+        """Return what it is called where it is reported."""
+        return type(self).__name__
+
     def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
         """Learn that a run begins.
 
@@ -114,5 +118,6 @@ class Observers(Observer):
                 call(observer)
             except Exception as error:  # noqa: BLE001 - an observer may be anybody's code
                 self._observers.remove(observer)
-                name = type(observer).__name__
-                self._say(f"Note: the observer {name} failed and is told nothing more: {one_line(error)}.")
+                self._say(
+                    f"Note: the observer {observer} failed and is told nothing more: {one_line(error)}."
+                )

@@ -61,6 +61,10 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed, once its cause is mended.")
     ] = False,
+    observe: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Tell one more of the run: tensorboard, mlflow; repeatable."),
+    ] = None,
     max_retries: MaxRetries = None,
     take_over: TakeOver = False,
     storage: Storage = DEFAULT_STORAGE,
@@ -82,11 +86,14 @@ def run(
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     options = run_options(workers, data_dir, take_over=take_over)
     config = load_config(file, [*(overrides or []), *given], beside=options.problems(), say=to_stderr)
-    again = command_line("run", str(file), storage=storage, study=study, trials=trials, set=overrides)
+    again = command_line(
+        "run", str(file), storage=storage, study=study, trials=trials, set=overrides, observe=observe
+    )
     begun = {
         "import_from": import_from,
         "accept_edited_model": accept_edited_model,
         "retry_failed": retry_failed,
+        "observe": observe or (),
     }
     _run(config, again, storage=storage, options=options, **begun)
 
