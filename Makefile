@@ -18,6 +18,8 @@ FAULT_TESTS := $(addprefix tests/slow/test_,faults.py storage_faults.py resume.p
 	postgres.py::test_a_sweep_that_loses_its_server_can_go_on)
 
 BIN := .venv/bin
+# Hundreds of processes of the tests import the same files: they compile each once, wherever that may be kept.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 UV := $(shell command -v uv 2>/dev/null)
 INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
@@ -66,13 +68,13 @@ data: $(INSTALLED) ## find Fashion-MNIST, or fetch it, and verify it
 	@$(SWEEP) data
 
 test: $(INSTALLED_DEV) ## run all tests but most of test-faults, those that train real models too
-	@$(BIN)/python -m pytest -m "not faults"
+	@$(PYTEST) -m "not faults"
 
 test-fast: $(INSTALLED_DEV) ## run the tests that train nothing
-	@$(BIN)/python -m pytest -m "not slow" -n auto
+	@$(PYTEST) -m "not slow" -n auto
 
 test-faults: $(INSTALLED_DEV) ## kill sweeps in every way, then one a hundred times at random
-	@PYTHONPATH=.:tests $(BIN)/python -m pytest -q -p fault_table $(FAULT_TESTS)
+	@PYTHONPATH=.:tests $(PYTEST) -q -p fault_table $(FAULT_TESTS)
 	@PYTHONPATH=.:tests $(BIN)/python tests/faults.py drive --kills $(KILLS)
 
 bench: $(INSTALLED_BENCH) ## compare speed with the alternatives, side by side; QUICK=1 takes ten minutes

@@ -14,8 +14,6 @@ from typing import Any, Final
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
 from fmnist_sweep.core.places import PlacedJob
-from fmnist_sweep.training import trainer
-from fmnist_sweep.training.checkpoint import CheckpointFile
 
 _TIMED: Final = {"load_split": "data", "build_model": "build", "_check_model": "first prediction"}
 _GIVING: Final = {"predictor": "measure", "_epoch_trainer": "train"}
@@ -35,6 +33,10 @@ class TimedTrainer:
 
     def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | Noted | EpochScores]:
         """Train with the parts replaced by timed ones; this process trains nothing else."""
+        # Loaded here: who only asks where the seconds are written has no use for Keras.
+        from fmnist_sweep.training import trainer
+        from fmnist_sweep.training.checkpoint import CheckpointFile
+
         began = time.time()
         for name, part in _TIMED.items():
             setattr(trainer, name, self._timed(part, getattr(trainer, name)))

@@ -7,11 +7,13 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import optuna
 import pytest
+import typer.main
 from alembic.script import ScriptDirectory
+from hypothesis import settings as hypothesis_settings
 from postgres import Server
 from typing_extensions import override
 
@@ -41,6 +43,27 @@ SPACE: Mapping[str, Any] = {
     "units_2": {},
     "epochs": 4,
 }
+
+
+SLOW: Final = Path(__file__).parent / "slow"
+
+# The whole run tries as many examples as the tests ask for, which are 100 where they ask for nothing.
+hypothesis_settings.register_profile("fast", max_examples=25)
+
+
+def _is_fast(config: pytest.Config) -> bool:
+    return bool(config.getoption("markexpr") == "not slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples of each law where the slow tests are left out."""
+    if _is_fast(config) and not config.getoption("--hypothesis-profile", default=None):
+        hypothesis_settings.load_profile("fast")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the folder of slow tests unread where none is asked for: to read it takes seconds."""
+    return True if collection_path == SLOW and _is_fast(config) else None
 
 
 class Workers(ClosedByWith):
@@ -106,6 +129,23 @@ def schemas_read_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptDirectory, "get_current_head", remembered)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def commands_made_once() -> Iterator[None]:
+    """Remember what Typer makes of an app's functions: it makes all commands anew for each that is given."""
+    made: dict[int, Any] = {}
+    make = typer.main.get_command
+
+    def remembered(app: typer.Typer) -> Any:
+        if id(app) not in made:
+            # Kept beside it, so that no other app gets its number.
+            made[id(app)] = app, make(app)
+        return made[id(app)][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", remembered)
         yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import optuna
@@ -24,6 +24,9 @@ from fmnist_sweep.export.own_parts import OWN_CODE_CHECK, SAVING_CHECK
 from fmnist_sweep.export.plan import ExportPlan, plan_export
 from fmnist_sweep.export.run import run_plan
 from fmnist_sweep.training.testing import scripted_curve
+
+if TYPE_CHECKING:
+    import pytest
 
 DATA: Final = DataRef("fashion-mnist", "da7a" * 16, (28, 28, 1), CLASS_NAMES, 60_000, "/nowhere")
 
@@ -50,6 +53,19 @@ def made_predictions(n: int, *, accuracy: float, seed: int, n_classes: int = 10)
     probabilities = np.full((n, n_classes), 0.02, np.float32)
     probabilities[np.arange(n), guesses] += rng.uniform(0.5, 5.0, n)
     return probabilities / probabilities.sum(axis=1, keepdims=True), labels
+
+
+def write_words(_figure: object, *paths: Path) -> None:
+    """Stand in for the writing of a picture, which takes seconds."""
+    for path in paths:
+        path.write_text("a picture of something")
+
+
+def draw_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Let a bundle have words for pictures: to lay out its pictures takes longer than all the rest of it."""
+    for picture in ("learning_curve", "confusion_matrices", "misclassified"):
+        patch.setattr(f"fmnist_sweep.reports.pictures.{picture}", lambda *_, **__: None)
+    patch.setattr("fmnist_sweep.reports.pictures.save", write_words)
 
 
 class FinalTrainer:

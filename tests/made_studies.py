@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import pickle
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -288,20 +291,56 @@ stored = StoredStudy.of
 """Look at a study as it is now; after a change it takes another look."""
 
 
-@pytest.fixture
-def study() -> optuna.Study:
-    """A study in memory with every kind of trial over a conditional space."""
+def in_memory(make: Callable[[], optuna.Study]) -> Callable[[], optuna.Study]:
+    """Return a function that gives a study in memory as ``make`` makes it, which is called once."""
+
+    @functools.cache
+    def kept() -> tuple[str, bytes]:
+        made = make()
+        state = {name: value for name, value in vars(made._storage).items() if name != "_lock"}
+        return made.study_name, pickle.dumps(state)
+
+    def copied() -> optuna.Study:
+        name, state = kept()
+        storage = optuna.storages.InMemoryStorage()
+        vars(storage).update(pickle.loads(state))  # noqa: S301 - written above
+        return optuna.load_study(study_name=name, storage=storage)
+
+    return copied
+
+
+@in_memory
+def full_study() -> optuna.Study:
+    """Return a study in memory with every kind of trial over a conditional space."""
     made = empty_study(None)
     fill_study(made)
     return made
 
 
+@functools.cache
+def _small_file() -> bytes:
+    """Return what is in an SQLite file with a small study."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "studies.db"
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+        fill_study(empty_study(storage), 6)
+        storage.remove_session()
+        storage.engine.dispose()
+        return path.read_bytes()
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    """A study in memory with every kind of trial over a conditional space."""
+    return full_study()
+
+
 @pytest.fixture
 def sqlite_study(tmp_path: Path) -> optuna.Study:
     """A small study in the SQLite file ``studies.db`` of the test's folder."""
-    made = empty_study(f"sqlite:///{tmp_path / 'studies.db'}")
-    fill_study(made, 6)
-    return made
+    path = tmp_path / "studies.db"
+    path.write_bytes(_small_file())
+    return optuna.load_study(study_name="dense", storage=f"sqlite:///{path}")
 
 
 @pytest.fixture

@@ -135,6 +135,12 @@ def shadow_notes(folders: Sequence[Path]) -> list[str]:
 
 def is_library(file: Path) -> bool:
     """Return whether a file is of the standard library or of an installed package."""
+    return _is_library(file.absolute())
+
+
+# Asked of every module that is loaded, for each data set that is carried: to follow links is what takes long.
+@functools.cache
+def _is_library(file: Path) -> bool:
     file = file.resolve()
     return bool(_INSTALLED & set(file.parts)) or any(file.is_relative_to(folder) for folder in _LIBRARIES)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from benchmarks.curves import Row, Table
 from benchmarks.workload import draw, fixed_config
@@ -42,7 +43,9 @@ def made_table(model: str, n: int = 60) -> Table:
 @pytest.fixture(scope="module")
 def problem() -> Problem:
     """The dense problem of a made table."""
-    return Problem(made_table("dense"))
+    # On one core: so small matrices keep the others busy with waiting for each other.
+    with threadpool_limits(1):
+        return Problem(made_table("dense"))
 
 
 @pytest.mark.slow

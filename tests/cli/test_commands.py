@@ -19,7 +19,7 @@ from typing import Any
 import optuna
 import pytest
 import sqlalchemy.exc
-from made_exports import FinalTrainer, Reader
+from made_exports import FinalTrainer, Reader, draw_nothing
 from made_studies import tell_from_elsewhere
 from optuna.storages import RDBStorage
 
@@ -37,6 +37,7 @@ from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.engines.opening import open_engine
 from fmnist_sweep.export import run as exporting
 from fmnist_sweep.export.finals import TEST_READER
+from fmnist_sweep.reports import dashboard
 from fmnist_sweep.search import run as runner
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.training.testing import ScriptedTrainer
@@ -74,6 +75,18 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
+def drawn() -> None:
+    """Ask for the figures that are kept with a study for optuna-dashboard."""
+
+
+@pytest.fixture(autouse=True)
+def quick_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no figure where none is asked for: each command that trains draws them, which takes longer."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(dashboard, "FIGURES", {})
+
+
+@pytest.fixture
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A sweep file whose trials follow a script instead of training."""
     found = DataRef("fashion-mnist", "d1" * 32, (28, 28, 1), tuple("abcdefghij"), 60_000, "/nowhere")
@@ -104,6 +117,7 @@ def swept(command: Command, sweep: Path, kept: Path, tmp_path: Path) -> Path:
     return sweep
 
 
+@pytest.mark.usefixtures("drawn")
 def test_run_fills_a_study_and_says_what_came_of_it(command: Command, sweep: Path) -> None:
     """A run ends with the best trials, the comparison with the default, and what to do next."""
     code, out, err = command("run", str(sweep))
@@ -191,7 +205,7 @@ def test_trials_of_another_study_are_brought_over(command: Command, swept: Path)
     assert "From study 'tiny': 0 trials imported; left out: 4 equal to one that is here." in err
 
 
-@pytest.mark.usefixtures("swept")
+@pytest.mark.usefixtures("swept", "drawn")
 def test_confirm_trains_the_best_anew_and_says_who_won(command: Command) -> None:
     """No sweep file is needed; a finished confirmation is printed again and trains nothing."""
     code, out, err = command("confirm", "tiny", "--top", "2", "--repeats", "2")
@@ -350,21 +364,30 @@ def test_trials_as_a_table_shows_what_varies(command: Command) -> None:
 @pytest.mark.parametrize("default", [True, False])
 def test_what_another_tool_told_breaks_no_command(command: Command, swept: Path, default: bool) -> None:
     """It is listed, never a winner, and each command that ranks says how many were left out and why."""
-    command("run", str(swept), "--study", "other")
     study = optuna.load_study(study_name="tiny", storage="sqlite:///studies.db")
     if default:
         study.set_user_attr("default_trial", tell_from_elsewhere(study, 0.999))
     tell_from_elsewhere(study, 0.998)
     n = "2 complete trials were" if default else "1 complete trial was"
     note = f"{n} told by another tool, without a learning curve: listed, but in no ranking."
-    commands = [["status"], ["trials", "tiny"], ["compare", "tiny", "other"], ["run", str(swept)]]
-    for arguments in [*commands, ["export", "tiny", "--repeats", "1"]]:
+    commands = [["status"], ["trials", "tiny"], ["run", str(swept)], ["export", "tiny", "--repeats", "1"]]
+    for arguments in commands:
         code, out, err = command(*arguments)
         assert (code, (out + err).count(note)) == (0, 1), arguments
     assert command("confirm", "tiny", "--top", "1", "--repeats", "2")[0] == 0
+    assert len(json.loads(command("trials", "tiny", "--json")[1])) == 4 + 1 + default
+
+
+@pytest.mark.usefixtures("drawn")
+def test_what_another_tool_told_is_left_out_of_comparison_and_report(command: Command, swept: Path) -> None:
+    """Whatever is drawn beside them says so too."""
+    command("run", str(swept), "--study", "other", "--trials", "1")
+    tell_from_elsewhere(optuna.load_study(study_name="tiny", storage="sqlite:///studies.db"), 0.998)
+    note = "1 complete trial was told by another tool, without a learning curve: listed, but in no ranking."
+    code, out, err = command("compare", "tiny", "other")
+    assert (code, (out + err).count(note)) == (0, 1)
     assert command("report")[0] == 0
     assert note in Path("report/index.html").read_text()
-    assert len(json.loads(command("trials", "tiny", "--json")[1])) == 4 + 1 + default
 
 
 @pytest.fixture
@@ -376,13 +399,11 @@ def finals(monkeypatch: pytest.MonkeyPatch) -> FinalTrainer:
         return InlineEngine(Reader() if trainer == TEST_READER else finals, places=places)
 
     monkeypatch.setattr(exporting, "open_engine", engine)
-    monkeypatch.setattr(
-        "fmnist_sweep.reports.pictures.save", lambda _, *paths: [path.write_text("drawn") for path in paths]
-    )
+    draw_nothing(monkeypatch)
     return finals
 
 
-@pytest.mark.usefixtures("swept")
+@pytest.mark.usefixtures("swept", "drawn")
 def test_export_writes_a_bundle_whose_configuration_runs(command: Command, finals: FinalTrainer) -> None:
     """It says that the choice is unconfirmed; the exported configuration is accepted and trains one trial."""
     code, out, err = command("export", "--output", "out", "--repeats", "2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +25,7 @@ from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.plan import candidate_number, repeat_seeds
 from fmnist_sweep.confirm.request import ConfirmationRequest, SweepToConfirm, confirmation_request
 from fmnist_sweep.confirm.rule import AskedRule
+from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import ConfigError, StudyBusyError, StudyMismatchError, SweepError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
@@ -37,6 +39,7 @@ from fmnist_sweep.search.loop import Search
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.ownership import ownership
+from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.storage.studies import load_study
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer, scripted_curve
 
@@ -50,15 +53,38 @@ def config(make_config: Callable[..., SweepConfig]) -> SweepConfig:
     return make_config(budget={"trials": 6}, training={"seed": 3, "n_val": 20, "patience": 2})
 
 
+def rising(job: TrialJob) -> LearningCurve:
+    """The larger a trial's learning rate, the better."""
+    rate = float(job.hyperparameters["learning_rate"])
+    return scripted_curve(replace(job, hyperparameters={"accuracy_peak": 0.85 + 5 * rate}))
+
+
 @pytest.fixture
-def swept(sweep: Sweep, config: SweepConfig, sqlite_storage: optuna.storages.RDBStorage) -> optuna.Study:
-    """The finished sweep; the larger a trial's learning rate, the better."""
+def swept(sweep: Sweep, config: SweepConfig, memory: optuna.storages.InMemoryStorage) -> optuna.Study:
+    """The finished sweep, in memory."""
+    return sweep(config, rising, storage=memory)[1]
 
-    def curve(job: TrialJob) -> Any:
-        rate = float(job.hyperparameters["learning_rate"])
-        return scripted_curve(replace(job, hyperparameters={"accuracy_peak": 0.85 + 5 * rate}))
 
-    return sweep(config, curve, storage=sqlite_storage)[1]
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `swept_in_file` keeps the sweep."""
+    return tmp_path_factory.mktemp("swept") / "studies.db"
+
+
+@pytest.fixture
+def swept_in_file(sweep: Sweep, config: SweepConfig, kept: Path, empty_storage: Path, tmp_path: Path) -> Any:
+    """The finished sweep, in SQLite: the first test that asks runs it, each gets a copy."""
+    if not kept.exists():
+        new = kept.with_name("new.db")
+        shutil.copy(empty_storage, new)
+        storage = open_storage(f"sqlite:///{new}", create=True)
+        sweep(config, rising, storage=storage)
+        # All of it goes into the one file.
+        storage.remove_session()
+        storage.engine.dispose()
+        new.rename(kept)
+    shutil.copy(kept, tmp_path)
+    return load_study(open_storage(f"sqlite:///{tmp_path / 'studies.db'}", create=False), "tiny")
 
 
 @pytest.fixture
@@ -212,9 +238,9 @@ def test_no_seed_of_a_repeat_is_one_of_the_sweep(seed: int, repeat: int) -> None
 # --- the linked study --------------------------------------------------------------------------------------
 
 
-def test_each_repeat_is_a_trial_of_the_linked_study(swept: optuna.Study, run: Run) -> None:
+def test_each_repeat_is_a_trial_of_the_linked_study(swept_in_file: optuna.Study, run: Run) -> None:
     """Repeat by repeat, paired by seed and split, scored after the last epoch, with all that a trial has."""
-    wanted = confirmation_request(stored(swept), top=2, repeats=3)
+    wanted = confirmation_request(stored(swept_in_file), top=2, repeats=3)
     linked = run(wanted)
     assert linked.study_name == "tiny-confirm"
     expected = [(candidate_number(c), r) for r in range(3) for c in wanted.candidates]
@@ -239,7 +265,7 @@ def test_each_repeat_is_a_trial_of_the_linked_study(swept: optuna.Study, run: Ru
     assert told["candidates"] == [c.to_attribute() for c in wanted.candidates]
     assert (told["kind"], told["confirms"], told["n_repeats"]) == ("confirm", "tiny", 3)
     assert told.keys() >= {"config", "config_digest", "data", "data_digest", "versions", "model_path"}
-    found = read_confirmation(stored(swept))
+    found = read_confirmation(stored(swept_in_file))
     assert found is not None
     assert found.finished
     assert wanted.fulfilled()
@@ -297,9 +323,11 @@ def test_candidates_that_were_begun_stay(swept: optuna.Study, run: Run) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 4, 6])
-def test_a_confirmation_that_was_stopped_goes_on_exactly(swept: optuna.Study, run: Run, after: int) -> None:
+def test_a_confirmation_that_was_stopped_goes_on_exactly(
+    swept_in_file: optuna.Study, run: Run, after: int
+) -> None:
     """Whenever it is interrupted, it comes to what an uninterrupted one comes to, paired on the way."""
-    wanted = confirmation_request(stored(swept), top=2, repeats=2)
+    wanted = confirmation_request(stored(swept_in_file), top=2, repeats=2)
     interrupted, n_seen = threading.Event(), 0
 
     def stop(_: Progress) -> None:
@@ -312,17 +340,17 @@ def test_a_confirmation_that_was_stopped_goes_on_exactly(swept: optuna.Study, ru
     assert not [t for t in linked.trials if t.state is TrialState.RUNNING]
     stopped = outcome(run(wanted))
     assert len(stopped) == 6
-    optuna.delete_study(study_name="tiny-confirm", storage=swept._storage)
+    optuna.delete_study(study_name="tiny-confirm", storage=swept_in_file._storage)
     assert outcome(run(wanted)) == stopped
 
 
 @pytest.mark.parametrize("written", [(), ("candidate",), ("candidate", "repeat")])
 def test_a_draw_that_was_cut_short_is_finished(
-    swept: optuna.Study, run: Run, data: DataRef, written: tuple[str, ...]
+    swept_in_file: optuna.Study, run: Run, data: DataRef, written: tuple[str, ...]
 ) -> None:
     """A process may die between any two of its writes: no repeat is lost and none is trained twice."""
-    wanted = confirmation_request(stored(swept), top=2, repeats=2)
-    linked = wanted.open(data, swept._storage)
+    wanted = confirmation_request(stored(swept_in_file), top=2, repeats=2)
+    linked = wanted.open(data, swept_in_file._storage)
     linked.sampler = wanted.plan(linked).sampler(0)
     trial = linked.ask()
     for name in written:
@@ -452,7 +480,7 @@ def test_a_repeat_that_has_become_too_large_ends_as_infeasible(
     sqlite_storage: optuna.storages.RDBStorage,
 ) -> None:
     """Where it was put back and has to be taken up: it is neither trained nor counted."""
-    settings = {"budget": {"trials": 8}, "training": {"n_val": 20}}
+    settings = {"budget": {"trials": 4}, "training": {"n_val": 20}}
     _, study = sweep(make_config(**settings), Counting(), storage=sqlite_storage)
     stopped = threading.Event()
 
@@ -461,7 +489,7 @@ def test_a_repeat_that_has_become_too_large_ends_as_infeasible(
             stopped.set()
 
     run(
-        confirmation_request(stored(study), top=8, repeats=2),
+        confirmation_request(stored(study), top=4, repeats=2),
         Counting(),
         interrupted=stopped,
         observer=stop,

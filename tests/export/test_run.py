@@ -11,8 +11,9 @@ from typing import Any
 
 import optuna
 import pytest
-from made_exports import DATA, SOURCE, Check, Exports, FinalTrainer, Reader
+from made_exports import DATA, SOURCE, Check, Exports, FinalTrainer, Reader, draw_nothing, write_words
 from made_studies import StudyMaker, add_confirmation, empty_study, stored
+from matplotlib.figure import Figure
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import InterruptedExportError, StorageError, SweepError
@@ -44,16 +45,10 @@ FILES = {
 }
 
 
-def save_quickly(_figure: Any, *paths: Path) -> None:
-    """Stand in for drawing, which takes seconds."""
-    for path in paths:
-        path.write_text("a picture of something")
-
-
 @pytest.fixture(autouse=True)
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing."""
-    monkeypatch.setattr("fmnist_sweep.reports.pictures.save", save_quickly)
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture
@@ -63,8 +58,19 @@ def bundle(exports: Exports) -> Path:
     return exports.folder / "exports" / "dense"
 
 
-def test_a_bundle_has_all_its_files(bundle: Path) -> None:
-    """And nothing else; each has something in it."""
+def test_a_bundle_has_all_its_files(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing else; each has something in it. Here its pictures are drawn, though not rendered."""
+    monkeypatch.undo()
+    drawn: list[type] = []
+
+    def save(figure: Any, *paths: Path) -> None:
+        drawn.append(type(figure))
+        write_words(figure, *paths)
+
+    monkeypatch.setattr("fmnist_sweep.reports.pictures.save", save)
+    exports.run()
+    assert drawn == [Figure] * 3
+    bundle = exports.folder / "exports" / "dense"
     assert {path.name for path in bundle.iterdir()} == FILES
     assert all(path.stat().st_size > 10 for path in bundle.iterdir())
 

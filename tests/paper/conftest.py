@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -25,10 +26,17 @@ def data() -> DataRef:
     return DataRef("fashion-mnist", "da7a" * 16, (28, 28, 1), tuple("abcdefghij"), 60_000, "/nowhere")
 
 
+@pytest.fixture(scope="session")
+def read() -> tuple[Experiment, ...]:
+    """All experiments with three seeds: their files are read once."""
+    return tuple(experiments(TINY, folder=SWEEPS))
+
+
 @pytest.fixture
-def wanted() -> dict[str, Experiment]:
+def wanted(read: tuple[Experiment, ...]) -> dict[str, Experiment]:
     """All experiments with three seeds, by name."""
-    return {e.name: e for e in experiments(TINY, folder=SWEEPS)}
+    # Each its own: one that was opened knows its data.
+    return {e.name: replace(e) for e in read}
 
 
 @pytest.fixture

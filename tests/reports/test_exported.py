@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 import pytest
-from made_exports import Exports
+from made_exports import Exports, draw_nothing
 from made_studies import stored
 from pages import unpacked
 from wsgi import get
@@ -21,9 +21,7 @@ from fmnist_sweep.storage.attributes import BUNDLES
 @pytest.fixture
 def bundle(study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bundle of the study, with placeholders for pictures."""
-    monkeypatch.setattr(
-        "fmnist_sweep.reports.pictures.save", lambda _, *paths: [path.write_bytes(b"drawn") for path in paths]
-    )
+    draw_nothing(monkeypatch)
     Exports(study, tmp_path).run()
     return tmp_path / "exports" / "dense"
 
@@ -103,7 +101,7 @@ def test_the_dashboard_shows_the_files_of_the_last_bundle(
     assert (folder / identities["model.keras"]).read_bytes() == (bundle / "model.keras").read_bytes()
     app = dashboard.make_app(study._storage, artifacts=folder)
     where = f"/artifacts/{study._study_id}/{identities['learning_curve.png']}"
-    assert get(app, where) == (200, b"drawn")
+    assert get(app, where) == (200, (bundle / "learning_curve.png").read_bytes())
 
 
 def test_the_winning_trial_gets_a_note(study: optuna.Study, bundle: Path, tmp_path: Path) -> None:

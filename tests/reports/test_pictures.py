@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -59,29 +60,39 @@ def test_the_matrix_shows_each_part(tmp_path: Path, n_classes: int) -> None:
         assert (tmp_path / "matrix.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_a_curve_of_one_epoch_and_one_seed_is_drawn(tmp_path: Path) -> None:
-    """The shortest curve there is has a picture too."""
-    figure = pictures.learning_curve([scripted_curve(0.9, 0.02, n_epochs=1)], title="made")
-    pictures.save(figure, tmp_path / "curve.png")
-    assert n_colors(tmp_path / "curve.png") > 20
+def one_epoch() -> Figure:
+    return pictures.learning_curve([scripted_curve(0.9, 0.02, n_epochs=1)], title="made")
 
 
-def test_mistakes_name_both_classes_and_the_confidence(tmp_path: Path) -> None:
-    """Each picture says what it is, what it was taken for, and how sure the model was."""
+def three_mistakes() -> Figure:
     images = np.random.default_rng(0).random((3, 8, 8, 1))
-    figure = pictures.misclassified(images, ["a", "b", "c"], ["b", "c", "a"], [0.991, 0.5, 0.4], title="made")
-    assert "actual a\npredicted b\n99.1 % sure" in text_of(figure)
-    pictures.save(figure, tmp_path / "worst.png")
-    assert n_colors(tmp_path / "worst.png") > 50
+    return pictures.misclassified(images, ["a", "b", "c"], ["b", "c", "a"], [0.991, 0.5, 0.4], title="made")
 
 
-def test_no_mistakes_are_a_picture_too(tmp_path: Path) -> None:
-    """A perfect model breaks nothing."""
-    figure = pictures.misclassified(np.zeros((0, 8, 8, 1)), [], [], [], title="made")
-    pictures.save(figure, tmp_path / "worst.png")
+def no_mistakes() -> Figure:
+    return pictures.misclassified(np.zeros((0, 8, 8, 1)), [], [], [], title="made")
 
 
-def test_color_images_are_shown_in_color(tmp_path: Path) -> None:
-    """Three channels are colours."""
-    figure = pictures.misclassified(np.full((1, 8, 8, 3), 0.5), ["a"], ["b"], [0.9], title="made")
-    pictures.save(figure, tmp_path / "worst.png")
+def mistake_in_color() -> Figure:
+    return pictures.misclassified(np.full((1, 8, 8, 3), 0.5), ["a"], ["b"], [0.9], title="made")
+
+
+def test_mistakes_name_both_classes_and_the_confidence() -> None:
+    """Each picture says what it is, what it was taken for, and how sure the model was."""
+    assert "actual a\npredicted b\n99.1 % sure" in text_of(three_mistakes())
+
+
+@pytest.mark.parametrize("make", [one_epoch, no_mistakes, mistake_in_color])
+def test_the_smallest_figures_are_made(make: Callable[[], Figure]) -> None:
+    """One epoch and one seed, a perfect model, and three channels, which are colours."""
+    assert "made" in text_of(make())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "more_than"), [(one_epoch, 20), (three_mistakes, 50), (no_mistakes, 1), (mistake_in_color, 1)]
+)
+def test_figures_can_be_rendered(make: Callable[[], Figure], more_than: int, tmp_path: Path) -> None:
+    """However little there is to draw, there is a picture of it."""
+    pictures.save(make(), tmp_path / "picture.png")
+    assert n_colors(tmp_path / "picture.png") > more_than

@@ -11,6 +11,7 @@ from made_studies import (
     add_confirmation,
     add_trial,
     empty_study,
+    in_memory,
     params_of,
     scripted_curve,
     stored,
@@ -83,9 +84,10 @@ def combinations(table: dict[str, Any]) -> list[Any]:
     return [pytest.param(name, WRONG[kind], id=f"{name}-{kind}") for name, kind in pairs]
 
 
-def small_study(name: str = "dense") -> optuna.Study:
-    """Return a study with two trials, and its confirmation."""
-    study = empty_study(None, name)
+@in_memory
+def small_study() -> optuna.Study:
+    """Return a study with two trials."""
+    study = empty_study(None)
     for i in range(2):
         add_trial(study, params_of(i), scripted_curve(0.88, 0.02, n_epochs=4))
     return study

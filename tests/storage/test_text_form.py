@@ -59,7 +59,7 @@ def test_what_was_written_comes_back(file: Path, sqlite_storage: optuna.storages
 
 def test_a_study_as_text_is_for_those_who_may_read_its_storage(tmp_path: Path, storage_url: str) -> None:
     """Whatever new files are by default."""
-    fill_study(empty_study(open_storage(storage_url, create=True)))
+    fill_study(empty_study(open_storage(storage_url, create=True)), 2)
     for mode in (0o600, 0o644):
         (tmp_path / "studies.db").chmod(mode)
         ((path, _n),) = keeping.dump(output=tmp_path / "kept", storage=storage_url)
