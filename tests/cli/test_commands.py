@@ -353,6 +353,25 @@ def test_epochs_count_from_1_wherever_they_are_read(command: Command, sweep: Pat
 
 
 @pytest.mark.usefixtures("swept")
+def test_trials_are_sorted_filtered_and_cut(command: Command) -> None:
+    """In every form; what exclude each other, and what is not there, is told."""
+    best = json.loads(command("trials", "tiny", "--json", "--sort", "score", "--top", "2")[1])
+    assert len(best) == 2
+    assert best[0]["score"] >= best[1]["score"]
+    few = ["--columns", "number,score", "--where", "score > 0", "--sort", "-number"]
+    assert command("trials", "tiny", "--csv", *few)[1].splitlines()[:2] == [
+        "number,score",
+        f"3,{json.loads(command('trials', 'tiny', '--json')[1])[3]['score']}",
+    ]
+    assert command("trials", "tiny", *few)[1].split()[:3] == ["number", "score", "3"]
+    assert command("trials", "tiny", "--top", "1", "--wide")[1].splitlines()[1].split()[0] == "0"
+    assert command("trials", "tiny", "--wide", "--csv")[0] == 2
+    code, _, err = command("trials", "tiny", "--sort", "scor")
+    assert code == 2
+    assert "--sort: no column 'scor'; did you mean 'score'?" in err
+
+
+@pytest.mark.usefixtures("swept")
 def test_trials_as_a_table_shows_what_varies(command: Command) -> None:
     """Parameters that vary have a column; fixed ones have none."""
     _, out, _ = command("trials", "tiny")

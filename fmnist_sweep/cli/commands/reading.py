@@ -51,29 +51,59 @@ def trials(
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    where: Annotated[
+        str | None, typer.Option(metavar="EXPR", help="Those alone, such as 'gap < 0.02 and depth > 1'.")
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="By score (the best first), gap, depth, ...; -gap reverses."),
+    ] = None,
+    top: Annotated[int | None, typer.Option(metavar="N", help="The first N of them.", min=1)] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="These columns alone, such as number,score,depth.")
+    ] = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="A column for each hyperparameter that varies.")
+    ] = False,
 ) -> None:
     """List the trials of a study.
 
-    Example: fmnist-sweep trials dense --csv
+    Example: fmnist-sweep trials dense --sort score --top 10 --where "gap < 0.02"
     """
     from fmnist_sweep.api.studies import read_studies
 
-    if as_json and as_csv:
-        raise SweepError("--json and --csv exclude each other; choose one")
+    outputs = {"--json": as_json, "--csv": as_csv, "--wide": wide}
+    if sum(outputs.values()) > 1:
+        raise SweepError(
+            f"{' and '.join(name for name, on in outputs.items() if on)} exclude each other; choose one"
+        )
+    if wide and columns is not None:
+        raise SweepError("--wide and --columns exclude each other; choose one")
     (found,) = read_studies(storage=storage, names=[study])
-    if as_json or as_csv:
-        from fmnist_sweep.analysis.frames import to_csv, trials_frame
-        from fmnist_sweep.cli.console.tables import records
-
-        frame = trials_frame(found)
-        if as_json:
-            print_json(records(frame))
-        else:
-            sys.stdout.write(to_csv(frame))
-    else:
+    is_chosen = any(option is not None for option in (where, sort, top, columns))
+    if not (as_json or as_csv or is_chosen):
         from fmnist_sweep.cli.console.trial_table import print_trials
 
-        print_trials(results_console(), found)
+        print_trials(results_console(), found, wide=wide)
+    else:
+        from fmnist_sweep.analysis.choosing import chosen_trials
+        from fmnist_sweep.analysis.frames import to_csv
+        from fmnist_sweep.cli.console.tables import print_frame, records
+
+        kept = None if columns is None else [name.strip() for name in columns.split(",")]
+        frame = chosen_trials(found, where=where, sort=sort, top=top, columns=kept)
+        if as_json:
+            print_json(records(frame))
+        elif as_csv:
+            sys.stdout.write(to_csv(frame))
+        elif kept is not None:
+            print_frame(results_console(), frame)
+        else:
+            from fmnist_sweep.cli.console.trial_table import print_trials
+
+            by_number = {trial.number: trial for trial in found.trials}
+            some = [by_number[number] for number in frame["number"]]
+            print_trials(results_console(), found, trials=some, wide=wide)
     for problem in found.damaged[:_MAX_PROBLEMS]:
         to_stderr(f"damaged: {problem}")
     if len(found.damaged) > _MAX_PROBLEMS:

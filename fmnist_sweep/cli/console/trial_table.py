@@ -18,9 +18,23 @@ _MAX_REASONS: Final = 10
 """Reasons of failures, and trials of one reason, that are printed."""
 
 
-def print_trials(console: Console, study: StoredStudy) -> None:
-    """Print one row for each trial, with the parameters that vary."""
-    killed, given = study.is_interrupted, [trial.hyperparameters for trial in study.trials]
+def print_trials(
+    console: Console,
+    study: StoredStudy,
+    *,
+    trials: Sequence[StoredTrial] | None = None,
+    wide: bool = False,
+) -> None:
+    """Print one row for each trial, with the parameters that vary.
+
+    Args:
+        console: Where it is printed.
+        study: The study.
+        trials: Some of its trials, in their order; None prints all, and what is wrong with any.
+        wide: Give each parameter that varies a column, and name the others once.
+    """
+    shown = study.trials if trials is None else trials
+    killed, given = study.is_interrupted, [trial.hyperparameters for trial in shown]
     columns = {name: _alike([values.get(name) for values in given]) for name in dict.fromkeys(_names(given))}
     varying = {
         safe_line(name, MAX_CELL): column
@@ -28,8 +42,10 @@ def print_trials(console: Console, study: StoredStudy) -> None:
         if len({str(value) for value in column if value is not None}) > 1
     }
     rows, metric = [], study.rule.shown_metric
-    for i, trial in enumerate(study.trials):
-        told = ((name, column[i]) for name, column in varying.items())
+    for i, trial in enumerate(shown):
+        told = [(name, column[i]) for name, column in varying.items()]
+        one_line = ", ".join(f"{name} {_setting(value)}" for name, value in told if value is not None)
+        each = ["-" if value is None else _setting(value) for _, value in told]
         rows.append(
             (
                 study.label(trial),
@@ -38,11 +54,17 @@ def print_trials(console: Console, study: StoredStudy) -> None:
                 fraction(trial.scores.get(f"val_{metric}")),
                 difference(trial.gap),
                 "-" if trial.epoch is None else str(trial.scored_after),
-                ", ".join(f"{name} {_setting(value)}" for name, value in told if value is not None),
+                *(each if wide else [one_line]),
             )
         )
-    columns_told = ("trial", "state", "score", f"val {short_name(metric)}", "gap", "epoch", "configuration")
-    print_rows(console, columns_told, rows)
+    numbers = ("trial", "state", "score", f"val {short_name(metric)}", "gap", "epoch")
+    print_rows(console, (*numbers, *(varying if wide else ["configuration"])), rows)
+    if wide:
+        rest = {name: column for name, column in columns.items() if safe_line(name, MAX_CELL) not in varying}
+        if same := {name: column[0] for name, column in rest.items() if None not in column}:
+            say(console, f"In all of them: {configuration(same)}.")
+    if trials is not None:
+        return
     _print_failures(console, study)
     print_left_out(console, study)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import optuna
 import pytest
 from made_studies import empty_study, fill_study, stored
 from rich.console import Console
@@ -55,6 +57,23 @@ def test_no_row_takes_a_table_of_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     fill_study(study)
     print_trials(Console(file=out, width=1000, emoji=False), stored(study))
     assert len(out.getvalue().splitlines()) > len(study.trials)
+
+
+def test_a_wide_table_has_a_column_for_each_parameter_that_varies() -> None:
+    """Those that do not are named once, where every trial has them; some trials are told in their order."""
+    study, out = optuna.create_study(direction="maximize"), io.StringIO()
+    for rate, depth in ((0.1, 1), (0.2, 2), (0.3, 1)):
+        params: dict[str, Any] = {"rate": rate, "kind": "a"} | ({"depth": depth} if depth > 1 else {})
+        made: dict[str, Any] = {
+            name: optuna.distributions.CategoricalDistribution([value]) for name, value in params.items()
+        }
+        study.add_trial(optuna.trial.create_trial(value=rate, params=params, distributions=made))
+    some = [stored(study).trials[number] for number in (2, 0)]
+    print_trials(Console(file=out, width=100, emoji=False), stored(study), trials=some, wide=True)
+    head, third, first, same = out.getvalue().splitlines()
+    assert head.split()[-2:] == ["epoch", "rate"]
+    assert [line.split()[0] for line in (third, first)] == ["2", "0"]
+    assert same == "In all of them: kind a."
 
 
 @pytest.mark.parametrize(
