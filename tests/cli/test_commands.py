@@ -352,6 +352,23 @@ def test_epochs_count_from_1_wherever_they_are_read(command: Command, sweep: Pat
     assert told == ["3", 3, 3, "3"]
 
 
+def test_the_best_configuration_is_a_sweep_file_that_runs(command: Command, swept: Path) -> None:
+    """The same as JSON; another trial by its number; one that is not there is told."""
+    code, text, _ = command("best", "tiny")
+    facts = json.loads(command("best", "tiny", "--json")[1])
+    assert code == 0
+    assert facts["confirmed"] is False
+    assert "Unconfirmed" in facts["chosen"]
+    Path("best.toml").write_text(text)
+    assert command("run", "best.toml")[0] == 0
+    (row,) = json.loads(command("trials", "tiny-best", "--json")[1])
+    assert row["params_learning_rate"] == facts["hyperparameters"]["learning_rate"]
+    assert row["n_epochs"] == facts["epochs"]
+    assert json.loads(command("best", "tiny", "--trial", "2", "--json")[1])["trial"] == 2
+    assert command("best", "tiny", "--trial", "99")[0] == 2
+    assert swept.exists()
+
+
 @pytest.mark.usefixtures("swept")
 def test_trials_are_sorted_filtered_and_cut(command: Command) -> None:
     """In every form; what exclude each other, and what is not there, is told."""

@@ -1,4 +1,4 @@
-"""Commands for what comes after a sweep: confirm, compare, export."""
+"""Commands for what comes after a sweep: confirm, compare, best, export."""
 
 from __future__ import annotations
 
@@ -131,6 +131,28 @@ def compare(
         print_json(winner_tables.comparison_facts(sides))
     else:
         winner_tables.print_comparison(results_console(), sides)
+
+
+@uses_storage
+def best(
+    study: Annotated[str, typer.Argument(help="A sweep's study.")],
+    trial: Annotated[
+        int | None, typer.Option(metavar="N", help="A complete trial; by default the winner.")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Print the winning configuration as a sweep file that trains it; nothing is trained here.
+
+    Example: fmnist-sweep best dense > best.toml
+    """
+    from fmnist_sweep.api.winning import best as found
+
+    told = found(study, trial=trial, storage=storage)
+    if as_json:
+        print_json(told.facts())
+    else:
+        typer.echo(told.sweep_file, nl=False)
 
 
 @uses_storage
