@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -93,6 +93,23 @@ MAX_CELL: Final = 200
 
 ABSENT: Final = "\N{EN DASH}"
 """Shown where there is no value."""
+
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+
+
+def sparklines(*curves: Iterable[float]) -> list[str]:
+    """Return each curve as a block character for each value, from the lowest to the highest of all of them.
+
+    Example:
+        >>> sparklines([0.0, 0.5, 1.0], [0.0, 0.5])
+        ['▁▅█', '▁▅']
+    """
+    rows = [[float(value) for value in curve] for curve in curves]
+    values = [value for row in rows for value in row]
+    low, high = min(values), max(values)
+    scale = (len(_BARS) - 1) / ((high - low) or 1.0)
+    return ["".join(_BARS[round(scale * (v - low) + 1e-9)] for v in row) for row in rows]
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,13 @@ from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.foreign import markdown
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.core.wording import show_score
+from fmnist_sweep.core.wording import show_score, sparklines
 from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS, confirmed_figure, trial_words
 from fmnist_sweep.reports.doors import App, StartResponse, guarded, require_password
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
 from fmnist_sweep.reports.gathered import Gathered
 from fmnist_sweep.reports.lean_pages import with_lean_pages
-from fmnist_sweep.reports.svg import curve_svg, sparkline
+from fmnist_sweep.reports.svg import curve_svg
 from fmnist_sweep.reports.thinning import thinned_note
 from fmnist_sweep.storage.damage import passed_by
 from fmnist_sweep.storage.lean import MAX_WHOLE, N_WHOLE, LeanStorage
@@ -198,7 +198,7 @@ def trial_note(curve: LearningCurve, rule: ScoreRule, *, epoch: int | None = Non
         ("gap", gaps, True),
     ]
     lines = [
-        f"{name:<11}{sparkline(values)}  "
+        f"{name:<11}{sparklines(values)[0]}  "
         f"{unit.show(float(values[0]), gap=gap)} to {unit.show(float(values[-1]), gap=gap)}"
         for name, values, gap in rows
     ]

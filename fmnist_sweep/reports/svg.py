@@ -19,7 +19,6 @@ _LEFT: Final = 56
 _RIGHT: Final = 14
 _TOP: Final = 34
 _BOTTOM: Final = 42
-_BARS: Final = "▁▂▃▄▅▆▇█"
 
 
 def curve_svg(curve: LearningCurve, rule: ScoreRule, *, epoch: int | None = None, title: str = "") -> str:
@@ -79,16 +78,3 @@ def curve_svg(curve: LearningCurve, rule: ScoreRule, *, epoch: int | None = None
         f'<tspan fill="{VERMILION}">training</tspan>, <tspan fill="{BLUE}">validation</tspan></text></svg>'
     )
     return "".join(parts)
-
-
-def sparkline(values: FloatArray) -> str:
-    """Return one block character for each value, from the lowest to the highest.
-
-    Example:
-        >>> import numpy as np
-        >>> sparkline(np.array([0.0, 0.5, 1.0]))
-        '▁▅█'
-    """
-    low, high = float(values.min()), float(values.max())
-    scale = (len(_BARS) - 1) / ((high - low) or 1.0)
-    return "".join(_BARS[round(scale * (float(v) - low) + 1e-9)] for v in values)

@@ -13,7 +13,11 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 from typing_extensions import override
 
+from fmnist_sweep.cli.console.board import Board, machine
 from fmnist_sweep.cli.console.cells import say, shown
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.events import TrialEvent
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.metrics import METRICS_BY_NAME, UNITS
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
@@ -95,16 +99,26 @@ class Display(Observer):
         self._shown: EndedTrial | None = None
         self._shown_retry: RetriedTrial | None = None
         self._shown_skips: set[int] = set()
+        self._board = Board()
         self._live = Live(console=console, refresh_per_second=4, transient=True)
 
     @override
     def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
         self._study = study
+        self._board.on_start(study, settings)
         metric = settings["score"]["metric"]
         self._in_points = UNITS[metric].in_points
         self._value = UNITS["accuracy" if metric in METRICS_BY_NAME else metric]
         if self._console.is_terminal:
             self._live.start()
+
+    @override
+    def on_event(self, event: TrialEvent, job: TrialJob) -> None:
+        self._board.on_event(event, job)
+
+    @override
+    def on_trial_end(self, trial: EndedTrial, job: TrialJob, curve: LearningCurve) -> None:
+        self._board.on_trial_end(trial, job, curve)
 
     @override
     def on_end(self, stop: Stop | None) -> None:
@@ -164,14 +178,18 @@ class Display(Observer):
             completed=progress.n_done,
             note=f"trials: {counts}",
         )
-        for trial in progress.running:
-            bars.add_task(
-                f"  trial {trial.number}",
-                total=trial.max_epochs,
-                completed=trial.n_epochs,
-                note="epochs" if trial.score is None else f"epochs, score {trial.score:.4f}",
-            )
-        return Group(bars, Text(self._best(progress)), Text(self._times(progress), style="dim"))
+        best = self._board.best()
+        # What the other lines leave of the screen.
+        n_rows = self._console.height - 8 - (0 if best is None else best.row_count + 1)
+        below = f"{self._times(progress)}; {machine(len(progress.running))}"
+        return Group(
+            bars,
+            *([self._board.running(progress, n_rows)] if progress.running else []),
+            *([Text(self._best(progress))] if best is None or not self._board.knows(progress.best) else []),
+            *([] if best is None else [best]),
+            *([Text(self._board.last(), style="dim")] if self._board.last() else []),
+            Text(below, style="dim", no_wrap=True, overflow="ellipsis"),
+        )
 
     def _best(self, progress: Progress) -> str:
         best = progress.best

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from fmnist_sweep.cli.console.live import Display, seconds_left
-from fmnist_sweep.core.events import CheckpointSkipped
+from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Started
+from fmnist_sweep.core.jobs import DataRef, Hyperparameters, SplitSpec, TrialJob
 from fmnist_sweep.core.progress import BestTrial, EndedTrial, Progress, RetriedTrial, TrialProgress
 from fmnist_sweep.core.wording import percent, points
 
@@ -101,3 +104,52 @@ def test_a_retry_is_told_once(terminal: bool) -> None:
     again = progress(retried=retried)
     out = show(again, again, terminal=terminal)
     assert out.count("trial 4: process was killed by SIGKILL (out of memory?); goes on, retry 1") == 1
+
+
+def trained(display: Display, data: DataRef, n_ended: int = 2) -> LearningCurve:
+    """Tell of four trials of five epochs; the first ones end."""
+    curve = LearningCurve.from_scores(train=[0.7, 0.8, 0.85, 0.9, 0.93], val=[0.69, 0.78, 0.82, 0.85, 0.86])
+    display.on_start("tiny", {"score": {"metric": "accuracy", "penalty": 1.0, "tolerance": 0.01}})
+    for number in range(4):
+        point: Hyperparameters = {"units_1": 100 + number, "depth": 2}
+        job = TrialJob(number, "dense", point, 10, 0, data, SplitSpec(10), n_probe=20, batch_size=8)
+        display.on_event(Started(number, 10_000 * (number + 1)), job)
+        for scores in curve.epochs:
+            display.on_event(EpochDone(number, scores), job)
+        if number < n_ended:
+            display.on_trial_end(EndedTrial(number, "COMPLETE", 0.81 - number / 100, ""), job, curve)
+    return curve
+
+
+@pytest.mark.parametrize(("width", "height", "n_shown"), [(80, 24, 2), (140, 40, 2), (80, 10, 1)])
+def test_a_terminal_shows_curves_settings_and_the_best(
+    data: DataRef, width: int, height: int, n_shown: int
+) -> None:
+    """Train and validation on one scale, what differs between the trials, and the best of this run."""
+    out = io.StringIO()
+    display = Display(Console(file=out, force_terminal=True, width=width, height=height, _environ={}))
+    trained(display, data)
+    running = tuple(TrialProgress(number, 5, 10, 0.8) for number in (2, 3))
+    display.on_progress(progress(running=running, best=BestTrial(0, 0.81, 0.86, 0.07, 4)))
+    display.on_end(None)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).splitlines()
+    assert all(len(line) <= width for line in lines)
+    shown = [line.split() for line in lines if "▁▄▆▇█  ▁▄▅▆▆" in line]
+    assert len(shown) == n_shown
+    assert shown[0][:7] == ["2", "5/10", "0.8000", "86.00", "%", "7.00", "points"]
+    assert shown[0][-2:] == ["units_1", "102"]
+    assert ["...", "1", "more"] in [line.split() for line in lines] or n_shown == 2
+    table = next(i for i, line in enumerate(lines) if line.split()[:2] == ["best", "score"])
+    assert lines[table + 1].split() == ["0", "0.8100", "85.00", "%", "5.00", "points", "4", "10,000"]
+    assert not any("depth" in line for line in lines)
+    assert any("last: trial 1 complete after 5 epochs, score 0.8000" in line for line in lines)
+
+
+def test_the_best_of_an_earlier_run_is_told_beside_those_of_this_one(data: DataRef) -> None:
+    """A run that goes on has not seen its curve."""
+    out = io.StringIO()
+    display = Display(Console(file=out, force_terminal=True, width=120, height=30, _environ={}))
+    trained(display, data)
+    display.on_progress(progress(best=BestTrial(9, 0.95, 0.96, 0.01, 4)))
+    display.on_end(None)
+    assert "best: trial 9, score 0.9500" in out.getvalue()
