@@ -31,7 +31,7 @@ CONFIRM_OPTIONS = --storage "$(STORAGE)" $(if $(TOP),--top $(TOP)) $(if $(REPEAT
 	$(if $(WORKERS),--workers $(WORKERS))
 
 .PHONY: help sweep-dense sweep-cnn confirm-dense confirm-cnn dashboard report export paper studies.db data test \
-	test-fast test-faults bench evidence check audit format clean
+	test-fast test-faults bench evidence docs check audit format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench: $(INSTALLED_BENCH) ## compare speed with the alternatives, side by side; 
 evidence: $(INSTALLED) ## replay what the penalty is worth, from recorded curves: docs/evidence.md
 	@$(BIN)/python -m benchmarks.evidence.report
 
+docs: $(INSTALLED_DEV) ## build the documentation as a site in build/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 check: $(INSTALLED_DEV) ## check format, lint, types and what is installed
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -118,7 +121,7 @@ $(INSTALLED): pyproject.toml | .venv
 # PYTHONDONTWRITEBYTECODE is set, each of them would translate TensorFlow anew.
 $(INSTALLED_DEV): $(INSTALLED)
 	@echo "Installing the development tools ..."
-	@$(if $(UV),uv pip install --quiet --compile-bytecode --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[dev]"
+	@$(if $(UV),uv pip install --quiet --compile-bytecode --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[dev,notebook,docs]"
 	@touch $@
 
 $(INSTALLED_BENCH): $(INSTALLED)

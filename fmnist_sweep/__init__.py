@@ -25,10 +25,14 @@ _PLACES = {
 def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for: `import fmnist_sweep` loads nothing."""
     import importlib  # noqa: PLC0415
+    import warnings  # noqa: PLC0415
 
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_PLACES[name]), name)
+    with warnings.catch_warnings():
+        # Optuna loads tqdm, which misses widgets in a notebook that nothing here would show.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        return getattr(importlib.import_module(_PLACES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -135,7 +135,7 @@ class Table(Observer):
         head = f"{name}: {_counts(progress)}; {passed} passed{f'; {html.escape(end)}' if end else ''}"
         titles = "<tr><th>trial</th><th>state</th><th>score</th></tr>"
         table = f"<table>{titles}{cells}</table>" if rows else ""
-        return f"<p>{head}<br>{html.escape(_best(progress))}</p>{table}"
+        return f'<div class="fmnist-sweep"><p>{head}<br>{html.escape(_best(progress))}</p>{table}</div>'
 
 
 def _counts(progress: Progress) -> str:
