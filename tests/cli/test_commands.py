@@ -200,7 +200,7 @@ def test_trials_of_another_study_are_brought_over(command: Command, swept: Path)
     assert "From study 'tiny': 4 trials imported." in err
     assert "6 complete" in out
     _, out, _ = command("trials", "plain", "--json")
-    assert all(trial["score"] == trial["val_accuracy"] for trial in json.loads(out))
+    assert all(trial["score"] == trial["val_accuracy"] for trial in json.loads(out)["trials"])
     code, _, err = command(*changed, "--study", "plain", "--import-from", "tiny", "--trials", "6")
     assert "From study 'tiny': 0 trials imported; left out: 4 equal to one that is here." in err
 
@@ -245,7 +245,7 @@ def test_confirm_refuses_what_it_cannot_do(command: Command, monkeypatch: pytest
     code, _, err = command("confirm", "tiny", "--top", "1")
     assert (code, "study 'tiny' was run on other data" in err) == (2, True)
     _, out, _ = command("status", "--json")
-    assert [study["name"] for study in json.loads(out)] == ["tiny"]
+    assert [study["name"] for study in json.loads(out)["studies"]] == ["tiny"]
 
 
 @pytest.mark.usefixtures("swept")
@@ -317,7 +317,7 @@ def test_compare_sets_studies_side_by_side(command: Command, swept: Path) -> Non
 def test_status_as_json_holds_the_best_trial(command: Command) -> None:
     """A script reads the number of trials, best score, val accuracy and gap of each study."""
     code, out, _ = command("status", "--json")
-    (study,) = json.loads(out)
+    (study,) = json.loads(out)["studies"]
     assert code == 0
     assert (study["name"], study["complete"], study["n_trials"]) == ("tiny", 4, 4)
     assert study["score"] == pytest.approx(study["val_accuracy"] - max(0, study["gap"] - 0.01))
@@ -336,7 +336,7 @@ def test_trials_as_csv_and_json_agree(command: Command) -> None:
     _, out, _ = command("trials", "tiny", "--csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     _, out, _ = command("trials", "tiny", "--json")
-    values = json.loads(out)
+    values = json.loads(out)["trials"]
     assert [row["state"] for row in rows] == ["COMPLETE"] * 4
     assert [float(row["score"]) for row in rows] == pytest.approx([value["score"] for value in values])
 
@@ -345,8 +345,8 @@ def test_epochs_count_from_1_wherever_they_are_read(command: Command, sweep: Pat
     """In the tables, as CSV and as JSON: the best of three epochs, the last one, is 3 in all of them."""
     command("run", str(sweep), "--set", "score.penalty=0")
     (row, *_) = csv.DictReader(io.StringIO(command("trials", "tiny", "--csv")[1]))
-    told = [row["epoch"], json.loads(command("trials", "tiny", "--json")[1])[0]["epoch"]]
-    told.append(json.loads(command("status", "--json")[1])[0]["epoch"])
+    told = [row["epoch"], json.loads(command("trials", "tiny", "--json")[1])["trials"][0]["epoch"]]
+    told.append(json.loads(command("status", "--json")[1])["studies"][0]["epoch"])
     table = command("trials", "tiny")[1].splitlines()
     told.append(table[1].split()[table[0].split().index("epoch") - 1])
     assert told == ["3", 3, 3, "3"]
@@ -361,7 +361,7 @@ def test_the_best_configuration_is_a_sweep_file_that_runs(command: Command, swep
     assert "Unconfirmed" in facts["chosen"]
     Path("best.toml").write_text(text)
     assert command("run", "best.toml")[0] == 0
-    (row,) = json.loads(command("trials", "tiny-best", "--json")[1])
+    (row,) = json.loads(command("trials", "tiny-best", "--json")[1])["trials"]
     assert row["params_learning_rate"] == facts["hyperparameters"]["learning_rate"]
     assert row["n_epochs"] == facts["epochs"]
     assert json.loads(command("best", "tiny", "--trial", "2", "--json")[1])["trial"] == 2
@@ -372,13 +372,13 @@ def test_the_best_configuration_is_a_sweep_file_that_runs(command: Command, swep
 @pytest.mark.usefixtures("swept")
 def test_trials_are_sorted_filtered_and_cut(command: Command) -> None:
     """In every form; what exclude each other, and what is not there, is told."""
-    best = json.loads(command("trials", "tiny", "--json", "--sort", "score", "--top", "2")[1])
+    best = json.loads(command("trials", "tiny", "--json", "--sort", "score", "--top", "2")[1])["trials"]
     assert len(best) == 2
     assert best[0]["score"] >= best[1]["score"]
     few = ["--columns", "number,score", "--where", "score > 0", "--sort", "-number"]
     assert command("trials", "tiny", "--csv", *few)[1].splitlines()[:2] == [
         "number,score",
-        f"3,{json.loads(command('trials', 'tiny', '--json')[1])[3]['score']}",
+        f"3,{json.loads(command('trials', 'tiny', '--json')[1])['trials'][3]['score']}",
     ]
     assert command("trials", "tiny", *few)[1].split()[:3] == ["number", "score", "3"]
     assert command("trials", "tiny", "--top", "1", "--wide")[1].splitlines()[1].split()[0] == "0"
@@ -411,7 +411,7 @@ def test_what_another_tool_told_breaks_no_command(command: Command, swept: Path,
         code, out, err = command(*arguments)
         assert (code, (out + err).count(note)) == (0, 1), arguments
     assert command("confirm", "tiny", "--top", "1", "--repeats", "2")[0] == 0
-    assert len(json.loads(command("trials", "tiny", "--json")[1])) == 4 + 1 + default
+    assert len(json.loads(command("trials", "tiny", "--json")[1])["trials"]) == 4 + 1 + default
 
 
 @pytest.mark.usefixtures("drawn")
@@ -505,7 +505,7 @@ def test_validate_tells_what_a_file_asks_for(command: Command, sweep: Path) -> N
     assert code == 0
     assert "budget: 4 trials" in out
     _, out, _ = command("validate", str(sweep), "--json")
-    (told,) = json.loads(out)
+    (told,) = json.loads(out)["sweeps"]
     assert (told["searched"], told["size"]) == (["learning_rate", "depth"], None)
     assert told["n_parameters"][0] < told["n_parameters"][1]
 
@@ -536,7 +536,7 @@ def test_what_is_worth_knowing_of_the_data_is_told_before_a_run(command: Command
     probe = ("--set", "training.n_probe=60000")
     assert command("run", str(sweep), *probe)[2].startswith(f"Note: {note}.\nStudy 'tiny' in ")
     assert f"\nNote: {note}.\n" in command("validate", str(sweep), *probe)[1]
-    (told,) = json.loads(command("validate", str(sweep), *probe, "--json")[1])
+    (told,) = json.loads(command("validate", str(sweep), *probe, "--json")[1])["sweeps"]
     assert told["notes"] == [note]
 
 
@@ -739,7 +739,7 @@ def test_the_environment_names_a_storage(
     assert Path("elsewhere.db").exists()
     assert not Path("studies.db").exists()
     _, out, _ = command("status", "--json")
-    assert [row["name"] for row in json.loads(out)] == ["tiny"]
+    assert [row["name"] for row in json.loads(out)["studies"]] == ["tiny"]
     assert command("status", "--storage", "sqlite:///studies.db")[0] == 2
 
 

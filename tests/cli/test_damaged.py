@@ -140,7 +140,7 @@ def test_every_command_lists_a_damaged_study_and_passes_by(
     assert code == 0
     assert f"{bad} is damaged, and no other command uses it: " in out
     assert told in out
-    rows = {row["name"]: row for row in json.loads(command("status", "--json")[1])}
+    rows = {row["name"]: row for row in json.loads(command("status", "--json")[1])["studies"]}
     assert told in rows[bad]["damaged"]
     assert rows[bad]["best_trial"] is rows[bad]["score"] is None
     assert ("damaged" in rows["whole"], rows["whole"]["best_trial"]) == (False, 0)
@@ -148,7 +148,7 @@ def test_every_command_lists_a_damaged_study_and_passes_by(
     code, out, err = command("trials", bad)
     assert (code, told in err) == (0, True)
     code, out, _ = command("trials", bad, "--json")
-    assert (code, isinstance(json.loads(out), list)) == (0, True)
+    assert (code, isinstance(json.loads(out)["trials"], list)) == (0, True)
     assert command("trials", bad, "--csv")[0] == 0
 
     for named in (
@@ -315,9 +315,10 @@ def test_a_clock_that_was_set_back_gives_no_negative_time(
     with sqlite3.connect("studies.db") as database:
         database.execute("UPDATE trials SET datetime_complete = '2001-01-01 00:00:00.000000'")
     database.close()
-    (row, *_) = json.loads(command("status", "--json")[1])
+    (row, *_) = json.loads(command("status", "--json")[1])["studies"]
     assert row["seconds"] > 0
-    assert all(trial["seconds"] > 0 for trial in json.loads(command("trials", "whole", "--json")[1]))
+    told = json.loads(command("trials", "whole", "--json")[1])["trials"]
+    assert all(trial["seconds"] > 0 for trial in told)
     assert command("compare", "whole", "dense")[0] == 0
     command("report", "--output", "page.html")
     assert "\N{MINUS SIGN}1 s" not in Path("page.html").read_text("utf-8")

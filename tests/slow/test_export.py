@@ -130,7 +130,7 @@ def test_the_configuration_runs_again_to_the_same_curve(bundle: Path) -> None:
     rows = run(
         bundle, "-m", "fmnist_sweep", "trials", "tiny-final", "--json", "--storage", "sqlite:///again.db"
     )
-    (trial,) = json.loads(rows)
+    (trial,) = json.loads(rows)["trials"]
     last = (bundle / "history.csv").read_text().splitlines()[2].split(",")
     head = (bundle / "history.csv").read_text().splitlines()[0].split(",")
     stored = dict(zip(head, last, strict=True))

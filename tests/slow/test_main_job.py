@@ -72,7 +72,7 @@ def finish(folder: Path, *arguments: str, code: int = 0, program: list[str] | No
 
 def stored_trials(folder: Path, study: str) -> list[dict[str, Any]]:
     out, _ = finish(folder, "trials", study, "--json")
-    trials: list[dict[str, Any]] = json.loads(out)
+    trials: list[dict[str, Any]] = json.loads(out)["trials"]
     return trials
 
 

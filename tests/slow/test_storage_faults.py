@@ -342,7 +342,7 @@ def test_status_and_the_sweep_do_not_wait_for_each_other(whole: Sweep, tmp_path:
             out, also_said = status.communicate(timeout=60)
         assert status.returncode == 0, also_said
         assert also_said == ""
-        n_complete.append(json.loads(out)[0]["complete"])
+        n_complete.append(json.loads(out)["studies"][0]["complete"])
     _, said = run.communicate(timeout=60)
     assert run.returncode == 0, said
     assert "locked" not in said

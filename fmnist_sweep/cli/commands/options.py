@@ -157,6 +157,12 @@ def to_stderr(line: str) -> None:
     typer.echo(safe_text(line), err=True)
 
 
-def print_json(value: Any) -> None:
-    """Print a value for a script."""
-    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+SCHEMA_VERSION: Final = 1
+"""Of what ``--json`` and ``--json-events`` print: it grows where a script that reads them could break.
+
+docs/machine.md documents it. A field that is added changes nothing for a script, and so not the number."""
+
+
+def print_json(**values: Any) -> None:
+    """Print named values as one object for a script, its `SCHEMA_VERSION` first."""
+    typer.echo(json.dumps({"schema_version": SCHEMA_VERSION, **values}, indent=2, allow_nan=False))

@@ -40,7 +40,7 @@ def status(storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
 
         rows = tables.records(studies_frame(read_studies(storage=storage)))
     if as_json:
-        print_json(rows)
+        print_json(studies=rows)
     else:
         print_studies(results_console(), rows)
 
@@ -93,7 +93,7 @@ def trials(
         kept = None if columns is None else [name.strip() for name in columns.split(",")]
         frame = chosen_trials(found, where=where, sort=sort, top=top, columns=kept)
         if as_json:
-            print_json(records(frame))
+            print_json(study=study, trials=records(frame))
         elif as_csv:
             sys.stdout.write(to_csv(frame))
         elif kept is not None:

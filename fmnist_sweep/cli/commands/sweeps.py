@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,6 +72,9 @@ def run(
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
     overrides: Overrides = None,
+    json_events: Annotated[
+        bool, typer.Option("--json-events", help="Print a line of JSON for each event, and nothing else.")
+    ] = False,
 ) -> None:
     """Run a sweep, or go on with it.
 
@@ -85,7 +90,6 @@ def run(
     }
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     options = run_options(workers, data_dir, take_over=take_over)
-    config = load_config(file, [*(overrides or []), *given], beside=options.problems(), say=to_stderr)
     again = command_line(
         "run", str(file), storage=storage, study=study, trials=trials, set=overrides, observe=observe
     )
@@ -95,7 +99,40 @@ def run(
         "retry_failed": retry_failed,
         "observe": observe or (),
     }
-    _run(config, again, storage=storage, options=options, **begun)
+
+    def load(say: Callable[[str], None]) -> SweepConfig:
+        return load_config(file, [*(overrides or []), *given], beside=options.problems(), say=say)
+
+    if json_events:
+        _run_for_programs(load, again, storage=storage, options=options, **begun)
+    else:
+        _run(load(to_stderr), again, storage=storage, options=options, **begun)
+
+
+def _run_for_programs(
+    load: Callable[[Callable[[str], None]], SweepConfig],
+    again: str,
+    *,
+    storage: str,
+    options: RunOptions,
+    **begun: Any,
+) -> None:
+    """Run a sweep and print its events alone; an error is one of them, and ends the command as ever."""
+    from fmnist_sweep.cli.console.json_events import JsonEvents
+
+    events = JsonEvents(sys.stdout)
+    with events.telling_errors():
+        config = load(events.note)
+
+        from fmnist_sweep.api import runs
+        from fmnist_sweep.core.progress import Stop, require_results
+
+        quiet_optuna()
+        end = runs.run(config, storage=storage, options=options, **begun, say=events.note, observers=[events])
+        if end.stop is Stop.INTERRUPTED:
+            events.note(f"Everything is kept. Go on with: fmnist-sweep {again}")
+            raise typer.Exit(130)
+        require_results(config.file.study, end.stop, end.progress)
 
 
 def _run(config: SweepConfig, again: str, *, storage: str, options: RunOptions, **begun: Any) -> None:
@@ -149,7 +186,7 @@ def validate(
         except ConfigError as error:
             problems.append(str(error))
     if as_json:
-        print_json([{"file": str(file), **outline(config)} for file, config in configs])
+        print_json(sweeps=[{"file": str(file), **outline(config)} for file, config in configs])
     else:
         for file, config in configs:
             print_config(results_console(), str(file), config)
@@ -168,6 +205,6 @@ def data(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     found = find_data(data_dir=data_dir, say=to_stderr)
     if as_json:
-        print_json(asdict(found))
+        print_json(**asdict(found))
     else:
         echo(f"{found.name}: {found.n_train} training images, verified, in {found.directory}")

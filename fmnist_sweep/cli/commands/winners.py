@@ -101,7 +101,7 @@ def confirm(
         observers=[Display(messages)],
     )
     if came.confirmation is not None and as_json:
-        print_json(winner_tables.facts(came.confirmation, came.overtuning))
+        print_json(**winner_tables.facts(came.confirmation, came.overtuning))
     elif came.confirmation is not None:
         winner_tables.print_confirmation(results_console(), came.confirmation, came.overtuning)
     if came.end is None:
@@ -128,7 +128,7 @@ def compare(
 
     sides = compared(studies, storage=storage)
     if as_json:
-        print_json(winner_tables.comparison_facts(sides))
+        print_json(**winner_tables.comparison_facts(sides))
     else:
         winner_tables.print_comparison(results_console(), sides)
 
@@ -150,7 +150,7 @@ def best(
 
     told = found(study, trial=trial, storage=storage)
     if as_json:
-        print_json(told.facts())
+        print_json(**told.facts())
     else:
         typer.echo(told.sweep_file, nl=False)
 
