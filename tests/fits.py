@@ -109,6 +109,25 @@ def joined(hp: Any) -> Any:
     return model
 
 
+class Stubborn(keras.layers.Layer):  # type: ignore[misc]  # Keras carries no types
+    """A layer whose argument nobody could know where it is loaded."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def call(self, x: Any) -> Any:
+        """Return the inputs times a factor."""
+        return self.factor * x
+
+
+def stubborn(hp: Any) -> Any:
+    """Build a regression with a layer that can't be saved."""
+    model = keras.Sequential([keras.Input((6,)), Stubborn(hp.Float("factor", 1.0, 2.0)), L.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    return model
+
+
 class OwnFit(keras_tuner.HyperModel):  # type: ignore[misc]  # KerasTuner carries no types
     """Prepares its data, asks for a batch size, brings a callback, returns a number."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
-from fmnist_sweep.api.studies import open_studies, require_images, require_model, uses_storage
+from fmnist_sweep.api.studies import open_studies, require_model, uses_storage
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import RECONNECT_S
 from fmnist_sweep.export.plan import ExportPlan, is_users_sweep, plan_export
@@ -41,8 +41,6 @@ def to_export(
         stored = StoredStudy.of(study)
         if stored.damaged:
             say(passed_by(stored))
-        elif not stored.is_of_images:
-            say(f"study {stored.name!r} passed by: its data are handed to fit as they are")
         elif is_users_sweep(stored):
             found.append(study)
     return found
@@ -62,7 +60,6 @@ def plan(study: optuna.Study, *, output: Path, storage: str = DEFAULT_STORAGE, *
         SweepError: There is nothing to export, no place for it, or the test set was read before.
     """
     require_model(StoredStudy.of(study))
-    require_images(StoredStudy.of(study), "export")
     root = side_folder(storage, study.study_name, kind="exports")
     return plan_export(study, output=output, root=root, **choice)
 

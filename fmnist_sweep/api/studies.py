@@ -84,20 +84,6 @@ def open_study(
     return found
 
 
-def require_images(study: StoredStudy, what: str) -> None:
-    """Raise `SweepError` if a study's data are handed to ``fit`` as they are.
-
-    Args:
-        study: The study.
-        what: What can't be done with it yet, such as ``"confirm"``.
-    """
-    if not study.is_of_images:
-        raise SweepError(
-            f"study {study.name!r}: {what} is for images with class numbers so far, and its data are handed "
-            "to fit as they are; Tuner(...).get_best_models() trains its best configurations"
-        )
-
-
 def require_model(study: StoredStudy) -> None:
     """Raise `SweepError` if only an objective of the user's knows a study's model, data and seeds."""
     if study.is_of_objective:

@@ -150,6 +150,8 @@ class TrialJob:
             Does not decide the result.
         metric: The metric that is scored: each epoch must have it. Does not decide the result.
         sometimes: Hyperparameters that the model may leave unasked. Does not decide the result.
+        hand_out: Whether what is delivered is handed out: the model itself, and not its weights alone. Does
+            not decide the result.
     """
 
     trial: int
@@ -169,6 +171,7 @@ class TrialJob:
     n_parameters: int | None = None
     metric: str = "accuracy"
     sometimes: tuple[str, ...] = ()
+    hand_out: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))
@@ -182,6 +185,7 @@ class TrialJob:
 
 _DECIDES_NOTHING: Final = frozenset(
     {"trial", "checkpoint", "epochs", "deliver_to", "places", "n_parameters", "metric", "sometimes"}
+    | {"hand_out"}
 )
 """Fields of a job that leave its epochs alone; where the data lie does so too. No epoch depends on how many
 are to follow: a job goes on from the last epoch of a shorter one."""

@@ -24,6 +24,8 @@ from fmnist_sweep.data.trees import is_dataset, leaves
 
 _FORMS = "(x_train, y_train), (x_train, y_train, x_test, y_test) or ((x_train, y_train), (x_test, y_test))"
 
+_TEST = ("x_test", "y_test")
+
 _FIT_TAKES = (
     "x",
     "y",
@@ -62,8 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         except DataError as error:
             Path(problem_file).write_text("; ".join(error.problems), encoding="utf-8")
         else:
-            left_out = has_test_part(returned)
-            Path(kept_file).write_text(f"{kept}\ntest" if left_out else kept, encoding="utf-8")
+            Path(kept_file).write_text(kept, encoding="utf-8")
     else:
         np.savez(arrays_file, allow_pickle=False, **arrays)
     return 0
@@ -105,15 +106,19 @@ def as_call(returned: object) -> Call | None:
     """Return what a function gave as the arguments of a ``fit``; None for images, and for what is no data."""
     if isinstance(returned, Mapping):
         known = {name: value for name, value in returned.items() if name in _FIT_TAKES}
-        return Call((), known) if "x" in known and known.keys() == returned.keys() else None
+        tested = tuple(returned[name] for name in _TEST if name in returned)
+        if "x" not in known or len(known) + len(tested) != len(returned):
+            return None
+        return Call((), known, tested or None)
     if _is_batched(returned):
         return Call((returned,))
     parts = list(returned) if isinstance(returned, tuple | list) else []
-    if parts and all(map(_is_batched, parts)) and len(parts) <= 2:
-        return Call((parts[0],), {"validation_data": parts[1]} if len(parts) == 2 else {})
+    if parts and all(map(_is_batched, parts)) and len(parts) <= 3:
+        validation = {"validation_data": parts[1]} if len(parts) > 1 else {}
+        return Call((parts[0],), validation, (parts[2],) if len(parts) == 3 else None)
     if len(parts) == 2 and all(isinstance(part, tuple | list) and len(part) == 2 for part in parts):
         # The second pair is what Keras's own data sets call the test part: no training sees it.
-        parts = list(parts[0])
+        parts = [*parts[0], *parts[1]]
     if len(parts) not in (2, 3, 4):
         return None
     x, y = parts[:2]
@@ -123,14 +128,8 @@ def as_call(returned: object) -> Call | None:
         images = False
     if images or not (_has_length(x) and _has_length(y)):
         return None
-    return Call((x, y), {"sample_weight": parts[2]} if len(parts) == 3 else {})
-
-
-def has_test_part(returned: object) -> bool:
-    """Return whether a function gave a second pair of arrays: what Keras's data sets call the test part."""
-    parts = list(returned) if isinstance(returned, tuple | list) else []
-    pairs = len(parts) == 2 and all(isinstance(part, tuple | list) and len(part) == 2 for part in parts)
-    return pairs or len(parts) == 4
+    test = tuple(parts[2:]) if len(parts) == 4 else None
+    return Call((x, y), {"sample_weight": parts[2]} if len(parts) == 3 else {}, test)
 
 
 def _is_batched(value: object) -> bool:

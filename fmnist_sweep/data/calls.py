@@ -36,6 +36,9 @@ Array: TypeAlias = npt.NDArray[Any]
 SOURCE_PREFIX: Final = "call:"
 """What the name of such data begins with, as a study's settings have it; the digest follows."""
 
+TEST_FOLDER: Final = "test"
+"""Where the test part lies, beside the rest: `fmnist_sweep.data.test_set` alone opens it."""
+
 _FILE: Final = "call.pkl"
 _FACTS: Final = "facts.json"
 
@@ -47,10 +50,13 @@ class Call:
     Attributes:
         args: By position: mostly ``x`` and ``y``.
         kwargs: By name; ``epochs`` and ``callbacks`` among them or not.
+        test: ``x`` and ``y`` of the test part, or a data set with both: no ``fit`` is called with it. None
+            where there is none, and where the arguments were opened for a training.
     """
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    test: tuple[Any, ...] | None = None
 
     @property
     def x(self) -> Any:
@@ -132,30 +138,28 @@ def open_call(folder: Path, load_dataset: LoadDataset) -> Call:
         folder: `DataRef.directory`.
         load_dataset: Opens a saved `tf.data.Dataset`; this module knows no TensorFlow.
     """
-    with (folder / _FILE).open("rb") as stream:
-        args, kwargs = CallUnpickler(stream, folder, load_dataset).load()
+    args, kwargs = open_pickle(folder, load_dataset)
     return Call(args, kwargs)
+
+
+def open_pickle(folder: Path, load_dataset: LoadDataset) -> Any:
+    """Return what `keep_call` has written into a folder; the arguments as for `open_call`."""
+    with (folder / _FILE).open("rb") as stream:
+        return CallUnpickler(stream, folder, load_dataset).load()
 
 
 def _write(call: Call, folder: Path, name: str) -> str:
     problem = _generator_problem(call)
-    problems = [problem] if problem is not None else call_problems(call)
+    problems = [problem] if problem is not None else [*call_problems(call), *problems_of_test(call)]
     if problems:
         raise DataError(name, problems)
     users_modules_by_value()
-    buffer = io.BytesIO()
-    pickler = CallPickler(buffer, folder, name, call.kwargs.get("steps_per_epoch"))
-    try:
-        pickler.dump((call.args, dict(call.kwargs)))
-    except (DataError, OSError):
-        raise
-    except Exception as error:
-        said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        told = "give arrays, a tf.data.Dataset or a keras.utils.PyDataset"
-        raise DataError(
-            name, [f"the data can't be carried to a training process ({said}); {told}"]
-        ) from error
-    (folder / _FILE).write_bytes(buffer.getvalue())
+    steps = call.kwargs.get("steps_per_epoch")
+    decides = [json.dumps(described([list(call.args), dict(call.kwargs)]), sort_keys=True)]
+    decides += _pickle((call.args, dict(call.kwargs)), folder, name, steps)
+    if call.test is not None:
+        (folder / TEST_FOLDER).mkdir()
+        decides += ["test", *_pickle(call.test, folder / TEST_FOLDER, name, None)]
     x, y = call.x, call.y
     facts = {
         "name": name,
@@ -165,19 +169,55 @@ def _write(call: Call, folder: Path, name: str) -> str:
         "validates": call.has_validation,
     }
     (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-    told = json.dumps(described([list(call.args), dict(call.kwargs)]), sort_keys=True)
-    return hashlib.sha256("\n".join([told, *pickler.digests]).encode()).hexdigest()
+    return hashlib.sha256("\n".join(decides).encode()).hexdigest()
 
 
-def call_problems(call: Call) -> list[str]:
+def _pickle(what: tuple[Any, ...], folder: Path, name: str, steps: int | None) -> list[str]:
+    """Write something into a folder, and return the digests of its arrays."""
+    buffer = io.BytesIO()
+    pickler = CallPickler(buffer, folder, name, steps)
+    try:
+        pickler.dump(what)
+    except (DataError, OSError):
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        told = "give arrays, a tf.data.Dataset or a keras.utils.PyDataset"
+        raise DataError(
+            name, [f"the data can't be carried to a training process ({said}); {told}"]
+        ) from error
+    (folder / _FILE).write_bytes(buffer.getvalue())
+    return pickler.digests
+
+
+def problems_of_test(call: Call) -> list[str]:
+    """Return what is wrong with a test part, one line each, beside what trains."""
+    if call.test is None:
+        return []
+    test = Call(call.test)
+    if is_dataset(test.x) != is_dataset(call.x) or (test.y is None) != (call.y is None):
+        return ["the test part is of another kind than what trains; give both as arrays, or as data sets"]
+    problems = call_problems(test, names=("x_test", "y_test"))
+    shape, wanted = row_shape(test.x), row_shape(call.x)
+    if not problems and shape != wanted:
+        problems.append(f"x_test: its rows have shape {tuple(shape)}, those of x_train {tuple(wanted)}")
+    return problems
+
+
+def call_problems(call: Call, *, names: tuple[str, str] = ("x", "y")) -> list[str]:
     """Return everything that is wrong with a fit's arrays, one line each; empty if all is right.
 
     All of ``x``, ``y`` and the weights have as many rows, at least two; numbers are finite. What is no array
     or table is not looked at.
+
+    Args:
+        call: The arguments.
+        names: What the messages call ``x`` and ``y``.
     """
     problems: list[str] = []
     n = n_rows(call.x)
-    parts = {"x": call.x, "y": call.y, "sample_weight": call.kwargs.get("sample_weight")}
+    for_x, for_y = names
+    parts = {for_x: call.x, for_y: call.y, "sample_weight": call.kwargs.get("sample_weight")}
     for name, tree in parts.items():
         for leaf in leaves(tree):
             if not (isinstance(leaf, np.ndarray) or is_tensor(leaf)):
@@ -189,13 +229,13 @@ def call_problems(call: Call) -> list[str]:
                 problems.append(f"{name}: has dtype {array.dtype}; give numbers or text")
             elif n and (not array.ndim or len(array) != n):
                 rows = len(array) if array.ndim else "no"
-                problems.append(f"{name}: there are {rows} rows for {n:,} of x; give one for each")
+                problems.append(f"{name}: there are {rows} rows for {n:,} of {for_x}; give one for each")
             elif array.dtype.kind == "f" and not np.isfinite(array).all():
                 bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
                 some = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
                 problems.append(f"{name}: holds NaN or infinite values in {len(bad)} rows (index {some})")
     if isinstance(call.x, np.ndarray) and n < 2:
-        problems.append(f"x: has shape {call.x.shape}; at least 2 rows are needed")
+        problems.append(f"{for_x}: has shape {call.x.shape}; at least 2 rows are needed")
     return problems
 
 

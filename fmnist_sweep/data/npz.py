@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmnist_sweep.core.errors import DataError
-from fmnist_sweep.data.calls import Call, call_problems
+from fmnist_sweep.data.calls import Call, call_problems, problems_of_test
 from fmnist_sweep.data.checks import KEYS, are_images, array_problems
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -58,10 +58,15 @@ def read_npz(path: Path, *, where: str | None = None) -> dict[str, Array]:
     if are_images(arrays):
         problems += array_problems(arrays)
     else:
-        problems += call_problems(Call((arrays["x_train"], arrays["y_train"])))
+        call = Call((arrays["x_train"], arrays["y_train"]), test=_test(arrays))
+        problems += [*call_problems(call), *problems_of_test(call)]
     if problems:
         raise DataError(where, problems)
     return arrays
+
+
+def _test(arrays: dict[str, Array]) -> tuple[Array, Array] | None:
+    return (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= arrays.keys() else None
 
 
 def _require_zip(path: Path) -> None:

@@ -27,24 +27,18 @@ Say: TypeAlias = Callable[[str], None]
 
 IMPORT_PATH: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
-TEST_LEFT_OUT: Final = (
-    "its test part is not kept, since no model of data that are handed to fit as they are can be exported "
-    "yet; no training sees it"
-)
-
 _CALL_IMPORT: Final = "fmnist_sweep.data.call_import"
 
 _LOG = logging.getLogger(__name__)
 
 
-def prepare_npz(path: Path, *, name: str | None = None, say: Say = _LOG.info) -> DataRef:
+def prepare_npz(path: Path, *, name: str | None = None) -> DataRef:
     """Check the arrays of an ``.npz`` file and keep them where training processes can map them.
 
     Args:
         path: A file with ``x_train``, ``y_train`` and, if wanted, ``x_test``, ``y_test``; see
             `fmnist_sweep.data.checks.array_problems` for what they may hold. Other arrays are ignored.
         name: What to call the data set; the path if None.
-        say: Receives a line where a part of the file is not used.
 
     Returns:
         The data set in a folder of the user's cache that is named after its content's digest.
@@ -56,9 +50,8 @@ def prepare_npz(path: Path, *, name: str | None = None, say: Say = _LOG.info) ->
     arrays, name = read_npz(path), str(path) if name is None else name
     if are_images(arrays):
         return _keep(arrays, name=name)
-    if "x_test" in arrays:
-        say(f"Note: {name}: {TEST_LEFT_OUT}.")
-    return keep_call(Call((arrays["x_train"], arrays["y_train"])), name=name)
+    test = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
+    return keep_call(Call((arrays["x_train"], arrays["y_train"]), test=test), name=name)
 
 
 def prepare_import(
@@ -97,10 +90,7 @@ def prepare_import(
         if problem_file.exists():
             raise DataError(path, [problem_file.read_text(encoding="utf-8")])
         if kept_file.exists():
-            digest, _, left_out = kept_file.read_text(encoding="utf-8").partition("\n")
-            if left_out:
-                say(f"Note: {path}: {TEST_LEFT_OUT}.")
-            return open_kept(digest)
+            return open_kept(kept_file.read_text(encoding="utf-8"))
         # A function that calls sys.exit leaves neither file, whatever its exit code.
         if done.code != 0 or not arrays_file.exists():
             end = (done.stderr.strip().splitlines() or ["it printed no message"])[-1]

@@ -19,6 +19,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 _CURVE: Final = "curve.json"
 _TEST: Final = "test.npz"
+_SCORES: Final = "scores"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,40 @@ class Delivery:
                 with np.load(self.folder / name, allow_pickle=False) as stored:
                     found.update({part: (stored[part], stored[f"y_{part}"]) for part in parts})
         return found
+
+    @cached_property
+    def arrays(self) -> Mapping[str, Array]:
+        """Targets and outputs of data that are handed to ``fit`` as they are, by place and part.
+
+        Such as ``"val/y"`` and ``"test/outputs/size"``; the test part's once it was read.
+        """
+        found: dict[str, Array] = {}
+        for name in ("predictions.npz", _TEST):
+            if (self.folder / name).exists():
+                with np.load(self.folder / name, allow_pickle=False) as stored:
+                    found |= {key: stored[key] for key in stored.files if key != _SCORES}
+        return found
+
+    @cached_property
+    def measured(self) -> Mapping[str, Mapping[str, float]]:
+        """Each part's scores after the last epoch, by their metrics; the test part's once it was read."""
+        last = self.curve.epochs[-1]
+        parts: dict[str, Mapping[str, float]] = {"train": last.train, "val": last.val}
+        if self.is_tested:
+            with np.load(self.folder / _TEST, allow_pickle=False) as stored:
+                parts["test"] = json.loads(str(stored[_SCORES]))
+        return parts
+
+    @property
+    def example(self) -> Path:
+        """A few rows that validate, with what the model gives for them."""
+        return self.folder / "example.npz"
+
+    @property
+    def example_outputs(self) -> Mapping[str, Array]:
+        """What the model gives for the rows of `example`, by their places."""
+        with np.load(self.example, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files if name.startswith("outputs")}
 
     @property
     def worst(self) -> tuple[Array, Array]:

@@ -109,6 +109,9 @@ class FinalPlan:
                 n_probe=self._training["n_probe"],
                 batch_size=self._training["batch_size"],
                 deliver_to=delivery.folder.name,
+                hand_out=True,
+                metric=self._swept.rule.metric,
+                sometimes=tuple(self.choice.hyperparameters),
                 # The bundle's script trains with Keras alone, and is to give the same numbers.
                 exact_steps=True,
             )
@@ -129,6 +132,8 @@ class FinalPlan:
             model_source=self._swept.model_source,
             max_retries=self._budget.get("max_retries", MAX_RETRIES),
             max_failures=1,
+            # What the sweep has trained leaves nothing unasked that it should not.
+            sometimes=tuple(self.choice.hyperparameters),
             told=self._swept.config,
         )
 

@@ -43,6 +43,11 @@ class OwnParts:
     code: OwnCode | None = None
     why_not: str = ""
 
+    @property
+    def runs_alone(self) -> bool:
+        """Whether nothing is missing from a bundle for its model to be loaded."""
+        return not self.places or self.code is not None
+
     @classmethod
     def of(cls, source: Mapping[str, Any]) -> OwnParts:
         """Return what a final training said of it; trainings of earlier releases said nothing."""

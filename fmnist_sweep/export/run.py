@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import optuna
+
 from fmnist_sweep import data as data_sets
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.jobs import DataRef
@@ -20,12 +22,13 @@ from fmnist_sweep.data.test_set import has_test
 from fmnist_sweep.engines.base import KERAS_TRAINER, OpenEngine
 from fmnist_sweep.engines.machine import n_cores
 from fmnist_sweep.engines.opening import open_engine
+from fmnist_sweep.export import call_contents, contents
 from fmnist_sweep.export.bundle import write_bundle
-from fmnist_sweep.export.contents import export_facts, export_summary, fill_bundle
 from fmnist_sweep.export.finals import TEST_READER, FinalPlan, read_test, train_finals
 from fmnist_sweep.export.own_parts import MakeEngine, own_parts, require_savable
 from fmnist_sweep.export.plan import ExportPlan
 from fmnist_sweep.export.readings import complete_reading, record_reading, require_unread
+from fmnist_sweep.export.trying import try_bundle
 from fmnist_sweep.reports.artifacts import attach_export
 from fmnist_sweep.reports.exported import bundle_entry
 from fmnist_sweep.search.interrupts import stop_signals
@@ -66,12 +69,7 @@ def run_plan(
             holds a reading of the test set if, and only if, it may have been read.
     """
     study, final = plan.study, plan.final
-    swept_on = StoredStudy.of(study).data_digest
-    if data.digest != swept_on:
-        raise SweepError(
-            f"study {study.study_name!r}: its data set has changed since the sweep: its content was "
-            f"{str(swept_on)[:12]} and is {data.digest[:12]}; put the old one back"
-        )
+    _require_same_data(study, data)
     interrupted = threading.Event() if interrupted is None else interrupted
     places = _places(final, data)
     if not plan.is_tested:
@@ -80,7 +78,7 @@ def run_plan(
         for one in plan.finals:
             with make_engine(None, _places(one, data)) as engine:
                 train_finals(one, data.key, engine, check=check, interrupted=interrupted, observer=observer)
-        if has_test(data):
+        if _can_be_tested(plan, data):
             check()
             # Asked once more: another export may have come before this one since it was planned.
             require_unread(study, again=plan.again)
@@ -96,16 +94,39 @@ def run_plan(
         # Also of an earlier export, which was killed before it could say so.
         complete_reading(study, key=final.key)
     own = own_parts(final, data.key, make_engine, places)
-    facts = export_facts(plan, data, deliveries, own)
+    kind: Any = contents if data.form == "images" else call_contents
+    facts: dict[str, Any] = kind.export_facts(plan, data, deliveries, own)
 
     def fill(place: Path) -> None:
-        fill_bundle(place, plan, data, deliveries, facts, own=own)
+        kind.fill_bundle(place, plan, data, deliveries, facts, own=own)
+        if data.form == "call" and own.runs_alone:
+            # A bundle is done once its script was seen to work where nothing else is.
+            try_bundle(place)
 
     write_bundle(plan.folder, facts, fill, mode=mode)
     check()
-    write_export(study, export_summary(facts, deliveries[0]), bundle_entry(str(plan.folder), facts))
+    write_export(study, kind.export_summary(facts, deliveries[0]), bundle_entry(str(plan.folder), facts))
     _forget_other_choices(plan)
     return facts
+
+
+def _require_same_data(study: optuna.Study, data: DataRef) -> None:
+    swept_on = StoredStudy.of(study).data_digest
+    if data.digest != swept_on:
+        raise SweepError(
+            f"study {study.study_name!r}: its data set has changed since the sweep: its content was "
+            f"{str(swept_on)[:12]} and is {data.digest[:12]}; put the old one back"
+        )
+
+
+def _can_be_tested(plan: ExportPlan, data: DataRef) -> bool:
+    """Return whether the data have a test part, and every trained model of the export can be measured on it.
+
+    A model whose fit prepares its data for itself can't.
+    """
+    if data.form == "images":
+        return has_test(data)
+    return not call_contents.untested(data, plan.deliveries)
 
 
 def _places(final: FinalPlan, data: DataRef) -> Places:

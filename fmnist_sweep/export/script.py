@@ -113,6 +113,31 @@ def predict_script(own: OwnParts, facts: Mapping[str, Any], *, title: str) -> st
     )
 
 
+def predict_any_script(own: OwnParts, source: Mapping[str, Any], *, title: str) -> str:
+    """Return the script of a bundle of a model of any task: it loads the model, and tries it on the example.
+
+    Args:
+        own: What the model needs of the user's own; its code is there, or there is none.
+        source: What its training handed over: how its inputs are nested.
+        title: What the script's docstring calls the model.
+    """
+    return (
+        assets()
+        .get_template("predict-any.py.j2")
+        .render(
+            title=_in_docstring(title),
+            folder=FOLDER,
+            needs=needed(() if own.code is None else own.code.libraries),
+            places={
+                json.dumps(key): [json.dumps(part) for part in place.split(":")]
+                for key, place in own.places.items()
+            },
+            safe_mode=not own.has_lambdas,
+            inputs=json.dumps(source["inputs"]),
+        )
+    )
+
+
 def needed(libraries: Sequence[str]) -> str:
     """Return in words what the code of a bundle needs: TensorFlow and NumPy, and what else it imports.
 

@@ -16,6 +16,7 @@ import numpy as np
 from fmnist_sweep.core.jobs import SplitSpec
 from fmnist_sweep.data.calls import Call
 from fmnist_sweep.data.hold_out import rows, with_hold_out
+from fmnist_sweep.data.trees import is_dataset
 
 NO_FIT: Final = (
     "its fit never calls model.fit, so that there is nothing to measure: no training score, and no gap; call "
@@ -168,6 +169,12 @@ class Tasting:
         self.called = False
         """Whether a call has reached ``model.fit``."""
 
+        self.models: list[keras.Model] = []
+        """The models that were trained: one, unless a fit makes more."""
+
+        self.given: dict[str, Any] = {}
+        """What the first call of ``model.fit`` was given, less all rows but a few; of the last taste."""
+
     def taste(
         self, hypermodel: keras_tuner.HyperModel, hp: keras_tuner.HyperParameters, model: keras.Model
     ) -> None:
@@ -179,8 +186,12 @@ class Tasting:
 
         def tasted(fit: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             self.called = True
+            model = fit.__self__ if inspect.ismethod(fit) else fit.args[0]  # type: ignore[attr-defined]
+            if all(model is not other for other in self.models):
+                self.models.append(model)
             if self._history is None:
-                self._history = fit(**_little(by_name(fit, args, kwargs)))
+                self.given = _little(by_name(fit, args, kwargs))
+                self._history = fit(**self.given)
                 self.metrics = tuple(n for n in self._history.history if not n.startswith("val_"))
             return self._history
 
@@ -203,12 +214,26 @@ def made_up_images(input_shape: tuple[int, ...], n_classes: int) -> Call:
 
 
 def _little(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a ``model.fit`` for one epoch of two batches, without anybody's callbacks."""
+    """Return the arguments of a ``model.fit`` for one epoch of two batches, without anybody's callbacks.
+
+    What trains validates as well, where anything does: a fit may look for ``val_loss`` in what it gets back.
+    """
     little = {**given, "epochs": 1, "initial_epoch": 0, "verbose": 0, "callbacks": None}
+    validates = given.get("validation_data") is not None or bool(given.get("validation_split"))
     if given.get("y") is None:
-        return {**little, "steps_per_epoch": 2, "validation_data": None, "validation_steps": None}
+        again = validates and (is_dataset(given["x"]) or isinstance(given["x"], keras.utils.PyDataset))
+        validation = {"validation_data": given["x"], "validation_steps": 1} if again else {}
+        return {
+            **little,
+            "steps_per_epoch": 2,
+            "validation_data": None,
+            "validation_steps": None,
+        } | validation
     few = slice(0, _N_TASTED)
     for name in ("x", "y", "sample_weight"):
         if name in given:
             little[name] = rows(given[name], few)
-    return {**little, "validation_data": None, "validation_split": 0.0, "steps_per_epoch": None}
+    little |= {"validation_data": None, "validation_split": 0.0, "steps_per_epoch": None}
+    if validates:
+        little |= {"validation_data": (little["x"], little["y"]), "validation_steps": None}
+    return little

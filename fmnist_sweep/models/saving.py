@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from fmnist_sweep.core.foreign import shortened
 from fmnist_sweep.models.load import describe
@@ -77,12 +76,12 @@ def load(file: Path, module: str | None) -> keras.Model:
     return keras.models.load_model(file, custom_objects=dict(own.objects), compile=False, safe_mode=False)
 
 
-def require_savable(model: keras.Model, images: npt.NDArray[Any], module: str) -> OwnObjects:
+def require_savable(model: keras.Model, images: Any, module: str) -> OwnObjects:
     """Save a model, load it and compare the two.
 
     Args:
         model: A model as it is to be used; see `inference_model`. It was built.
-        images: A few that it takes.
+        images: A few inputs that it takes, nested as it takes them.
         module: Name of the module that it comes from.
 
     Returns:
@@ -96,17 +95,34 @@ def require_savable(model: keras.Model, images: npt.NDArray[Any], module: str) -
         own = save(model, file, module)
         try:
             loaded = load(file, module)
-            given = np.asarray(loaded(images, training=False))
+            given = loaded(images, training=False)
         except Exception as error:
             raise SavingError(_why_not_loaded(model, own, error)) from error
-    wanted = np.asarray(model(images, training=False))
+    wanted = model(images, training=False)
     shapes, others = ([tuple(w.shape) for w in m.weights] for m in (model, loaded))
     if shapes != others:
         what = f"the model that is loaded has weights of the shapes {others}, and the saved one {shapes}"
         raise SavingError(f"{what}: {_lost(model, loaded)}")
-    if given.shape != wanted.shape or np.abs(given - wanted).max() > TOLERANCE:
+    if apart(given, wanted) > TOLERANCE:
         raise SavingError(f"the model that is loaded predicts something else: {_lost(model, loaded)}")
     return own
+
+
+def apart(one: Any, other: Any) -> float:
+    """Return how far outputs are from others at most, as a share of those beyond 1.
+
+    Args:
+        one: Arrays or tensors, nested as a model gives them.
+        other: Likewise.
+
+    Returns:
+        Infinite where they are nested otherwise, or have other shapes.
+    """
+    first, second = ([np.asarray(leaf) for leaf in keras.tree.flatten(tree)] for tree in (one, other))
+    if [a.shape for a in first] != [b.shape for b in second]:
+        return float("inf")
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if a.dtype.kind == "f" and a.size]
+    return max((float(np.max(np.abs(a - b) / np.maximum(1.0, np.abs(b)))) for a, b in pairs), default=0.0)
 
 
 @contextmanager

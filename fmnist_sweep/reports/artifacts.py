@@ -18,7 +18,10 @@ from fmnist_sweep.reports.exported import export_words
 from fmnist_sweep.storage.stored import StoredStudy
 
 ARTIFACTS: Final = ("learning_curve.png", "confusion_matrix.png", "model.keras")
-"""Files of a bundle that the dashboard shows with the study."""
+"""Files of a bundle that the dashboard shows with the study, and the pictures of each task."""
+
+_PICTURES: Final = ("confusion_matrix", "most_confused", "predicted_and_true", "roc_and_calibration")
+"""What the names of pictures of predictions begin with; that of the output may follow."""
 
 _EXPORTED_WORDS: Final = "**Exported as"
 """What the line that an export adds to a trial's note begins with."""
@@ -45,7 +48,10 @@ def attach_export(study: optuna.Study, bundle: Path, folder: Path) -> None:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         store = FileSystemArtifactStore(folder)
     _forget(study, store)
-    for name in ARTIFACTS:
+    pictures = (path.name for path in sorted(bundle.glob("*.png")) if _is_of_bundle(path.name))
+    for name in dict.fromkeys((*ARTIFACTS, *pictures)):
+        if not (bundle / name).exists():
+            continue
         upload_artifact(artifact_store=store, file_path=str(bundle / name), study_or_trial=study)
     trial = next((t for t in study.get_trials(deepcopy=False) if t.number == kept["trial"]), None)
     if trial is not None:
@@ -61,10 +67,14 @@ def attached(study: optuna.Study) -> dict[str, str]:
     return {file["artifact_id"]: file["filename"] for file in files if file is not None}
 
 
+def _is_of_bundle(name: str) -> bool:
+    return name in ARTIFACTS or (name.startswith(_PICTURES) and name.endswith(".png"))
+
+
 def _forget(study: optuna.Study, store: FileSystemArtifactStore) -> None:
     """Remove the files of an earlier bundle, as the dashboard does when they are deleted there."""
     for identity, name in attached(study).items():
-        if name in ARTIFACTS:
+        if _is_of_bundle(name):
             with suppress(ArtifactNotFound):
                 store.remove(identity)
             study._storage.set_study_system_attr(study._study_id, _KEY + identity, json.dumps(None))  # noqa: SLF001

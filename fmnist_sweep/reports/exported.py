@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import ABSENT, show_interval
+from fmnist_sweep.reports import exported_call
 from fmnist_sweep.reports.figures import curve_figure
 from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import TEMPLATE
@@ -25,6 +26,7 @@ def exported_section(study: StoredStudy, key: str, figures: dict[str, go.Figure]
     kept = study.export
     if kept is None:
         return None
+    of_images = kept.get("form") != "call"
     curve, parts = export_curve(study, kept), list(kept["confusion"])
     figures[f"{key}-export-curve"] = curve
     matrices = []
@@ -40,10 +42,12 @@ def exported_section(study: StoredStudy, key: str, figures: dict[str, go.Figure]
         "accuracy over the seeds",
         "cross-entropy over the seeds",
     ]
+    table = text_table(titles, export_table(kept)) if of_images else None
     return {
         "words": export_words(study, kept),
-        "bundles": text_table(_BUNDLE_COLUMNS, bundle_rows(study, kept)),
-        "table": text_table(titles, export_table(kept)),
+        "bundles": text_table(_bundle_columns(kept), bundle_rows(study, kept)),
+        "table": table or text_table(exported_call.export_columns(kept), exported_call.export_table(kept)),
+        "of": "images" if of_images else "rows",
         "curve_title": curve.layout.title.text,
         "matrices": matrices,
         "readings": [
@@ -53,15 +57,11 @@ def exported_section(study: StoredStudy, key: str, figures: dict[str, go.Figure]
     }
 
 
-_BUNDLE_COLUMNS: Final = (
-    "bundle",
-    "configuration",
-    "epochs",
-    "validation accuracy",
-    "test accuracy",
-    "gap to test",
-    "written (UTC)",
-)
+def _bundle_columns(kept: Mapping[str, Any]) -> list[str]:
+    numbers: tuple[str, ...] = ("validation accuracy", "test accuracy", "gap to test")
+    if kept.get("form") == "call":
+        numbers = exported_call.bundle_columns(kept)
+    return ["bundle", "configuration", "epochs", *numbers, "written (UTC)"]
 
 
 def bundle_entry(folder: str, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +91,8 @@ def bundle_rows(study: StoredStudy, kept: Mapping[str, Any]) -> list[list[str]]:
             else ABSENT
             for name in named
         ]
+        if kept.get("form") == "call":
+            numbers = exported_call.bundle_numbers(kept, entry["mean"])
         how = "confirmed" if entry["confirmed"] else "unconfirmed"
         written = entry["written"][:16].replace("T", " ")
         rows.append([entry["folder"], f"{which}, {how}", str(entry["epochs"]), *numbers, written])
@@ -99,6 +101,8 @@ def bundle_rows(study: StoredStudy, kept: Mapping[str, Any]) -> list[list[str]]:
 
 def export_words(study: StoredStudy, kept: Mapping[str, Any]) -> list[str]:
     """Return what came of an export, in sentences."""
+    if kept.get("form") == "call":
+        return exported_call.export_words(study, kept)
     mean, n = kept["mean"], len(kept["seeds"])
 
     def shown(name: str) -> str:
@@ -207,7 +211,8 @@ def confusion_figure(kept: Mapping[str, Any], part: str) -> go.Figure:
             ygap=1,
         )
     )
-    title = f"Confusion matrix, {_PARTS[part]} images: {100 * right / n_all:.2f} % of {n_all:,} right"
+    what = "rows" if kept.get("form") == "call" else "images"
+    title = f"Confusion matrix, {_PARTS[part]} {what}: {100 * right / n_all:.2f} % of {n_all:,} right"
     figure.update_layout(
         template=TEMPLATE,
         title={"text": title},

@@ -51,22 +51,29 @@ def save(figure: Figure, *paths: Path) -> None:
             figure.savefig(path, dpi=_DPI, bbox_inches="tight", facecolor="white", metadata=stamp)
 
 
-def learning_curve(curves: Sequence[LearningCurve], *, title: str) -> Figure:
-    """Return train and validation scores by epoch: accuracy with the gap shaded, and cross-entropy.
+def learning_curve(
+    curves: Sequence[LearningCurve],
+    *,
+    title: str,
+    metrics: Sequence[str] = ("accuracy", "cross_entropy"),
+) -> Figure:
+    """Return train and validation scores by epoch, a panel for each metric, with the gap shaded.
 
     Args:
         curves: Of the model that is handed out, then of its repeats, which are drawn thinly.
         title: Above all.
+        metrics: Names of metrics that every curve has.
     """
     with mpl.rc_context(STYLE):
         figure = blank_figure(8.6, 3.6)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        units = UNITS["accuracy"], UNITS["cross_entropy"]
-        for axes, unit in zip(figure.subplots(1, 2), units, strict=True):
+        units = [UNITS[name] for name in metrics]
+        panels = figure.subplots(1, len(units), squeeze=False)[0]
+        for axes, unit in zip(panels, units, strict=True):
             _draw_curves(axes, curves, unit.metric, unit.factor)
             axes.set(title=unit.name, xlabel="epoch", ylabel=unit.value)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="best")
+        panels[-1].legend(loc="best")
         return figure
 
 
@@ -84,10 +91,12 @@ def _draw_curves(axes: Axes, curves: Sequence[LearningCurve], metric: str, facto
         axes.plot([], [], color="#8a8f98", lw=0.7, label=f"{len(others)} other seeds")
 
 
-def confusion_matrices(counts: Mapping[str, Array], class_names: Sequence[str], *, title: str) -> Figure:
+def confusion_matrices(
+    counts: Mapping[str, Array], class_names: Sequence[str], *, title: str, what: str = "images"
+) -> Figure:
     """Return one panel for each part: actual classes in rows, predicted in columns.
 
-    A cell holds its count and its share of the row, and is coloured by that share.
+    A cell holds its count and its share of the row, and is coloured by that share. ``what`` is counted.
     """
     with mpl.rc_context(STYLE):
         n = len(class_names)
@@ -99,7 +108,7 @@ def confusion_matrices(counts: Mapping[str, Array], class_names: Sequence[str], 
         for i, (axes, (part, matrix)) in enumerate(zip(panels, counts.items(), strict=True)):
             image = _draw_matrix(axes, matrix, class_names)
             accuracy = np.trace(matrix) / matrix.sum()
-            axes.set_title(f"{PART_NAMES[part]}: {matrix.sum():,} images, {100 * accuracy:.2f} % right")
+            axes.set_title(f"{PART_NAMES[part]}: {matrix.sum():,} {what}, {100 * accuracy:.2f} % right")
             axes.set_xlabel("predicted")
             if i == 0:
                 axes.set_ylabel("actual")

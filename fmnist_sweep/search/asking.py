@@ -88,6 +88,7 @@ class Asker:
             batch_size=settings.batch_size,
             checkpoint=None if self._checkpoints is None else self._checkpoints.key(trial.number),
             deliver_to=drawn.deliver_to,
+            hand_out=drawn.deliver_to is not None,
             running_metrics=settings.running_metrics,
             exact_steps=settings.exact_steps,
             model_source=settings.model_source,

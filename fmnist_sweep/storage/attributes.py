@@ -62,6 +62,9 @@ TEST_READINGS: Final = "test_readings"
 EXPORT: Final = "export"
 """What the study's last bundle says; see `fmnist_sweep.export.contents`."""
 
+EXPORT_OF_FIT: Final = "export_of_fit"
+"""The same of data that are handed to ``fit`` as they are; see `fmnist_sweep.export.call_contents`."""
+
 BUNDLES: Final = "bundles"
 """A few numbers of each of the study's bundles, in the order of their making."""
 

@@ -23,8 +23,8 @@ SCORES: Final = ("train_accuracy", "train_cross_entropy", "val_accuracy", "val_c
 _MAX_INT: Final = 2**63 - 1
 """Tables keep whole numbers in 64 bits."""
 
+# Beyond it, sums of squares are no longer finite.
 _MAX_FLOAT: Final = 1e100
-"""Beyond it, sums of squares are no longer finite."""
 
 _MAX_SECONDS: Final = 1e12
 _MAX_DEPTH: Final = 20
@@ -195,13 +195,16 @@ class _Mean(TypedDict):
     interval_95: _Interval
 
 
-class _Bundle(TypedDict):
-    folder: str
+class _Exported(TypedDict):
     trial: _Count | None
     confirmed: bool
     epochs: _Count
     mean: dict[str, _Mean]
     written: str
+
+
+class _Bundle(_Exported):
+    folder: str
 
 
 class _PartScores(TypedDict):
@@ -219,20 +222,24 @@ class _Beside(TypedDict):
     difference: dict[str, _Mean]
 
 
-class _Export(TypedDict):
+class _AnyExport(_Exported):
     name: str
-    trial: _Count | None
-    confirmed: bool
-    epochs: _Count
-    model: dict[str, _PartScores | _Float]
-    mean: dict[str, _Mean]
     seeds: Annotated[list[_Int], Field(min_length=1)]
-    written: str
     headline: NotRequired[str]
     beside: NotRequired[_Beside]
     confusion: dict[Literal["train", "val", "test"], list[list[_Count]]]
     class_names: list[str]
     curve: _Curve
+
+
+class _Export(_AnyExport):
+    model: dict[str, _PartScores | _Float]
+
+
+class _FitExport(_AnyExport):
+    metric: str
+    measured: dict[Literal["train", "val", "test"], dict[str, _Float]]
+    untested: str
 
 
 class _Tested(TypedDict):
@@ -267,6 +274,7 @@ OF_STUDIES: Final[dict[str, Any]] = {
     names.LOADING: bool | None,
     names.TEST_READINGS: list[_Reading],
     names.EXPORT: _Export,
+    names.EXPORT_OF_FIT: _FitExport,
     names.BUNDLES: list[_Bundle],
     names.FIGURES_OF: str,
     names.PAPER_TEST: list[_Tested],
@@ -345,8 +353,6 @@ _EXPECTED: Final = {
     "dict_type": "a mapping",
     "list_type": "a list",
 }
-
-
 _LIMITS: Final = {
     "finite_number": "which is not finite",
     "greater_than_equal": "which is too small",

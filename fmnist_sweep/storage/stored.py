@@ -298,7 +298,11 @@ class StoredStudy:
         """
         return tuple(self.attributes.get(names.TEST_READINGS, ()))
 
-    export = Stored[Mapping[str, Any] | None](names.EXPORT, None)
+    @property
+    def export(self) -> Mapping[str, Any] | None:
+        """What its last bundle says; None where nothing was exported."""
+        return self.attributes.get(names.EXPORT_OF_FIT) or self.attributes.get(names.EXPORT)
+
     """What it keeps of its last bundle; None where it was never exported."""
 
     @property

@@ -162,7 +162,8 @@ def write_export(study: optuna.Study, summary: Mapping[str, Any], bundle: Mappin
         summary: What the bundle says.
         bundle: A few numbers of it; an entry with the same ``folder`` is replaced.
     """
-    _write(study, {names.EXPORT: summary, names.BUNDLES: with_bundle(study, bundle)})
+    name = names.EXPORT_OF_FIT if summary.get("form") == "call" else names.EXPORT
+    _write(study, {name: summary, names.BUNDLES: with_bundle(study, bundle)})
 
 
 def with_bundle(study: optuna.Study, entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:

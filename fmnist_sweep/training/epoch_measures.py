@@ -21,7 +21,7 @@ from fmnist_sweep.training.measured_parts import Part
 from fmnist_sweep.training.of_outputs import METRICS_OF_OUTPUTS, metric_of_outputs
 
 _OF_CLASSES: Final = ("accuracy", "cross_entropy")
-_N_AT_ONCE: Final = 256
+N_ROWS_AT_ONCE: Final = 256
 
 
 class EpochMeasures:
@@ -80,8 +80,21 @@ class EpochMeasures:
             {name: round(val[name], SCORE_DECIMALS) for name in finite},
         )
 
+    def alone(self, model: keras.Model) -> dict[str, float]:
+        """Return the scores of the part of what trains, whichever part that is.
+
+        Raises:
+            TrialError: What is scored can't be measured.
+        """
+        scores = self._evaluated(model, self._train)
+        if "loss" in scores:
+            scores["loss"] -= _regularization(model)
+        if self._metric not in scores:
+            self._add_of_outputs(model, scores, {})
+        return scores
+
     def _evaluated(self, model: keras.Model, part: Part) -> dict[str, float]:
-        how: dict[str, Any] = {"batch_size": _N_AT_ONCE} if part.is_arrays else {"steps": part.steps}
+        how: dict[str, Any] = {"batch_size": N_ROWS_AT_ONCE} if part.is_arrays else {"steps": part.steps}
         told = model.evaluate(
             part.x, part.y, sample_weight=part.sample_weight, verbose=0, return_dict=True, **how
         )
@@ -110,7 +123,7 @@ class EpochMeasures:
             )
 
     def _of_outputs(self, model: keras.Model, part: Part) -> dict[str, float]:
-        outputs = np.asarray(model.predict(part.x, batch_size=_N_AT_ONCE, verbose=0))
+        outputs = np.asarray(model.predict(part.x, batch_size=N_ROWS_AT_ONCE, verbose=0))
         labels = class_labels(part.y)
         scores: dict[str, float] = {}
         if labels is not None and outputs.ndim == 2 and outputs.shape[1] > max(1, int(labels.max())):
@@ -124,6 +137,20 @@ class EpochMeasures:
             told = getattr(model.loss, "from_logits", None)
             self._from_logits = not are_probabilities(outputs) if told is None else bool(told)
         return self._from_logits
+
+
+def part_scores(model: keras.Model, part: Part, metric: str) -> dict[str, float]:
+    """Return what a model was compiled with, on one part of the data, and the metric that is scored.
+
+    Args:
+        model: A compiled model.
+        part: The data.
+        metric: Name of the metric that is scored.
+
+    Raises:
+        TrialError: What is scored can't be measured.
+    """
+    return EpochMeasures(metric, part, part, of_classes=False).alone(model)
 
 
 def _has_plain_targets(part: Part | None) -> bool:

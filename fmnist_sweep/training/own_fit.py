@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import keras
@@ -23,6 +23,7 @@ from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data.calls import Call
 from fmnist_sweep.models.calling import NO_FIT, by_name, call_fit, listed, tapped_fits
 from fmnist_sweep.models.hyperparameters import unasked
+from fmnist_sweep.training.call_delivery import Trained, deliver_call
 from fmnist_sweep.training.delivery import deliver_weights
 from fmnist_sweep.training.epoch_measures import EpochMeasures, average_of_weights
 from fmnist_sweep.training.measured_parts import Generated, Part, has_rows, parts_of, take_batches
@@ -72,6 +73,9 @@ def train_in_one_call(
         yield event
     if job.delivery_folder is not None and job.data.form == "call":
         deliver_weights(tap.weights, job)
+        if job.hand_out and tap.trained is not None:
+            with failing_as("saving the model"):
+                deliver_call(tap.trained, job, hypermodel, hp)
 
 
 def require_asked(hp: keras_tuner.HyperParameters, *, used: Collection[str] = ()) -> None:
@@ -106,8 +110,9 @@ class _Tap:
         self.n_epochs = 0
         self.n_calls = 0
         self._is_started = False
-        self._offered = Call()
+        self.offered = Call()
         self.weights: list[Any] = []
+        self.trained: Trained | None = None
 
     def run(self, hypermodel: keras_tuner.HyperModel, call: Call) -> None:
         """Call the fit as KerasTuner's ``search`` does."""
@@ -126,7 +131,7 @@ class _Tap:
         require_asked(self.hp, used=self.job.sometimes)
 
     def _offer(self, call: Call) -> None:
-        self._offered = call
+        self.offered = call
 
     def started(self, model: keras.Model) -> None:
         """Tell, once, that the model is built."""
@@ -148,7 +153,7 @@ class _Tap:
             given["batch_size"] = self.job.batch_size
         given["verbose"] = 0
         take_batches(given, self.job.n_probe)
-        offered = self._offered
+        offered = self.offered
         nothing = given.get("validation_data") is None and not given.get("validation_split")
         # A fit that keeps what validates to itself, and hands its arrays on as it got them.
         unprepared = given.get("x") is offered.x and given.get("y") is offered.y
@@ -170,8 +175,16 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
         self._tap = tap
         of_classes = tap.job.data.form == "images"
         self._measures = EpochMeasures(tap.job.metric, train, val, of_classes=of_classes)
+        self._train, self._val = train, val
         self._began = 0.0
         self._n_here = 0
+
+    def _trained(self, val: Mapping[str, float]) -> Trained:
+        tap, before = self._tap, self._tap.trained
+        others = before is not None and (before.several or before.model is not self.model)
+        return Trained(
+            self.model, tap.weights, self._train, self._val, val[tap.job.metric], tap.offered, several=others
+        )
 
     def on_train_begin(self, logs: Any = None) -> None:
         del logs
@@ -196,6 +209,7 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
             if self._tap.job.delivery_folder is not None:
                 # What was measured: a callback may put other weights back in the end.
                 self._tap.weights = self.model.get_weights()
+                self._tap.trained = self._trained(val)
         # A model without an input layer has its weights from the first batch on.
         self._tap.started(self.model)
         seconds = round(time.perf_counter() - self._began, 3)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.files import new_file
 from fmnist_sweep.core.places import PlacedJob
-from fmnist_sweep.data.test_set import load_test
+from fmnist_sweep.data.calls import open_call
+from fmnist_sweep.data.test_set import load_test, load_test_call
+from fmnist_sweep.models.hyperparameters import filled
+from fmnist_sweep.training.call_delivery import flat, predict, rebuilt, rows_of, weights_in
 from fmnist_sweep.training.delivery import MODEL, load_delivered
-from fmnist_sweep.training.runtime import failing_as, predictor, set_up_tensorflow
+from fmnist_sweep.training.epoch_measures import part_scores
+from fmnist_sweep.training.measured_parts import Part
+from fmnist_sweep.training.runtime import failing_as, load_hypermodel, predictor, set_up_tensorflow
 
 TEST_PREDICTIONS: Final = "test.npz"
 N_WORST: Final = 24
@@ -36,6 +43,9 @@ class TestReader:
         set_up_tensorflow()
         deliveries = job.places.deliveries
         folders = [] if deliveries is None else sorted(path.parent for path in deliveries.glob(f"*/{MODEL}"))
+        if job.data.form == "call":
+            yield Started(job.trial, n_parameters=_read_call(folders, job))
+            return
         with failing_as("loading the models"):
             models = [load_delivered(folder, job) for folder in folders]
         with failing_as("reading the test images"):
@@ -43,6 +53,28 @@ class TestReader:
             for folder, model in zip(folders, models, strict=True):
                 _write(folder, predictor(model, test.x)(), test.x, test.y)
         yield Started(job.trial, n_parameters=_size(models))
+
+
+def _read_call(folders: Sequence[Path], job: PlacedJob) -> int:
+    """Measure every model on the test part of data that are handed to ``fit`` as they are."""
+    with failing_as("loading the models"):
+        hypermodel = load_hypermodel(job)
+        hp = filled(job.hyperparameters)
+        hp.values["epochs"] = job.epochs
+        call = open_call(Path(job.data_ref.directory), tf.data.Dataset.load)
+        models = [rebuilt(hypermodel, hp, weights_in(folder), call) for folder in folders]
+    with failing_as("reading the test part"):
+        x, y = load_test_call(job.data_ref, tf.data.Dataset.load)
+        # A shuffled data set is read once: it is the same for all.
+        part = Part(x.cache() if isinstance(x, tf.data.Dataset) else x, y)
+        for folder, model in zip(folders, models, strict=True):
+            scores = part_scores(model, part, job.metric)
+            x_kept, y_kept = rows_of(part)
+            predicted = flat("test/outputs", predict(model, x_kept)) | flat("test/y", y_kept)
+            told = {name: value for name, value in scores.items() if np.isfinite(value)}
+            with new_file(folder / TEST_PREDICTIONS) as file:
+                np.savez(file, allow_pickle=False, scores=np.array(json.dumps(told)), **predicted)
+    return _size(models)
 
 
 def _write(folder: Path, probabilities: np.ndarray, images: np.ndarray, labels: np.ndarray) -> None:

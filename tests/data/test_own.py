@@ -9,7 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from fmnist_sweep.core.errors import DataError
+from fmnist_sweep.data.calls import open_call
 from fmnist_sweep.data.own import prepare_import, prepare_npz
+from fmnist_sweep.data.test_set import has_test, load_test_call
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -323,14 +325,36 @@ def test_modules_are_looked_for_in_the_given_folders(
         prepare_import("not_there_at_all:make", folders=[other, Path.cwd()])
 
 
-def test_a_test_part_that_nothing_can_use_is_told(tmp_path: Path) -> None:
-    """Of a table with real numbers as targets; that of images is kept for an export."""
-    said: list[str] = []
+def test_a_test_part_of_a_table_is_kept_apart(tmp_path: Path) -> None:
+    """It is no part of what a training opens, and other test rows are other data."""
     table = {"x_train": np.ones((12, 3)), "y_train": np.linspace(0, 1, 12)}
     tested = {**table, "x_test": np.ones((6, 3)), "y_test": np.ones(6)}
-    assert prepare_npz(save(tmp_path / "plain.npz", **table), say=said.append).form == "call"
-    assert said == []
-    prepare_npz(save(tmp_path / "tested.npz", **tested), name="tested.npz", say=said.append)
-    prepare_npz(save(tmp_path / "images.npz", **arrays()), say=said.append)
-    (line,) = said
-    assert line.startswith("Note: tested.npz: its test part is not kept")
+    plain = prepare_npz(save(tmp_path / "plain.npz", **table))
+    found = prepare_npz(save(tmp_path / "tested.npz", **tested))
+    assert (plain.form, has_test(plain), has_test(found)) == ("call", False, True)
+    assert plain.digest != found.digest
+
+    def no_dataset(path: str) -> object:
+        raise AssertionError(path)
+
+    assert open_call(Path(found.directory), no_dataset).test is None
+    x, y = load_test_call(found, no_dataset)
+    assert (x.shape, y.tolist()) == ((6, 3), [1.0] * 6)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"x_test": np.ones((6, 2))}, r"x_test: its rows have shape \(2,\), those of x_train \(3,\)"),
+        ({"y_test": np.ones(5)}, "y_test: there are 5 rows for 6 of x_test; give one for each"),
+        ({"x_test": np.full((6, 3), np.nan)}, "x_test: holds NaN or infinite values in 6 rows"),
+    ],
+)
+def test_what_is_wrong_with_a_test_part_is_told(
+    tmp_path: Path, changed: dict[str, np.ndarray[Any, Any]], told: str
+) -> None:
+    """Before a sweep has spent its time."""
+    table = {"x_train": np.ones((12, 3)), "y_train": np.linspace(0, 1, 12)}
+    tested = {**table, "x_test": np.ones((6, 3)), "y_test": np.ones(6), **changed}
+    with pytest.raises(DataError, match=told):
+        prepare_npz(save(tmp_path / "tested.npz", **tested))

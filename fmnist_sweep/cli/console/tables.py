@@ -95,11 +95,10 @@ def print_summary(
     where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
     typed = shlex.quote(name)
     steps = [f"fmnist-sweep dashboard{where} (browse)", f"fmnist-sweep report{where} (a page)"]
-    # Before a trial is complete these are refused, and exports of data that are handed to fit as they are.
+    # Before a trial is complete these are refused.
     if best:
         afresh = "fresh seeds and splits" if study.splits_are_drawn else "fresh seeds"
         steps.append(f"fmnist-sweep confirm {typed}{where} (the best on {afresh})")
-    if best and study.is_of_images:
         steps.append(f"fmnist-sweep export {typed}{where} (the winner as a bundle)")
     say(console, f"Next: {' | '.join(steps)}")
 

@@ -1,0 +1,103 @@
+"""What was exported of a model of any task, in words and tables: in the metric of the study's score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fmnist_sweep.core.metrics import UNITS
+from fmnist_sweep.core.wording import ABSENT, show_interval
+from fmnist_sweep.storage.stored import StoredStudy
+
+PARTS: Final[Mapping[str, str]] = {"train": "training", "val": "validation", "test": "test"}
+
+
+def shown_metrics(kept: Mapping[str, Any]) -> list[str]:
+    """Return the metric of the score and, where it was measured, the loss.
+
+    Args:
+        kept: What a bundle's ``metrics.json`` holds, or what the study keeps of it.
+    """
+    others = [n for n in ("cross_entropy", "loss") if n != kept["metric"] and n in kept["measured"]["val"]]
+    return [kept["metric"], *others[:1]]
+
+
+def export_words(study: StoredStudy, kept: Mapping[str, Any]) -> list[str]:
+    """Return what came of an export, in sentences."""
+    mean, n, unit = kept["mean"], len(kept["seeds"]), UNITS[kept["metric"]]
+    over = f"Over {n} trainings" if n > 1 else "In one training"
+    what = "The model's default" if kept["trial"] is None else f"Trial {kept['trial']}"
+    sentences = [
+        f"{what}, {'confirmed' if kept['confirmed'] else 'unconfirmed'}, {kept['epochs']} epochs.",
+        f"{over} with fresh seeds: validation {unit.name} {show_interval(mean[f'val_{unit.metric}'], unit)}.",
+        f"Gap to validation {show_interval(mean['gap_to_val'], unit, gap=True)}.",
+    ]
+    if f"test_{unit.metric}" in mean:
+        times = "once" if len(study.readings) == 1 else f"{len(study.readings)} times"
+        gap = show_interval(mean["gap_to_test"], unit, gap=True)
+        sentences += [
+            f"Test {unit.name} {show_interval(mean[f'test_{unit.metric}'], unit)}, gap to test {gap}.",
+            f"The test part was read {times}.",
+        ]
+    else:
+        sentences.append(f"No test part was read: {kept['untested']}.")
+    return [*sentences, *beside_words(kept)]
+
+
+def beside_words(kept: Mapping[str, Any]) -> list[str]:
+    """Return what was measured of the other one of winner and baseline, in sentences; none without one."""
+    beside = kept.get("beside")
+    if beside is None:
+        return []
+    unit = UNITS[kept["metric"]]
+    part = "test" if f"test_{unit.metric}" in beside["difference"] else "val"
+    reached = show_interval(beside["mean"][f"{part}_{unit.metric}"], unit)
+    apart = show_interval(beside["difference"][f"{part}_{unit.metric}"], unit, gap=True, signed=True)
+    read = ", in the same reading of the test part" if part == "test" else ""
+    name = f"{beside['name'][0].upper()}{beside['name'][1:]}"
+    trained = f"{name}, trained beside it from the same seeds for {beside['epochs']} epochs"
+    return [
+        f"{trained}, reaches {PARTS[part]} {unit.name} {reached}{read}.",
+        f"What is handed out differs from that by {apart}, seed by seed.",
+    ]
+
+
+def export_columns(kept: Mapping[str, Any]) -> list[str]:
+    """Return the titles of the columns of `export_table`."""
+    unit = UNITS[kept["metric"]]
+    others = [f"{UNITS[name].name} over the seeds" for name in shown_metrics(kept)[1:]]
+    return ["part", f"{unit.name} of the exported model", f"{unit.name} over the seeds", *others]
+
+
+def export_table(kept: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return a row for each part and each gap, as `export_columns` says."""
+    mean, measured, names = kept["mean"], kept["measured"], shown_metrics(kept)
+    unit, rows = UNITS[kept["metric"]], []
+    for part, title in PARTS.items():
+        if part in measured:
+            cells = [
+                show_interval(mean[f"{part}_{n}"], UNITS[n]) if f"{part}_{n}" in mean else ABSENT
+                for n in names
+            ]
+            rows.append((title, unit.show(measured[part].get(unit.metric)), *cells))
+    for part in ("val", "test"):
+        if f"gap_to_{part}" in mean:
+            over = show_interval(mean[f"gap_to_{part}"], unit, gap=True)
+            rows.append((f"gap to {PARTS[part]}", "", over, *("" for _ in names[1:])))
+    return rows
+
+
+def bundle_columns(kept: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the titles of the columns of `bundle_numbers`."""
+    name = UNITS[kept["metric"]].name
+    return f"validation {name}", f"test {name}", "gap to test"
+
+
+def bundle_numbers(kept: Mapping[str, Any], mean: Mapping[str, Any]) -> list[str]:
+    """Return the means over the seeds of one bundle of a study, as `bundle_columns` says."""
+    unit = UNITS[kept["metric"]]
+    named = (f"val_{unit.metric}", f"test_{unit.metric}", "gap_to_test")
+    return [
+        show_interval(mean[name], unit, gap=name.startswith("gap")) if name in mean else ABSENT
+        for name in named
+    ]
