@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import optuna
 import pytest
+import tensorflow as tf
 from programs import python
 
 import fmnist_sweep as fs
@@ -86,6 +87,26 @@ def test_it_takes_what_fit_logs_of_the_validation_and_other_metrics() -> None:
     assert study.trials[0].user_attrs["gap"] == pytest.approx(
         study.trials[0].user_attrs["val_loss"] - study.trials[0].user_attrs["train_loss"], abs=1e-6
     )
+
+
+def test_a_dataset_is_measured_and_two_calls_of_fit_are_one_curve() -> None:
+    """Of a dataset some batches are measured; a warm-up counts its epochs like any others."""
+    study = optuna.create_study(direction="maximize")
+    whole = tf.data.Dataset.from_tensor_slices((X, LABELS))
+    train, val = whole.take(150).batch(25), whole.skip(150).batch(25)
+
+    def objective(trial: optuna.Trial) -> float:
+        model = net()
+        gap = fs.GapPruning(trial, train, n_probe=50, validation_data=val)
+        for epochs in (1, 2):
+            model.fit(train, epochs=epochs, shuffle=False, verbose=0, callbacks=[gap])
+        probed = model.evaluate(X[:50], LABELS[:50], verbose=0, return_dict=True)["accuracy"]
+        assert gap.curve.values("train_accuracy")[-1] == pytest.approx(probed, abs=1e-6)
+        return gap.score
+
+    study.optimize(objective, n_trials=1)
+    assert sorted(study.trials[0].intermediate_values) == [0, 1, 2]
+    assert study.trials[0].user_attrs["n_epochs"] == 3
 
 
 class AlwaysPrunes(optuna.pruners.BasePruner):

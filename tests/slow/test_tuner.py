@@ -75,6 +75,24 @@ def test_a_search_is_kept_read_and_gone_on_with() -> None:
     assert "<table" in reader._repr_html_()
 
 
+def test_the_best_is_confirmed_by_the_command_s_own_function(tmp_path: Path) -> None:
+    """A budget is shared out among the candidates and the baseline; nothing is trained twice."""
+    one, said = tuner()
+    one.search(X, Y, validation_split=0.25, epochs=1, batch_size=16)
+    came = one.confirm(top=1, budget=4)
+    assert came.confirmation is not None
+    assert came.confirmation.n_repeats == 2
+    assert {repeat.repeat for repeat in came.confirmation.repeats} == {0, 1}
+    assert came.sentences
+    assert str(came) == "\n".join(came.sentences)
+    assert came._repr_html_().count("<tr>") == 1 + len(came.confirmation.standings)
+    said.clear()
+    assert one.confirm(top=1, repeats=2).end is None
+    with pytest.raises(ConfigError, match="top"):
+        one.confirm(top=0)
+    assert "confirmed" in one.report(tmp_path / "page.html").read_text()
+
+
 def test_results_and_space_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """In a few lines each."""
     one, _ = tuner(max_trials=1)
