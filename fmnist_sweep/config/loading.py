@@ -22,7 +22,7 @@ from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.space import FixedParameter, Parameter, SearchSpace
 from fmnist_sweep.core.user_code import code_folders
-from fmnist_sweep.data import open_data, scaled_images, source_problems, split_problems
+from fmnist_sweep.data import open_data, scaled_images, source_problems, split_problems, target_problems
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.models import catalog
 
@@ -112,7 +112,7 @@ def parse_config(
         return replace(config, folders=folders)
     # A user's own images decide what can be built.
     limit = file.budget.prepare_seconds
-    data = None if known is not None else open_data(file.data, say=say, folders=folders, seconds=limit)
+    data = None if known is not None else _opened(file, say=say, folders=folders)
     if own is None:
         shape, n_classes = images_of(file.data, data)
         own = catalog.model_space(
@@ -137,6 +137,11 @@ def parse_config(
     return replace(config, folders=folders)
 
 
+def _opened(file: SweepFile, *, say: Say, folders: Sequence[Path]) -> DataRef:
+    limit = file.budget.prepare_seconds
+    return open_data(file.data, say=say, folders=folders, seconds=limit, target=file.targets)
+
+
 def _first_look(
     settings: Mapping[str, Any], own: catalog.ModelSpace | None, folders: Sequence[Path]
 ) -> tuple[SweepFile | None, SweepConfig | None, list[str]]:
@@ -148,6 +153,8 @@ def _first_look(
     file, sound, problems = _validate(settings, own)
     if isinstance(model, str):
         problems += [f"model: {problem}" for problem in catalog.model_name_problems(model, folders)]
+    if sound is not None:
+        problems += target_problems(sound.data, sound.targets)
     if isinstance(settings.get("data"), str):
         problems += [f"data: {problem}" for problem in source_problems(settings["data"], folders)]
     problems += _sampler_problems(settings)

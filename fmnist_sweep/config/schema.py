@@ -333,15 +333,24 @@ class SweepFile(_Section):
     Attributes:
         tune_new_entries: Whether parameters that ``[space]`` does not name are searched as the model declares
             them, or keep its defaults.
+        target: The column of a table that is predicted, or several; other data bring their targets along.
         max_model_size: Most weights that a model may have, named as in KerasTuner's tuners; left out, any
             number. A larger configuration is not trained.
         observers: Who is told of the run, by name, each with its settings; see `open_observers`. They decide
             nothing, and are not stored.
     """
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the columns that are predicted."""
+        if self.target is None:
+            return ()
+        return (self.target,) if isinstance(self.target, str) else self.target
+
     study: Annotated[str, Field(pattern=STUDY_NAME)]
     model: str
     data: str = FASHION_MNIST.name
+    target: str | tuple[str, ...] | None = None
     tune_new_entries: StrictBool = True
     max_model_size: PositiveInt | None = None
     space: dict[ParameterName, ParameterField] = Field(default_factory=dict, max_length=MAX_PARAMETERS)

@@ -20,7 +20,7 @@ from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.models import catalog
 
-DECIDES: Final = ("model", "data", "space", "score", "training", "split")
+DECIDES: Final = ("model", "data", "target", "space", "score", "training", "split")
 """Sections that decide a trial's result or its score: a study holds trials of one setting of them."""
 
 _LATER_SWITCHES: Final = ("running_metrics", "exact_steps")
@@ -153,6 +153,8 @@ class SweepConfig:
                 del settings["training"][name]
         if settings["score"]["direction"] is None:
             del settings["score"]["direction"]
+        if settings["target"] is None:
+            del settings["target"]
         if settings["split"]["kind"] is None:
             del settings["split"]
         return settings

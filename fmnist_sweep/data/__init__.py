@@ -22,6 +22,7 @@ from fmnist_sweep.data.notes import data_notes, scaled_images
 from fmnist_sweep.data.own import IMPORT_PATH, prepare_import, prepare_npz
 from fmnist_sweep.data.sources import DATA_SETS, is_added
 from fmnist_sweep.data.split import Split, check_split, load_split, probe_indices, split_problems
+from fmnist_sweep.data.tables import is_table_file, prepare_table, target_problems
 
 __all__ = [
     "Split",
@@ -36,10 +37,11 @@ __all__ = [
     "scaled_images",
     "source_problems",
     "split_problems",
+    "target_problems",
 ]
 
 _LOG = logging.getLogger(__name__)
-_ALLOWED = f"{NAME!r}, the path of an .npz file, or an import path package.module:function"
+_ALLOWED = f"{NAME!r}, the path of an .npz, .csv or .parquet file, or an import path package.module:function"
 
 
 def open_data(
@@ -49,16 +51,18 @@ def open_data(
     say: Callable[[str], None] = _LOG.info,
     folders: Sequence[Path] = (),
     seconds: float = PREPARE_S,
+    target: Sequence[str] = (),
 ) -> DataRef:
     """Find, verify and, where need be, fetch or convert a data set.
 
     Args:
-        source: ``"fashion-mnist"``, the path of an ``.npz`` file, ``"package.module:function"``, or the name
-            of an installed package's data set.
+        source: ``"fashion-mnist"``, the path of an ``.npz`` file or a table, ``"package.module:function"``,
+            or the name of an installed package's data set.
         data_dir: Where Fashion-MNIST is to be found; other sources have no use for it.
         say: Receives one line about each thing that takes time or is out of order.
         folders: Where files and modules of the user's are looked for; without any, in the current folder.
         seconds: How long a function may take.
+        target: Names of the columns of a table that are predicted.
 
     Returns:
         What a training process needs to map the data set.
@@ -66,7 +70,7 @@ def open_data(
     Raises:
         DataError: No such source, or it is missing, damaged or not what it should be; all problems at once.
     """
-    problems = source_problems(source, folders)
+    problems = source_problems(source, folders) + target_problems(source, target)
     if problems:
         raise DataError(source, problems)
     if source.startswith(SOURCE_PREFIX):
@@ -77,6 +81,8 @@ def open_data(
         say(f"{data_dir} is not looked at: --data-dir is for {NAME} only")
     if source.endswith(".npz"):
         return prepare_npz(found_file(Path(source), folders), name=source)
+    if is_table_file(source):
+        return prepare_table(found_file(Path(source), folders), target, name=source)
     path = DATA_SETS.path(source) if is_added(source) else source
     return prepare_import(path, say=say, folders=folders, seconds=seconds)
 
@@ -90,7 +96,7 @@ def source_problems(source: str, folders: Sequence[Path] = ()) -> list[str]:
     """
     if source == NAME or source.startswith(SOURCE_PREFIX):
         return []
-    if source.endswith(".npz"):
+    if source.endswith(".npz") or is_table_file(source):
         return _file_problems(source, folders)
     if is_added(source):
         return []
@@ -109,7 +115,7 @@ def _file_problems(source: str, folders: Sequence[Path]) -> list[str]:
             return []
         folder = next((place for place in looked if place.is_dir()), None)
         if folder is not None:
-            return [f"{folder} is a folder; give an .npz file with x_train and y_train"]
+            return [f"{folder} is a folder; give an .npz file with x_train and y_train, or a table"]
         return [f"there is no file {' or '.join(map(str, looked))}"]
     except (OSError, RuntimeError, ValueError) as error:
         # A name that is too long, a home folder that nobody has, a zero byte.

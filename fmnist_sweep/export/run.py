@@ -179,6 +179,7 @@ def run_export(
 
     swept = StoredStudy.of(plan.study)
     budget = swept.config.get("budget", {})
+    target = swept.config.get("target") or ()
     seconds = budget.get("prepare_seconds", PREPARE_S)
     patience = partial(Patience, storage_url, budget.get("reconnect_seconds", RECONNECT_S), say=say)
     wait_for_server(plan.study, patience())
@@ -187,7 +188,12 @@ def run_export(
         waiting(plan.study, patience(is_kept=held.is_kept)),
     ):
         data_ref = data_sets.open_data(
-            swept.config["data"], data_dir=data_dir, say=say, folders=swept.folders, seconds=seconds
+            swept.config["data"],
+            data_dir=data_dir,
+            say=say,
+            folders=swept.folders,
+            seconds=seconds,
+            target=(target,) if isinstance(target, str) else tuple(target),
         )
         for line in plan.outlook():
             say(line)

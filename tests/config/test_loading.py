@@ -27,8 +27,8 @@ MakeConfig = Callable[..., SweepConfig]
 MakeSettings = Callable[..., dict[str, Any]]
 
 SECTIONS = (
-    "budget, data, max_model_size, model, pruner, sampler, score, space, split, study, training, "
-    "tune_new_entries"
+    "budget, data, max_model_size, model, observers, pruner, sampler, score, space, split, study, target, "
+    "training, tune_new_entries"
 )
 DENSE_NAMES = (
     "activation, batch_norm, batch_size, depth, dropout, epochs, flip, l2, label_smoothing, learning_rate, "
@@ -148,9 +148,23 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"data": "fashion_mnist"},
         [
             (
-                "data: 'fashion_mnist' is no data source; allowed are 'fashion-mnist', the path of an .npz "
-                "file, or an import path package.module:function; did you mean 'fashion-mnist'?"
+                "data: 'fashion_mnist' is no data source; allowed are 'fashion-mnist', the path of an .npz, "
+                ".csv or .parquet file, or an import path package.module:function; did you mean "
+                "'fashion-mnist'?"
             )
+        ],
+    ),
+    "a table without a target": (
+        {"data": "houses.csv"},
+        [
+            'target: missing; say which column of the table is predicted, such as target = "price"',
+            f"data: there is no file {Path.cwd() / 'houses.csv'}",
+        ],
+    ),
+    "a target of what is no table": (
+        {"target": "price"},
+        [
+            "target: is for tables (.csv and .parquet); 'fashion-mnist' brings its targets along",
         ],
     ),
     "condition on an unknown parent": (

@@ -66,7 +66,7 @@ def test_allowed_sources_pass(source: str, npz: Path) -> None:
         ("cifar10", "allowed are 'fashion-mnist'"),
         ("", "is no data source"),
         ("package.module:", "is no data source"),
-        ("data.csv", "is no data source"),
+        ("data.xlsx", "is no data source"),
         ("nowhere.npz", "nowhere.npz"),
     ],
 )

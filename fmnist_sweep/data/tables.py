@@ -1,0 +1,147 @@
+"""Data from a table in a file, ``.csv`` or ``.parquet``: some columns are predicted from the others."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from fmnist_sweep.core.errors import DataError, did_you_mean
+from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.core.wording import shown_list
+from fmnist_sweep.data.calls import Call, keep_call
+
+ENDINGS: Final = (".csv", ".parquet")
+
+_N_SHOWN: Final = 5
+
+
+def is_table_file(source: str) -> bool:
+    """Return whether a data source is the path of a table.
+
+    Example:
+        >>> is_table_file("houses.csv"), is_table_file("houses.npz")
+        (True, False)
+    """
+    return source.lower().endswith(ENDINGS)
+
+
+def target_problems(source: str, target: Sequence[str]) -> list[str]:
+    """Return what is wrong with a target, as far as no file has to be read.
+
+    Args:
+        source: The data, as a sweep file names them.
+        target: Names of the columns that are predicted.
+    """
+    if is_table_file(source) and not target:
+        return ['target: missing; say which column of the table is predicted, such as target = "price"']
+    if target and not is_table_file(source):
+        return [f"target: is for tables ({' and '.join(ENDINGS)}); {source!r} brings its targets along"]
+    return [
+        f"target: {name!r} is named twice" for name in dict.fromkeys(target) if list(target).count(name) > 1
+    ]
+
+
+def prepare_table(path: Path, target: Sequence[str], *, name: str) -> DataRef:
+    """Read a table, part it into inputs and targets, and keep both where training processes can map them.
+
+    All columns but the targets are inputs, in their order: float32, shape ``(n, n_columns)``. One target has
+    shape ``(n,)``, several ``(n, n_targets)``; whole numbers stay whole numbers.
+
+    Args:
+        path: A ``.csv`` file with a line of column names, or a ``.parquet`` file.
+        target: Names of the columns that are predicted.
+        name: What to call the data.
+
+    Raises:
+        DataError: The file can't be read, it has no such column, or a column holds no numbers or has gaps;
+            all problems at once, with what to do.
+    """
+    table = _read(path, name)
+    columns = [str(column) for column in table.columns]
+    table.columns = columns
+    missing = [one for one in target if one not in columns]
+    if missing:
+        there = shown_list(columns)
+        raise DataError(
+            name,
+            [
+                f"target: there is no column {one!r}{did_you_mean(one, columns)} (it has {there})"
+                for one in missing
+            ],
+        )
+    problems = [
+        f"the column {one!r} is there twice" for one in dict.fromkeys(columns) if columns.count(one) > 1
+    ]
+    if len(set(columns)) == len(set(target)):
+        problems.append("no column is left to predict from: the table holds targets alone")
+    if not problems:
+        problems = _text_problems(table, target) + _gap_problems(table)
+    if problems:
+        raise DataError(name, problems)
+    inputs = [column for column in columns if column not in target]
+    y = table[list(target)].to_numpy()
+    y = y.astype(np.int64 if y.dtype.kind in "biu" else np.float32)
+    x = np.ascontiguousarray(table[inputs].to_numpy(np.float32))
+    return keep_call(Call((x, y[:, 0] if len(target) == 1 else y)), name=name)
+
+
+def _read(path: Path, name: str) -> Any:
+    import pandas as pd  # noqa: PLC0415 - a second, for those who have tables
+
+    is_parquet = path.suffix.lower() == ".parquet"
+    if is_parquet and importlib.util.find_spec("pyarrow") is None:
+        raise DataError(
+            name, ["parquet files need pyarrow: pip install 'fmnist-sweep[tables]', or give a .csv"]
+        )
+    try:
+        table = pd.read_parquet(path) if is_parquet else pd.read_csv(path)
+    except Exception as error:
+        told = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(name, [f"can't be read as a table: {told}"]) from error
+    if len(table) < 2:
+        raise DataError(
+            name, [f"has {len(table)} rows below the names of its columns; at least 2 are needed"]
+        )
+    return table
+
+
+def _text_problems(table: Any, target: Sequence[str]) -> list[str]:
+    wrong = [c for c in table.columns if not _is_of_numbers(table[c])]
+    inputs = [c for c in wrong if c not in target]
+    problems = []
+    if inputs:
+        problems.append(
+            f"columns that hold no numbers: {shown_list(inputs)}. A model takes numbers: leave them out, or "
+            "let data be a function that returns pandas.get_dummies of the table, or a mapping with each of "
+            "them as an input of its own, for layers such as keras.layers.StringLookup"
+        )
+    return problems + [
+        f"target: {c!r} holds no numbers; give classes by number, from 0 on (pandas.factorize makes them)"
+        for c in wrong
+        if c in target
+    ]
+
+
+def _is_of_numbers(column: Any) -> bool:
+    # Of pandas' own kinds too, which know gaps among whole numbers.
+    return bool(getattr(column.dtype, "kind", "O") in "biuf")
+
+
+def _gap_problems(table: Any) -> list[str]:
+    problems = []
+    for name in table.columns:
+        if not _is_of_numbers(table[name]):
+            continue
+        values = table[name].to_numpy(np.float64, na_value=np.nan)
+        rows = np.flatnonzero(~np.isfinite(values))
+        if len(rows):
+            some = ", ".join(str(row) for row in rows[:_N_SHOWN]) + (", ..." if len(rows) > _N_SHOWN else "")
+            problems.append(
+                f"column {name!r} has {len(rows):,} missing or infinite values (rows {some}, from 0); fill "
+                "them, or leave the column or those rows out"
+            )
+    return problems
