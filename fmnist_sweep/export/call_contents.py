@@ -279,10 +279,10 @@ def _card(
     mean, metric = facts["mean"], facts["metric"]
     unit, names = UNITS[metric], shown_metrics(facts)
     parts = [part for part in pictures.PART_NAMES if part in facts["measured"]]
+    # Empty where there is none: what came through a Tuner has no test part.
     gaps = {
-        part: show_interval(mean[f"gap_to_{part}"], unit, gap=True)
+        part: show_interval(mean[f"gap_to_{part}"], unit, gap=True) if f"gap_to_{part}" in mean else ""
         for part in ("val", "test")
-        if f"gap_to_{part}" in mean
     }
     return (
         assets()

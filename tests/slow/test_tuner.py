@@ -93,6 +93,20 @@ def test_the_best_is_confirmed_by_the_command_s_own_function(tmp_path: Path) -> 
     assert "confirmed" in one.report(tmp_path / "page.html").read_text()
 
 
+def test_the_winner_is_exported_without_a_test_part(tmp_path: Path) -> None:
+    """What was handed to `search` has none: the bundle tells of training and validation alone."""
+    one, said = tuner(max_trials=1)
+    one.search(X, Y, validation_split=0.25, epochs=1, batch_size=16)
+    bundle = one.export(tmp_path / "out", repeats=2)
+    assert bundle == tmp_path / "out" / "line"
+    card = (bundle / "README.md").read_text()
+    assert "The gap to validation is" in card
+    assert "the gap to test" not in card
+    assert keras.models.load_model(bundle / "model.keras").predict(X[:2], verbose=0).shape == (2, 1)
+    assert one.export(tmp_path / "out", repeats=2) == bundle
+    assert "nothing was trained" in said[-1]
+
+
 def test_results_and_space_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """In a few lines each."""
     one, _ = tuner(max_trials=1)
