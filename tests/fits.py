@@ -84,6 +84,24 @@ def regression(hp: Any) -> Any:
     return model
 
 
+def largest_error(y_true: Any, y_pred: Any) -> float:
+    """Return how far the worst prediction is off."""
+    return float(np.abs(np.ravel(y_true) - np.ravel(y_pred)).max())
+
+
+def each_error(y_true: Any, y_pred: Any) -> Any:
+    """Return an error for each row, which is no score."""
+    return np.abs(np.ravel(y_true) - np.ravel(y_pred))
+
+
+def pictures(hp: Any) -> Any:
+    """Build a model of small images of three classes."""
+    units = hp.Int("units", 4, 8, step=4)
+    model = keras.Sequential([L.Flatten(), L.Dense(units, "relu"), L.Dense(3, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
 def trend(hp: Any) -> Any:
     """Build a straight line."""
     model = keras.Sequential([keras.Input((1,)), L.Dense(1, name=hp.Choice("name", ["a", "b"]))])

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from fmnist_sweep.config.limits import entry_problems, value_problems
 from fmnist_sweep.config.messages import describe, sound_part
 from fmnist_sweep.config.overrides import apply_override
+from fmnist_sweep.config.own_functions import function_problems
 from fmnist_sweep.config.points import points_problems
 from fmnist_sweep.config.schema import AddedSection, SweepFile, resolved_score
 from fmnist_sweep.config.shipped import shipped_sweep
@@ -155,6 +156,7 @@ def _first_look(
         problems += [f"model: {problem}" for problem in catalog.model_name_problems(model, folders)]
     if sound is not None:
         problems += target_problems(sound.data, sound.targets)
+        problems += function_problems(sound.score.metric, folders)
     if isinstance(settings.get("data"), str):
         problems += [f"data: {problem}" for problem in source_problems(settings["data"], folders)]
     problems += _sampler_problems(settings)

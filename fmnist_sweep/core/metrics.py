@@ -78,6 +78,11 @@ _LESS_IS_BETTER: Final = frozenset(
 _NUMBERED: Final = re.compile(r"_\d+$")
 
 
+def is_function(name: str) -> bool:
+    """Return whether a metric is a function of the user's own, ``"package.module:function"``."""
+    return ":" in name
+
+
 def inferred_direction(name: str) -> Direction | None:
     """Return whether more or less of a metric is better, as its name tells; None where it does not.
 
@@ -85,12 +90,16 @@ def inferred_direction(name: str) -> Direction | None:
     output's name may stand before. F-scores are better when they are larger, which KerasTuner 1.4 has wrong.
 
     Args:
-        name: With ``val_``, ``train_`` or ``weighted_`` before it or without.
+        name: With ``val_``, ``train_`` or ``weighted_`` before it or without. Of an import path the name of
+            the function tells, where it is one of these names and no more.
 
     Example:
         >>> [inferred_direction(name) for name in ("val_kind_accuracy", "MeanSquaredError", "score")]
         ['max', 'min', None]
     """
+    if is_function(name):
+        alone = name.rpartition(":")[2].rpartition(".")[2]
+        return inferred_direction(alone) if alone in (_MORE_IS_BETTER | _LESS_IS_BETTER) else None
     plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     for before in ("val_", "train_", "weighted_"):
         plain = plain.removeprefix(before)
@@ -124,19 +133,23 @@ def metric_of(name: str, direction: Direction | None = None) -> Metric:
     if known is not None:
         return known if direction in (None, known.direction) else replace(known, direction=direction)
     direction = inferred_direction(name) if direction is None else direction
+    if direction is None and is_function(name):
+        raise MetricNotRecordedError(
+            f'whether more or less of {name!r} is better is not known: set score.direction to "max" or "min"'
+        )
     if direction is None:
         near = did_you_mean(name, {*METRICS_BY_NAME, *_MORE_IS_BETTER, *_LESS_IS_BETTER})
         raise MetricNotRecordedError(
             f"whether more or less of {name!r} is better is not known{near or '.'} If the model has one of "
             'that name, set score.direction to "max" or "min"'
         )
-    return Metric(name, direction, _unit(name), of="keras")
+    return Metric(name, direction, _unit(name), of="function" if is_function(name) else "keras")
 
 
 def _unit(name: str) -> Unit:
     if name in METRICS_BY_NAME:
         return METRICS_BY_NAME[name].unit
-    if name.lower().endswith("accuracy"):
+    if name.lower().endswith("accuracy") and not is_function(name):
         return Unit(name, 100.0, "%", "points", 2)
     return Unit(name, 1.0, "", "", 4)
 

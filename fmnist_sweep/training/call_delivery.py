@@ -120,7 +120,8 @@ def _prepared(
     offered = by_name(trained.model.fit, trained.offered.args, trained.offered.kwargs)
     try:
         fresh = rebuilt(hypermodel, hp, trained.weights, trained.offered)
-        as_given = part_scores(fresh, parts_of(offered, n_probe=1)[1], job.metric)[job.metric]
+        val = parts_of(offered, n_probe=1)[1]
+        as_given = part_scores(fresh, val, job.metric, folders=job.places.code)[job.metric]
     except Exception as error:  # noqa: BLE001 - the model may take nothing of the kind
         return f"the model does not take the data as they were given ({type(error).__name__})"
     if abs(as_given - trained.val_score) <= TOLERANCE * max(1.0, abs(trained.val_score)):

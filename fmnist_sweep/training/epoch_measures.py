@@ -6,8 +6,9 @@ Both are evaluated after the epoch with dropout off.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import keras
@@ -15,10 +16,12 @@ import numpy as np
 
 from fmnist_sweep.core.curves import SCORE_DECIMALS
 from fmnist_sweep.core.errors import TrialError, did_you_mean
+from fmnist_sweep.core.metrics import is_function
 from fmnist_sweep.data.trees import class_labels
 from fmnist_sweep.training.measure import are_probabilities, class_scores
 from fmnist_sweep.training.measured_parts import Part
 from fmnist_sweep.training.of_outputs import METRICS_OF_OUTPUTS, metric_of_outputs
+from fmnist_sweep.training.own_metric import own_metric
 
 _OF_CLASSES: Final = ("accuracy", "cross_entropy")
 N_ROWS_AT_ONCE: Final = 256
@@ -32,10 +35,20 @@ class EpochMeasures:
         train: The part of what trains.
         val: What validates; None takes what ``fit`` logs of it.
         of_classes: Whether accuracy and cross-entropy are wanted whatever the model was compiled with.
+        folders: Where the module of a metric of the user's own is looked for.
     """
 
-    def __init__(self, metric: str, train: Part, val: Part | None, *, of_classes: bool) -> None:
+    def __init__(
+        self,
+        metric: str,
+        train: Part,
+        val: Part | None,
+        *,
+        of_classes: bool,
+        folders: Sequence[Path] = (),
+    ) -> None:
         self._metric = metric
+        self._folders = folders
         self._train, self._val = train, val
         self._of_classes = of_classes
         self._from_logits: bool | None = None
@@ -115,6 +128,12 @@ class EpochMeasures:
         if all(_has_plain_targets(part) for part in parts):
             train |= self._of_outputs(model, self._train)
             val |= self._of_outputs(model, self._val) if self._val is not None else {}
+        if wanted not in train and is_function(wanted):
+            raise TrialError(
+                f"score.metric {wanted} takes one array of targets and one of outputs; what reaches "
+                "model.fit here is a data set, or has several outputs: give arrays, or compile the model "
+                "with that metric"
+            )
         if wanted not in train:
             near = did_you_mean(wanted, train)
             raise TrialError(
@@ -128,6 +147,8 @@ class EpochMeasures:
         scores: dict[str, float] = {}
         if labels is not None and outputs.ndim == 2 and outputs.shape[1] > max(1, int(labels.max())):
             scores = class_scores(outputs, labels, from_logits=self._are_logits(model, outputs))
+        if is_function(self._metric):
+            scores[self._metric] = own_metric(self._metric, self._folders, part.y, outputs)
         if self._metric in METRICS_OF_OUTPUTS and self._metric not in scores:
             scores[self._metric] = metric_of_outputs(self._metric, np.asarray(part.y), outputs)
         return scores
@@ -139,18 +160,21 @@ class EpochMeasures:
         return self._from_logits
 
 
-def part_scores(model: keras.Model, part: Part, metric: str) -> dict[str, float]:
+def part_scores(
+    model: keras.Model, part: Part, metric: str, *, folders: Sequence[Path] = ()
+) -> dict[str, float]:
     """Return what a model was compiled with, on one part of the data, and the metric that is scored.
 
     Args:
         model: A compiled model.
         part: The data.
         metric: Name of the metric that is scored.
+        folders: As for `EpochMeasures`.
 
     Raises:
         TrialError: What is scored can't be measured.
     """
-    return EpochMeasures(metric, part, part, of_classes=False).alone(model)
+    return EpochMeasures(metric, part, part, of_classes=False, folders=folders).alone(model)
 
 
 def _has_plain_targets(part: Part | None) -> bool:

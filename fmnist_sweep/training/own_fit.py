@@ -174,7 +174,8 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
         super().__init__()
         self._tap = tap
         of_classes = tap.job.data.form == "images"
-        self._measures = EpochMeasures(tap.job.metric, train, val, of_classes=of_classes)
+        folders = tap.job.places.code
+        self._measures = EpochMeasures(tap.job.metric, train, val, of_classes=of_classes, folders=folders)
         self._train, self._val = train, val
         self._began = 0.0
         self._n_here = 0

@@ -68,7 +68,7 @@ def _read_call(folders: Sequence[Path], job: PlacedJob) -> int:
         # A shuffled data set is read once: it is the same for all.
         part = Part(x.cache() if isinstance(x, tf.data.Dataset) else x, y)
         for folder, model in zip(folders, models, strict=True):
-            scores = part_scores(model, part, job.metric)
+            scores = part_scores(model, part, job.metric, folders=job.places.code)
             x_kept, y_kept = rows_of(part)
             predicted = flat("test/outputs", predict(model, x_kept)) | flat("test/y", y_kept)
             told = {name: value for name, value in scores.items() if np.isfinite(value)}

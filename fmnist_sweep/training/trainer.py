@@ -21,6 +21,7 @@ from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
 from fmnist_sweep.core.jobs import job_identity
+from fmnist_sweep.core.metrics import METRICS_BY_NAME
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data import Split, load_split, probe_indices
 from fmnist_sweep.data.calls import Call, open_call
@@ -88,7 +89,9 @@ def _takes_plain_steps(job: PlacedJob, hypermodel: keras_tuner.HyperModel, model
     averages = getattr(getattr(model, "optimizer", None), "use_ema", False)
     own_fit = type(hypermodel).fit not in _PLAIN_FITS or type(model).fit is not keras.Model.fit
     eager = model.compiled and model.run_eagerly
-    return job.data.form == "images" and not (own_fit or eager or averages)
+    # What the steps don't measure themselves is measured as Keras's fit would.
+    measured = job.metric in METRICS_BY_NAME
+    return job.data.form == "images" and measured and not (own_fit or eager or averages)
 
 
 def _trained_in_one_call(

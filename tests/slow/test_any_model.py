@@ -18,6 +18,7 @@ from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import Scalar, SplitSpec, TrialJob
 from fmnist_sweep.data.call_import import as_call
 from fmnist_sweep.data.calls import Call, keep_call
+from fmnist_sweep.data.own import prepare_npz
 from fmnist_sweep.models.hyperparameters import filled
 from fmnist_sweep.training.trainer import KerasTrainer
 
@@ -183,3 +184,29 @@ def test_the_average_of_the_weights_is_measured_where_fit_leaves_it() -> None:
     """The training goes on from the weights as they were."""
     plain, averaged = (trained(job("Averaging", fits.table(), average=on)) for on in (False, True))
     assert plain != averaged
+
+
+def test_a_function_of_one_s_own_is_a_metric() -> None:
+    """It gets the targets and the outputs of each part; one that gives no number is told."""
+    scores = trained(job("regression", fits.table(), metric="fits:largest_error", epochs=2))
+    assert {"fits:largest_error", "mae"} <= set(scores[0].val)
+    assert scores[0].val["fits:largest_error"] > scores[0].val["mae"]
+    with pytest.raises(TrialError, match=r"fits:each_error returned an array of shape \(64,\)"):
+        trained(job("regression", fits.table(), metric="fits:each_error"))
+    with pytest.raises(TrialError, match=r"score.metric fits:lost can't be imported: .*lost"):
+        trained(job("regression", fits.table(), metric="fits:lost"))
+    with pytest.raises(TrialError, match="takes one array of targets and one of outputs"):
+        trained(job("regression", fits.pipeline(), metric="fits:largest_error"))
+
+
+def test_images_are_scored_by_any_metric_too(tmp_path: Path) -> None:
+    """One that the compiled steps don't measure is measured beside accuracy and cross-entropy."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (90, 4, 4), dtype=np.uint8), np.arange(90) % 3
+    np.savez(tmp_path / "p.npz", x_train=images, y_train=labels)
+    data = prepare_npz(tmp_path / "p.npz")
+    wanted = TrialJob(0, "fits:pictures", {}, 2, 3, data, SplitSpec(30, 1), metric="f1")
+    _, *scores = KerasTrainer().fit(placed_here(wanted))
+    assert len(scores) == 2
+    assert isinstance(scores[0], EpochScores)
+    assert {"f1", "accuracy", "cross_entropy"} <= set(scores[0].val) == set(scores[0].train)
