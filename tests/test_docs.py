@@ -14,7 +14,7 @@ from fmnist_sweep.cli import main as cli
 from fmnist_sweep.config.loading import parse_config
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-README = (ROOT / "README.md").read_text()
+SWEEP_FILES = (ROOT / "docs" / "sweep-files.md").read_text()
 
 
 def lines(program: str) -> list[str]:
@@ -23,11 +23,11 @@ def lines(program: str) -> list[str]:
     return [line.split("  #")[0].strip() for line in re.findall(rf"^    ({program} .*)$", text, re.MULTILINE)]
 
 
-def readme_block(language: str, holding: str) -> str:
-    """Return the fenced block of the README that holds a text."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    (block,) = [block for block in blocks if holding in block]
-    return str(block)
+def block(language: str, holding: str) -> str:
+    """Return the fenced block of the page on sweep files that holds a text."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", SWEEP_FILES, re.MULTILINE | re.DOTALL)
+    (found,) = [one for one in blocks if holding in one]
+    return str(found)
 
 
 @pytest.mark.parametrize("line", lines("fmnist-sweep"))
@@ -46,8 +46,8 @@ def test_make_targets_in_the_docs_exist(line: str) -> None:
     assert {word for word in line.split()[1:] if "=" not in word} <= targets
 
 
-def test_every_command_is_in_the_readme() -> None:
-    """A reader of the README meets all commands."""
+def test_every_command_is_in_the_docs() -> None:
+    """A reader meets all commands."""
     shown = {shlex.split(line)[1] for line in lines("fmnist-sweep")}
     assert shown == {
         info.name or info.callback.__name__ for info in cli.app.registered_commands if info.callback
@@ -61,19 +61,27 @@ def test_links_to_files_lead_somewhere() -> None:
             assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_readmes_sweep_file_is_valid() -> None:
+def test_the_sweep_file_of_the_docs_is_valid() -> None:
     """The example is accepted as it stands."""
     import tomllib
 
-    parse_config(tomllib.loads(readme_block("toml", 'model = "dense"')), where="README.md")
+    parse_config(tomllib.loads(block("toml", 'model = "dense"')), where="sweep-files.md")
 
 
 @pytest.mark.slow
-def test_the_readmes_own_model_runs(tmp_path: Path) -> None:
+def test_the_own_model_of_the_docs_runs(tmp_path: Path) -> None:
     """The HyperModel and its sweep file, typed off the page, train on real Fashion-MNIST."""
-    (tmp_path / "mine.py").write_text(readme_block("python", "class Mine"))
-    (tmp_path / "mine.toml").write_text(readme_block("toml", "mine:Mine"))
+    (tmp_path / "mine.py").write_text(block("python", "class Mine"))
+    (tmp_path / "mine.toml").write_text(block("toml", "mine:Mine"))
     (line,) = [line for line in lines("fmnist-sweep") if "mine.toml" in line]
     smaller = ["--set", "training.train_size=500", "--set", "space.epochs=2"]
     done = python(tmp_path, "-m", "fmnist_sweep", *shlex.split(line)[1:], "--trials", "2", *smaller)
     assert "2 complete" in done.stdout
+
+
+def test_the_front_door_is_short() -> None:
+    """The README has at most 150 lines, and at most ten numbers before its first command."""
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    before = text.split("\n    make ")[0]
+    assert len(re.findall(r"\d+(?:[.,]\d+)*", re.sub(r"\]\([^)]*\)", "]", before))) <= 10

@@ -56,7 +56,8 @@ class GapPruning(_Measuring):  # type: ignore[misc]  # Keras carries no types
         ConfigError: What is given can't be used; all problems at once.
 
     Example:
-        >>> def objective(trial):  # doctest: +SKIP
+        >>> import fmnist_sweep as fs
+        >>> def objective(trial):
         ...     model = build(trial)
         ...     gap = fs.GapPruning(trial, x, y, penalty=1.0)
         ...     model.fit(x, y, validation_split=0.2, epochs=20, callbacks=[gap])

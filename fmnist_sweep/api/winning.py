@@ -53,6 +53,7 @@ def best(study: str, *, trial: int | None = None, storage: str = DEFAULT_STORAGE
         SweepError: There is no such study or trial, none is complete, or the study is damaged or no sweep.
 
     Example:
+        >>> from fmnist_sweep.api.winning import best
         >>> best("dense").facts()["hyperparameters"]["activation"]  # doctest: +SKIP
         'leaky_relu'
     """

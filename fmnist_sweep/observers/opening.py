@@ -41,6 +41,9 @@ def open_observers(wanted: Observed | Iterable[str]) -> list[Observer]:
 
     Example:
         >>> open_observers({"tensorboard": {"folder": "logs"}})  # doctest: +SKIP
+        [<fmnist_sweep.observers.tensorboard.TensorBoard object at 0x7f2b8c0d4a10>]
+        >>> open_observers([])
+        []
     """
     settings = wanted if isinstance(wanted, Mapping) else {name: {} for name in wanted}
     problems = [line for name, given in settings.items() for line in _problems(name, given)]
