@@ -25,6 +25,7 @@ from fmnist_sweep.core.space import FixedParameter, Parameter, SearchSpace
 from fmnist_sweep.core.user_code import code_folders
 from fmnist_sweep.data import open_data, scaled_images, source_problems, split_problems, target_problems
 from fmnist_sweep.data.sources import known_source
+from fmnist_sweep.data.split import kind_problems
 from fmnist_sweep.models import catalog
 
 Say: TypeAlias = Callable[[str], None]
@@ -340,7 +341,8 @@ def _fit_problems(config: SweepConfig) -> list[str]:
 
 
 def _split_problems(config: SweepConfig) -> list[str]:
-    return [f"training.{problem}" for problem in split_problems(config.data, config.split)]
+    problems = [f"training.{problem}" for problem in split_problems(config.data, config.split)]
+    return [*kind_problems(config.data, config.split), *problems]
 
 
 def _size_problems(config: SweepConfig) -> list[str]:

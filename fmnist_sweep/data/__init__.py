@@ -80,7 +80,7 @@ def open_data(
     if data_dir is not None:
         say(f"{data_dir} is not looked at: --data-dir is for {NAME} only")
     if source.endswith(".npz"):
-        return prepare_npz(found_file(Path(source), folders), name=source)
+        return prepare_npz(found_file(Path(source), folders), name=source, say=say)
     if is_table_file(source):
         return prepare_table(found_file(Path(source), folders), target, name=source)
     path = DATA_SETS.path(source) if is_added(source) else source

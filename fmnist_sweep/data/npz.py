@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias
 
@@ -16,6 +16,9 @@ from fmnist_sweep.data.calls import Call, call_problems, problems_of_test
 from fmnist_sweep.data.checks import KEYS, are_images, array_problems
 
 Array: TypeAlias = npt.NDArray[Any]
+
+VALIDATION: Final = ("x_val", "y_val")
+"""Names of what validates, where the file says it."""
 
 _ENDING: Final = ".npy"
 _AGAIN: Final = "make the file again"
@@ -44,7 +47,7 @@ def read_npz(path: Path, *, where: str | None = None) -> dict[str, Array]:
         with zipfile.ZipFile(path) as stored:
             members = _members(stored)
             problems = _missing(members)
-            for key in KEYS:
+            for key in (*KEYS, *VALIDATION):
                 if key in members:
                     try:
                         arrays[key] = _array(stored, members[key])
@@ -58,15 +61,25 @@ def read_npz(path: Path, *, where: str | None = None) -> dict[str, Array]:
     if are_images(arrays):
         problems += array_problems(arrays)
     else:
-        call = Call((arrays["x_train"], arrays["y_train"]), test=_test(arrays))
+        call = call_of(arrays)
         problems += [*call_problems(call), *problems_of_test(call)]
+        if len({*VALIDATION} & set(arrays)) == 1:
+            problems.append("x_val and y_val belong together; the file holds one of them")
+        elif "x_val" in arrays:
+            problems += call_problems(Call((arrays["x_val"], arrays["y_val"])), names=VALIDATION)
     if problems:
         raise DataError(where, problems)
     return arrays
 
 
-def _test(arrays: dict[str, Array]) -> tuple[Array, Array] | None:
-    return (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= arrays.keys() else None
+def call_of(arrays: Mapping[str, Array]) -> Call:
+    """Return arrays by their names in a file as the arguments of a ``fit``."""
+    validation = {}
+    if {*VALIDATION} <= arrays.keys():
+        validation = {"validation_data": (arrays["x_val"], arrays["y_val"])}
+    tested = {"x_test", "y_test"} <= arrays.keys()
+    test = (arrays["x_test"], arrays["y_test"]) if tested else None
+    return Call((arrays["x_train"], arrays["y_train"]), validation, test)
 
 
 def _require_zip(path: Path) -> None:

@@ -18,9 +18,9 @@ from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.files import cache_folder, new_file, told_as_data_error
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.programs import PREPARE_S, out_of_time, run_program
-from fmnist_sweep.data.calls import Call, keep_call, open_kept
+from fmnist_sweep.data.calls import keep_call, open_kept
 from fmnist_sweep.data.checks import are_images, canonical
-from fmnist_sweep.data.npz import read_npz
+from fmnist_sweep.data.npz import VALIDATION, call_of, read_npz
 
 Array: TypeAlias = npt.NDArray[Any]
 Say: TypeAlias = Callable[[str], None]
@@ -32,13 +32,14 @@ _CALL_IMPORT: Final = "fmnist_sweep.data.call_import"
 _LOG = logging.getLogger(__name__)
 
 
-def prepare_npz(path: Path, *, name: str | None = None) -> DataRef:
+def prepare_npz(path: Path, *, name: str | None = None, say: Say = _LOG.info) -> DataRef:
     """Check the arrays of an ``.npz`` file and keep them where training processes can map them.
 
     Args:
         path: A file with ``x_train``, ``y_train`` and, if wanted, ``x_test``, ``y_test``; see
             `fmnist_sweep.data.checks.array_problems` for what they may hold. Other arrays are ignored.
         name: What to call the data set; the path if None.
+        say: Receives a line where a part of the file is not used.
 
     Returns:
         The data set in a folder of the user's cache that is named after its content's digest.
@@ -48,10 +49,15 @@ def prepare_npz(path: Path, *, name: str | None = None) -> DataRef:
     """
     path = path.expanduser()
     arrays, name = read_npz(path), str(path) if name is None else name
-    if are_images(arrays):
-        return _keep(arrays, name=name)
-    test = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
-    return keep_call(Call((arrays["x_train"], arrays["y_train"]), test=test), name=name)
+    if not are_images(arrays):
+        return keep_call(call_of(arrays), name=name)
+    unused = [key for key in VALIDATION if arrays.pop(key, None) is not None]
+    if unused:
+        say(
+            f"Note: {name}: {' and '.join(unused)} are not used: of images with class numbers, "
+            "training.n_val of x_train validate"
+        )
+    return _keep(arrays, name=name)
 
 
 def prepare_import(

@@ -85,6 +85,15 @@ def split_problems(data: DataRef | None, split: SplitSpec) -> list[str]:
     return _size_problems(n, n_classes, split)
 
 
+def kind_problems(data: DataRef | None, split: SplitSpec) -> list[str]:
+    """Return why a kind of split, if one is asked for, can't act on a data set; empty where it can."""
+    if split.kind is None or data is None or not data.validates:
+        return []
+    return [
+        f"split.kind: {split.kind!r} can't act, since the data say themselves what validates; leave it out"
+    ]
+
+
 def split_indices(labels: npt.NDArray[Any], split: SplitSpec) -> tuple[Indices, Indices]:
     """Return which images train and which validate.
 

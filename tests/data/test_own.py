@@ -9,8 +9,10 @@ import numpy.typing as npt
 import pytest
 
 from fmnist_sweep.core.errors import DataError
+from fmnist_sweep.core.jobs import SplitSpec
 from fmnist_sweep.data.calls import open_call
 from fmnist_sweep.data.own import prepare_import, prepare_npz
+from fmnist_sweep.data.split import kind_problems
 from fmnist_sweep.data.test_set import has_test, load_test_call
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -358,3 +360,26 @@ def test_what_is_wrong_with_a_test_part_is_told(
     tested = {**table, "x_test": np.ones((6, 3)), "y_test": np.ones(6), **changed}
     with pytest.raises(DataError, match=told):
         prepare_npz(save(tmp_path / "tested.npz", **tested))
+
+
+def test_a_file_may_say_what_validates(tmp_path: Path) -> None:
+    """Of a table; of images the split is drawn, and that is told."""
+    said: list[str] = []
+    table = {"x_train": np.ones((12, 3)), "y_train": np.linspace(0, 1, 12)}
+    given = {**table, "x_val": np.ones((4, 3)), "y_val": np.ones(4)}
+    found = prepare_npz(save(tmp_path / "given.npz", **given), say=said.append)
+    assert found.validates
+    assert not prepare_npz(save(tmp_path / "plain.npz", **table), say=said.append).validates
+    assert said == []
+    assert kind_problems(found, SplitSpec()) == []
+    (problem,) = kind_problems(found, SplitSpec(kind="last"))
+    assert problem.startswith("split.kind: 'last' can't act, since the data say themselves what validates")
+    images = arrays()
+    more = {**images, "x_val": images["x_test"], "y_val": images["y_test"]}
+    plain = prepare_npz(save(tmp_path / "images.npz", **images))
+    assert prepare_npz(save(tmp_path / "more.npz", **more), name="m", say=said.append).digest == plain.digest
+    assert said[0].startswith("Note: m: x_val and y_val are not used")
+    with pytest.raises(DataError, match="x_val and y_val belong together"):
+        prepare_npz(save(tmp_path / "half.npz", **table, x_val=np.ones((4, 3))))
+    with pytest.raises(DataError, match="y_val: there are 3 rows for 4 of x_val"):
+        prepare_npz(save(tmp_path / "odd.npz", **table, x_val=np.ones((4, 3)), y_val=np.ones(3)))
