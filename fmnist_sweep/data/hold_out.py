@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.jobs import SplitSpec, n_validating
 from fmnist_sweep.data.calls import Call
 from fmnist_sweep.data.split import stratified
-from fmnist_sweep.data.trees import class_labels, leaves, n_rows
+from fmnist_sweep.data.trees import class_labels, is_tensor, leaves, n_rows
 
 
 def held_out(y: Any, split: SplitSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -96,4 +97,8 @@ def rows(tree: Any, indices: Any) -> Any:
         return None
     if hasattr(tree, "iloc"):
         return tree.iloc[indices]
-    return np.asarray(tree)[indices]
+    some = np.asarray(tree)[indices]
+    if some.dtype.hasobject and is_tensor(tree):
+        # Keras takes text as a tensor, and as no array. Whoever has one has loaded TensorFlow.
+        return importlib.import_module("tensorflow").convert_to_tensor(some)
+    return some

@@ -9,9 +9,11 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import fmnist_sweep as fs
 from fmnist_sweep.core.errors import ConfigError, DataError, NothingTrainedError, StudyMismatchError
+from fmnist_sweep.data.hold_out import rows
 
 pytestmark = pytest.mark.slow
 
@@ -188,3 +190,12 @@ def test_trials_that_all_fail_are_an_error() -> None:
 
     with pytest.raises(NothingTrainedError, match="no more than one epoch"):
         tuner(Stubborn())[0].search(X, Y, validation_split=0.25, epochs=2)
+
+
+def test_some_rows_of_text_are_still_a_tensor() -> None:
+    """A model that takes text is built and tried on a few rows: Keras takes no array of Python objects."""
+    text = tf.constant([["good film"], ["bad film"], ["good"]])
+    some = rows({"text": text, "age": tf.constant([1, 2, 3])}, np.array([2, 0]))
+    assert some["text"].dtype == "string"
+    assert [value[0].decode() for value in some["text"].numpy()] == ["good", "good film"]
+    assert some["age"].tolist() == [3, 1]
