@@ -12,7 +12,7 @@ from fmnist_sweep.config.loading import load_config, parse_config
 
 PACKAGE = Path(fmnist_sweep.__file__).parent
 REPOSITORY = PACKAGE.parent
-SWEEPS = sorted((REPOSITORY / "sweeps").rglob("*.toml"))
+SWEEPS = sorted((REPOSITORY / "sweeps").glob("*.toml"))
 KERAS = ("import keras", "import tensorflow", "from keras", "from tensorflow")
 
 
@@ -51,11 +51,6 @@ def test_every_sweep_file_validates(path: Path) -> None:
     assert again.digest == config.digest
     counts = config.n_parameters_range()
     assert counts is not None
-    if path.parent.name == "paper":
-        # Comparisons of a few points, if not of a single one with its seeds.
-        assert config.n_points == config.file.budget.trials
-        assert config.file.score.epoch_rule == "last"
-        return
     assert config.sampled_space.searched
     assert 0 < counts[0] < counts[1] < math.inf
 
