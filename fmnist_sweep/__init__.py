@@ -9,10 +9,20 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
 __version__ = "0.1.0"
 
 # What is promised: docs/api.md documents it, and a test holds the signatures to the changelog.
-__all__ = ["GapPruning", "Objective", "StudyReader", "SweepError", "Tuner", "gap_score", "load_study"]
+__all__ = [
+    "GapPruning",
+    "Metric",
+    "Objective",
+    "StudyReader",
+    "SweepError",
+    "Tuner",
+    "gap_score",
+    "load_study",
+]
 
 _PLACES = {
     "GapPruning": "fmnist_sweep.api.objectives",
+    "Metric": "fmnist_sweep.api.tuner",
     "Objective": "fmnist_sweep.api.tuner",
     "StudyReader": "fmnist_sweep.api.reading",
     "SweepError": "fmnist_sweep.core.errors",

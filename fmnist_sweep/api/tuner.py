@@ -46,6 +46,15 @@ class Objective:
     direction: Direction | None = None
 
 
+class Metric(Objective):
+    """An `Objective` by the word of sweep files, where the metric of a score is ``score.metric``.
+
+    Example:
+        >>> Metric("gain", direction="max").name
+        'gain'
+    """
+
+
 class Tuner(StudyReader):
     """Searches the hyperparameters of a Keras model, and keeps every trial in a study.
 
