@@ -68,7 +68,8 @@ data: $(INSTALLED) ## find Fashion-MNIST, or fetch it, and verify it
 	@$(SWEEP) data
 
 test: $(INSTALLED_DEV) ## run all tests but most of test-faults, those that train real models too
-	@$(PYTEST) -m "not faults"
+	@$(PYTEST) -m "not slow" -n auto --hypothesis-profile default
+	@$(PYTEST) -m "slow and not faults"
 
 test-fast: $(INSTALLED_DEV) ## run the tests that train nothing
 	@$(PYTEST) -m "not slow" -n auto

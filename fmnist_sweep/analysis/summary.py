@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from typing import Final
 
 from fmnist_sweep.analysis.price import Price, price
 from fmnist_sweep.analysis.ranking import (
@@ -15,14 +14,8 @@ from fmnist_sweep.analysis.ranking import (
 )
 from fmnist_sweep.core.foreign import safe_line
 from fmnist_sweep.core.metrics import UNITS
-from fmnist_sweep.core.wording import Unit, show_score
+from fmnist_sweep.core.wording import NOT_STORED, Unit, show_score
 from fmnist_sweep.storage.stored import State, StoredStudy, StoredTrial
-
-MISSING: Final = (
-    "An Optuna objective of your own made it: the model, the data, the seeds and a baseline are not stored, "
-    "so that it can't be confirmed, exported or gone on with from here; fmnist_sweep.Tuner keeps them."
-)
-"""What a study lacks that was made by an objective of the user's, in one sentence."""
 
 
 def summary(study: StoredStudy) -> list[str]:
@@ -147,4 +140,4 @@ def _others(study: StoredStudy) -> list[str]:
     counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
     noun = "trial" if len(states) == 1 else "trials"
     told = [f"{len(states)} {noun}: {', '.join(counts)}."] if states else []
-    return [*told, *([MISSING] if study.is_of_objective else []), *left_out_notes(study)]
+    return [*told, *([NOT_STORED] if study.is_of_objective else []), *left_out_notes(study)]

@@ -9,8 +9,8 @@ from typing import ParamSpec, TypeVar
 
 import optuna
 
-from fmnist_sweep.analysis.summary import MISSING
 from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.core.wording import NOT_STORED
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.opening import open_storage, storage_in_use
 from fmnist_sweep.storage.reconnecting import Patience
@@ -87,7 +87,7 @@ def open_study(
 def require_model(study: StoredStudy) -> None:
     """Raise `SweepError` if only an objective of the user's knows a study's model, data and seeds."""
     if study.is_of_objective:
-        raise SweepError(f"study {study.name!r}: {MISSING}")
+        raise SweepError(f"study {study.name!r}: {NOT_STORED}")
 
 
 def require_studies(studies: Sequence[StoredStudy], where: str) -> None:

@@ -95,6 +95,12 @@ ABSENT: Final = "\N{EN DASH}"
 """Shown where there is no value."""
 
 
+NOT_STORED: Final = (
+    "An Optuna objective of your own made it: the model, the data, the seeds and a baseline are not stored, "
+    "so that it can't be confirmed, exported or gone on with from here; fmnist_sweep.Tuner keeps them."
+)
+"""What a study lacks that was made by an objective of the user's, in one sentence."""
+
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
 

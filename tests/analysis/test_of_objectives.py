@@ -11,10 +11,11 @@ from made_studies import scripted_curve, tell_from_elsewhere
 from fmnist_sweep.analysis.comparing import caveats, compared
 from fmnist_sweep.analysis.frames import studies_frame
 from fmnist_sweep.analysis.ranking import best_trials, left_out_notes
-from fmnist_sweep.analysis.summary import MISSING, price_words, summary
+from fmnist_sweep.analysis.summary import price_words, summary
 from fmnist_sweep.api.studies import require_model
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.core.wording import NOT_STORED
 from fmnist_sweep.reports.page import render_report
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.writing import (
@@ -54,7 +55,7 @@ def test_its_measured_trials_are_ranked_and_it_says_what_it_lacks() -> None:
     assert [trial.number for trial in best_trials(study)][:1] != [2]
     assert len(best_trials(study)) == 2
     assert "1 complete trial was told by another tool" in left_out_notes(study)[0]
-    assert MISSING in summary(study)
+    assert NOT_STORED in summary(study)
     assert any("penalty" in line for line in price_words(study))
     with pytest.raises(SweepError, match="study 'own': An Optuna objective of your own made it"):
         require_model(study)
@@ -67,7 +68,7 @@ def test_it_is_compared_and_shown() -> None:
     assert "whether its data are those of the others is not known" in told
     assert "fmnist-sweep confirm" not in told
     page = render_report([of_objective("own")], storage="x", when=datetime(2026, 1, 1, tzinfo=UTC))
-    assert MISSING.replace("'", "&#39;") in page
+    assert NOT_STORED.replace("'", "&#39;") in page
 
 
 def test_a_damaged_trial_of_it_is_told() -> None:
