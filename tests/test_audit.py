@@ -63,6 +63,7 @@ def test_the_check_fails_for_what_can_be_mended(
         "print({'dependencies': [{'name': 'jinja2', 'skip_reason': 'not found'}]})".replace("'", '"'),
     ],
 )
+@pytest.mark.slow
 def test_silence_is_no_answer(program: str) -> None:
     """No network, a server that hangs, a mirror that knows no vulnerabilities: each is told soon."""
     began = time.monotonic()

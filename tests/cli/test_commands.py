@@ -206,6 +206,7 @@ def test_trials_of_another_study_are_brought_over(command: Command, swept: Path)
 
 
 @pytest.mark.usefixtures("swept", "drawn")
+@pytest.mark.slow
 def test_confirm_trains_the_best_anew_and_says_who_won(command: Command) -> None:
     """No sweep file is needed; a finished confirmation is printed again and trains nothing."""
     code, out, err = command("confirm", "tiny", "--top", "2", "--repeats", "2")
@@ -266,6 +267,7 @@ def test_what_decides_a_confirmation_has_limits(command: Command) -> None:
 
 
 @pytest.mark.usefixtures("swept")
+@pytest.mark.slow
 def test_a_thorough_confirmation_comes_to_its_end_at_once(command: Command) -> None:
     """The pick is trained on beside the baseline by the same command, and what decides is kept."""
     code, out, _ = command("confirm", "tiny", "--top", "1", "--thorough")
@@ -301,6 +303,7 @@ def test_a_model_that_is_gone_is_refused(command: Command, tmp_path: Path) -> No
     assert (code, "gone_away" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_compare_sets_studies_side_by_side(command: Command, swept: Path) -> None:
     """Confirmed or not is told; one study is nothing to compare."""
     command("run", str(swept), "--study", "other", "--set", "sampler.seed=1")
@@ -415,6 +418,7 @@ def test_what_another_tool_told_breaks_no_command(command: Command, swept: Path,
 
 
 @pytest.mark.usefixtures("drawn")
+@pytest.mark.slow
 def test_what_another_tool_told_is_left_out_of_comparison_and_report(command: Command, swept: Path) -> None:
     """Whatever is drawn beside them says so too."""
     command("run", str(swept), "--study", "other", "--trials", "1")

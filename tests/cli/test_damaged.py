@@ -264,6 +264,7 @@ def test_a_name_that_is_given_twice_is_told_before_anything_is_read(command: Com
 NASTY: Final = "=cmd|' /C calc'!A0 [/x] \\x1b[31m \ud800 \x00" + "x" * 1_000_000
 
 
+@pytest.mark.slow
 def test_foreign_text_is_safe_wherever_it_is_shown(
     command: Command, damage: Callable[..., None], tmp_path: Path
 ) -> None:

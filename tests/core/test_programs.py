@@ -78,6 +78,7 @@ def test_nothing_outlives_a_program(program: Path, how: str, end: str, code: int
         assert ended.place.endswith("users_program.py:11, in main")
 
 
+@pytest.mark.slow
 def test_a_program_that_takes_long_is_told_of(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the setting that says how long it may."""
     monkeypatch.setattr(programs, "_PATIENCE_S", 0.2)

@@ -34,6 +34,7 @@ def by_optuna(url: str) -> list[dict[str, object]]:
     return records(studies_frame([stored(load_study(storage, name)) for name in study_names(storage)]))
 
 
+@pytest.mark.slow
 def test_the_overview_is_what_optuna_reads(storage_url: str) -> None:
     """Counts, best trials, baselines, sums and times agree with the frame, for studies of every kind."""
     open_storage(storage_url, create=True)

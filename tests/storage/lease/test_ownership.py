@@ -311,6 +311,7 @@ def test_a_holder_that_has_not_yet_written_its_name_is_waited_for(tmp_path: Path
         pen.join()
 
 
+@pytest.mark.slow
 def test_a_holder_that_never_tells_its_name_is_another_process(tmp_path: Path) -> None:
     """The study is busy all the same."""
     with (tmp_path / "lock").open("w") as file:
