@@ -17,13 +17,14 @@ import fmnist_sweep
 from fmnist_sweep.analysis import measures
 from fmnist_sweep.analysis.frames import to_csv, trials_frame
 from fmnist_sweep.analysis.summary import scoring
-from fmnist_sweep.core.curves import SCORE_DECIMALS, LearningCurve
+from fmnist_sweep.core.curves import SCORE_DECIMALS
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.core.wording import show_interval, show_value
 from fmnist_sweep.data.test_set import has_test
 from fmnist_sweep.export.choice import sweep_file
+from fmnist_sweep.export.contents import history
 from fmnist_sweep.export.delivered import Delivery
 from fmnist_sweep.export.outputs import Output, outputs_of
 from fmnist_sweep.export.own_code import FOLDER
@@ -169,7 +170,7 @@ def fill_bundle(
     """Write all files of a bundle but ``metrics.json``, from what `export_facts` takes and gives."""
     del data
     study, first = StoredStudy.of(plan.study), deliveries[0]
-    title, runs_alone = _title(plan), own.runs_alone
+    title, runs_alone = plan.title, own.runs_alone
     shutil.copyfile(first.model, folder / "model.keras")
     shutil.copyfile(first.example, folder / "example.npz")
     curve = pictures.learning_curve(
@@ -186,7 +187,7 @@ def fill_bundle(
             tables[name] = table.to_csv(index=False, float_format="%.6f")
     texts = {
         "config.toml": sweep_file(study, plan.choice, name=f"{plan.folder.name}-final", seed=first.seed),
-        "history.csv": _history(study, [d.curve for d in deliveries], plan.final.seeds),
+        "history.csv": history([d.curve for d in deliveries], plan.final.seeds, study.rule.gaps),
         "trials.csv": to_csv(trials_frame(study)),
         **tables,
         "README.md": _card(plan, facts, first, own, scoring=scoring(study), drawn=drawn, tables=list(tables)),
@@ -197,11 +198,6 @@ def fill_bundle(
         own.code.write(folder / FOLDER)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-
-
-def _title(plan: ExportPlan) -> str:
-    trial = plan.choice.trial
-    return f"{plan.study.study_name}, {'the default' if trial is None else f'trial {trial}'}"
 
 
 def _suffix(output: Output) -> str:
@@ -251,18 +247,6 @@ def _confusion(output: Output, title: str) -> tuple[str, str, Any]:
 def _shares(predicted: Any) -> Any:
     """Return the probability of each class, in columns."""
     return predicted if predicted.ndim == 2 else pd.DataFrame({0: 1 - predicted, 1: predicted}).to_numpy()
-
-
-def _history(study: StoredStudy, curves: list[LearningCurve], seeds: list[int]) -> str:
-    """Return one row for each epoch of each training, epochs counted from 1, as CSV."""
-    parts = []
-    for seed, curve in zip(seeds, curves, strict=True):
-        part = pd.DataFrame(curve.to_attribute())
-        part.insert(0, "epoch", range(1, len(curve) + 1))
-        part.insert(0, "seed", seed)
-        part["gap"] = study.rule.gaps(curve).round(SCORE_DECIMALS)
-        parts.append(part)
-    return str(pd.concat(parts, ignore_index=True).to_csv(index=False))
 
 
 def _card(

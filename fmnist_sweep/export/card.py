@@ -15,7 +15,7 @@ from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.export.own_code import FOLDER
 from fmnist_sweep.export.own_parts import OwnParts
 from fmnist_sweep.export.script import OWN_SCALE, assets, needed
-from fmnist_sweep.reports.exported import beside_words
+from fmnist_sweep.reports.exported_call import beside_words
 from fmnist_sweep.reports.pictures import PART_NAMES
 
 UNCONFIRMED: Final = (

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from fmnist_sweep.analysis import measures
 from fmnist_sweep.analysis.frames import to_csv, trials_frame
 from fmnist_sweep.analysis.summary import scoring
-from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.curves import SCORE_DECIMALS, FloatArray, LearningCurve
 from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.core.score import generalization_gap
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.export.card import model_card
 from fmnist_sweep.export.choice import sweep_file
@@ -129,7 +129,7 @@ def fill_bundle(
 ) -> None:
     """Write all files of a bundle but ``metrics.json``, from what `export_facts` takes and gives."""
     study, first = StoredStudy.of(plan.study), deliveries[0]
-    names, title = data.class_names, _title(plan)
+    names, title = data.class_names, plan.title
     counts = {part: measures.confusion(*predicted) for part, predicted in first.predictions.items()}
     judged = "test" if "test" in counts else "val"
     script = train_script(
@@ -138,7 +138,7 @@ def fill_bundle(
     shutil.copyfile(first.model, folder / "model.keras")
     texts = {
         "config.toml": sweep_file(study, plan.choice, name=f"{plan.folder.name}-final", seed=first.seed),
-        "history.csv": _history([d.curve for d in deliveries], plan.final.seeds).to_csv(index=False),
+        "history.csv": history([d.curve for d in deliveries], plan.final.seeds, generalization_gap),
         "trials.csv": to_csv(trials_frame(study)),
         "classification_report.csv": measures.classification_table(*first.predictions[judged], names).to_csv(
             index=False, float_format="%.6f"
@@ -182,21 +182,24 @@ def _draw_worst(path: Path, delivery: Delivery, data: DataRef) -> None:
     pictures.save(figure, path)
 
 
-def _title(plan: ExportPlan) -> str:
-    trial = plan.choice.trial
-    return f"{plan.study.study_name}, {'the default' if trial is None else f'trial {trial}'}"
+def history(
+    curves: Sequence[LearningCurve], seeds: Sequence[int], gaps: Callable[[LearningCurve], FloatArray]
+) -> str:
+    """Return one row for each epoch of each training, epochs counted from 1, as CSV.
 
-
-def _history(curves: list[LearningCurve], seeds: list[int]) -> pd.DataFrame:
-    """Return one row for each epoch of each training, epochs counted from 1."""
+    Args:
+        curves: Of the trainings.
+        seeds: Of each.
+        gaps: Gives the gap after each epoch of a curve.
+    """
     parts = []
     for seed, curve in zip(seeds, curves, strict=True):
         part = pd.DataFrame(curve.to_attribute())
-        part.insert(0, "epoch", np.arange(1, len(curve) + 1))
+        part.insert(0, "epoch", range(1, len(curve) + 1))
         part.insert(0, "seed", seed)
-        part["gap"] = (part["train_accuracy"] - part["val_accuracy"]).round(6)
+        part["gap"] = gaps(curve).round(SCORE_DECIMALS)
         parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True).to_csv(index=False)
 
 
 def export_summary(facts: Mapping[str, Any], delivery: Delivery) -> dict[str, Any]:

@@ -44,6 +44,12 @@ class ExportPlan:
     beside: FinalPlan | None = None
 
     @property
+    def title(self) -> str:
+        """What pictures and texts of the bundle call the model."""
+        trial = self.choice.trial
+        return f"{self.study.study_name}, {'the default' if trial is None else f'trial {trial}'}"
+
+    @property
     def finals(self) -> list[FinalPlan]:
         """All trainings of the export, those behind the bundle first."""
         return [self.final, *([] if self.beside is None else [self.beside])]

@@ -14,7 +14,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 
 from fmnist_sweep.core.foreign import markdown
 from fmnist_sweep.reports.dashboard import begin_note
-from fmnist_sweep.reports.exported import export_words
+from fmnist_sweep.reports.exported_call import export_words
 from fmnist_sweep.storage.stored import StoredStudy
 
 ARTIFACTS: Final = ("learning_curve.png", "confusion_matrix.png", "model.keras")

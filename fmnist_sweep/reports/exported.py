@@ -9,14 +9,21 @@ import plotly.graph_objects as go
 
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.metrics import UNITS
-from fmnist_sweep.core.wording import ABSENT, show_interval
+from fmnist_sweep.core.wording import show_interval
 from fmnist_sweep.reports import exported_call
+from fmnist_sweep.reports.exported_call import (
+    PARTS,
+    bundle_columns,
+    bundle_numbers,
+    export_words,
+    is_of_images,
+)
 from fmnist_sweep.reports.figures import curve_figure
 from fmnist_sweep.reports.page_table import text_table
 from fmnist_sweep.reports.style import TEMPLATE
 from fmnist_sweep.storage.stored import StoredStudy
 
-_PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
+_BUNDLE: Final = ("bundle", "configuration", "epochs")
 _CELL_PX: Final = 44
 _FEW_CLASSES: Final = 12
 
@@ -26,7 +33,7 @@ def exported_section(study: StoredStudy, key: str, figures: dict[str, go.Figure]
     kept = study.export
     if kept is None:
         return None
-    of_images = kept.get("form") != "call"
+    of_images = is_of_images(kept)
     curve, parts = export_curve(study, kept), list(kept["confusion"])
     figures[f"{key}-export-curve"] = curve
     matrices = []
@@ -45,7 +52,7 @@ def exported_section(study: StoredStudy, key: str, figures: dict[str, go.Figure]
     table = text_table(titles, export_table(kept)) if of_images else None
     return {
         "words": export_words(study, kept),
-        "bundles": text_table(_bundle_columns(kept), bundle_rows(study, kept)),
+        "bundles": text_table([*_BUNDLE, *bundle_columns(kept), "written (UTC)"], bundle_rows(study, kept)),
         "table": table or text_table(exported_call.export_columns(kept), exported_call.export_table(kept)),
         "of": "images" if of_images else "rows",
         "curve_title": curve.layout.title.text,
@@ -55,13 +62,6 @@ def exported_section(study: StoredStudy, key: str, figures: dict[str, go.Figure]
             for reading in study.readings
         ],
     }
-
-
-def _bundle_columns(kept: Mapping[str, Any]) -> list[str]:
-    numbers: tuple[str, ...] = ("validation accuracy", "test accuracy", "gap to test")
-    if kept.get("form") == "call":
-        numbers = exported_call.bundle_columns(kept)
-    return ["bundle", "configuration", "epochs", *numbers, "written (UTC)"]
 
 
 def bundle_entry(folder: str, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,68 +84,11 @@ def bundle_rows(study: StoredStudy, kept: Mapping[str, Any]) -> list[list[str]]:
     rows = []
     for entry in reversed(entries):
         which = "the default" if entry["trial"] is None else f"trial {entry['trial']}"
-        named = ("val_accuracy", "test_accuracy", "gap_to_test")
-        numbers = [
-            show_interval(entry["mean"][name], UNITS["accuracy"], gap=name.startswith("gap"))
-            if name in entry["mean"]
-            else ABSENT
-            for name in named
-        ]
-        if kept.get("form") == "call":
-            numbers = exported_call.bundle_numbers(kept, entry["mean"])
+        numbers = bundle_numbers(kept, entry["mean"])
         how = "confirmed" if entry["confirmed"] else "unconfirmed"
         written = entry["written"][:16].replace("T", " ")
         rows.append([entry["folder"], f"{which}, {how}", str(entry["epochs"]), *numbers, written])
     return rows
-
-
-def export_words(study: StoredStudy, kept: Mapping[str, Any]) -> list[str]:
-    """Return what came of an export, in sentences."""
-    if kept.get("form") == "call":
-        return exported_call.export_words(study, kept)
-    mean, n = kept["mean"], len(kept["seeds"])
-
-    def shown(name: str) -> str:
-        return show_interval(mean[name], UNITS["accuracy"], gap=name.startswith("gap"))
-
-    over = f"Over {n} trainings" if n > 1 else "In one training"
-    what = "The model's default" if kept["trial"] is None else f"Trial {kept['trial']}"
-    sentences = [
-        f"{what}, {'confirmed' if kept['confirmed'] else 'unconfirmed'}, {kept['epochs']} epochs.",
-        f"{over} with fresh seeds: validation accuracy {shown('val_accuracy')}.",
-        f"Gap to validation {shown('gap_to_val')}.",
-    ]
-    if "test_accuracy" in mean:
-        n_readings = len(study.readings)
-        times = "once" if n_readings == 1 else f"{n_readings} times"
-        sentences += [
-            f"Test accuracy {shown('test_accuracy')}, gap to test {shown('gap_to_test')}.",
-            f"The test set was read {times}.",
-        ]
-    else:
-        sentences.append("The data set has no test images.")
-    return [*sentences, *beside_words(kept)]
-
-
-def beside_words(kept: Mapping[str, Any]) -> list[str]:
-    """Return what was measured of the other one of winner and baseline, in sentences; none without one.
-
-    Args:
-        kept: What a bundle's ``metrics.json`` holds, or what the study keeps of it.
-    """
-    beside = kept.get("beside")
-    if beside is None:
-        return []
-    unit, part = UNITS["accuracy"], "test" if "test_accuracy" in beside["mean"] else "val"
-    reached = show_interval(beside["mean"][f"{part}_accuracy"], unit)
-    apart = show_interval(beside["difference"][f"{part}_accuracy"], unit, gap=True, signed=True)
-    read = ", in the same reading of the test set" if part == "test" else ""
-    name = f"{beside['name'][0].upper()}{beside['name'][1:]}"
-    trained = f"{name}, trained beside it from the same seeds for {beside['epochs']} epochs"
-    return [
-        f"{trained}, reaches {_PARTS[part]} accuracy {reached}{read}.",
-        f"What is handed out differs from that by {apart}, seed by seed.",
-    ]
 
 
 def export_table(kept: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
@@ -156,7 +99,7 @@ def export_table(kept: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]
     """
     unit, rows = UNITS["accuracy"], []
     model, mean = kept["model"], kept["mean"]
-    for part, name in _PARTS.items():
+    for part, name in PARTS.items():
         if part in model:
             own = {"mean": model[part]["accuracy"], "interval_95": model[part]["accuracy_95"]}
             seeds = show_interval(mean[f"{part}_accuracy"], unit)
@@ -166,7 +109,7 @@ def export_table(kept: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]
         if part in model:
             gap = model[f"gap_to_{part}"]
             seeds = show_interval(mean[f"gap_to_{part}"], unit, gap=True)
-            rows.append((f"gap to {_PARTS[part]}", "", unit.show(gap, gap=True), seeds, ""))
+            rows.append((f"gap to {PARTS[part]}", "", unit.show(gap, gap=True), seeds, ""))
     return rows
 
 
@@ -212,7 +155,7 @@ def confusion_figure(kept: Mapping[str, Any], part: str) -> go.Figure:
         )
     )
     what = "rows" if kept.get("form") == "call" else "images"
-    title = f"Confusion matrix, {_PARTS[part]} {what}: {100 * right / n_all:.2f} % of {n_all:,} right"
+    title = f"Confusion matrix, {PARTS[part]} {what}: {100 * right / n_all:.2f} % of {n_all:,} right"
     figure.update_layout(
         template=TEMPLATE,
         title={"text": title},

@@ -1,4 +1,4 @@
-"""What was exported of a model of any task, in words and tables: in the metric of the study's score."""
+"""What was exported, in words and tables: of images in accuracy, else in the metric of the score."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fmnist_sweep.core.metrics import UNITS
-from fmnist_sweep.core.wording import ABSENT, show_interval
+from fmnist_sweep.core.wording import ABSENT, Unit, show_interval
 from fmnist_sweep.storage.stored import StoredStudy
 
 PARTS: Final[Mapping[str, str]] = {"train": "training", "val": "validation", "test": "test"}
+
+
+def is_of_images(kept: Mapping[str, Any]) -> bool:
+    """Return whether a bundle is of images with class numbers: it has accuracies, whatever was scored."""
+    return kept.get("form") != "call"
+
+
+def _unit(kept: Mapping[str, Any]) -> Unit:
+    return UNITS["accuracy" if is_of_images(kept) else kept["metric"]]
+
+
+def _test(kept: Mapping[str, Any]) -> str:
+    return "test set" if is_of_images(kept) else "test part"
 
 
 def shown_metrics(kept: Mapping[str, Any]) -> list[str]:
@@ -24,7 +37,7 @@ def shown_metrics(kept: Mapping[str, Any]) -> list[str]:
 
 def export_words(study: StoredStudy, kept: Mapping[str, Any]) -> list[str]:
     """Return what came of an export, in sentences."""
-    mean, n, unit = kept["mean"], len(kept["seeds"]), UNITS[kept["metric"]]
+    mean, n, unit, test = kept["mean"], len(kept["seeds"]), _unit(kept), _test(kept)
     over = f"Over {n} trainings" if n > 1 else "In one training"
     what = "The model's default" if kept["trial"] is None else f"Trial {kept['trial']}"
     sentences = [
@@ -37,23 +50,29 @@ def export_words(study: StoredStudy, kept: Mapping[str, Any]) -> list[str]:
         gap = show_interval(mean["gap_to_test"], unit, gap=True)
         sentences += [
             f"Test {unit.name} {show_interval(mean[f'test_{unit.metric}'], unit)}, gap to test {gap}.",
-            f"The test part was read {times}.",
+            f"The {test} was read {times}.",
         ]
+    elif is_of_images(kept):
+        sentences.append("The data set has no test images.")
     else:
-        sentences.append(f"No test part was read: {kept['untested']}.")
+        sentences.append(f"No {test} was read: {kept['untested']}.")
     return [*sentences, *beside_words(kept)]
 
 
 def beside_words(kept: Mapping[str, Any]) -> list[str]:
-    """Return what was measured of the other one of winner and baseline, in sentences; none without one."""
+    """Return what was measured of the other one of winner and baseline, in sentences; none without one.
+
+    Args:
+        kept: What a bundle's ``metrics.json`` holds, or what the study keeps of it.
+    """
     beside = kept.get("beside")
     if beside is None:
         return []
-    unit = UNITS[kept["metric"]]
+    unit = _unit(kept)
     part = "test" if f"test_{unit.metric}" in beside["difference"] else "val"
     reached = show_interval(beside["mean"][f"{part}_{unit.metric}"], unit)
     apart = show_interval(beside["difference"][f"{part}_{unit.metric}"], unit, gap=True, signed=True)
-    read = ", in the same reading of the test part" if part == "test" else ""
+    read = f", in the same reading of the {_test(kept)}" if part == "test" else ""
     name = f"{beside['name'][0].upper()}{beside['name'][1:]}"
     trained = f"{name}, trained beside it from the same seeds for {beside['epochs']} epochs"
     return [
@@ -89,13 +108,13 @@ def export_table(kept: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def bundle_columns(kept: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the titles of the columns of `bundle_numbers`."""
-    name = UNITS[kept["metric"]].name
+    name = _unit(kept).name
     return f"validation {name}", f"test {name}", "gap to test"
 
 
 def bundle_numbers(kept: Mapping[str, Any], mean: Mapping[str, Any]) -> list[str]:
     """Return the means over the seeds of one bundle of a study, as `bundle_columns` says."""
-    unit = UNITS[kept["metric"]]
+    unit = _unit(kept)
     named = (f"val_{unit.metric}", f"test_{unit.metric}", "gap_to_test")
     return [
         show_interval(mean[name], unit, gap=name.startswith("gap")) if name in mean else ABSENT

@@ -24,7 +24,7 @@ from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.export.choice import chosen
 from fmnist_sweep.export.readings import TestAlreadyReadError
 from fmnist_sweep.export.run import run_plan
-from fmnist_sweep.reports.exported import export_words
+from fmnist_sweep.reports.exported_call import export_words
 from fmnist_sweep.search.model_source import model_parts
 from fmnist_sweep.training.testing import scripted_curve
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from made_studies import empty_study, stored
 
-from fmnist_sweep.reports.exported import bundle_rows, export_words, exported_section
+from fmnist_sweep.reports.exported import bundle_rows, exported_section
+from fmnist_sweep.reports.exported_call import export_words
 
 
 def number(mean: float) -> dict[str, Any]:
