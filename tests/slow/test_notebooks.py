@@ -63,6 +63,17 @@ def test_an_example_runs_and_shows_pictures(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_types_of_an_example_hold(path: Path, tmp_path: Path) -> None:
+    """Whoever checks types in code that uses the package finds ours, and finds them right."""
+    cells = (cell.source for cell in read(path).cells if cell.cell_type == "code")
+    program = tmp_path / f"{path.stem}.py"
+    program.write_text("\n\n".join(cells) + "\n")
+    check = [sys.executable, "-m", "mypy", "--strict", "--config-file", "pyproject.toml", str(program)]
+    done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_is_kept_with_its_outputs(path: Path) -> None:
     """What a reader sees before running it: small, with a picture, and without an error."""
     assert path.stat().st_size < MAX_BYTES

@@ -72,6 +72,16 @@ def test_the_wheel_holds_the_package_and_its_sweeps_alone(wheel: Path) -> None:
     assert {"fmnist_sweep/api/assets/digits.py.txt", "fmnist_sweep/export/assets/train.py.j2"} <= names
 
 
+def test_a_registry_would_take_both_packages(wheel: Path, tmp_path: Path) -> None:
+    """Names, versions and the README as its page: what an upload would be refused for."""
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (sources,) = tmp_path.iterdir()
+    check = [sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(sources)]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_an_installed_program_needs_no_repository(installed: Installed, target: Path, tmp_path: Path) -> None:
     """Version, shipped sweeps and starts are there in an empty folder, from the installed copy."""
     assert installed("--version").stdout == f"fmnist-sweep {fmnist_sweep.__version__}\n"
