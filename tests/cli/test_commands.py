@@ -129,6 +129,16 @@ def test_run_fills_a_study_and_says_what_came_of_it(command: Command, sweep: Pat
     assert err.count("[4/4] trial 3 complete score") == 1
 
 
+def test_quiet_prints_results_alone(command: Command, sweep: Path) -> None:
+    """Nothing on stderr but what goes wrong; a run without progress still says what it does."""
+    code, out, err = command("run", str(sweep), "--quiet")
+    assert (code, "4 complete" in out, err) == (0, True, "")
+    code, _, err = command("run", str(sweep), "--no-progress", "--trials", "5")
+    assert (code, "5 trials in all" in err, "[5/5]" in err) == (0, True, False)
+    code, _, err = command("run", str(sweep), "--quiet", "--json-events")
+    assert (code, "leave out --quiet" in err) == (2, True)
+
+
 def test_a_run_that_finds_nothing_to_try_leaves_the_figures_as_they_are(
     command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,10 @@ Workers = Annotated[
 MaxRetries = Annotated[
     int | None, typer.Option(metavar="N", help="How often a trial whose process died goes on in a new one.")
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors alone.")]
+NoProgress = Annotated[
+    bool, typer.Option("--no-progress", help="No live display, and no line for each training that ends.")
+]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Run the study though its owner, on another machine, may live.")
 ]
@@ -126,16 +130,22 @@ def command_line(*words: str, storage: str, **options: Any) -> str:
     return shlex.join(typed)
 
 
-def exit_unless_done(messages: Console, stop: Stop, progress: Progress, *, study: str, again: str) -> None:
+def exit_unless_done(stop: Stop, progress: Progress, *, study: str, again: str) -> None:
     """Raise what ends the command where a run was interrupted or gave up."""
     from fmnist_sweep.core.progress import Stop, require_results
 
     if stop is Stop.INTERRUPTED:
-        from fmnist_sweep.cli.console.cells import say
-
-        say(messages, f"Everything is kept. Go on with: fmnist-sweep {again}")
+        # Also where only results and errors are asked for: there is no result.
+        to_stderr(f"Everything is kept. Go on with: fmnist-sweep {again}")
         raise typer.Exit(130)
     require_results(study, stop, progress)
+
+
+def messages_console(*, quiet: bool = False) -> Console:
+    """Return the console for what is told beside the results; a quiet one prints nothing."""
+    from rich.console import Console
+
+    return Console(stderr=True, emoji=False, quiet=quiet)
 
 
 def results_console() -> Console:

@@ -13,7 +13,9 @@ from fmnist_sweep.cli.commands.options import (
     AsJson,
     DataDir,
     MaxRetries,
+    NoProgress,
     Overrides,
+    Quiet,
     Storage,
     SweepName,
     SweepNames,
@@ -22,6 +24,7 @@ from fmnist_sweep.cli.commands.options import (
     command_line,
     echo,
     exit_unless_done,
+    messages_console,
     print_json,
     quiet_optuna,
     results_console,
@@ -33,6 +36,8 @@ from fmnist_sweep.core.errors import ConfigError, SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from fmnist_sweep.api.options import RunOptions
     from fmnist_sweep.config.sweep_config import SweepConfig
 
@@ -75,13 +80,18 @@ def run(
     json_events: Annotated[
         bool, typer.Option("--json-events", help="Print a line of JSON for each event, and nothing else.")
     ] = False,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Run a sweep, or go on with it.
 
     Example: fmnist-sweep run dense --trials 50 --set score.penalty=2
     """
+    from fmnist_sweep.cli.console.cells import sayer
     from fmnist_sweep.config.loading import load_config
 
+    if json_events and (quiet or no_progress):
+        raise SweepError("--json-events prints nothing but events; leave out --quiet and --no-progress")
     named = {
         "study": study,
         "budget.trials": trials,
@@ -106,7 +116,9 @@ def run(
     if json_events:
         _run_for_programs(load, again, storage=storage, options=options, **begun)
     else:
-        _run(load(to_stderr), again, storage=storage, options=options, **begun)
+        messages = messages_console(quiet=quiet)
+        config = load(sayer(messages))
+        _run(config, again, messages, progress=not no_progress, storage=storage, options=options, **begun)
 
 
 def _run_for_programs(
@@ -135,9 +147,16 @@ def _run_for_programs(
         require_results(config.file.study, end.stop, end.progress)
 
 
-def _run(config: SweepConfig, again: str, *, storage: str, options: RunOptions, **begun: Any) -> None:
-    from rich.console import Console
-
+def _run(
+    config: SweepConfig,
+    again: str,
+    messages: Console,
+    *,
+    progress: bool,
+    storage: str,
+    options: RunOptions,
+    **begun: Any,
+) -> None:
     from fmnist_sweep.api import runs
     from fmnist_sweep.cli.console import tables
     from fmnist_sweep.cli.console.cells import say, sayer
@@ -145,25 +164,24 @@ def _run(config: SweepConfig, again: str, *, storage: str, options: RunOptions, 
     from fmnist_sweep.core.progress import Stop
 
     quiet_optuna()
-    messages = Console(stderr=True, emoji=False)
     end = runs.run(
         config,
         storage=storage,
         options=options,
         **begun,
         say=sayer(messages),
-        observers=[Display(messages)],
+        observers=[Display(messages, progress=progress)],
     )
-    stop, progress = end.stop, end.progress
-    tables.print_summary(results_console(), end.study, stop, progress, storage=storage)
-    if not progress.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
-        more = f" --trials is a total: more than {progress.n_done} goes on." if stop is Stop.TRIALS else ""
+    stop, at = end.stop, end.progress
+    tables.print_summary(results_console(), end.study, stop, at, storage=storage)
+    if not at.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
+        more = f" --trials is a total: more than {at.n_done} goes on." if stop is Stop.TRIALS else ""
         say(messages, f"The study was finished: nothing was trained.{more}")
     n_failed = end.n_retryable
     if n_failed and stop is not Stop.INTERRUPTED:
         what = "1 trial" if n_failed == 1 else f"{n_failed} trials"
         say(messages, f"{what} failed; once the cause is mended: fmnist-sweep {again} --retry-failed")
-    exit_unless_done(messages, stop, progress, study=config.file.study, again=again)
+    exit_unless_done(stop, at, study=config.file.study, again=again)
 
 
 def validate(

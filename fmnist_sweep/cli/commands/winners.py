@@ -11,11 +11,14 @@ from fmnist_sweep.cli.commands.options import (
     AsJson,
     DataDir,
     MaxRetries,
+    NoProgress,
+    Quiet,
     Storage,
     TakeOver,
     Workers,
     command_line,
     exit_unless_done,
+    messages_console,
     print_json,
     quiet_optuna,
     results_console,
@@ -68,6 +71,8 @@ def confirm(
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Train the best configurations and your baseline anew, on fresh seeds and splits, and decide.
 
@@ -76,15 +81,13 @@ def confirm(
 
     Example: fmnist-sweep confirm dense --thorough
     """
-    from rich.console import Console
-
     from fmnist_sweep.api import runs
     from fmnist_sweep.cli.console import winner_tables
     from fmnist_sweep.cli.console.cells import say, sayer
     from fmnist_sweep.cli.console.live import Display
 
     quiet_optuna()
-    messages = Console(stderr=True, emoji=False)
+    messages = messages_console(quiet=quiet)
     came = runs.confirm(
         study,
         storage=storage,
@@ -98,7 +101,7 @@ def confirm(
         max_retries=max_retries,
         options=run_options(workers, data_dir, take_over=take_over),
         say=sayer(messages),
-        observers=[Display(messages)],
+        observers=[Display(messages, progress=not no_progress)],
     )
     if came.confirmation is not None and as_json:
         print_json(**winner_tables.facts(came.confirmation, came.overtuning))
@@ -110,7 +113,7 @@ def confirm(
         # What decides is stored as the run begins.
         also = ["--incumbents"] if incumbents else []
         again = command_line("confirm", study, *also, storage=storage, top=top, repeats=repeats)
-        exit_unless_done(messages, *came.end, study=came.linked, again=again)
+        exit_unless_done(*came.end, study=came.linked, again=again)
 
 
 @uses_storage
@@ -183,13 +186,13 @@ def export(
     ] = Path("exports"),
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
 ) -> None:
     """Train the winner on fresh seeds, read the test set once, and write a bundle to take home.
 
     Example: fmnist-sweep export dense
     """
-    from rich.console import Console
-
     from fmnist_sweep.api import exports
     from fmnist_sweep.cli.console.cells import sayer
     from fmnist_sweep.cli.console.live import TrainingDisplay
@@ -199,7 +202,7 @@ def export(
     quiet_optuna()
     options = run_options(workers, data_dir)
     options.check()
-    messages, refused = Console(stderr=True, emoji=False), []
+    messages, refused = messages_console(quiet=quiet), []
     say = sayer(messages)
     choice = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
     for study in exports.to_export(studies, storage=storage, say=say):
@@ -209,8 +212,8 @@ def export(
                 say(f"{plan.folder} is there, of this very choice: nothing was trained or read.")
             else:
                 what = f"{study.study_name}: {plan.final.n_repeats} final trainings"
-                display = TrainingDisplay(what, plan.choice.epochs, messages)
-                exports.export(plan, storage=storage, options=options, say=say, observers=[display])
+                shown = [] if no_progress else [TrainingDisplay(what, plan.choice.epochs, messages)]
+                exports.export(plan, storage=storage, options=options, say=say, observers=shown)
         except InterruptedExportError:
             raise
         except SweepError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
@@ -89,10 +89,14 @@ class Display(Observer):
 
     Args:
         console: Where to show it; a console that is no terminal gets a plain line for each finished trial.
+        progress: Whether to show how far it is; what fails, and what goes on, is told in any case.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, progress: bool = True) -> None:
         self._console = console
+        self._tells = progress
+        self._draws = progress and console.is_terminal and not console.quiet
+        self._at: Progress | None = None
         self._study = ""
         self._in_points = True
         self._value = UNITS["accuracy"]
@@ -100,7 +104,8 @@ class Display(Observer):
         self._shown_retry: RetriedTrial | None = None
         self._shown_skips: set[int] = set()
         self._board = Board()
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        # Drawn anew each time, by the size that the terminal has then.
+        self._live = Live(console=console, get_renderable=self._panel, refresh_per_second=4, transient=True)
 
     @override
     def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
@@ -109,7 +114,7 @@ class Display(Observer):
         metric = settings["score"]["metric"]
         self._in_points = UNITS[metric].in_points
         self._value = UNITS["accuracy" if metric in METRICS_BY_NAME else metric]
-        if self._console.is_terminal:
+        if self._draws:
             self._live.start()
 
     @override
@@ -139,10 +144,9 @@ class Display(Observer):
             say(self._console, line)
         if progress.ended is not None and progress.ended != self._shown:
             self._shown = progress.ended
-            if not self._console.is_terminal or progress.ended.reason:
+            if progress.ended.reason or (self._tells and not self._draws):
                 say(self._console, self._line(progress, progress.ended))
-        if self._console.is_terminal:
-            self._live.update(self._panel(progress))
+        self._at = progress
 
     def _gap(self, gap: float) -> str:
         return points(gap) if self._in_points else f"{gap:+.4f}"
@@ -160,7 +164,10 @@ class Display(Observer):
         passed = timedelta(seconds=round(progress.seconds))
         return f"{passed} passed" + ("" if left is None else f", about {timedelta(seconds=round(left))} left")
 
-    def _panel(self, progress: Progress) -> Group:
+    def _panel(self) -> RenderableType:
+        progress = self._at
+        if progress is None:
+            return Text("starting the processes that train; each has TensorFlow in it", style="dim")
         bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),

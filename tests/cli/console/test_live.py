@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -33,10 +34,16 @@ def progress(**changes: Any) -> Progress:
     return Progress(**{**values, **changes})
 
 
-def show(*shown: Progress, terminal: bool, in_accuracy: bool = True) -> str:
+def show(
+    *shown: Progress,
+    terminal: bool,
+    in_accuracy: bool = True,
+    counts: bool = True,
+    environment: Mapping[str, str] | None = None,
+) -> str:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=terminal, width=120, _environ={})
-    display = Display(console)
+    console = Console(file=out, force_terminal=terminal, width=120, _environ=environment or {})
+    display = Display(console, progress=counts)
     display.on_start("tiny", {"score": {"metric": "accuracy" if in_accuracy else "cross_entropy"}})
     for one in shown:
         display.on_progress(one)
@@ -76,6 +83,48 @@ def test_a_failure_is_told_with_its_reason_on_a_terminal_too() -> None:
     """The live display is wiped in the end; what failed stays."""
     ended = EndedTrial(5, "FAIL", None, "out of memory")
     assert "trial 5 fail: out of memory" in show(progress(ended=ended), terminal=True)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_without_progress_only_what_went_wrong_is_told(terminal: bool) -> None:
+    """No display, and no line for a trial that ended well."""
+    failed = EndedTrial(5, "FAIL", None, "out of memory")
+    out = show(progress(), progress(ended=failed), terminal=terminal, counts=False)
+    assert out.count("\n") == 1
+    assert out.startswith("[4/10] trial 5 fail: out of memory")
+
+
+def test_a_terminal_is_told_at_once_that_the_run_begins() -> None:
+    """Before the first trial has started, which takes as long as an import of TensorFlow."""
+    assert "starting the processes that train" in show(terminal=True)
+
+
+def test_no_color_is_honoured() -> None:
+    """https://no-color.org: colours are left out, the display is not."""
+    running = progress(running=(TrialProgress(4, 5, 10, 0.8),))
+    coloured, plain = (
+        show(running, terminal=True, environment={"TERM": "xterm-256color", **more})
+        for more in ({}, {"NO_COLOR": "1"})
+    )
+    assert re.search(r"\x1b\[[0-9;]*3\d", coloured)
+    assert not re.search(r"\x1b\[[0-9;]*[349]\dm", plain)
+    assert "5/10" in plain
+
+
+def test_a_display_follows_the_size_of_its_terminal(data: DataRef) -> None:
+    """What is drawn after the terminal has become smaller fits it."""
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=140, height=40, _environ={})
+    display = Display(console)
+    trained(display, data)
+    display.on_progress(progress(running=tuple(TrialProgress(number, 5, 10, 0.8) for number in (2, 3))))
+    console.width, console.height = 60, 12
+    out.truncate(0)
+    display.on_end(None)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).splitlines()
+    assert any("5/10" in line for line in lines)
+    assert len(lines) <= 12
+    assert all(len(line.strip("\0")) <= 60 for line in lines)
 
 
 def test_a_terminal_shows_running_trials_and_the_best() -> None:
