@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from fmnist_sweep.analysis.numbers import number_of, value_of
 from fmnist_sweep.analysis.ranking import best_trials, default_trial, n_unmeasured
 from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.foreign import csv_cell
@@ -177,25 +178,6 @@ def _whole_numbers(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
 def _fits(column: pd.Series[Any]) -> bool:
     # Another tool may have whole numbers of any size.
     return not any(isinstance(value, int) and abs(value) >= 2**63 for value in column)
-
-
-def number_of(trial: StoredTrial, name: str) -> Any:
-    """Return a number of a trial, its epoch counted from 1; NaN where it has none.
-
-    Args:
-        trial: The trial.
-        name: One of its `StoredTrial.scores`, or the name of a field.
-    """
-    is_score = name in METRICS or name in trial.scores
-    value = trial.scores.get(name) if is_score else getattr(trial, name, None)
-    if value is None:
-        return np.nan
-    return value + 1 if name == "epoch" else value
-
-
-def value_of(trial: StoredTrial | None) -> float:
-    """Return a trial's value; NaN where there is no trial or it has none."""
-    return np.nan if trial is None or trial.value is None else trial.value
 
 
 def _epochs_trained(trial: StoredTrial) -> int:

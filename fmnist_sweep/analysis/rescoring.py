@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from fmnist_sweep.analysis.frames import number_of, value_of
+from fmnist_sweep.analysis.numbers import number_of, value_of
 from fmnist_sweep.analysis.ranking import best_trials
 from fmnist_sweep.core.curves import FloatArray, StoredColumns
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ def rescored(study: StoredStudy, rule: ScoreRule) -> Rescored:
     other trials.
     """
     rows = [_rescored_row(one) for one in replayed(best_trials(study), rule, allowed=study.allowed_epochs)]
+    # Half a second and 90 MB that a run's ending and `trials` do without: they ask for what stands below.
+    import pandas as pd  # noqa: PLC0415
+
     frame = pd.DataFrame(rows)
     own = next(iter(best_trials(study, 1)), None)
     return Rescored(

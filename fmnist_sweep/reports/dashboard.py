@@ -21,7 +21,6 @@ from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna
-import optuna_dashboard
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial
@@ -40,15 +39,19 @@ from fmnist_sweep.core.wording import show_score, sparklines
 from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS, confirmed_figure, trial_words
 from fmnist_sweep.reports.doors import App, StartResponse, guarded, require_password
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
-from fmnist_sweep.reports.gathered import Gathered
+from fmnist_sweep.reports.gathered import Gathered, note_of, save_note
 from fmnist_sweep.reports.lean_pages import with_lean_pages
 from fmnist_sweep.reports.svg import curve_svg
 from fmnist_sweep.reports.thinning import thinned_note
+from fmnist_sweep.reports.unused import without_sklearn
 from fmnist_sweep.storage.damage import passed_by
 from fmnist_sweep.storage.lean import MAX_WHOLE, N_WHOLE, LeanStorage
 from fmnist_sweep.storage.opening import artifact_folder, open_storage, storage_lost
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.studies import load_study, study_names
+
+with without_sklearn():
+    import optuna_dashboard
 
 _log = logging.getLogger(__name__)
 
@@ -162,7 +165,7 @@ def begin_note(study: optuna.Study, trial: FrozenTrial, words: str, *, mark: str
         words: The paragraph.
         mark: What it begins with: an earlier paragraph that begins in the same way is replaced.
     """
-    before, known = optuna_dashboard.get_note(_NoteTarget(study, trial)), StoredTrial.of(trial)
+    before, known = note_of(study, trial), StoredTrial.of(trial)
     if not before and known.curve is not None:
         rule = StoredStudy.of(study).rule
         before = note_with_picture(study, trial, known.curve, rule, epoch=known.epoch)
@@ -381,19 +384,3 @@ def _picture(stored: StoredStudy | None, number: int) -> str | None:
     title = f"Trial {number} ({state})"
     epoch = trial.epoch if trial.state != "FAIL" else None
     return curve_svg(trial.curve, stored.rule, epoch=epoch, title=title)
-
-
-def save_note(study: optuna.Study, words: str, *, trial: Trial | FrozenTrial) -> None:
-    """Write the note of one of a study's trials, in Markdown; see `attach_to_trial`."""
-    # The public save_note refuses finished trials though their notes, kept with the study, can be written.
-    target: Any = _NoteTarget(study, trial)
-    optuna_dashboard.save_note(target, words)
-
-
-class _NoteTarget:
-    """What save_note reads of a trial."""
-
-    def __init__(self, study: optuna.Study, trial: Trial | FrozenTrial) -> None:
-        self.study = study
-        self.storage = study._storage  # noqa: SLF001
-        self._trial_id = trial._trial_id  # noqa: SLF001

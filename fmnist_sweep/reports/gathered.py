@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import optuna
-import optuna_dashboard
 import plotly.graph_objects as go
 from optuna.trial import FrozenTrial, Trial
 
+from fmnist_sweep.reports.unused import without_sklearn
 from fmnist_sweep.storage.bulk_writes import set_system_attributes
+
+with without_sklearn():
+    import optuna_dashboard
 
 
 class Gathered:
@@ -77,3 +80,25 @@ class _Target:
         self.study = self
         self._study_id = 0
         self._trial_id = None if trial is None else trial._trial_id  # noqa: SLF001
+
+
+def save_note(study: optuna.Study, words: str, *, trial: Trial | FrozenTrial) -> None:
+    """Write the note of one of a study's trials, in Markdown."""
+    # The public save_note refuses finished trials though their notes, kept with the study, can be written.
+    target: Any = _NoteTarget(study, trial)
+    optuna_dashboard.save_note(target, words)
+
+
+def note_of(study: optuna.Study, trial: Trial | FrozenTrial) -> str:
+    """Return the note of one of a study's trials, in Markdown; empty where it has none."""
+    target: Any = _NoteTarget(study, trial)
+    return str(optuna_dashboard.get_note(target))
+
+
+class _NoteTarget:
+    """What save_note reads of a trial."""
+
+    def __init__(self, study: optuna.Study, trial: Trial | FrozenTrial) -> None:
+        self.study = study
+        self.storage = study._storage  # noqa: SLF001
+        self._trial_id = trial._trial_id  # noqa: SLF001

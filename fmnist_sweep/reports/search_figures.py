@@ -32,7 +32,11 @@ from fmnist_sweep.reports.style import (
     rounded,
 )
 from fmnist_sweep.reports.thinning import drawn_best
+from fmnist_sweep.reports.unused import without_sklearn
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
+
+with without_sklearn():
+    from optuna.importance import get_param_importances
 
 MIN_FOR_IMPORTANCE: Final = 5
 """With fewer COMPLETE trials an importance is noise."""
@@ -86,7 +90,7 @@ def importance(study: StoredStudy) -> go.Figure:
     with warnings.catch_warnings():
         # Optuna warns of parameters too rarely seen to be judged; they are left out or get 0.
         warnings.simplefilter("ignore", UserWarning)
-        shares = optuna.importance.get_param_importances(bare_study(study))
+        shares = get_param_importances(bare_study(study))
     if not shares:
         return placeholder("No hyperparameter varied.", title=title)
     names = list(reversed(shares))

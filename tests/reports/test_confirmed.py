@@ -12,7 +12,7 @@ import pytest
 from made_studies import StudyMaker, add_confirmation, empty_study, stored
 
 from fmnist_sweep.analysis.confirmations import read_confirmation
-from fmnist_sweep.reports import dashboard
+from fmnist_sweep.reports import dashboard, gathered
 from fmnist_sweep.reports.confirmed import compared_figure, compared_sides, confirmed_figure
 from fmnist_sweep.reports.page import render_report
 
@@ -35,8 +35,7 @@ def linked_of(study: optuna.Study) -> optuna.Study:
 
 
 def note_of(study: optuna.Study, number: int) -> str:
-    target = dashboard._NoteTarget(study, study.trials[number])
-    return str(optuna_dashboard.get_note(target))
+    return gathered.note_of(study, study.trials[number])
 
 
 def test_every_repeat_is_a_dot_and_the_best_is_on_top(confirmed: optuna.Study) -> None:
@@ -128,7 +127,7 @@ def test_what_else_stands_in_a_note_is_left_alone(confirmed: optuna.Study) -> No
     """However often figures are attached, the line stands once, before what a person may have written."""
     dashboard.attach_figures(confirmed)
     mine = note_of(confirmed, 0) + "\n\nMy own words."
-    dashboard.save_note(confirmed, mine, trial=confirmed.trials[0])
+    gathered.save_note(confirmed, mine, trial=confirmed.trials[0])
     dashboard.attach_figures(confirmed)
     assert note_of(confirmed, 0) == mine
 

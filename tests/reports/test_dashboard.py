@@ -15,7 +15,7 @@ from wsgi import get
 
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.reports import dashboard, thinning
+from fmnist_sweep.reports import dashboard, gathered, thinning
 from fmnist_sweep.storage import lean
 from fmnist_sweep.storage.bulk_writes import add_trials
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
@@ -211,7 +211,7 @@ def test_a_large_studys_page_has_the_curves_of_the_best_and_every_note(sqlite_st
     """What is left out is told with the trial and with the study; a note that somebody wrote is there."""
     fill_study(sqlite_study, 14)
     last = sqlite_study.get_trials(deepcopy=False)[8]
-    dashboard.save_note(sqlite_study, "Mine.", trial=last)
+    gathered.save_note(sqlite_study, "Mine.", trial=last)
     dashboard.attach_figures(sqlite_study)
     storage = behind(sqlite_study)
     shown = served(storage, sqlite_study)

@@ -12,7 +12,7 @@ from made_studies import stored
 from pages import unpacked
 from wsgi import get
 
-from fmnist_sweep.reports import artifacts, dashboard, exported
+from fmnist_sweep.reports import artifacts, dashboard, exported, gathered
 from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS
 from fmnist_sweep.reports.page import render_report
 from fmnist_sweep.storage.attributes import BUNDLES
@@ -120,7 +120,7 @@ def test_an_export_leaves_the_rest_of_a_note(study: optuna.Study, bundle: Path, 
     kept: Any = stored(study).export
     trial = study.trials[kept["trial"]]
     confirmed = f"{CONFIRMED_WORDS}: the winner**"
-    dashboard.save_note(study, f"{confirmed}\n\nMine.\n\nAnd mine.", trial=trial)
+    gathered.save_note(study, f"{confirmed}\n\nMine.\n\nAnd mine.", trial=trial)
     for _ in range(2):
         artifacts.attach_export(study, bundle, tmp_path / "artifacts")
     first, *rest = notes(study)[trial.number].split("\n\n")

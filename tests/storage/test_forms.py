@@ -18,7 +18,7 @@ from made_studies import (
 )
 
 from fmnist_sweep.analysis.frames import studies_frame, to_csv, trials_frame
-from fmnist_sweep.cli.console.tables import records
+from fmnist_sweep.cli.console.frame_table import records
 from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.errors import StudyDamagedError
 from fmnist_sweep.storage import attributes as names

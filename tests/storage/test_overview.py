@@ -19,8 +19,8 @@ from made_studies import (
 from rich.console import Console
 
 from fmnist_sweep.analysis.frames import studies_frame
+from fmnist_sweep.cli.console.frame_table import records
 from fmnist_sweep.cli.console.status import print_studies
-from fmnist_sweep.cli.console.tables import records
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.lease.process import Owner
 from fmnist_sweep.storage.opening import open_storage

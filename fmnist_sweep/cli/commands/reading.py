@@ -36,9 +36,9 @@ def status(storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
     if rows is None:
         from fmnist_sweep.analysis.frames import studies_frame
         from fmnist_sweep.api.studies import read_studies
-        from fmnist_sweep.cli.console import tables
+        from fmnist_sweep.cli.console.frame_table import records
 
-        rows = tables.records(studies_frame(read_studies(storage=storage)))
+        rows = records(studies_frame(read_studies(storage=storage)))
     if as_json:
         print_json(studies=rows)
     else:
@@ -88,7 +88,7 @@ def trials(
     else:
         from fmnist_sweep.analysis.choosing import chosen_trials
         from fmnist_sweep.analysis.frames import to_csv
-        from fmnist_sweep.cli.console.tables import print_frame, records
+        from fmnist_sweep.cli.console.frame_table import print_frame, records
 
         kept = None if columns is None else [name.strip() for name in columns.split(",")]
         frame = chosen_trials(found, where=where, sort=sort, top=top, columns=kept)
