@@ -86,4 +86,4 @@ def is_tensor(value: Any) -> bool:
 
 def is_table(value: Any) -> bool:
     """Return whether a value is a table or a column of pandas."""
-    return type(value).__module__.startswith("pandas.") and hasattr(value, "iloc")
+    return type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "iloc")

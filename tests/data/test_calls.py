@@ -69,6 +69,15 @@ def test_tables_come_back_as_tables() -> None:
     assert got.y.name == "y"
 
 
+def test_tables_are_known_by_their_text_and_their_columns() -> None:
+    """A table that was changed is no table that was kept, and a column of class numbers tells classes."""
+    table = pd.DataFrame({"age": [1.5, 2.5], "name": ["a", "b"]})
+    others = [table.assign(name=["a", "c"]), table.rename(columns={"age": "years"})]
+    found = [keep_call(Call((one, pd.Series([1, 0]))), name="mine") for one in (table, *others)]
+    assert len({data.digest for data in found}) == 3
+    assert found[0].class_names == ("0", "1")
+
+
 def test_a_class_of_the_user_s_own_travels_with_its_arrays() -> None:
     """Its module need not be importable where it is opened."""
     data = keep_call(Call((Batches(X, Y, 20),)), name="mine")
