@@ -24,7 +24,7 @@ from fmnist_sweep.core.metrics import Direction
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import Stop, require_results
 from fmnist_sweep.core.user_code import code_folders
-from fmnist_sweep.data.calls import SOURCE_PREFIX, Call, keep_call
+from fmnist_sweep.data.calls import SOURCE_PREFIX, Call, keep_call, with_groups
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.opening import side_folder
 
@@ -151,6 +151,7 @@ class Tuner(StudyReader):
         self,
         *args: Any,
         epochs: int | None = None,
+        groups: Any = None,
         observers: Iterable[Observer] = (),
         **kwargs: Any,
     ) -> None:
@@ -159,6 +160,8 @@ class Tuner(StudyReader):
         Args:
             args: As for ``model.fit``: ``x`` and ``y``, or a `tf.data.Dataset` or `keras.utils.PyDataset`.
             epochs: Most epochs of a trial, 1 if left out, as in Keras; its best epoch is scored.
+            groups: Rows that belong together, such as those of one patient: a number or text for each row, or
+                the name of a column of ``x``, which no model is fed with. No group is in both parts.
             observers: Told what happens; see `fmnist_sweep.core.observer.Observer`.
             kwargs: As for ``model.fit``: ``validation_data``, ``validation_split``, ``batch_size``,
                 ``callbacks``, ``class_weight``, ``sample_weight`` and so on. Where nothing says what
@@ -170,10 +173,14 @@ class Tuner(StudyReader):
             KeyboardInterrupt: It was interrupted, as by a notebook's stop button: running trials are put
                 back, and calling it again goes on.
         """
-        self._data = keep_call(Call(args, kwargs), name=f"data of {self.study_name}")
+        where = f"data of {self.study_name}"
+        by_name = isinstance(groups, str)
+        call = Call(args, kwargs, groups=None if by_name else groups)
+        self._data = keep_call(with_groups(call, groups if by_name else None, where=where), name=where)
         self._config = self._configured(self._data, epochs)
-        if not Call(args, kwargs).has_validation:
-            self._say("Note: nothing says what validates: a fifth of the rows does, the same in every trial.")
+        if not call.has_validation:
+            fifth = "a fifth of the rows" if groups is None else "about a fifth of the rows, in whole groups,"
+            self._say(f"Note: nothing says what validates: {fifth} does, the same in every trial.")
         told = Table() if self._shows_table else Lines(self._say)
         with quiet_optuna():
             end = run(

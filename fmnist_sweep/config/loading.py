@@ -23,7 +23,7 @@ from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.space import FixedParameter, Parameter, SearchSpace
 from fmnist_sweep.core.user_code import code_folders
-from fmnist_sweep.data import open_data, scaled_images, source_problems, split_problems, target_problems
+from fmnist_sweep.data import open_data, scaled_images, source_problems, split_problems
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.data.split import kind_problems
 from fmnist_sweep.models import catalog
@@ -141,7 +141,7 @@ def parse_config(
 
 def _opened(file: SweepFile, *, say: Say, folders: Sequence[Path]) -> DataRef:
     limit = file.budget.prepare_seconds
-    return open_data(file.data, say=say, folders=folders, seconds=limit, target=file.targets)
+    return open_data(file.data, say=say, folders=folders, seconds=limit, reading=file.reading)
 
 
 def _first_look(
@@ -156,7 +156,7 @@ def _first_look(
     if isinstance(model, str):
         problems += [f"model: {problem}" for problem in catalog.model_name_problems(model, folders)]
     if sound is not None:
-        problems += target_problems(sound.data, sound.targets)
+        problems += sound.reading.problems(sound.data)
         problems += function_problems(sound.score.metric, folders)
     if isinstance(settings.get("data"), str):
         problems += [f"data: {problem}" for problem in source_problems(settings["data"], folders)]

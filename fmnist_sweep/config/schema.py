@@ -16,6 +16,7 @@ from fmnist_sweep.core.progress import MAX_RETRIES, RECONNECT_S
 from fmnist_sweep.core.registry import Registry
 from fmnist_sweep.core.score import EpochRule
 from fmnist_sweep.core.space import FiniteFloat, ParameterField, StrictScalar
+from fmnist_sweep.data.reading import Reading
 from fmnist_sweep.data.sources import FASHION_MNIST
 
 LARGEST_COUNT: Final = 2**31 - 1
@@ -94,10 +95,14 @@ class SplitSection(_Section):
 
     Attributes:
         kind: ``"stratified"`` by class, at ``"random"``, the ``"first"`` rows, or the ``"last"``, as of a
-            series. Left out, classes are stratified and anything else is drawn at random.
+            series, whole ``"groups"`` at random, or what the data say themselves (``"given"``). Left out,
+            classes are stratified and anything else is drawn at random; groups are kept together.
+        groups: Name of the column of a table, or of the array of an ``.npz`` file, that says which rows
+            belong together; no model is fed with it.
     """
 
     kind: SplitKind | None = None
+    groups: Annotated[str, Field(min_length=1, max_length=512)] | None = None
 
 
 class TrainingSection(_Section):
@@ -341,11 +346,9 @@ class SweepFile(_Section):
     """
 
     @property
-    def targets(self) -> tuple[str, ...]:
-        """Names of the columns that are predicted."""
-        if self.target is None:
-            return ()
-        return (self.target,) if isinstance(self.target, str) else self.target
+    def reading(self) -> Reading:
+        """How the data are read."""
+        return Reading.of(self.model_dump(include={"target", "split"}))
 
     study: Annotated[str, Field(pattern=STUDY_NAME)]
     model: str

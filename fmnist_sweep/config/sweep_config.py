@@ -66,7 +66,9 @@ class SweepConfig:
     def split(self) -> SplitSpec:
         """The split of the training images."""
         training = self.file.training
-        kind = self.file.split.kind
+        # Rows that the data say to belong together stay so.
+        by_group = self.data is not None and self.data.n_groups > 0
+        kind = self.file.split.kind or ("groups" if by_group else None)
         return SplitSpec(training.n_val, training.split_seed, training.train_size, kind)
 
     @property
@@ -155,7 +157,8 @@ class SweepConfig:
             del settings["score"]["direction"]
         if settings["target"] is None:
             del settings["target"]
-        if settings["split"]["kind"] is None:
+        settings["split"] = {name: value for name, value in settings["split"].items() if value is not None}
+        if not settings["split"]:
             del settings["split"]
         return settings
 
@@ -163,6 +166,9 @@ class SweepConfig:
     def digest(self) -> str:
         """SHA-256 over the settings that decide results: equal digests make comparable trials."""
         decides = {key: value for key, value in self.to_dict().items() if key in DECIDES}
+        if self.split.kind == "given":
+            # Data that say what validates say it with or without that word.
+            del decides["split"]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 

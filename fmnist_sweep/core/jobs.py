@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
-SplitKind: TypeAlias = Literal["stratified", "random", "first", "last"]
-"""``stratified`` by class label, at ``random``, the ``first`` rows, the ``last`` ones, as for a series."""
+SplitKind: TypeAlias = Literal["stratified", "random", "first", "last", "groups", "given"]
+"""``stratified`` by class label, at ``random``, the ``first`` rows, the ``last`` ones, as for a series, whole
+``groups``, or what the data say themselves (``given``)."""
 
 Scalar: TypeAlias = bool | int | float | str
 Hyperparameters: TypeAlias = Mapping[str, Scalar]
@@ -56,7 +57,7 @@ class SplitSpec:
         return self.kind not in _NOT_DRAWN
 
 
-_NOT_DRAWN: Final = ("first", "last")
+_NOT_DRAWN: Final = ("first", "last", "given")
 
 _HELD_OUT: Final = 0.2
 """Share of the rows that validate where ``n_val`` asks for more than half of them, as its default may."""
@@ -89,6 +90,7 @@ class DataKey:
         form: ``"images"`` with class numbers, which this program splits and measures itself; or ``"call"``:
             whatever ``fit`` takes, kept as it was given.
         validates: Whether the data themselves say what validates: then every split is the same.
+        n_groups: Number of groups of rows that belong together; 0 where the data name none.
     """
 
     name: str
@@ -98,6 +100,7 @@ class DataKey:
     n_train: int
     form: Literal["images", "call"] = field(default="images", kw_only=True)
     validates: bool = field(default=False, kw_only=True)
+    n_groups: int = field(default=0, kw_only=True)
 
     @property
     def n_classes(self) -> int:

@@ -20,11 +20,13 @@ from fmnist_sweep.data.calls import SOURCE_PREFIX, open_kept
 from fmnist_sweep.data.fashion_mnist import NAME, find_fashion_mnist
 from fmnist_sweep.data.notes import data_notes, scaled_images
 from fmnist_sweep.data.own import IMPORT_PATH, prepare_import, prepare_npz
+from fmnist_sweep.data.reading import AS_IT_IS, Reading
 from fmnist_sweep.data.sources import DATA_SETS, is_added
 from fmnist_sweep.data.split import Split, check_split, load_split, probe_indices, split_problems
-from fmnist_sweep.data.tables import is_table_file, prepare_table, target_problems
+from fmnist_sweep.data.tables import is_table_file, prepare_table
 
 __all__ = [
+    "Reading",
     "Split",
     "check_split",
     "data_notes",
@@ -37,7 +39,6 @@ __all__ = [
     "scaled_images",
     "source_problems",
     "split_problems",
-    "target_problems",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def open_data(
     say: Callable[[str], None] = _LOG.info,
     folders: Sequence[Path] = (),
     seconds: float = PREPARE_S,
-    target: Sequence[str] = (),
+    reading: Reading = AS_IT_IS,
 ) -> DataRef:
     """Find, verify and, where need be, fetch or convert a data set.
 
@@ -62,7 +63,7 @@ def open_data(
         say: Receives one line about each thing that takes time or is out of order.
         folders: Where files and modules of the user's are looked for; without any, in the current folder.
         seconds: How long a function may take.
-        target: Names of the columns of a table that are predicted.
+        reading: What the settings say of how the data are read.
 
     Returns:
         What a training process needs to map the data set.
@@ -70,7 +71,7 @@ def open_data(
     Raises:
         DataError: No such source, or it is missing, damaged or not what it should be; all problems at once.
     """
-    problems = source_problems(source, folders) + target_problems(source, target)
+    problems = source_problems(source, folders) + reading.problems(source)
     if problems:
         raise DataError(source, problems)
     if source.startswith(SOURCE_PREFIX):
@@ -80,11 +81,12 @@ def open_data(
     if data_dir is not None:
         say(f"{data_dir} is not looked at: --data-dir is for {NAME} only")
     if source.endswith(".npz"):
-        return prepare_npz(found_file(Path(source), folders), name=source, say=say)
+        return prepare_npz(found_file(Path(source), folders), name=source, say=say, reading=reading)
     if is_table_file(source):
-        return prepare_table(found_file(Path(source), folders), target, name=source)
+        file = found_file(Path(source), folders)
+        return prepare_table(file, reading.target, name=source, groups=reading.groups)
     path = DATA_SETS.path(source) if is_added(source) else source
-    return prepare_import(path, say=say, folders=folders, seconds=seconds)
+    return prepare_import(path, say=say, folders=folders, seconds=seconds, reading=reading)
 
 
 def source_problems(source: str, folders: Sequence[Path] = ()) -> list[str]:

@@ -1,12 +1,13 @@
 """Call a user's function and save its arrays, as a program that `fmnist_sweep.core.programs` runs.
 
 Arguments: the import path, the ``.npz`` file to write for images, the file that gets the digest of anything
-else that ``fit`` takes, the file that gets the message if that fails, and the folders that modules of the
-user's are looked for in.
+else that ``fit`` takes, the file that gets the message if that fails, what the settings say of the data as
+JSON, and the folders that modules of the user's are looked for in.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import traceback
@@ -18,8 +19,10 @@ import numpy as np
 
 from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.user_code import code_folders, import_users, in_words, shadow_problem
-from fmnist_sweep.data.calls import Call, keep_call
+from fmnist_sweep.data.calls import Call, keep_call, with_groups
 from fmnist_sweep.data.checks import KEYS, are_images
+from fmnist_sweep.data.groups import GROUPS
+from fmnist_sweep.data.reading import Reading
 from fmnist_sweep.data.trees import is_dataset, leaves
 
 _FORMS = "(x_train, y_train), (x_train, y_train, x_test, y_test) or ((x_train, y_train), (x_test, y_test))"
@@ -46,7 +49,8 @@ class _CallError(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     """Write either the arrays or the problem, and return the exit code."""
-    import_path, arrays_file, kept_file, problem_file, *folders = arguments
+    import_path, arrays_file, kept_file, problem_file, settings, *folders = arguments
+    reading = Reading(**json.loads(settings))
     pid = os.getpid()
     try:
         returned = _call(_find(import_path, [Path(folder) for folder in folders]))
@@ -60,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if call is not None:
         try:
-            kept = keep_call(call, name=import_path).digest
+            kept = keep_call(with_groups(call, reading.groups, where=import_path), name=import_path).digest
         except DataError as error:
             Path(problem_file).write_text("; ".join(error.problems), encoding="utf-8")
         else:
@@ -107,9 +111,11 @@ def as_call(returned: object) -> Call | None:
     if isinstance(returned, Mapping):
         known = {name: value for name, value in returned.items() if name in _FIT_TAKES}
         tested = tuple(returned[name] for name in _TEST if name in returned)
-        if "x" not in known or len(known) + len(tested) != len(returned):
+        of_groups = returned.get(GROUPS)
+        n_known = len(known) + len(tested) + (GROUPS in returned)
+        if "x" not in known or n_known != len(returned):
             return None
-        return Call((), known, tested or None)
+        return Call((), known, tested or None, of_groups)
     if _is_batched(returned):
         return Call((returned,))
     parts = list(returned) if isinstance(returned, tuple | list) else []

@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import GeneratorType
 from typing import Any, Final, TypeAlias
@@ -29,6 +29,7 @@ from fmnist_sweep.data.carried import (
     described,
     users_modules_by_value,
 )
+from fmnist_sweep.data.groups import group_numbers, group_problems, without_column
 from fmnist_sweep.data.trees import class_labels, is_dataset, is_tensor, leaves, n_rows, row_shape
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -41,6 +42,7 @@ TEST_FOLDER: Final = "test"
 
 _FILE: Final = "call.pkl"
 _FACTS: Final = "facts.json"
+_GROUPS: Final = "groups.npy"
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,14 @@ class Call:
         kwargs: By name; ``epochs`` and ``callbacks`` among them or not.
         test: ``x`` and ``y`` of the test part, or a data set with both: no ``fit`` is called with it. None
             where there is none, and where the arguments were opened for a training.
+        groups: One number or text for each row: rows of one group belong together. No ``fit`` is called with
+            them; None where there are none.
     """
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     test: tuple[Any, ...] | None = None
+    groups: Any = None
 
     @property
     def x(self) -> Any:
@@ -73,6 +78,26 @@ class Call:
         """Whether the arguments say what validates."""
         given = self.kwargs.get("validation_data")
         return given is not None or bool(self.kwargs.get("validation_split"))
+
+
+def with_groups(call: Call, column: str | None, *, where: str) -> Call:
+    """Return a call of which a column of the inputs, where one is named, has become its groups.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    if column is None:
+        return call
+    if call.groups is not None:
+        told = f"split.groups names the column {column!r}, and the data bring groups; leave one of them out"
+        raise DataError(where, [told])
+    x, of_groups = without_column(call.x, column, where=where)
+    test = call.test
+    if test is not None:
+        test = (without_column(test[0], column, where=where)[0], *test[1:])
+    if call.args:
+        return replace(call, args=(x, *call.args[1:]), test=test, groups=of_groups)
+    return replace(call, kwargs={**call.kwargs, "x": x}, test=test, groups=of_groups)
 
 
 def keep_call(call: Call, *, name: str) -> DataRef:
@@ -128,6 +153,7 @@ def open_kept(digest: str) -> DataRef:
         form="call",
         # Kept by an earlier version it does not say; it does once the data are opened from their source.
         validates=facts.get("validates", False),
+        n_groups=facts.get("n_groups", 0),
     )
 
 
@@ -139,7 +165,9 @@ def open_call(folder: Path, load_dataset: LoadDataset) -> Call:
         load_dataset: Opens a saved `tf.data.Dataset`; this module knows no TensorFlow.
     """
     args, kwargs = open_pickle(folder, load_dataset)
-    return Call(args, kwargs)
+    file = folder / _GROUPS
+    groups = np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None
+    return Call(args, kwargs, groups=groups)
 
 
 def open_pickle(folder: Path, load_dataset: LoadDataset) -> Any:
@@ -151,6 +179,8 @@ def open_pickle(folder: Path, load_dataset: LoadDataset) -> Any:
 def _write(call: Call, folder: Path, name: str) -> str:
     problem = _generator_problem(call)
     problems = [problem] if problem is not None else [*call_problems(call), *problems_of_test(call)]
+    if call.groups is not None:
+        problems += group_problems(call.groups, n_rows(call.x) if call.y is not None else 0)
     if problems:
         raise DataError(name, problems)
     users_modules_by_value()
@@ -160,6 +190,12 @@ def _write(call: Call, folder: Path, name: str) -> str:
     if call.test is not None:
         (folder / TEST_FOLDER).mkdir()
         decides += ["test", *_pickle(call.test, folder / TEST_FOLDER, name, None)]
+    of_groups: dict[str, int] = {}
+    if call.groups is not None:
+        groups = group_numbers(call.groups)
+        np.save(folder / _GROUPS, groups, allow_pickle=False)
+        decides += ["groups", hashlib.sha256(groups.tobytes()).hexdigest()]
+        of_groups = {"n_groups": int(groups.max()) + 1}
     x, y = call.x, call.y
     facts = {
         "name": name,
@@ -167,6 +203,7 @@ def _write(call: Call, folder: Path, name: str) -> str:
         "class_names": _class_names(y),
         "n_train": n_rows(x),
         "validates": call.has_validation,
+        **of_groups,
     }
     (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
     return hashlib.sha256("\n".join(decides).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Which rows validate, where nobody says what does: by class, at random, the first or the last."""
+"""Which rows validate, where nobody says what does: by class, at random, the first, the last, or by group."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ import numpy.typing as npt
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.jobs import SplitSpec, n_validating
 from fmnist_sweep.data.calls import Call
+from fmnist_sweep.data.groups import HOW, drawn_groups
 from fmnist_sweep.data.split import stratified
 from fmnist_sweep.data.trees import class_labels, is_tensor, leaves, n_rows
 
 
-def held_out(y: Any, split: SplitSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def held_out(
+    y: Any, split: SplitSpec, groups: npt.NDArray[np.int64] | None = None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return which rows train and which validate.
 
     Args:
         y: The targets, nested or not.
         split: How many validate, and of which kind: where it says nothing, classes are stratified and
             anything else is drawn at random; with no seed, by seed 0.
+        groups: The group of each row, a number from 0, for a split by groups: then about as many validate.
 
     Returns:
         Indices, ascending and disjoint. ``train_size`` keeps some of the others, drawn likewise.
 
     Raises:
-        TrialError: There are too few rows.
+        TrialError: There are too few rows, or no groups where they are to be kept together.
     """
     n = len(next(leaves(y)))
     n_val = n_validating(n, split.n_val)
@@ -44,6 +48,10 @@ def held_out(y: Any, split: SplitSpec) -> tuple[npt.NDArray[np.int64], npt.NDArr
         val = everything[n - n_val :]
     elif kind == "stratified" and labels is not None:
         val = stratified(labels, n_val, rng)
+    elif kind == "groups":
+        if groups is None:
+            raise TrialError(f"split.kind is 'groups', and the data name none: {HOW}")
+        val = drawn_groups(groups, n_val, rng)
     else:
         val = np.sort(rng.permutation(everything)[:n_val])
     train = np.setdiff1d(everything, val, assume_unique=True)
@@ -65,7 +73,7 @@ def with_hold_out(call: Call, split: SplitSpec) -> tuple[tuple[Any, ...], dict[s
             "nothing validates: give validation_data, which a tf.data.Dataset or a generator can't be split "
             "into"
         )
-    train, val = held_out(y, split)
+    train, val = held_out(y, split, call.groups)
     kwargs = dict(call.kwargs)
     rest = [rows(part, train) for part in call.args[2:]]
     kwargs["validation_data"] = (

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.data.calls import Call, call_problems, problems_of_test
 from fmnist_sweep.data.checks import KEYS, are_images, array_problems
+from fmnist_sweep.data.groups import GROUPS, HOW
+from fmnist_sweep.data.reading import AS_IT_IS, Reading
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -30,27 +32,30 @@ class _UnusableError(Exception):
     """An array can't be had; the message says why and how to mend it."""
 
 
-def read_npz(path: Path, *, where: str | None = None) -> dict[str, Array]:
+def read_npz(path: Path, *, where: str | None = None, reading: Reading = AS_IT_IS) -> dict[str, Array]:
     """Return the arrays of an ``.npz`` file that a data set is made of, all checked.
 
     Args:
         path: The file.
         where: What the message calls it; the path if None.
+        reading: What the settings say of it: where they ask for groups, these are returned as ``groups``.
 
     Raises:
         DataError: The file can't be read, or its arrays are not what they should be; all problems at once.
     """
     where = str(path) if where is None else where
     arrays: dict[str, Array] = {}
+    groups = reading.array_of_groups
     try:
         _require_zip(path)
         with zipfile.ZipFile(path) as stored:
             members = _members(stored)
-            problems = _missing(members)
-            for key in (*KEYS, *VALIDATION):
-                if key in members:
+            problems = _missing(members, groups)
+            for key in (*KEYS, *VALIDATION, *([] if groups is None else [GROUPS])):
+                name = groups if key == GROUPS and groups is not None else key
+                if name in members:
                     try:
-                        arrays[key] = _array(stored, members[key])
+                        arrays[key] = _array(stored, members[name])
                     except _UnusableError as error:
                         problems.append(f"{key}: {error}")
     except _UnusableError as error:
@@ -58,18 +63,25 @@ def read_npz(path: Path, *, where: str | None = None) -> dict[str, Array]:
     except Exception as error:
         # A damaged list of members makes zipfile raise whatever it stumbles over.
         raise DataError(where, [f"can't be read: {_told(error)}; {_AGAIN}"]) from error
+    problems += _array_problems(arrays, reading)
+    if problems:
+        raise DataError(where, problems)
+    return arrays
+
+
+def _array_problems(arrays: Mapping[str, Array], reading: Reading) -> list[str]:
+    problems: list[str] = []
     if are_images(arrays):
         problems += array_problems(arrays)
     else:
         call = call_of(arrays)
         problems += [*call_problems(call), *problems_of_test(call)]
+    if not are_images(arrays) or reading.kind == "given":
         if len({*VALIDATION} & set(arrays)) == 1:
             problems.append("x_val and y_val belong together; the file holds one of them")
         elif "x_val" in arrays:
             problems += call_problems(Call((arrays["x_val"], arrays["y_val"])), names=VALIDATION)
-    if problems:
-        raise DataError(where, problems)
-    return arrays
+    return problems
 
 
 def call_of(arrays: Mapping[str, Array]) -> Call:
@@ -79,7 +91,7 @@ def call_of(arrays: Mapping[str, Array]) -> Call:
         validation = {"validation_data": (arrays["x_val"], arrays["y_val"])}
     tested = {"x_test", "y_test"} <= arrays.keys()
     test = (arrays["x_test"], arrays["y_test"]) if tested else None
-    return Call((arrays["x_train"], arrays["y_train"]), validation, test)
+    return Call((arrays["x_train"], arrays["y_train"]), validation, test, arrays.get(GROUPS))
 
 
 def _require_zip(path: Path) -> None:
@@ -106,14 +118,17 @@ def _members(stored: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return {info.filename.removesuffix(_ENDING): info for info in stored.infolist()}
 
 
-def _missing(members: dict[str, zipfile.ZipInfo]) -> list[str]:
+def _missing(members: dict[str, zipfile.ZipInfo], groups: str | None) -> list[str]:
     keys = list(members)
     needed = {"x_train", "y_train"}
     if {"x_test", "y_test"} & set(keys):
         needed |= {"x_test", "y_test"}
     more = f" and {len(keys) - _N_SHOWN:,} more" if len(keys) > _N_SHOWN else ""
     there = ", ".join(key[:100] for key in keys[:_N_SHOWN]) + more if keys else "nothing"
-    return [f"{key}: is missing; the file holds {there}" for key in KEYS if key in needed - set(keys)]
+    missing = [f"{key}: is missing; the file holds {there}" for key in KEYS if key in needed - set(keys)]
+    if groups is not None and groups not in members:
+        missing.append(f"split.groups: there is no array {groups!r}; the file holds {there}; {HOW}")
+    return missing
 
 
 def _array(stored: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:

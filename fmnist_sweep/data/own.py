@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -20,7 +22,10 @@ from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.programs import PREPARE_S, out_of_time, run_program
 from fmnist_sweep.data.calls import keep_call, open_kept
 from fmnist_sweep.data.checks import are_images, canonical
+from fmnist_sweep.data.groups import GROUPS
 from fmnist_sweep.data.npz import VALIDATION, call_of, read_npz
+from fmnist_sweep.data.reading import AS_IT_IS, Reading
+from fmnist_sweep.data.split import scaled
 
 Array: TypeAlias = npt.NDArray[Any]
 Say: TypeAlias = Callable[[str], None]
@@ -32,7 +37,9 @@ _CALL_IMPORT: Final = "fmnist_sweep.data.call_import"
 _LOG = logging.getLogger(__name__)
 
 
-def prepare_npz(path: Path, *, name: str | None = None, say: Say = _LOG.info) -> DataRef:
+def prepare_npz(
+    path: Path, *, name: str | None = None, say: Say = _LOG.info, reading: Reading = AS_IT_IS
+) -> DataRef:
     """Check the arrays of an ``.npz`` file and keep them where training processes can map them.
 
     Args:
@@ -40,6 +47,7 @@ def prepare_npz(path: Path, *, name: str | None = None, say: Say = _LOG.info) ->
             `fmnist_sweep.data.checks.array_problems` for what they may hold. Other arrays are ignored.
         name: What to call the data set; the path if None.
         say: Receives a line where a part of the file is not used.
+        reading: What the settings say of it.
 
     Returns:
         The data set in a folder of the user's cache that is named after its content's digest.
@@ -48,9 +56,13 @@ def prepare_npz(path: Path, *, name: str | None = None, say: Say = _LOG.info) ->
         DataError: The file can't be read, or its arrays are not what they should be.
     """
     path = path.expanduser()
-    arrays, name = read_npz(path), str(path) if name is None else name
+    arrays, name = read_npz(path, reading=reading), str(path) if name is None else name
     if not are_images(arrays):
         return keep_call(call_of(arrays), name=name)
+    if GROUPS in arrays or (reading.kind == "given" and "x_val" in arrays):
+        say(f"Note: {name}: images with groups or with x_val are handed to fit, bytes scaled to 0..1")
+        images = {key: scaled(a, np.arange(len(a))) for key, a in arrays.items() if key.startswith("x_")}
+        return keep_call(call_of({**arrays, **images}), name=name)
     unused = [key for key in VALIDATION if arrays.pop(key, None) is not None]
     if unused:
         say(
@@ -61,7 +73,12 @@ def prepare_npz(path: Path, *, name: str | None = None, say: Say = _LOG.info) ->
 
 
 def prepare_import(
-    path: str, *, say: Say = _LOG.info, folders: Sequence[Path] = (), seconds: float = PREPARE_S
+    path: str,
+    *,
+    say: Say = _LOG.info,
+    folders: Sequence[Path] = (),
+    seconds: float = PREPARE_S,
+    reading: Reading = AS_IT_IS,
 ) -> DataRef:
     """Call a user's function, check the arrays that it returns and keep them as `prepare_npz` does.
 
@@ -74,6 +91,7 @@ def prepare_import(
         say: Receives one line before the function is called, and one where it takes long.
         folders: Where modules of the user's are looked for; without any, in the current folder.
         seconds: How long it may take.
+        reading: What the settings say of the data.
 
     Returns:
         The data set in a folder of the user's cache that is named after its content's digest.
@@ -88,7 +106,8 @@ def prepare_import(
     with tempfile.TemporaryDirectory(prefix="fmnist-sweep-") as work:
         arrays_file, problem_file = Path(work, "arrays.npz"), Path(work, "problem.txt")
         kept_file = Path(work, "kept.txt")
-        arguments = [path, str(arrays_file), str(kept_file), str(problem_file), *map(str, folders)]
+        files = [str(arrays_file), str(kept_file), str(problem_file)]
+        arguments = [path, *files, json.dumps(asdict(reading)), *map(str, folders)]
         what = f"calling {path} for its data"
         done = run_program(_CALL_IMPORT, arguments, seconds=seconds, what=what, say=say)
         if done.code is None:

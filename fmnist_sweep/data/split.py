@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.data.fashion_mnist import CLASS_NAMES, N_TRAIN, NAME, TRAIN_IMAGES, TRAIN_LABELS
+from fmnist_sweep.data.groups import HOW
 from fmnist_sweep.data.idx import map_idx
 
 FloatImages: TypeAlias = npt.NDArray[np.float32]
@@ -21,6 +22,11 @@ Indices: TypeAlias = npt.NDArray[np.int64]
 _WHITE: Final = 255
 _N_AT_ONCE: Final = 1024
 _N_SHOWN: Final = 5
+
+_GIVEN: Final = (
+    "x_val and y_val in an .npz file; 'validation_data' in the mapping that a function returns, or a second "
+    "data set"
+)
 
 ALIGNMENT: Final = 64
 """In bytes: what TensorFlow's kernels want at most, EIGEN_MAX_ALIGN_BYTES with AVX-512."""
@@ -87,11 +93,15 @@ def split_problems(data: DataRef | None, split: SplitSpec) -> list[str]:
 
 def kind_problems(data: DataRef | None, split: SplitSpec) -> list[str]:
     """Return why a kind of split, if one is asked for, can't act on a data set; empty where it can."""
-    if split.kind is None or data is None or not data.validates:
-        return []
-    return [
-        f"split.kind: {split.kind!r} can't act, since the data say themselves what validates; leave it out"
-    ]
+    validates = data is not None and data.validates
+    if split.kind == "given" and not validates:
+        return [f"split.kind: 'given' needs data that say what validates: {_GIVEN}"]
+    if split.kind not in (None, "given") and validates:
+        mend = "leave it out, or write 'given'"
+        return [f"split.kind: {split.kind!r} can't act, since the data say themselves what validates; {mend}"]
+    if split.kind == "groups" and (data is None or not data.n_groups):
+        return [f"split.kind: 'groups' needs data that name them: {HOW}"]
+    return []
 
 
 def split_indices(labels: npt.NDArray[Any], split: SplitSpec) -> tuple[Indices, Indices]:

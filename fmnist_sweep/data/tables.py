@@ -13,6 +13,7 @@ from fmnist_sweep.core.errors import DataError, did_you_mean
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.wording import shown_list
 from fmnist_sweep.data.calls import Call, keep_call
+from fmnist_sweep.data.groups import without_column
 
 ENDINGS: Final = (".csv", ".parquet")
 
@@ -45,16 +46,17 @@ def target_problems(source: str, target: Sequence[str]) -> list[str]:
     ]
 
 
-def prepare_table(path: Path, target: Sequence[str], *, name: str) -> DataRef:
+def prepare_table(path: Path, target: Sequence[str], *, name: str, groups: str | None = None) -> DataRef:
     """Read a table, part it into inputs and targets, and keep both where training processes can map them.
 
-    All columns but the targets are inputs, in their order: float32, shape ``(n, n_columns)``. One target has
-    shape ``(n,)``, several ``(n, n_targets)``; whole numbers stay whole numbers.
+    All columns but the targets and the groups are inputs, in their order: float32, shape ``(n, n_columns)``.
+    One target has shape ``(n,)``, several ``(n, n_targets)``; whole numbers stay whole numbers.
 
     Args:
         path: A ``.csv`` file with a line of column names, or a ``.parquet`` file.
         target: Names of the columns that are predicted.
         name: What to call the data.
+        groups: Name of the column that says which rows belong together; it may hold text.
 
     Raises:
         DataError: The file can't be read, it has no such column, or a column holds no numbers or has gaps;
@@ -63,16 +65,22 @@ def prepare_table(path: Path, target: Sequence[str], *, name: str) -> DataRef:
     table = _read(path, name)
     columns = [str(column) for column in table.columns]
     table.columns = columns
-    missing = [one for one in target if one not in columns]
-    if missing:
-        there = shown_list(columns)
-        raise DataError(
-            name,
-            [
-                f"target: there is no column {one!r}{did_you_mean(one, columns)} (it has {there})"
-                for one in missing
-            ],
-        )
+    problems = [
+        f"target: there is no column {one!r}{did_you_mean(one, columns)} (it has {shown_list(columns)})"
+        for one in target
+        if one not in columns
+    ]
+    of_groups = None
+    if groups in target:
+        problems.append(f"split.groups: {groups!r} is the target; name another column")
+    elif groups is not None:
+        try:
+            table, of_groups = without_column(table, groups, where=name)
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(name, problems)
+    columns = [str(column) for column in table.columns]
     problems = [
         f"the column {one!r} is there twice" for one in dict.fromkeys(columns) if columns.count(one) > 1
     ]
@@ -86,7 +94,7 @@ def prepare_table(path: Path, target: Sequence[str], *, name: str) -> DataRef:
     y = table[list(target)].to_numpy()
     y = y.astype(np.int64 if y.dtype.kind in "biu" else np.float32)
     x = np.ascontiguousarray(table[inputs].to_numpy(np.float32))
-    return keep_call(Call((x, y[:, 0] if len(target) == 1 else y)), name=name)
+    return keep_call(Call((x, y[:, 0] if len(target) == 1 else y), groups=of_groups), name=name)
 
 
 def _read(path: Path, name: str) -> Any:

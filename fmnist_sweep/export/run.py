@@ -179,7 +179,6 @@ def run_export(
 
     swept = StoredStudy.of(plan.study)
     budget = swept.config.get("budget", {})
-    target = swept.config.get("target") or ()
     seconds = budget.get("prepare_seconds", PREPARE_S)
     patience = partial(Patience, storage_url, budget.get("reconnect_seconds", RECONNECT_S), say=say)
     wait_for_server(plan.study, patience())
@@ -193,7 +192,7 @@ def run_export(
             say=say,
             folders=swept.folders,
             seconds=seconds,
-            target=(target,) if isinstance(target, str) else tuple(target),
+            reading=data_sets.Reading.of(swept.config),
         )
         for line in plan.outlook():
             say(line)

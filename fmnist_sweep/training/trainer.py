@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -102,9 +103,8 @@ def _trained_in_one_call(
         call = _call_of(job)
     schedule = _schedule(hypermodel, hp)
     if schedule is not None:
-        call = Call(
-            call.args, {**call.kwargs, "callbacks": [*(call.kwargs.get("callbacks") or ()), schedule]}
-        )
+        callbacks = [*(call.kwargs.get("callbacks") or ()), schedule]
+        call = replace(call, kwargs={**call.kwargs, "callbacks": callbacks})
     yield from train_in_one_call(job, hypermodel, hp, model, call)
     if job.delivery_folder is None or job.data.form == "call":
         return

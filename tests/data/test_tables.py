@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fmnist_sweep.core.errors import DataError
-from fmnist_sweep.data import open_data
+from fmnist_sweep.data import Reading, open_data
 from fmnist_sweep.data.calls import Call, open_call
 from fmnist_sweep.data.tables import prepare_table, target_problems
 
@@ -32,7 +32,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def kept(folder: Path, *target: str) -> Call:
     """Return what is kept of the table, as a training gets it."""
     TABLE.to_csv(folder / "houses.csv", index=False)
-    data = open_data(str(folder / "houses.csv"), target=target)
+    data = open_data(str(folder / "houses.csv"), reading=Reading(target=target))
     assert (data.form, data.n_train) == ("call", 4)
 
     def no_dataset(path: str) -> object:
