@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import optuna
@@ -21,9 +22,10 @@ from fmnist_sweep.confirm.request import (
     ConfirmationRequest,
     confirmation_request,
     option_problems,
+    study_problems,
 )
 from fmnist_sweep.confirm.rule import AskedRule, Prefer
-from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.errors import ConfigError, SweepError
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import RECONNECT_S, Progress, Stop
 from fmnist_sweep.observers.opening import open_observers
@@ -186,6 +188,13 @@ def repeats_within(budget: int, *, top: int | None, repeats: int | None) -> int:
     return budget // n_each
 
 
+def _also(study: str, storage: str, top: int | None) -> list[str]:
+    """Return what a study has against a confirmation whose options are wrong, where it can be read at all."""
+    with suppress(SweepError):
+        return study_problems(StoredStudy.of(open_study(study, storage=storage)), top)
+    return []
+
+
 @uses_storage
 def confirm(
     study: str,
@@ -226,12 +235,12 @@ def confirm(
     Raises:
         SweepError: The study can't be confirmed, or not so; all problems at once.
     """
-    # Before the study is read, and whatever it holds.
+    # Whatever the study holds, and though there is none.
     problems = [] if options is None else options.problems()
     rule = AskedRule(sure, thorough, prefer, within)
     problems += option_problems(top=top, repeats=repeats, max_retries=max_retries, rule=rule)
     if problems:
-        raise ConfigError(f"study {study!r}", problems)
+        raise ConfigError(f"study {study!r}", [*problems, *_also(study, storage, top)])
     swept = open_study(study, storage=storage)
     wait_for_server(swept, Patience(storage, RECONNECT_S, say=say))
     before = StoredStudy.of(swept)

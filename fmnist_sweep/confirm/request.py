@@ -240,21 +240,12 @@ def confirmation_request(
     Raises:
         SweepError: The study is none that can be confirmed, or not so; all problems at once.
     """
-    name = study.name
-    require_whole(study, with_confirmation=True)
-    if study.is_confirmation:
-        raise SweepError(
-            f"study {name!r} is a confirmation itself: confirm {study.confirms!r}, with more --repeats"
-        )
-    if not study.is_ours:
-        raise SweepError(f"study {name!r} was not made by fmnist-sweep: it can't be confirmed")
-    require_same_model(study)
-    swept = SweepToConfirm(study)
     asked = AskedRule() if rule is None else rule
-    problems = _problems(swept, top)
+    problems = study_problems(study, top)
     problems += option_problems(top=top, repeats=repeats, max_retries=max_retries, rule=asked)
     if problems:
-        raise ConfigError(f"study {name!r}", problems)
+        raise ConfigError(f"study {study.name!r}", problems)
+    swept = SweepToConfirm(study)
     known = read_confirmation(study)
     same = asked == AskedRule() and not with_incumbents
     if known is not None and same and _is_whole_of_old(known, swept, top, repeats):
@@ -272,10 +263,28 @@ def confirmation_request(
     return ConfirmationRequest(swept, tuple(wanted.values()), n_repeats, decides, max_retries, too_large)
 
 
-def _problems(swept: SweepToConfirm, top: int | None) -> list[str]:
-    n = len(swept.distinct)
+def study_problems(study: StoredStudy, top: int | None) -> list[str]:
+    """Return why a sweep's study can't be confirmed as it stands; empty if it can.
+
+    Args:
+        study: The study.
+        top: As in `confirmation_request`.
+
+    Raises:
+        SweepError: The study is none that can be confirmed, whatever is added to it.
+    """
+    name = study.name
+    require_whole(study, with_confirmation=True)
+    if study.is_confirmation:
+        raise SweepError(
+            f"study {name!r} is a confirmation itself: confirm {study.confirms!r}, with more --repeats"
+        )
+    if not study.is_ours:
+        raise SweepError(f"study {name!r} was not made by fmnist-sweep: it can't be confirmed")
+    require_same_model(study)
+    n = len(SweepToConfirm(study).distinct)
     if not n:
-        return ["no trial is complete yet; run the sweep first", *left_out_notes(swept.study)]
+        return ["no trial is complete yet; run the sweep first", *left_out_notes(study)]
     if top is not None and top > n:
         return [f"--top: {top} can't be taken; distinct complete configurations: {n}"]
     return []

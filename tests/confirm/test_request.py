@@ -20,6 +20,7 @@ from fmnist_sweep.analysis.comparing import side
 from fmnist_sweep.analysis.confirmations import read_confirmation
 from fmnist_sweep.analysis.decision import DecisionRule
 from fmnist_sweep.analysis.ranking import best_trials, candidates
+from fmnist_sweep.api.runs import confirm
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.plan import candidate_number, repeat_seeds
@@ -179,6 +180,16 @@ def test_of_equal_configurations_one_is_taken(sweep: Sweep, make_config: Callabl
     assert len(confirmation_request(stored(study), top=2).candidates) == 3 < len(study.trials)
     with pytest.raises(ConfigError, match="--top: 3 can't be taken; distinct complete configurations: 2"):
         confirmation_request(stored(study), top=3)
+
+
+def test_wrong_options_and_what_the_study_lacks_are_told_together(
+    swept_in_file: optuna.Study, tmp_path: Path
+) -> None:
+    """Whoever mends the one is not sent back for the other."""
+    del swept_in_file
+    with pytest.raises(ConfigError, match="--repeats: 1 shows") as caught:
+        confirm("tiny", storage=f"sqlite:///{tmp_path / 'studies.db'}", top=9, repeats=1)
+    assert "--top: 9 can't be taken; distinct complete configurations: 6" in str(caught.value)
 
 
 @pytest.mark.parametrize("low", [1e-4, 1e-3])
