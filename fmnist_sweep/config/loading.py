@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from fmnist_sweep.config.limits import entry_problems, value_problems
 from fmnist_sweep.config.messages import describe, sound_part
+from fmnist_sweep.config.narrowing import narrowed, narrowing_problems, narrows
 from fmnist_sweep.config.overrides import apply_override
 from fmnist_sweep.config.own_functions import function_problems
 from fmnist_sweep.config.points import points_problems
@@ -161,8 +162,8 @@ def _first_look(
     if isinstance(settings.get("data"), str):
         problems += [f"data: {problem}" for problem in source_problems(settings["data"], folders)]
     problems += _sampler_problems(settings)
-    if own is not None:
-        problems += entry_problems(settings.get("space"), own)
+    given = settings.get("space")
+    problems += narrowing_problems(given) if own is None else entry_problems(given, own)
     config = None
     if own is not None and sound is not None:
         # What of the file is right is looked at all the same: one message tells all that is wrong.
@@ -229,8 +230,9 @@ def _validate(
     """
     given = dict(settings)
     if isinstance(given.get("space"), dict):
-        entries = {name: _narrowed(name, entry, own) for name, entry in given["space"].items()}
-        given["space"] = {n: e for n, e in entries.items() if own is not None or not _narrows(e)}
+        space = None if own is None else own.space
+        entries = {name: narrowed(name, entry, space) for name, entry in given["space"].items()}
+        given["space"] = {n: e for n, e in entries.items() if own is not None or not narrows(e)}
     for section, default in (("sampler", "tpe"), ("pruner", "median")):
         if isinstance(given.get(section), dict):
             given[section] = {"name": default, **given[section]}
@@ -245,16 +247,6 @@ def _validate(
             sound = None
         return None, sound, describe(error, SweepFile)
     return file, file, []
-
-
-def _narrows(entry: Any) -> bool:
-    return isinstance(entry, dict) and "type" not in entry
-
-
-def _narrowed(name: str, entry: Any, own: catalog.ModelSpace | None) -> Any:
-    if own is None or not _narrows(entry) or name not in own.space:
-        return entry
-    return {**own.space[name].model_dump(), **entry}
 
 
 def _resolve_space(file: SweepFile, own: catalog.ModelSpace) -> tuple[SearchSpace | None, list[str]]:
