@@ -18,7 +18,7 @@ from fmnist_sweep.cli.commands.manage import delete, rename
 from fmnist_sweep.cli.commands.reading import backup, dashboard, report, status, trials
 from fmnist_sweep.cli.commands.starting import init
 from fmnist_sweep.cli.commands.sweeps import data, run, validate
-from fmnist_sweep.cli.commands.winners import best, compare, confirm, export
+from fmnist_sweep.cli.commands.winners import best, compare, confirm, export, predict
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.foreign import safe_text
 
@@ -44,6 +44,7 @@ COMMANDS = (
     dashboard,
     report,
     export,
+    predict,
     backup,
     dump,
     load,

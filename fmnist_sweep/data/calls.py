@@ -10,7 +10,7 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import GeneratorType
@@ -30,7 +30,7 @@ from fmnist_sweep.data.carried import (
     users_modules_by_value,
 )
 from fmnist_sweep.data.groups import group_numbers, group_problems, without_column
-from fmnist_sweep.data.trees import class_labels, is_dataset, is_tensor, leaves, n_rows, row_shape
+from fmnist_sweep.data.trees import class_labels, is_dataset, is_table, is_tensor, leaves, n_rows, row_shape
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -100,12 +100,14 @@ def with_groups(call: Call, column: str | None, *, where: str) -> Call:
     return replace(call, kwargs={**call.kwargs, "x": x}, test=test, groups=of_groups)
 
 
-def keep_call(call: Call, *, name: str) -> DataRef:
+def keep_call(call: Call, *, name: str, columns: Sequence[str] = ()) -> DataRef:
     """Keep a fit's arguments where training processes can open them.
 
     Args:
         call: The arguments.
         name: What to call the data.
+        columns: Names of the inputs, where ``x`` was made from the columns of a table; those of a table of
+            pandas are known.
 
     Returns:
         The data in a folder of the user's cache that is named after their digest. Equal content has one
@@ -120,7 +122,7 @@ def keep_call(call: Call, *, name: str) -> DataRef:
         with tempfile.TemporaryDirectory(prefix=".new-", dir=home) as new:
             folder = Path(new, "call")
             folder.mkdir()
-            digest = _write(call, folder, name)
+            digest = _write(call, folder, name, columns)
             kept = home / digest
             if not (kept / _FACTS).exists():
                 shutil.rmtree(kept, ignore_errors=True)
@@ -176,7 +178,18 @@ def open_pickle(folder: Path, load_dataset: LoadDataset) -> Any:
         return CallUnpickler(stream, folder, load_dataset).load()
 
 
-def _write(call: Call, folder: Path, name: str) -> str:
+def columns_of(folder: Path) -> list[str]:
+    """Return the names of the inputs' columns, in their order; empty where the inputs are no table.
+
+    Args:
+        folder: `DataRef.directory`.
+    """
+    # Kept by an earlier version they are not named.
+    columns: list[str] = json.loads((folder / _FACTS).read_text("utf-8")).get("columns", [])
+    return columns
+
+
+def _write(call: Call, folder: Path, name: str, columns: Sequence[str]) -> str:
     problem = _generator_problem(call)
     problems = [problem] if problem is not None else [*call_problems(call), *problems_of_test(call)]
     if call.groups is not None:
@@ -197,6 +210,8 @@ def _write(call: Call, folder: Path, name: str) -> str:
         decides += ["groups", hashlib.sha256(groups.tobytes()).hexdigest()]
         of_groups = {"n_groups": int(groups.max()) + 1}
     x, y = call.x, call.y
+    if is_table(x):
+        columns = [str(column) for column in getattr(x, "columns", [x.name])]
     facts = {
         "name": name,
         "input_shape": row_shape(x),
@@ -204,6 +219,7 @@ def _write(call: Call, folder: Path, name: str) -> str:
         "n_train": n_rows(x),
         "validates": call.has_validation,
         **of_groups,
+        "columns": list(columns),
     }
     (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
     return hashlib.sha256("\n".join(decides).encode()).hexdigest()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from fmnist_sweep.core.errors import DataError, did_you_mean
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.wording import shown_list
 from fmnist_sweep.data.calls import Call, keep_call
 from fmnist_sweep.data.groups import without_column
+
+Array: TypeAlias = npt.NDArray[Any]
 
 ENDINGS: Final = (".csv", ".parquet")
 
@@ -94,10 +97,58 @@ def prepare_table(path: Path, target: Sequence[str], *, name: str, groups: str |
     y = table[list(target)].to_numpy()
     y = y.astype(np.int64 if y.dtype.kind in "biu" else np.float32)
     x = np.ascontiguousarray(table[inputs].to_numpy(np.float32))
-    return keep_call(Call((x, y[:, 0] if len(target) == 1 else y), groups=of_groups), name=name)
+    made = Call((x, y[:, 0] if len(target) == 1 else y), groups=of_groups)
+    return keep_call(made, name=name, columns=inputs)
 
 
-def _read(path: Path, name: str) -> Any:
+def inputs_to_predict(path: Path, columns: Sequence[str], n_columns: int | None = None) -> Array:
+    """Return the rows of a table as a model's inputs, float32 ``(n, n_columns)``.
+
+    Args:
+        path: A ``.csv`` file with a line of column names, or a ``.parquet`` file.
+        columns: Names of the inputs in the order of the training; others in the table, such as the target,
+            are left out. Empty where they are not known: then all columns are taken, in their order.
+        n_columns: How many inputs the model takes, where that is known and their names are not.
+
+    Raises:
+        DataError: The file can't be read, a column is missing, or holds no numbers or has gaps; all problems
+            at once.
+
+    Example:
+        >>> inputs_to_predict(Path("new.csv"), ["rooms", "age"]).shape  # doctest: +SKIP
+        (12, 2)
+    """
+    name = str(path)
+    table = _read(path, name, at_least=1)
+    table.columns = [str(column) for column in table.columns]
+    there = list(table.columns)
+    wanted = list(columns) or there
+    problems = [
+        f"there is no column {one!r}{did_you_mean(one, there)} (it has {shown_list(there)})"
+        for one in wanted
+        if one not in there
+    ]
+    problems += [
+        f"the column {one!r} is there twice" for one in dict.fromkeys(wanted) if there.count(one) > 1
+    ]
+    if not columns and n_columns is not None and len(there) != n_columns:
+        problems.append(
+            f"has {len(there)} columns, and the model takes {n_columns}; their names are not known to the "
+            "bundle: give those columns alone, in the order of the training"
+        )
+    if not problems:
+        table = table[wanted]
+        texts = [column for column in wanted if not _is_of_numbers(table[column])]
+        problems = _gap_problems(table)
+        if texts:
+            told = "give them as they were in training, or the inputs as an .npz file"
+            problems.insert(0, f"columns that hold no numbers: {shown_list(texts)}; {told}")
+    if problems:
+        raise DataError(name, problems)
+    return np.ascontiguousarray(table.to_numpy(np.float32))
+
+
+def _read(path: Path, name: str, *, at_least: int = 2) -> Any:
     import pandas as pd  # noqa: PLC0415 - a second, for those who have tables
 
     is_parquet = path.suffix.lower() == ".parquet"
@@ -110,9 +161,9 @@ def _read(path: Path, name: str) -> Any:
     except Exception as error:
         told = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(name, [f"can't be read as a table: {told}"]) from error
-    if len(table) < 2:
+    if len(table) < at_least:
         raise DataError(
-            name, [f"has {len(table)} rows below the names of its columns; at least 2 are needed"]
+            name, [f"has {len(table)} rows below the names of its columns; at least {at_least} are needed"]
         )
     return table
 

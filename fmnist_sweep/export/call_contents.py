@@ -22,6 +22,7 @@ from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.core.wording import show_interval, show_value
+from fmnist_sweep.data.calls import columns_of
 from fmnist_sweep.data.test_set import has_test
 from fmnist_sweep.export.choice import sweep_file
 from fmnist_sweep.export.contents import history
@@ -30,7 +31,7 @@ from fmnist_sweep.export.outputs import Output, outputs_of
 from fmnist_sweep.export.own_code import FOLDER
 from fmnist_sweep.export.own_parts import OwnParts
 from fmnist_sweep.export.plan import ExportPlan
-from fmnist_sweep.export.script import assets, needed, predict_any_script
+from fmnist_sweep.export.script import PREDICT, assets, needed, predict_any_script
 from fmnist_sweep.reports import pictures, task_pictures
 from fmnist_sweep.reports.exported_call import beside_words, shown_metrics
 from fmnist_sweep.storage.stored import StoredStudy
@@ -84,6 +85,8 @@ def export_facts(
         "seeds": final.seeds,
         "repeats": [{"seed": d.seed, **row} for d, row in zip(deliveries, rows, strict=True)],
         "outputs": {one.name: one.kind for one in _outputs(deliveries[0])},
+        "from_logits": bool(deliveries[0].source.get("from_logits")),
+        "inputs": deliveries[0].example_inputs,
         "untested": untested(data, plan.deliveries),
         "data": {
             "name": data.name,
@@ -92,6 +95,7 @@ def export_facts(
             "n_train": data.n_train,
             "split": final.split.to_dict(),
             "validates": data.validates,
+            "columns": columns_of(Path(data.directory)),
         },
         **({"custom_objects": dict(own.places)} if own.places else {}),
         "n_test_readings": len(study.readings),
@@ -193,7 +197,7 @@ def fill_bundle(
         "README.md": _card(plan, facts, first, own, scoring=scoring(study), drawn=drawn, tables=list(tables)),
     }
     if runs_alone:
-        texts["predict.py"] = predict_any_script(own, first.source, title=title)
+        texts[PREDICT] = predict_any_script(own, first.source, title=title)
     if own.code is not None:
         own.code.write(folder / FOLDER)
     for name, text in texts.items():

@@ -120,6 +120,7 @@ def model_card(
                 f"{json.dumps(key)}: {place.replace(':', '.')}" for key, place in own.places.items()
             ),
             has_own_code=own.code is not None,
+            runs_alone=own.runs_alone,
             own_folder=FOLDER,
             needs=needed(() if own.code is None else own.code.libraries),
             why_no_code=own.why_not,

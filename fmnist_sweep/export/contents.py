@@ -23,7 +23,7 @@ from fmnist_sweep.export.delivered import Delivery
 from fmnist_sweep.export.own_code import FOLDER
 from fmnist_sweep.export.own_parts import OwnParts
 from fmnist_sweep.export.plan import ExportPlan
-from fmnist_sweep.export.script import predict_script, train_script
+from fmnist_sweep.export.script import PREDICT, predict_script, train_script
 from fmnist_sweep.reports import pictures
 from fmnist_sweep.storage.stored import StoredStudy
 
@@ -155,8 +155,9 @@ def fill_bundle(
     }
     if script is not None:
         texts["train.py"] = script
+    if own.runs_alone:
+        texts[PREDICT] = predict_script(own, facts, title=title)
     if own.code is not None:
-        texts["predict.py"] = predict_script(own, facts, title=title)
         own.code.write(folder / FOLDER)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")

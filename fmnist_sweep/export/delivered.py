@@ -89,6 +89,12 @@ class Delivery:
             return {name: stored[name] for name in stored.files if name.startswith("outputs")}
 
     @property
+    def example_inputs(self) -> Mapping[str, list[int]]:
+        """The shape of one row of each of the model's inputs, by their places in `example`."""
+        with np.load(self.example, allow_pickle=False) as stored:
+            return {name: list(stored[name].shape[1:]) for name in stored.files if name.startswith("x")}
+
+    @property
     def worst(self) -> tuple[Array, Array]:
         """Indices and images ``(n, height, width, channels)`` of test images, confidently mistaken."""
         with np.load(self.folder / _TEST, allow_pickle=False) as stored:

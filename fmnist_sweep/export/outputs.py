@@ -74,7 +74,7 @@ def _output(name: str, parts: Mapping[str, tuple[Array, Array]], *, from_logits:
     }
     if len(flat) < len(numbers):
         return None
-    shares = {k: (y, _sigmoid(o) if from_logits else o) for k, (y, o) in flat.items()}
+    shares = {k: (y, shares_of("labels", o, from_logits=from_logits)) for k, (y, o) in flat.items()}
     if all(_are_shares(y, o) for y, o in shares.values()):
         if width > 1:
             return Output(name, "labels", shares, tuple(map(str, range(width))))
@@ -83,10 +83,27 @@ def _output(name: str, parts: Mapping[str, tuple[Array, Array]], *, from_logits:
     return Output(name, "regression", {k: (y.astype(float), o.astype(float)) for k, (y, o) in flat.items()})
 
 
+def shares_of(kind: str, outputs: Array, *, from_logits: bool) -> Array:
+    """Return what a model gives as probabilities; real numbers stay as they are.
+
+    Args:
+        kind: What the output predicts, a `Kind`.
+        outputs: Of shape ``(n, k)``; of two classes ``(n, 1)``.
+        from_logits: Whether they are logits, as far as that is known: negative ones of classes are.
+    """
+    if kind == "classes":
+        rows = outputs.astype(np.float64)
+        if from_logits or (rows < 0).any():
+            rows = np.exp(rows - rows.max(axis=1, keepdims=True))
+        found: Array = rows / np.maximum(rows.sum(axis=1, keepdims=True), 1e-12)
+        return found
+    return _sigmoid(outputs) if from_logits and kind in ("binary", "labels") else outputs
+
+
 def _as_classes(y: Array, outputs: Array, *, from_logits: bool) -> tuple[Array, Array] | None:
     """Return labels ``(n,)`` and probabilities ``(n, k)``; None where these are no classes."""
     width = outputs.shape[-1]
-    rows = outputs.reshape(-1, width).astype(np.float64)
+    rows = outputs.reshape(-1, width)
     # A class for each pixel or step counts as a row of its own.
     targets = y.reshape(-1, width) if y.shape == outputs.shape else y.reshape(-1)
     if len(targets) != len(rows):
@@ -94,9 +111,7 @@ def _as_classes(y: Array, outputs: Array, *, from_logits: bool) -> tuple[Array, 
     labels = class_labels(targets if y.dtype.kind != "f" or targets.ndim == 2 else _whole(targets))
     if labels is None or int(labels.max(initial=0)) >= width:
         return None
-    if from_logits or (rows < 0).any():
-        rows = np.exp(rows - rows.max(axis=1, keepdims=True))
-    return labels, rows / np.maximum(rows.sum(axis=1, keepdims=True), 1e-12)
+    return labels, shares_of("classes", rows, from_logits=from_logits)
 
 
 def _whole(values: Array) -> Array:

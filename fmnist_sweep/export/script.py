@@ -14,6 +14,9 @@ from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.export.own_code import FOLDER
 from fmnist_sweep.export.own_parts import OwnParts
 
+PREDICT: Final = "predict.py"
+"""The script that loads the model of a bundle and predicts."""
+
 _LINE_LENGTH: Final = 110
 OWN_SCALE: Final = "bytes divided by 255, floats as they are"
 _ALWAYS: Final = ("tensorflow", "keras", "numpy")

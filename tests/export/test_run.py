@@ -40,6 +40,7 @@ FILES = {
     "metrics.json",
     "misclassified.png",
     "model.keras",
+    "predict.py",
     "train.py",
     "trials.csv",
 }
@@ -469,7 +470,7 @@ def test_an_own_layer_goes_with_its_model(own: Exports) -> None:
     own.run()
     bundle = own.folder / "exports" / "dense"
     files = {path.name for path in bundle.iterdir()}
-    assert files == FILES - {"train.py"} | {"predict.py", "own_code"}
+    assert files == FILES - {"train.py"} | {"own_code"}
     code = (bundle / "own_code" / "mine.py").read_text()
     assert code == "import keras\n\n\nclass Stretch(keras.layers.Layer):\n    by = 2\n"
     assert '"own>Stretch": ("mine", "Stretch"),' in (bundle / "predict.py").read_text()
@@ -485,7 +486,7 @@ def test_code_that_does_not_work_alone_is_left_out_and_told(own: Exports) -> Non
     own.code = Check("import of the code failed: no weights.npy")
     own.run()
     bundle = own.folder / "exports" / "dense"
-    assert {path.name for path in bundle.iterdir()} == FILES - {"train.py"}
+    assert {path.name for path in bundle.iterdir()} == FILES - {"train.py", "predict.py"}
     text = (bundle / "README.md").read_text()
     assert "not in this folder (taken by itself it does not work: import of the code failed: no weig" in text
     assert 'custom_objects={"own>Stretch": mine.Stretch}' in text

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import pandas as pd
 import pytest
 from programs import WITHOUT_THE_PROJECT, python
 
@@ -100,6 +101,22 @@ def test_the_script_gives_the_bundles_numbers(bundle: Path) -> None:
 def test_the_model_loads_without_this_project_and_predicts_the_same(bundle: Path) -> None:
     """Keras's own loading, in safe mode, is enough."""
     assert predicted_otherwise(bundle, "model.keras") < 1e-5
+
+
+def test_the_bundles_own_script_predicts_images(bundle: Path) -> None:
+    """Bytes are scaled by it; the probabilities are those that the export kept, the class the likeliest."""
+    (kept,) = bundle.parent.parent.glob("studies.db.exports/tiny/*/seed-10000/predictions.npz")
+    raw = (Path(open_data().directory) / "train-images-idx3-ubyte").read_bytes()[16 : 16 + 20 * 784]
+    images = bundle.parent.parent / "images.npy"
+    np.save(images, np.frombuffer(raw, np.uint8).reshape(-1, 28, 28))
+    table = bundle.parent.parent / "predictions.csv"
+    python(bundle.parent.parent, "-m", "fmnist_sweep", "predict", str(bundle), "images.npy")
+    found = pd.read_csv(table)
+    table.unlink()
+    with np.load(kept) as stored:
+        probabilities = found.filter(like="p_").to_numpy()
+        np.testing.assert_allclose(probabilities, stored["val"][:20], atol=1e-5)
+    assert found["class"].tolist() == found.filter(like="p_").idxmax(axis=1).str[2:].tolist()
 
 
 def test_predictions_of_the_test_images_are_there_whole_or_not_at_all(

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 import fmnist_sweep as fs
+from fmnist_sweep.api.predicting import predict
 from fmnist_sweep.core.errors import ConfigError, DataError, NothingTrainedError, StudyMismatchError
 from fmnist_sweep.data.hold_out import rows
 
@@ -104,7 +105,13 @@ def test_the_winner_is_exported_without_a_test_part(tmp_path: Path) -> None:
     card = (bundle / "README.md").read_text()
     assert "The gap to validation is" in card
     assert "the gap to test" not in card
-    assert keras.models.load_model(bundle / "model.keras").predict(X[:2], verbose=0).shape == (2, 1)
+    given = keras.models.load_model(bundle / "model.keras").predict(X[:2], verbose=0)
+    assert given.shape == (2, 1)
+    np.save(tmp_path / "two.npy", X[:2])
+    made = predict(bundle, tmp_path / "two.npy", tmp_path / "predictions.csv")
+    assert (made.n_rows, made.columns) == (2, ("value",))
+    written = np.loadtxt(tmp_path / "predictions.csv", skiprows=1)
+    np.testing.assert_allclose(written, given[:, 0], rtol=1e-5)
     assert one.export(tmp_path / "out", repeats=2) == bundle
     assert "nothing was trained" in said[-1]
 

@@ -1,9 +1,9 @@
-"""Commands for what comes after a sweep: confirm, compare, best, export."""
+"""Commands for what comes after a sweep: confirm, compare, best, export, predict."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -17,17 +17,21 @@ from fmnist_sweep.cli.commands.options import (
     TakeOver,
     Workers,
     command_line,
+    echo,
     exit_unless_done,
     messages_console,
     print_json,
     quiet_optuna,
     results_console,
     run_options,
+    to_stderr,
     uses_storage,
 )
 from fmnist_sweep.core.errors import InterruptedExportError, SweepError
 from fmnist_sweep.core.jobs import MAX_FINAL_TRAININGS
 from fmnist_sweep.storage import DEFAULT_STORAGE
+
+_MANY_COLUMNS: Final = 6
 
 
 @uses_storage
@@ -223,3 +227,23 @@ def export(
         typer.echo(plan.folder)
     if refused:
         raise SweepError("\n".join(refused))
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="The folder that export has written.")],
+    data: Annotated[Path, typer.Argument(help="The rows: an .npz, .npy, .csv or .parquet file.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="A .csv file; .npz keeps raw outputs.")
+    ] = Path("predictions.csv"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write what the model of a bundle predicts: classes and their probabilities, or values.
+
+    Example: fmnist-sweep predict exports/dense images.npz --output predictions.csv
+    """
+    from fmnist_sweep.api.predicting import predict as predicted
+
+    made = predicted(bundle, data, output, force=force, say=to_stderr)
+    more = "" if len(made.columns) < _MANY_COLUMNS else ", ..."
+    to_stderr(f"Predicted {made.n_rows:,} rows: {', '.join(made.columns[: _MANY_COLUMNS - 1])}{more}.")
+    echo(str(made.path))
