@@ -122,7 +122,7 @@ def parse_config(
             file.model,
             input_shape=shape,
             n_classes=n_classes,
-            scaled=scaled_images(data),
+            scaled=scaled_images(data, file.scale),
             data=None if data is None or data.form == "images" else Path(data.directory),
             folders=folders,
             seconds=limit,

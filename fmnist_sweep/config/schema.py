@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Valida
 
 from fmnist_sweep.core.errors import MetricNotRecordedError
 from fmnist_sweep.core.files import STUDY_NAME
-from fmnist_sweep.core.jobs import LARGEST_SEED, MAX_FINAL_TRAININGS, SEEDS_OF_FINALS_BEGIN, SplitKind
+from fmnist_sweep.core.jobs import LARGEST_SEED, MAX_FINAL_TRAININGS, SEEDS_OF_FINALS_BEGIN, Scale, SplitKind
 from fmnist_sweep.core.metrics import METRICS_BY_NAME, Direction, inferred_direction, metric_of
 from fmnist_sweep.core.programs import PREPARE_S
 from fmnist_sweep.core.progress import MAX_RETRIES, RECONNECT_S
@@ -336,6 +336,8 @@ class SweepFile(_Section):
     """A sweep file as it is written; `load_config` joins it with the model's own space.
 
     Attributes:
+        scale: What is done to images: ``"auto"`` divides those of bytes by 255 once, and not in front of a
+            model that does so itself; ``"none"`` leaves them as they are; ``"255"`` divides any.
         tune_new_entries: Whether parameters that ``[space]`` does not name are searched as the model declares
             them, or keep its defaults.
         target: The column of a table that is predicted, or several; other data bring their targets along.
@@ -348,12 +350,13 @@ class SweepFile(_Section):
     @property
     def reading(self) -> Reading:
         """How the data are read."""
-        return Reading.of(self.model_dump(include={"target", "split"}))
+        return Reading.of(self.model_dump(include={"target", "split", "scale"}))
 
     study: Annotated[str, Field(pattern=STUDY_NAME)]
     model: str
     data: str = FASHION_MNIST.name
     target: str | tuple[str, ...] | None = None
+    scale: Scale = "auto"
     tune_new_entries: StrictBool = True
     max_model_size: PositiveInt | None = None
     space: dict[ParameterName, ParameterField] = Field(default_factory=dict, max_length=MAX_PARAMETERS)

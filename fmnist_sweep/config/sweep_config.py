@@ -20,7 +20,7 @@ from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.models import catalog
 
-DECIDES: Final = ("model", "data", "target", "space", "score", "training", "split")
+DECIDES: Final = ("model", "data", "target", "scale", "space", "score", "training", "split")
 """Sections that decide a trial's result or its score: a study holds trials of one setting of them."""
 
 _LATER_SWITCHES: Final = ("running_metrics", "exact_steps")
@@ -157,6 +157,8 @@ class SweepConfig:
             del settings["score"]["direction"]
         if settings["target"] is None:
             del settings["target"]
+        if settings["scale"] == "auto":
+            del settings["scale"]
         settings["split"] = {name: value for name, value in settings["split"].items() if value is not None}
         if not settings["split"]:
             del settings["split"]

@@ -13,6 +13,9 @@ SplitKind: TypeAlias = Literal["stratified", "random", "first", "last", "groups"
 """``stratified`` by class label, at ``random``, the ``first`` rows, the ``last`` ones, as for a series, whole
 ``groups``, or what the data say themselves (``given``)."""
 
+Scale: TypeAlias = Literal["auto", "none", "255"]
+"""What is done to images: ``auto`` divides those of bytes by 255, but for a model that does so itself."""
+
 Scalar: TypeAlias = bool | int | float | str
 Hyperparameters: TypeAlias = Mapping[str, Scalar]
 
@@ -90,6 +93,7 @@ class DataKey:
         form: ``"images"`` with class numbers, which this program splits and measures itself; or ``"call"``:
             whatever ``fit`` takes, kept as it was given.
         validates: Whether the data themselves say what validates: then every split is the same.
+        scale: What is done to its images as they are loaded, or was as they were kept.
         n_groups: Number of groups of rows that belong together; 0 where the data name none.
     """
 
@@ -101,6 +105,7 @@ class DataKey:
     form: Literal["images", "call"] = field(default="images", kw_only=True)
     validates: bool = field(default=False, kw_only=True)
     n_groups: int = field(default=0, kw_only=True)
+    scale: Scale = field(default="auto", kw_only=True)
 
     @property
     def n_classes(self) -> int:
@@ -208,6 +213,9 @@ def job_identity(job: TrialJob, *, software: Sequence[str]) -> str:
         "split": job.split.to_dict(),
         "software": list(software),
     }
+    if job.data.form == "images" and job.data.scale != "auto":
+        # Kept data are known by their content, scaled or not.
+        decides["scale"] = job.data.scale
     if not job.model_source:
         # Checkpoints that were kept before jobs named it go on.
         del decides["model_source"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fmnist_sweep.core.errors import DataError
@@ -77,7 +78,7 @@ def open_data(
     if source.startswith(SOURCE_PREFIX):
         return open_kept(source.removeprefix(SOURCE_PREFIX))
     if source == NAME:
-        return find_fashion_mnist(data_dir, say=say)
+        return replace(find_fashion_mnist(data_dir, say=say), scale=reading.scale)
     if data_dir is not None:
         say(f"{data_dir} is not looked at: --data-dir is for {NAME} only")
     if source.endswith(".npz"):

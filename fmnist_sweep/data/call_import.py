@@ -64,7 +64,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if call is not None:
         try:
-            kept = keep_call(with_groups(call, reading.groups, where=import_path), name=import_path).digest
+            call = with_groups(call, reading.groups, where=import_path)
+            kept = keep_call(call, name=import_path, scale=reading.scale).digest
         except DataError as error:
             Path(problem_file).write_text("; ".join(error.problems), encoding="utf-8")
         else:

@@ -10,7 +10,7 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import GeneratorType
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.files import cache_folder, told_as_data_error
-from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.core.jobs import DataRef, Scale
 from fmnist_sweep.data.carried import (
     CallPickler,
     CallUnpickler,
@@ -100,7 +100,7 @@ def with_groups(call: Call, column: str | None, *, where: str) -> Call:
     return replace(call, kwargs={**call.kwargs, "x": x}, test=test, groups=of_groups)
 
 
-def keep_call(call: Call, *, name: str, columns: Sequence[str] = ()) -> DataRef:
+def keep_call(call: Call, *, name: str, columns: Sequence[str] = (), scale: Scale = "auto") -> DataRef:
     """Keep a fit's arguments where training processes can open them.
 
     Args:
@@ -108,6 +108,7 @@ def keep_call(call: Call, *, name: str, columns: Sequence[str] = ()) -> DataRef:
         name: What to call the data.
         columns: Names of the inputs, where ``x`` was made from the columns of a table; those of a table of
             pandas are known.
+        scale: ``"255"`` divides images by 255, and every array of bytes; see `divided`.
 
     Returns:
         The data in a folder of the user's cache that is named after their digest. Equal content has one
@@ -116,13 +117,15 @@ def keep_call(call: Call, *, name: str, columns: Sequence[str] = ()) -> DataRef:
     Raises:
         DataError: They can't be carried to another process; the message says which and what to give instead.
     """
+    if scale == "255":
+        call = divided(call, where=name)
     home = cache_folder() / "calls"
     with told_as_data_error(home):
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=home) as new:
             folder = Path(new, "call")
             folder.mkdir()
-            digest = _write(call, folder, name, columns)
+            digest = _write(call, folder, name, columns=columns, scale=scale)
             kept = home / digest
             if not (kept / _FACTS).exists():
                 shutil.rmtree(kept, ignore_errors=True)
@@ -156,7 +159,14 @@ def open_kept(digest: str) -> DataRef:
         # Kept by an earlier version it does not say; it does once the data are opened from their source.
         validates=facts.get("validates", False),
         n_groups=facts.get("n_groups", 0),
+        scale=facts.get("scale", "auto"),
     )
+
+
+def holds_bytes(data: DataRef) -> bool:
+    """Return whether data that are handed to ``fit`` as they are hold images of bytes, 0 to 255."""
+    facts = json.loads((Path(data.directory) / _FACTS).read_text("utf-8"))
+    return bool(facts.get("bytes", False))
 
 
 def open_call(folder: Path, load_dataset: LoadDataset) -> Call:
@@ -189,7 +199,7 @@ def columns_of(folder: Path) -> list[str]:
     return columns
 
 
-def _write(call: Call, folder: Path, name: str, columns: Sequence[str]) -> str:
+def _write(call: Call, folder: Path, name: str, *, columns: Sequence[str], scale: Scale) -> str:
     problem = _generator_problem(call)
     problems = [problem] if problem is not None else [*call_problems(call), *problems_of_test(call)]
     if call.groups is not None:
@@ -220,6 +230,8 @@ def _write(call: Call, folder: Path, name: str, columns: Sequence[str]) -> str:
         "validates": call.has_validation,
         **of_groups,
         "columns": list(columns),
+        **({} if scale == "auto" else {"scale": scale}),
+        **({"bytes": True} if scale == "auto" and any(map(_are_bytes, leaves(call.x))) else {}),
     }
     (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
     return hashlib.sha256("\n".join(decides).encode()).hexdigest()
@@ -255,6 +267,47 @@ def problems_of_test(call: Call) -> list[str]:
     if not problems and shape != wanted:
         problems.append(f"x_test: its rows have shape {tuple(shape)}, those of x_train {tuple(wanted)}")
     return problems
+
+
+def divided(call: Call, *, where: str) -> Call:
+    """Return a call whose images are divided by 255, float32: in what trains, validates and tests alike.
+
+    Images are arrays of three dimensions or more, and all arrays of bytes; what else there is stays as it is.
+
+    Raises:
+        DataError: There are none.
+    """
+    if not any(map(_is_scaled, leaves(call.x))):
+        told = "scale: '255' finds no images and no bytes among the inputs to divide; leave it out"
+        raise DataError(where, [f"{told}, and scale what a data set yields where it is made"])
+
+    def small(x: Any) -> Any:
+        if isinstance(x, Mapping):
+            return {key: small(part) for key, part in x.items()}
+        if isinstance(x, list | tuple):
+            return type(x)(small(part) for part in x)
+        return np.asarray(x, np.float32) / np.float32(255) if _is_scaled(x) else x
+
+    kwargs = dict(call.kwargs)
+    if "x" in kwargs:
+        kwargs["x"] = small(kwargs["x"])
+    if isinstance(kwargs.get("validation_data"), list | tuple):
+        kwargs["validation_data"] = _first_changed(kwargs["validation_data"], small)
+    test = None if call.test is None else _first_changed(call.test, small)
+    return replace(call, args=_first_changed(call.args, small), kwargs=kwargs, test=test)
+
+
+def _first_changed(parts: Sequence[Any], change: Callable[[Any], Any]) -> tuple[Any, ...]:
+    return (change(parts[0]), *parts[1:]) if parts else ()
+
+
+def _is_scaled(leaf: Any) -> bool:
+    kind = getattr(getattr(leaf, "dtype", None), "kind", "")
+    return isinstance(leaf, np.ndarray) and kind in "iuf" and (leaf.ndim >= 3 or leaf.dtype == np.uint8)
+
+
+def _are_bytes(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray) and leaf.dtype == np.uint8 and leaf.ndim >= 3
 
 
 def call_problems(call: Call, *, names: tuple[str, str] = ("x", "y")) -> list[str]:

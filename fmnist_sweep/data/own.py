@@ -9,7 +9,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -25,7 +25,6 @@ from fmnist_sweep.data.checks import are_images, canonical
 from fmnist_sweep.data.groups import GROUPS
 from fmnist_sweep.data.npz import VALIDATION, call_of, read_npz
 from fmnist_sweep.data.reading import AS_IT_IS, Reading
-from fmnist_sweep.data.split import scaled
 
 Array: TypeAlias = npt.NDArray[Any]
 Say: TypeAlias = Callable[[str], None]
@@ -58,18 +57,20 @@ def prepare_npz(
     path = path.expanduser()
     arrays, name = read_npz(path, reading=reading), str(path) if name is None else name
     if not are_images(arrays):
-        return keep_call(call_of(arrays), name=name)
+        return keep_call(call_of(arrays), name=name, scale=reading.scale)
     if GROUPS in arrays or (reading.kind == "given" and "x_val" in arrays):
-        say(f"Note: {name}: images with groups or with x_val are handed to fit, bytes scaled to 0..1")
-        images = {key: scaled(a, np.arange(len(a))) for key, a in arrays.items() if key.startswith("x_")}
-        return keep_call(call_of({**arrays, **images}), name=name)
+        # Scaled here: what is handed to a fit is handed on as it is kept.
+        by_255 = reading.scale == "255" or (reading.scale == "auto" and arrays["x_train"].dtype == np.uint8)
+        how = "divided by 255" if by_255 else "as they are"
+        say(f"Note: {name}: images with groups or with x_val are handed to fit, {how}")
+        return keep_call(call_of(arrays), name=name, scale="255" if by_255 else reading.scale)
     unused = [key for key in VALIDATION if arrays.pop(key, None) is not None]
     if unused:
         say(
             f"Note: {name}: {' and '.join(unused)} are not used: of images with class numbers, "
             "training.n_val of x_train validate"
         )
-    return _keep(arrays, name=name)
+    return replace(_keep(arrays, name=name), scale=reading.scale)
 
 
 def prepare_import(
@@ -120,7 +121,7 @@ def prepare_import(
         if done.code != 0 or not arrays_file.exists():
             end = (done.stderr.strip().splitlines() or ["it printed no message"])[-1]
             raise DataError(path, [f"its process ended with exit code {done.code}: {end}"])
-        return _keep(read_npz(arrays_file, where=path), name=path)
+        return replace(_keep(read_npz(arrays_file, where=path), name=path), scale=reading.scale)
 
 
 def _keep(arrays: Mapping[str, Array], *, name: str) -> DataRef:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fmnist_sweep.core.jobs import SplitKind
+from fmnist_sweep.core.jobs import Scale, SplitKind
+from fmnist_sweep.core.wording import shown
 from fmnist_sweep.data.calls import SOURCE_PREFIX
 from fmnist_sweep.data.fashion_mnist import NAME
 from fmnist_sweep.data.groups import GROUPS, HOW
-from fmnist_sweep.data.tables import target_problems
+from fmnist_sweep.data.tables import is_table_file, target_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Reading:
         target: Names of the columns of a table that are predicted.
         groups: Name of what holds the groups: a column, or an array of an ``.npz`` file.
         kind: The kind of split that is asked for.
+        scale: What is done to images.
 
     Example:
         >>> Reading.of({"target": "price", "split": {"kind": "groups", "groups": "town"}}).groups
@@ -30,6 +32,7 @@ class Reading:
     target: tuple[str, ...] = ()
     groups: str | None = None
     kind: SplitKind | None = None
+    scale: Scale = "auto"
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Reading:
@@ -39,6 +42,7 @@ class Reading:
             target=() if target is None else (target,) if isinstance(target, str) else tuple(target),
             groups=split.get("groups"),
             kind=split.get("kind"),
+            scale=settings.get("scale", "auto"),
         )
 
     @property
@@ -61,6 +65,8 @@ class Reading:
             problems.append(f"split: the images of {NAME} have no groups; take another kind")
         elif self.groups is not None and source.startswith(SOURCE_PREFIX):
             problems.append(f"split.groups: {HOW}")
+        if self.scale != "auto" and (is_table_file(source) or source.startswith(SOURCE_PREFIX)):
+            problems.append(f"scale: is for images; {shown(source)} is handed to fit as it is: leave it out")
         return problems
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmnist_sweep.core.errors import ConfigError
-from fmnist_sweep.core.jobs import DataRef, SplitSpec
+from fmnist_sweep.core.jobs import DataRef, Scale, SplitSpec
 from fmnist_sweep.data.fashion_mnist import CLASS_NAMES, N_TRAIN, NAME, TRAIN_IMAGES, TRAIN_LABELS
 from fmnist_sweep.data.groups import HOW
 from fmnist_sweep.data.idx import map_idx
@@ -37,7 +37,8 @@ class Split:
     """The images and labels of one split, in memory.
 
     Attributes:
-        x_train: Shape ``(n_train, height, width, channels)``, float32; in [0, 1] where the source is bytes.
+        x_train: Shape ``(n_train, height, width, channels)``, float32; in [0, 1] where the source is bytes,
+            unless the data are not to be scaled.
         y_train: Shape ``(n_train,)``, int32, class numbers from 0.
         x_val: As ``x_train``, for the validation images.
         y_val: As ``y_train``, for the validation images.
@@ -67,7 +68,12 @@ def load_split(data: DataRef, split: SplitSpec) -> Split:
     if problems:
         raise ConfigError(f"the split of {data.name}", problems)
     train, val = split_indices(y, split)
-    return Split(scaled(x, train), y[train].astype(np.int32), scaled(x, val), y[val].astype(np.int32))
+    return Split(
+        scaled(x, train, data.scale),
+        y[train].astype(np.int32),
+        scaled(x, val, data.scale),
+        y[val].astype(np.int32),
+    )
 
 
 def check_split(data: DataRef, split: SplitSpec) -> list[str]:
@@ -206,9 +212,21 @@ def _map_train(data: DataRef) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     return x, np.load(folder / "y_train.npy", mmap_mode="r", allow_pickle=False)
 
 
-def scaled(x: npt.NDArray[Any], indices: Indices) -> FloatImages:
-    """Return some images as float32, those of bytes in [0, 1]."""
-    scale = np.float32(_WHITE if x.dtype == np.uint8 else 1)
+def images_are_bytes(data: DataRef) -> bool:
+    """Return whether the images of a data set are bytes."""
+    return bool(_map_train(data)[0].dtype == np.uint8)
+
+
+def scaled(x: npt.NDArray[Any], indices: Indices, how: Scale = "auto") -> FloatImages:
+    """Return some images as float32.
+
+    Args:
+        x: All images.
+        indices: Which.
+        how: ``"auto"`` divides those of bytes by 255, ``"255"`` any, ``"none"`` none.
+    """
+    divided = how == "255" or (how == "auto" and x.dtype == np.uint8)
+    scale = np.float32(_WHITE if divided else 1)
     scaled = aligned((len(indices), *x.shape[1:]))
     # Piece by piece, so that no second copy of all images is ever in memory.
     for start in range(0, len(indices), _N_AT_ONCE):

@@ -25,7 +25,8 @@ class TestSet:
     """The test images and labels, in memory.
 
     Attributes:
-        x: Shape ``(n_test, height, width, channels)``, float32; in [0, 1] where the source is bytes.
+        x: Shape ``(n_test, height, width, channels)``, float32; scaled as those that
+            train.
         y: Shape ``(n_test,)``, int32, class numbers from 0.
     """
 
@@ -54,7 +55,7 @@ def load_test(data: DataRef) -> TestSet:
     else:
         x = np.load(folder / "x_test.npy", mmap_mode="r", allow_pickle=False)
         y = np.load(folder / "y_test.npy", mmap_mode="r", allow_pickle=False)
-    return TestSet(scaled(x, np.arange(len(y))), y.astype(np.int32))
+    return TestSet(scaled(x, np.arange(len(y)), data.scale), y.astype(np.int32))
 
 
 def load_test_call(data: DataRef, load_dataset: LoadDataset) -> tuple[Any, Any]:

@@ -96,6 +96,7 @@ def export_facts(
             "split": final.split.to_dict(),
             "validates": data.validates,
             "columns": columns_of(Path(data.directory)),
+            **({} if data.scale == "auto" else {"scale": data.scale}),
         },
         **({"custom_objects": dict(own.places)} if own.places else {}),
         "n_test_readings": len(study.readings),

@@ -14,7 +14,7 @@ from fmnist_sweep.core.wording import show_interval, show_value
 from fmnist_sweep.data.sources import known_source
 from fmnist_sweep.export.own_code import FOLDER
 from fmnist_sweep.export.own_parts import OwnParts
-from fmnist_sweep.export.script import OWN_SCALE, assets, needed
+from fmnist_sweep.export.script import assets, needed, scale_words
 from fmnist_sweep.reports.exported_call import beside_words
 from fmnist_sweep.reports.pictures import PART_NAMES
 
@@ -109,7 +109,7 @@ def model_card(
             digest=data["digest"],
             versions=", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
             input_shape=f"(n, {', '.join(map(str, data['input_shape']))})",
-            scale=OWN_SCALE if known is None else known.scale,
+            scale=scale_words(data["name"], data.get("scale", "auto")),
             class_names=", ".join(data["class_names"]),
             n_classes=len(data["class_names"]),
             has_script=has_script,

@@ -72,6 +72,8 @@ def export_facts(
             "input_shape": list(data.input_shape),
             "class_names": list(data.class_names),
             "split": final.split.to_dict(),
+            # Left out where bytes are divided and floats are not, as in all bundles of before.
+            **{name: value for name, value in deliveries[0].source.items() if name == "scale"},
         },
         # Left out where there is none, as in all bundles of models of ours.
         **({"custom_objects": dict(own.places)} if own.places else {}),

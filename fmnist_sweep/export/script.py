@@ -18,7 +18,11 @@ PREDICT: Final = "predict.py"
 """The script that loads the model of a bundle and predicts."""
 
 _LINE_LENGTH: Final = 110
-OWN_SCALE: Final = "bytes divided by 255, floats as they are"
+_SCALES: Final = {
+    "auto": "bytes divided by 255, floats as they are",
+    "none": "as they are, bytes from 0 to 255",
+    "255": "divided by 255",
+}
 _ALWAYS: Final = ("tensorflow", "keras", "numpy")
 """TensorFlow brings the other two."""
 
@@ -35,6 +39,17 @@ def assets() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+def scale_words(data: str, scale: str) -> str:
+    """Return what the numbers of a model's images are.
+
+    Args:
+        data: Name of the data set.
+        scale: What was done to its images.
+    """
+    known = known_source(data)
+    return _SCALES[scale] if known is None or scale != "auto" else known.scale
 
 
 def train_script(
@@ -69,6 +84,7 @@ def train_script(
             seed=job.seed,
             epochs=job.epochs,
             batch_size=source["batch_size"],
+            scaling=source.get("scale", job.data.scale),
             n_val=job.split.n_val,
             split_kind=job.split.kind or ("first" if job.split.seed is None else "stratified"),
             split_seed=0 if job.split.seed is None else job.split.seed,
@@ -95,7 +111,6 @@ def predict_script(own: OwnParts, facts: Mapping[str, Any], *, title: str) -> st
     """
     libraries = () if own.code is None else own.code.libraries
     data = facts["data"]
-    known = known_source(data["name"])
     return (
         assets()
         .get_template("predict.py.j2")
@@ -109,7 +124,8 @@ def predict_script(own: OwnParts, facts: Mapping[str, Any], *, title: str) -> st
             },
             safe_mode=not own.has_lambdas,
             input_shape=f"(n, {', '.join(map(str, data['input_shape']))})",
-            scale=OWN_SCALE if known is None else known.scale,
+            scale=scale_words(data["name"], data.get("scale", "auto")),
+            scaling=data.get("scale", "auto"),
             n_dims=len(data["input_shape"]) + 1,
             class_names=json.dumps(list(data["class_names"])),
         )

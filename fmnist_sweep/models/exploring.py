@@ -18,7 +18,7 @@ from fmnist_sweep.models.calling import NO_FIT, Tasting
 from fmnist_sweep.models.failing import failing_parts
 from fmnist_sweep.models.hyperparameters import filled, to_parameter
 from fmnist_sweep.models.inference import inference_model
-from fmnist_sweep.models.input_scale import shrinks_input
+from fmnist_sweep.models.input_scale import scaling_note
 from fmnist_sweep.models.load import build_model, describe
 from fmnist_sweep.models.saving import SavingError, require_savable
 
@@ -28,11 +28,6 @@ _FEW_VALUES: Final = 10
 # A number of layers may take up to this many; whatever takes more is no number of layers.
 _MANY_VALUES: Final = 32
 _MAX_PARTS: Final = 5
-
-_ALREADY: Final = {
-    "bytes": "uint8 images were scaled from 0..255 to 0..1 already",
-    "floats": "the images lie in 0..1 already",
-}
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ def explore(
     Args:
         hypermodel: The HyperModel.
         input_shape: Shape of one image, for models that are not built before they see one.
-        scaled: Why images lie in 0..1, a key of ``_ALREADY``; None where they don't, or may not.
+        scaled: Why images lie in 0..1, ``"bytes"`` or ``"floats"``; None where they don't, or may not.
         module: Name of the HyperModel's module, to see whether an export can save the model; None leaves
             that out.
         tasting: Calls the fit; None leaves it alone.
@@ -211,7 +206,7 @@ class _Explorer:
             if not self._builds and self._module is not None:
                 self._note_unsavable(model, self._module)
             if self._scaled is not None and self._scaling is None:
-                self._scaling = self._scaling_note(model)
+                self._scaling = scaling_note(model, self._input_shape, self._scaled)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
             problem = describe(error)
         for asked in hp.space:
@@ -235,15 +230,6 @@ class _Explorer:
             self._notes[f"no model of this sweep can be exported as it is: {error}"] = None
         except Exception:  # noqa: BLE001 - what is wrong with its calls, its trials will tell
             return
-
-    def _scaling_note(self, model: keras.Model) -> str | None:
-        found = shrinks_input(model, self._input_shape)
-        if found is None:
-            return None
-        return (
-            f"the model scales its input itself, {found}, and {_ALREADY[self._scaled or '']}, so that it "
-            "sees hardly any difference between black and white; leave that layer out, or give floats 0..255"
-        )
 
     def _note(self, asked: Any, point: dict[str, Scalar]) -> None:
         try:

@@ -165,7 +165,8 @@ def run(
         raise ConfigError(name, problems)
     folder = side_folder(storage_url, name)
     with lease(storage_url, name, say=say, take_over=take_over) as held:
-        data_ref = config.data or data.open_data(config.file.data, data_dir=data_dir, say=say)
+        source, reading = config.file.data, config.file.reading
+        data_ref = config.data or data.open_data(source, data_dir=data_dir, say=say, reading=reading)
         for note in shadow_notes(config.folders) if config.uses_folders else ():
             say(f"Note: {note}.")
         problems = data.check_split(data_ref, study_run.split)

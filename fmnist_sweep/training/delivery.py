@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.jobs import DataRef, Scale
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.data import load_split
@@ -36,12 +37,24 @@ def learning_rate(model: keras.Model) -> float:
 
 
 def deliver(
-    model: keras.Model, job: PlacedJob, *, from_logits: bool, learning_rates: Sequence[float]
+    model: keras.Model,
+    job: PlacedJob,
+    images: DataRef,
+    *,
+    from_logits: bool,
+    learning_rates: Sequence[float],
 ) -> None:
     """Write a trained model's files into ``job.delivery_folder``.
 
     ``model.keras`` is the inference model; ``predictions.npz`` holds its probabilities and the labels of all
     train and validation images, as the *loaded* file gives them; ``source.json`` the Python that builds it.
+
+    Args:
+        model: The model.
+        job: Its job.
+        images: The data as it was given them.
+        from_logits: Whether it gives logits.
+        learning_rates: Those of its epochs.
 
     Raises:
         TrialError: The saved model can't be loaded, or predicts something else than the trained one.
@@ -52,7 +65,7 @@ def deliver(
     folder.mkdir(parents=True, exist_ok=True)
     final = inference_model(model, job.data.input_shape, from_logits=from_logits)
     needs = save_delivered(final, folder, job)
-    split = load_split(job.data_ref, job.split)
+    split = load_split(images, job.split)
     # A folder is handed out once the file in it was seen to work.
     loaded = load_delivered(folder, job)
     val = predictor(loaded, split.x_val)()
@@ -68,7 +81,9 @@ def deliver(
         val=val,
         y_val=split.y_val,
     )
-    (folder / SOURCE).write_text(json.dumps(_source(model, job, learning_rates, needs)), encoding="utf-8")
+    (folder / SOURCE).write_text(
+        json.dumps(_source(model, job, images.scale, learning_rates, needs)), encoding="utf-8"
+    )
 
 
 def deliver_weights(weights: Sequence[npt.NDArray[Any]], job: PlacedJob) -> None:
@@ -102,6 +117,13 @@ def load_delivered(folder: Path, job: PlacedJob) -> keras.Model:
     return load(folder / MODEL, module_of(job))
 
 
+def scale_of(folder: Path, job: PlacedJob) -> Scale:
+    """Return what was done to the images that the model of a folder was given."""
+    source = json.loads((folder / SOURCE).read_text(encoding="utf-8"))
+    scale: Scale = source.get("scale", job.data.scale)
+    return scale
+
+
 def module_of(job: PlacedJob) -> str | None:
     """Return the name of the module of a user's own model; None for a model of ours."""
     module = job.model.partition(":")[0]
@@ -109,7 +131,11 @@ def module_of(job: PlacedJob) -> str | None:
 
 
 def _source(
-    model: keras.Model, job: PlacedJob, learning_rates: Sequence[float], needs: OwnObjects | None
+    model: keras.Model,
+    job: PlacedJob,
+    scale: Scale,
+    learning_rates: Sequence[float],
+    needs: OwnObjects | None,
 ) -> dict[str, Any]:
     # A schedule of Keras's own stands with the optimizer.
     own = isinstance(model.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)  # noqa: SLF001
@@ -120,6 +146,7 @@ def _source(
         "batch_size": int(job.hyperparameters.get("batch_size", job.batch_size)),
         "custom_objects": {} if needs is None else needs.places,
         "has_lambdas": needs is not None and needs.has_lambdas,
+        **({} if scale == "auto" else {"scale": scale}),
     }
     hypermodel = load_hypermodel(job)
     if not isinstance(hypermodel, BuiltInModel):

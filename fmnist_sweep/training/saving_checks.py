@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from fmnist_sweep.models.inference import inference_model
 from fmnist_sweep.models.load import build_model
 from fmnist_sweep.models.saving import TOLERANCE, SavingError, apart, require_savable
 from fmnist_sweep.training.call_delivery import EXAMPLE, SEVERAL_MODELS, names_of, predict, rows_of
-from fmnist_sweep.training.delivery import MODEL, PREDICTIONS, SOURCE, module_of
+from fmnist_sweep.training.delivery import MODEL, PREDICTIONS, SOURCE, module_of, scale_of
 from fmnist_sweep.training.measured_parts import Part
 from fmnist_sweep.training.runtime import failing_as, load_hypermodel, predictor, set_up_tensorflow
 
@@ -105,7 +106,8 @@ def _predicted(
             return outputs, keras.tree.map_structure(lambda name: stored[name], names_of("outputs", outputs))
     with np.load(folder / PREDICTIONS, allow_pickle=False) as stored:
         wanted = stored["val"]
-    return predictor(model, load_split(job.data_ref, job.split).x_val)(), wanted
+    images = replace(job.data_ref, scale=scale_of(folder, job))
+    return predictor(model, load_split(images, job.split).x_val)(), wanted
 
 
 def _check_call(job: PlacedJob) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from fmnist_sweep.data.calls import open_call
 from fmnist_sweep.data.test_set import load_test, load_test_call
 from fmnist_sweep.models.hyperparameters import filled
 from fmnist_sweep.training.call_delivery import flat, predict, rebuilt, rows_of, weights_in
-from fmnist_sweep.training.delivery import MODEL, load_delivered
+from fmnist_sweep.training.delivery import MODEL, load_delivered, scale_of
 from fmnist_sweep.training.epoch_measures import part_scores
 from fmnist_sweep.training.measured_parts import Part
 from fmnist_sweep.training.runtime import failing_as, load_hypermodel, predictor, set_up_tensorflow
@@ -49,8 +50,10 @@ class TestReader:
         with failing_as("loading the models"):
             models = [load_delivered(folder, job) for folder in folders]
         with failing_as("reading the test images"):
-            test = load_test(job.data_ref)
-            for folder, model in zip(folders, models, strict=True):
+            scales = [scale_of(folder, job) for folder in folders]
+            tests = {scale: load_test(replace(job.data_ref, scale=scale)) for scale in set(scales)}
+            for folder, model, scale in zip(folders, models, scales, strict=True):
+                test = tests[scale]
                 _write(folder, predictor(model, test.x)(), test.x, test.y)
         yield Started(job.trial, n_parameters=_size(models))
 

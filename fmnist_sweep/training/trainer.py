@@ -21,7 +21,7 @@ from keras.src.random.seed_generator import global_seed_generator
 from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
-from fmnist_sweep.core.jobs import job_identity
+from fmnist_sweep.core.jobs import DataRef, job_identity
 from fmnist_sweep.core.metrics import METRICS_BY_NAME
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data import Split, load_split, probe_indices
@@ -33,6 +33,7 @@ from fmnist_sweep.models.load import build_model
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 from fmnist_sweep.training.delivery import deliver, learning_rate
 from fmnist_sweep.training.fused import fused_kernels
+from fmnist_sweep.training.images import images_for
 from fmnist_sweep.training.measure import are_probabilities, class_scores
 from fmnist_sweep.training.own_fit import require_asked, train_in_one_call
 from fmnist_sweep.training.runtime import (
@@ -100,7 +101,7 @@ def _trained_in_one_call(
 ) -> Iterator[Started | Noted | EpochScores]:
     """Call the fit once, with the data as they were given or with our own images."""
     with failing_as("loading the data"):
-        call = _call_of(job)
+        call = _call_of(job, model)
     schedule = _schedule(hypermodel, hp)
     if schedule is not None:
         callbacks = [*(call.kwargs.get("callbacks") or ()), schedule]
@@ -109,16 +110,17 @@ def _trained_in_one_call(
     if job.delivery_folder is None or job.data.form == "call":
         return
     with failing_as("saving the model"):
-        split = load_split(job.data_ref, job.split)
+        images = images_for(model, job)
+        split = load_split(images, job.split)
         from_logits = _check_model(model, split.x_val[:N_AT_ONCE], job.data.n_classes)
-        deliver(model, job, from_logits=from_logits, learning_rates=[])
+        deliver(model, job, images, from_logits=from_logits, learning_rates=[])
 
 
-def _call_of(job: PlacedJob) -> Call:
+def _call_of(job: PlacedJob, model: keras.Model) -> Call:
     """Return what the fit is called with."""
     if job.data.form == "call":
         return open_call(Path(job.data_ref.directory), tf.data.Dataset.load)
-    split = load_split(job.data_ref, job.split)
+    split = load_split(images_for(model, job), job.split)
     return Call((split.x_train, split.y_train), {"validation_data": (split.x_val, split.y_val)})
 
 
@@ -139,8 +141,9 @@ def _trained_step_by_step(
     model: keras.Model,
 ) -> Iterator[Started | CheckpointSkipped | EpochScores]:
     """Train on our own images, an epoch in one compiled function; goes on from a checkpoint."""
+    images = images_for(model, job)
     with failing_as("loading the data"):
-        split = load_split(job.data_ref, job.split)
+        split = load_split(images, job.split)
     probe = probe_indices(len(split.y_train), job.n_probe)
     with failing_as("the model's first prediction"):
         from_logits = _check_model(model, split.x_val[:N_AT_ONCE], job.data.n_classes)
@@ -155,7 +158,7 @@ def _trained_step_by_step(
     # Keras would make the generator of unseeded operations when one first runs, from a seed that depends
     # on what ran before.
     global_seed_generator()
-    file = _checkpoint_file(job, hypermodel)
+    file = _checkpoint_file(job, hypermodel, images)
     done = [] if file is None else _resume(model, file)
     unused = tuple(sorted(unasked(hyperparameters) & set(job.sometimes)))
     yield Started(job.trial, int(model.count_params()), min(len(done), job.epochs), unused)
@@ -186,7 +189,7 @@ def _trained_step_by_step(
         yield scores
     if job.delivery_folder is not None:
         with failing_as("saving the model"):
-            deliver(model, job, from_logits=from_logits, learning_rates=rates)
+            deliver(model, job, images, from_logits=from_logits, learning_rates=rates)
 
 
 def _built(
@@ -220,7 +223,9 @@ def _seed_generators(seed: int, epoch: int) -> None:
     np.random.seed(for_numpy)  # noqa: NPY002 - the user's code may use the old interface
 
 
-def _checkpoint_file(job: PlacedJob, hypermodel: keras_tuner.HyperModel) -> CheckpointFile | None:
+def _checkpoint_file(
+    job: PlacedJob, hypermodel: keras_tuner.HyperModel, images: DataRef
+) -> CheckpointFile | None:
     if job.checkpoint_file is None:
         return None
     try:
@@ -228,7 +233,10 @@ def _checkpoint_file(job: PlacedJob, hypermodel: keras_tuner.HyperModel) -> Chec
     except (OSError, TypeError):
         source = ""
     versions = [library.__version__ for library in (tf, keras, keras_tuner, np)]
-    return CheckpointFile(job.checkpoint_file, job_identity(job, software=[*versions, source]))
+    # What an earlier version kept of a model that scales its images itself, it kept of images scaled twice.
+    unscaled = [] if images.scale == job.data.scale else ["images as they are"]
+    identity = job_identity(job, software=[*versions, source, *unscaled])
+    return CheckpointFile(job.checkpoint_file, identity)
 
 
 def _resume(model: keras.Model, file: CheckpointFile) -> list[EpochScores]:

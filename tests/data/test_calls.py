@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from fmnist_sweep.core.errors import DataError
-from fmnist_sweep.data.calls import Call, call_problems, keep_call, open_call, open_kept
+from fmnist_sweep.data.calls import Call, call_problems, holds_bytes, keep_call, open_call, open_kept
+from fmnist_sweep.data.test_set import load_test_call
 from fmnist_sweep.data.trees import class_labels, leaves
 
 X = np.arange(4000, dtype=np.float32).reshape(1000, 4)
@@ -179,3 +180,21 @@ def test_class_numbers_are_known_in_either_form(y: Any, labels: list[int] | None
 def test_leaves_come_in_keras_s_order() -> None:
     """Those of a mapping by their names, so that they stand beside the model's inputs."""
     assert list(leaves(({"b": 2, "a": 1}, [3, (4,)], None))) == [1, 2, 3, 4]
+
+
+def test_images_that_are_handed_to_fit_are_divided_where_that_is_asked_for() -> None:
+    """In what trains, validates and tests; tokens, targets and other inputs stay as they are."""
+    image, tokens = np.full((4, 2, 2), 255, np.uint8), np.full((4, 3), 255)
+    x = {"image": image, "tokens": tokens}
+    call = Call((x, tokens), {"validation_data": (x, tokens)}, (x, tokens))
+    data = keep_call(call, name="mine", scale="255")
+    got = open_call(Path(data.directory), no_dataset)
+    for part in (got.x, got.kwargs["validation_data"][0]):
+        assert (part["image"].max(), part["tokens"].max(), part["image"].dtype) == (1, 255, np.float32)
+    assert got.y.max() == 255
+    assert load_test_call(data, no_dataset)[0]["image"].max() == 1
+    assert data.scale == "255"
+    assert not holds_bytes(data)
+    assert holds_bytes(keep_call(call, name="mine"))
+    with pytest.raises(DataError, match="scale: '255' finds no images"):
+        keep_call(Call((tokens, tokens)), name="mine", scale="255")

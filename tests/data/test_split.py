@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fmnist_sweep.core.errors import ConfigError
-from fmnist_sweep.core.jobs import DataRef, SplitKind, SplitSpec
+from fmnist_sweep.core.jobs import DataRef, Scale, SplitKind, SplitSpec
 from fmnist_sweep.data.fashion_mnist import find_fashion_mnist
 from fmnist_sweep.data.idx import IdxFile
 from fmnist_sweep.data.own import prepare_npz
+from fmnist_sweep.data.reading import Reading
 from fmnist_sweep.data.split import ALIGNMENT, check_split, load_split, probe_indices, split_indices
+from fmnist_sweep.data.test_set import load_test
 
 Labels = npt.NDArray[np.uint8]
+SCALES: tuple[Scale, ...] = ("auto", "none", "255")
 
 
 @pytest.fixture
@@ -247,3 +251,16 @@ def test_the_probe_is_evenly_spaced(n_train: int, n_probe: int) -> None:
 def test_a_large_probe_is_the_whole_training_set() -> None:
     """No more images are taken than there are."""
     assert probe_indices(5, 10_000).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_what_is_scaled_is_for_the_settings_to_say(tmp_path: Path) -> None:
+    """Bytes stay as they are, or whatever there is is divided; in the test part likewise."""
+    x, y = np.full((8, 2, 2), 255, np.uint8), np.arange(8) % 2
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    found = {}
+    for scale in SCALES:
+        data = prepare_npz(tmp_path / "mine.npz", reading=Reading(scale=scale))
+        found[scale] = (load_split(data, SplitSpec(n_val=2)).x_train.max(), load_test(data).x.max())
+    assert found == {"auto": (1, 1), "none": (255, 255), "255": (1, 1)}
+    floats = replace(own_data(tmp_path, np.full((8, 2, 2), 255.0), y), scale="255")
+    assert load_split(floats, SplitSpec(n_val=2)).x_val.max() == 1

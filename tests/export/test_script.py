@@ -27,7 +27,7 @@ def script(source: dict[str, Any] = SOURCE, *, about: str = "made", **fields: An
         *(SplitSpec(500, None, 200, "last"), SplitSpec(500, None, None, "random")),
     ],
 )
-@pytest.mark.parametrize("data", [DATA, OWN])
+@pytest.mark.parametrize("data", [DATA, OWN, replace(OWN, scale="none"), replace(OWN, scale="255")])
 def test_the_script_is_python_in_this_projects_format(data: DataRef, split: SplitSpec) -> None:
     """Whatever the split and the data: it compiles, and the linter has nothing to say."""
     import subprocess

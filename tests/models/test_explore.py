@@ -160,12 +160,37 @@ def test_a_space_that_can_be_built_has_no_notes() -> None:
 )
 def test_a_model_that_scales_its_input_is_seen(kind: str, layer: str | None) -> None:
     """By what becomes of black and white in front of the first weights."""
-    from fmnist_sweep.models.input_scale import shrinks_input
+    from fmnist_sweep.models.input_scale import shrinks_input, takes_bytes
 
     model = importlib.import_module("user_models").scaling_model(kind)
     found = shrinks_input(model, (8, 8, 1))
     assert (found is None) == (layer is None), found
     assert found is None or f"({layer}) turns 0..1 into 0..0.0" in found
+    # None of these makes 0..255 small.
+    assert takes_bytes(model, (8, 8, 1)) == (layer is not None)
+
+
+def test_a_model_that_shrinks_whatever_it_gets_is_given_scaled_images() -> None:
+    """Bytes would be no better for it."""
+    from fmnist_sweep.models.input_scale import shrinks_input, takes_bytes
+
+    keras = importlib.import_module("keras")
+    layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1e-5), keras.layers.Dense(3)]
+    model = keras.Sequential(layers)
+    assert shrinks_input(model, (8, 8, 1)) is not None
+    assert not takes_bytes(model, (8, 8, 1))
+
+
+def test_looking_at_a_model_draws_from_no_generator() -> None:
+    """A trial's curve does not depend on whether its images were looked at."""
+    from fmnist_sweep.models.input_scale import takes_bytes
+
+    keras = importlib.import_module("keras")
+    first = [keras.layers.RandomTranslation(0.5, 0.5), keras.layers.Dropout(0.5)]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *first, keras.layers.Flatten(), keras.layers.Dense(3)])
+    before = [variable.numpy().tolist() for variable in model.variables]
+    assert not takes_bytes(model, (8, 8, 1))
+    assert [variable.numpy().tolist() for variable in model.variables] == before
 
 
 def test_scaling_is_noted_where_images_are_scaled_already() -> None:
@@ -175,7 +200,10 @@ def test_scaling_is_noted_where_images_are_scaled_already() -> None:
 
     model = load_model("user_models:Scaled", input_shape=(8, 8, 1), n_classes=3)
     assert explore(model, (8, 8, 1)).notes == ()
-    for scaled, said in (("bytes", "uint8 images were scaled"), ("floats", "the images lie in 0..1 already")):
+    for scaled, said in (
+        ("bytes", "it gets the images as they are, 0 to 255"),
+        ("floats", "the images lie in 0..1 already"),
+    ):
         (note,) = explore(model, (8, 8, 1), scaled=scaled).notes
         assert said in note
 
