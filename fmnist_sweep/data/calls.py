@@ -221,7 +221,7 @@ def _write(call: Call, folder: Path, name: str, *, columns: Sequence[str], scale
         of_groups = {"n_groups": int(groups.max()) + 1}
     x, y = call.x, call.y
     if is_table(x):
-        columns = [str(column) for column in getattr(x, "columns", [x.name])]
+        columns = [str(column) for column in (x.columns if hasattr(x, "columns") else [x.name])]
     facts = {
         "name": name,
         "input_shape": row_shape(x),
