@@ -14,6 +14,7 @@ from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import RECONNECT_S
 from fmnist_sweep.export.plan import ExportPlan, is_users_sweep, plan_export
 from fmnist_sweep.export.run import run_export
+from fmnist_sweep.reports.exported_call import export_words
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.damage import passed_by
 from fmnist_sweep.storage.opening import side_folder
@@ -90,3 +91,14 @@ def export(
     """
     chosen = options or RunOptions()
     return run_export(planned, storage_url=storage, say=say, observers=observers, **chosen.of_export())
+
+
+def words(planned: ExportPlan) -> list[str]:
+    """Return what came of an export, in sentences: who won, by how much, and what was measured since.
+
+    Args:
+        planned: An export whose bundle is there.
+    """
+    stored = StoredStudy.of(planned.study)
+    said = [] if planned.choice.headline is None else [planned.choice.headline]
+    return said if stored.export is None else [*said, *export_words(stored, stored.export)]

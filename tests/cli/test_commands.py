@@ -120,11 +120,12 @@ def swept(command: Command, sweep: Path, kept: Path, tmp_path: Path) -> Path:
 @pytest.mark.usefixtures("drawn")
 def test_run_fills_a_study_and_says_what_came_of_it(command: Command, sweep: Path) -> None:
     """A run ends with the best trials, the comparison with the default, and what to do next."""
-    code, out, err = command("run", str(sweep))
+    code, out, err = command("run", str(sweep), "--workers", "1")
     assert code == 0
     assert "the budget of trials is used up; 4 complete, 0 pruned, 0 failed" in out
-    assert "Next: fmnist-sweep dashboard (browse)" in out
-    assert "fmnist-sweep confirm tiny (the best on fresh seeds and splits) | fmnist-sweep export tiny" in out
+    look, following = err.splitlines()[-2:]
+    assert look == "It is kept in sqlite:///studies.db; to look at it: fmnist-sweep dashboard"
+    assert following.startswith("Next: fmnist-sweep confirm tiny --workers 1  (trains the best and your base")
     assert err.startswith("Study 'tiny' in sqlite:///studies.db: 4 trials in all, ")
     assert err.count("[4/4] trial 3 complete score") == 1
 
@@ -172,20 +173,20 @@ def test_without_a_complete_trial_no_confirmation_or_export_is_advised(
     monkeypatch.setattr(
         runner, "open_engine", lambda *_, places, **__: InlineEngine(Failing(), places=places)
     )
-    _, out, _ = command("run", str(sweep))
+    _, out, err = command("run", str(sweep), "--storage", "sqlite:///mine.db")
     assert "0 complete" in out
-    assert "Next: fmnist-sweep dashboard (browse)" in out
-    assert "confirm" not in out
-    assert "export" not in out
+    following = "Next: fmnist-sweep trials tiny --storage sqlite:///mine.db  (why no trial is complete)"
+    assert following in err.splitlines()
+    assert "confirm" not in out + err
+    assert "export" not in out + err
 
 
 def test_trials_is_a_total(command: Command, swept: Path) -> None:
     """Running a finished study again trains nothing and says so; a larger total adds the difference."""
     code, out, err = command("run", str(swept))
     assert (code, "4 complete" in out) == (0, True)
-    assert err.splitlines()[-1] == (
-        "The study was finished: nothing was trained. --trials is a total: more than 4 goes on."
-    )
+    told = "The study was finished: nothing was trained. --trials is a total: more than 4 goes on."
+    assert told in err.splitlines()
     _, out, err = command("run", str(swept), "--trials", "6")
     assert "6 complete" in out
     assert "finished" not in err
@@ -225,7 +226,9 @@ def test_confirm_trains_the_best_anew_and_says_who_won(command: Command) -> None
     assert "your baseline" in out
     code, again, err = command("confirm", "tiny", "--top", "2", "--repeats", "2")
     assert (code, again) == (0, out)
-    assert err == "The confirmation was finished: nothing was trained. More --repeats add to it.\n"
+    told, following = err.splitlines()
+    assert told == "The confirmation was finished: nothing was trained. More --repeats add to it."
+    assert following.startswith("Next: fmnist-sweep export tiny  (the winner as a bundle to take home")
     _, out, _ = command("confirm", "tiny", "--top", "2", "--repeats", "3", "--json")
     assert [r["repeat"] for r in json.loads(out)["repeats"]] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
@@ -459,6 +462,10 @@ def test_export_writes_a_bundle_whose_configuration_runs(command: Command, final
     code, out, err = command("export", "--output", "out", "--repeats", "2")
     assert (code, out) == (0, "out/tiny\n")
     assert "Unconfirmed" in err
+    told, following = err.splitlines()[-2:]
+    assert "Over 2 trainings with fresh seeds: validation accuracy" in told
+    assert "The test set was read once." in told
+    assert following.startswith("Next: fmnist-sweep predict out/tiny IMAGES.npy  (")
     assert len(finals.trained) == 2
     assert list(Path().glob("studies.db.artifacts/*"))
     code, out, _ = command("run", "out/tiny/config.toml")
@@ -490,8 +497,9 @@ def test_an_interrupted_export_ends_like_an_interrupted_sweep(
     pressed = threading.Event()
     pressed.set()
     monkeypatch.setattr(exporting, "stop_signals", lambda *_, **__: nullcontext(pressed))
-    code, out, err = command("export", "tiny")
-    assert (code, out, err.splitlines()[-1]) == (130, "", "interrupted; 0 of 5 trainings are kept")
+    code, out, err = command("export", "tiny", "--workers", "1")
+    told = "interrupted; 0 of 5 trainings are kept; go on with: fmnist-sweep export tiny --workers 1"
+    assert (code, out, err.splitlines()[-1]) == (130, "", told)
 
 
 @pytest.mark.usefixtures("swept")
@@ -812,6 +820,9 @@ def test_what_goes_on_can_be_typed_as_it_stands() -> None:
     assert told.startswith("run 'my sweep.toml' --study 'a b' --set a=1 --set b=2 --storage ")
     assert "secret" not in told
     assert command_line("confirm", "dense", storage=DEFAULT_STORAGE, top=3) == "confirm dense --top 3"
+    flags = {"data_dir": None, "max_retries": 0, "accept_edited_model": True, "retry_failed": False}
+    told = command_line("run", "dense", storage=DEFAULT_STORAGE, **flags)
+    assert told == "run dense --max-retries 0 --accept-edited-model"
 
 
 def test_the_end_of_a_pipe_is_no_abort(

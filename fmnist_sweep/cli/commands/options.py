@@ -113,7 +113,8 @@ def command_line(*words: str, storage: str, **options: Any) -> str:
     Args:
         words: The command and its arguments.
         storage: The storage's address; a password in it is not shown.
-        options: By their names; a list is repeated, what is None or empty is left out.
+        options: By their names, ``-`` written as ``_``; a list is repeated, True stands alone, what is None,
+            False or empty is left out.
 
     Example:
         >>> command_line("run", "my sweep.toml", storage=DEFAULT_STORAGE, trials=50, set=["score.penalty=2"])
@@ -126,7 +127,11 @@ def command_line(*words: str, storage: str, **options: Any) -> str:
     typed = list(words)
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:
-            typed += [] if one is None else [f"--{name}", str(one)]
+            flag = f"--{name.replace('_', '-')}"
+            if one is True:
+                typed.append(flag)
+            elif one is not None and one is not False:
+                typed += [flag, str(one)]
     return shlex.join(typed)
 
 
@@ -146,6 +151,13 @@ def messages_console(*, quiet: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=True, emoji=False, quiet=quiet)
+
+
+def say_next(messages: Console, command: str, what: str) -> None:
+    """Print the one command that goes on from here, and what it does."""
+    from fmnist_sweep.cli.console.cells import say
+
+    say(messages, f"Next: fmnist-sweep {command}  ({what})")
 
 
 def results_console() -> Console:

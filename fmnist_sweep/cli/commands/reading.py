@@ -151,7 +151,9 @@ def report(
     """
     from fmnist_sweep.api import pages
 
-    typer.echo(pages.report(output, storage=storage, say=to_stderr))
+    page = pages.report(output, storage=storage, say=to_stderr)
+    to_stderr("Open it in a browser, here or on any other machine: all of it is in this one file.")
+    typer.echo(page)
 
 
 @uses_storage

@@ -29,6 +29,7 @@ from fmnist_sweep.cli.commands.options import (
     quiet_optuna,
     results_console,
     run_options,
+    say_next,
     to_stderr,
     uses_storage,
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from fmnist_sweep.api.options import RunOptions
     from fmnist_sweep.config.sweep_config import SweepConfig
+    from fmnist_sweep.storage.stored import StoredStudy
 
 
 @uses_storage
@@ -101,7 +103,18 @@ def run(
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     options = run_options(workers, data_dir, take_over=take_over)
     again = command_line(
-        "run", str(file), storage=storage, study=study, trials=trials, set=overrides, observe=observe
+        "run",
+        str(file),
+        storage=storage,
+        study=study,
+        trials=trials,
+        timeout=timeout,
+        workers=workers,
+        max_retries=max_retries,
+        data_dir=data_dir,
+        set=overrides,
+        observe=observe,
+        accept_edited_model=accept_edited_model,
     )
     begun = {
         "import_from": import_from,
@@ -173,7 +186,7 @@ def _run(
         observers=[Display(messages, progress=progress)],
     )
     stop, at = end.stop, end.progress
-    tables.print_summary(results_console(), end.study, stop, at, storage=storage)
+    tables.print_summary(results_console(), end.study, stop, at)
     if not at.n_done_now and stop in (Stop.TRIALS, Stop.EPOCHS, Stop.SPACE):
         more = f" --trials is a total: more than {at.n_done} goes on." if stop is Stop.TRIALS else ""
         say(messages, f"The study was finished: nothing was trained.{more}")
@@ -181,7 +194,35 @@ def _run(
     if n_failed and stop is not Stop.INTERRUPTED:
         what = "1 trial" if n_failed == 1 else f"{n_failed} trials"
         say(messages, f"{what} failed; once the cause is mended: fmnist-sweep {again} --retry-failed")
+    _say_where(messages, end.study, options, storage=storage, interrupted=stop is Stop.INTERRUPTED)
     exit_unless_done(stop, at, study=config.file.study, again=again)
+
+
+def _say_where(
+    messages: Console, study: StoredStudy, options: RunOptions, *, storage: str, interrupted: bool
+) -> None:
+    """Print where a study is, and what comes after it."""
+    from fmnist_sweep.cli.console.cells import say
+    from fmnist_sweep.storage.address import safe_url
+
+    look = command_line("dashboard", storage=storage)
+    say(messages, f"It is kept in {safe_url(storage)}; to look at it: fmnist-sweep {look}")
+    if interrupted:
+        # How to go on with it comes next.
+        return
+    if not study.in_state("COMPLETE"):
+        # Neither a confirmation nor an export would be taken.
+        command = command_line("trials", study.name, storage=storage)
+        say_next(messages, command, "why no trial is complete")
+    elif study.linked is None or study.linked.decision is None:
+        kept = {"workers": options.n_workers, "data_dir": options.data_dir}
+        afresh = "fresh seeds and splits" if study.splits_are_drawn else "fresh seeds"
+        what = f"trains the best and your baseline on {afresh}: is it really better?"
+        say_next(messages, command_line("confirm", study.name, storage=storage, **kept), what)
+    else:
+        kept = {"workers": options.n_workers, "data_dir": options.data_dir}
+        command = command_line("export", study.name, storage=storage, **kept)
+        say_next(messages, command, "the winner as a bundle to take home")
 
 
 def validate(
@@ -210,6 +251,9 @@ def validate(
             print_config(results_console(), str(file), config)
     if problems:
         raise SweepError("\n".join(problems))
+    if not as_json:
+        first = command_line("run", str(files[0]), storage=DEFAULT_STORAGE, set=overrides)
+        to_stderr(f"Next: fmnist-sweep {first}")
 
 
 def data(data_dir: DataDir = None, as_json: AsJson = False) -> None:

@@ -24,6 +24,7 @@ from fmnist_sweep.cli.commands.options import (
     quiet_optuna,
     results_console,
     run_options,
+    say_next,
     to_stderr,
     uses_storage,
 )
@@ -32,6 +33,8 @@ from fmnist_sweep.core.jobs import MAX_FINAL_TRAININGS
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
 _MANY_COLUMNS: Final = 6
+_N_FINALS: Final = 5
+_BUNDLES: Final = Path("exports")
 
 
 @uses_storage
@@ -111,13 +114,25 @@ def confirm(
         print_json(**winner_tables.facts(came.confirmation, came.overtuning))
     elif came.confirmation is not None:
         winner_tables.print_confirmation(results_console(), came.confirmation, came.overtuning)
+    kept = {"workers": workers, "data_dir": data_dir}
     if came.end is None:
         say(messages, "The confirmation was finished: nothing was trained. More --repeats add to it.")
     else:
         # What decides is stored as the run begins.
-        also = ["--incumbents"] if incumbents else []
-        again = command_line("confirm", study, *also, storage=storage, top=top, repeats=repeats)
+        again = command_line(
+            "confirm",
+            study,
+            storage=storage,
+            top=top,
+            repeats=repeats,
+            incumbents=incumbents,
+            max_retries=max_retries,
+            **kept,
+        )
         exit_unless_done(*came.end, study=came.linked, again=again)
+    if came.confirmation is not None and came.confirmation.winner is not None:
+        command = command_line("export", study, storage=storage, **kept)
+        say_next(messages, command, "the winner as a bundle to take home; reads the test set once")
 
 
 @uses_storage
@@ -175,7 +190,7 @@ def export(
         typer.Option(
             metavar="N", help="Final trainings, each with a fresh seed.", min=1, max=MAX_FINAL_TRAININGS
         ),
-    ] = 5,
+    ] = _N_FINALS,
     again: Annotated[
         bool, typer.Option("--again", help="Read the test set though it was read before; this is counted.")
     ] = False,
@@ -187,7 +202,7 @@ def export(
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder that each study's bundle goes into.")
-    ] = Path("exports"),
+    ] = _BUNDLES,
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
     quiet: Quiet = False,
@@ -209,6 +224,18 @@ def export(
     messages, refused = messages_console(quiet=quiet), []
     say = sayer(messages)
     choice = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
+    repeat = command_line(
+        "export",
+        *(studies or []),
+        storage=storage,
+        trial=trial,
+        repeats=repeats if repeats != _N_FINALS else None,
+        again=again,
+        force=force,
+        workers=workers,
+        output=output if output != _BUNDLES else None,
+        data_dir=data_dir,
+    )
     for study in exports.to_export(studies, storage=storage, say=say):
         try:
             plan = exports.plan(study, output=output, storage=storage, **choice)
@@ -218,13 +245,18 @@ def export(
                 what = f"{study.study_name}: {plan.final.n_repeats} final trainings"
                 shown = [] if no_progress else [TrainingDisplay(what, plan.choice.epochs, messages)]
                 exports.export(plan, storage=storage, options=options, say=say, observers=shown)
-        except InterruptedExportError:
-            raise
+        except InterruptedExportError as error:
+            # Bundles that are there are left as they are.
+            raise InterruptedExportError(f"{error}; go on with: fmnist-sweep {repeat}") from None
         except SweepError as error:
             # One study without a complete trial must not keep the others from being exported.
             refused.append(str(error))
             continue
         typer.echo(plan.folder)
+        say(" ".join(exports.words(plan)))
+        rows = "ROWS.csv" if (plan.folder / "example.npz").exists() else "IMAGES.npy"
+        command = command_line("predict", str(plan.folder), rows, storage=DEFAULT_STORAGE)
+        say_next(messages, command, "what it says of rows of yours; README.md there tells how good it is")
     if refused:
         raise SweepError("\n".join(refused))
 

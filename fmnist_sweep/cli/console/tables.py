@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from rich.console import Console
 
 from fmnist_sweep.analysis.ranking import best_trials, default_trial
@@ -12,17 +10,13 @@ from fmnist_sweep.cli.console.cells import new_table, say
 from fmnist_sweep.cli.console.trial_table import configuration, print_left_out, short_name
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.core.wording import difference, fraction, points
-from fmnist_sweep.storage import DEFAULT_STORAGE
-from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 _N_BEST = 5
 
 
-def print_summary(
-    console: Console, study: StoredStudy, stop: Stop, progress: Progress, *, storage: str
-) -> None:
-    """Print what came of a sweep: the five best trials, what to do next, and where things are."""
+def print_summary(console: Console, study: StoredStudy, stop: Stop, progress: Progress) -> None:
+    """Print what came of a sweep: the five best trials, and how they compare with the default."""
     name = study.name
     counts = f"{progress.n_complete} complete, {progress.n_pruned} pruned, {progress.n_failed} failed"
     n_saved = progress.n_reused_epochs
@@ -53,15 +47,6 @@ def print_summary(
         for sentence in price_words(study):
             say(console, sentence)
     print_left_out(console, study)
-    where = "" if storage == DEFAULT_STORAGE else f" --storage {safe_url(storage)}"
-    typed = shlex.quote(name)
-    steps = [f"fmnist-sweep dashboard{where} (browse)", f"fmnist-sweep report{where} (a page)"]
-    # Before a trial is complete these are refused.
-    if best:
-        afresh = "fresh seeds and splits" if study.splits_are_drawn else "fresh seeds"
-        steps.append(f"fmnist-sweep confirm {typed}{where} (the best on {afresh})")
-        steps.append(f"fmnist-sweep export {typed}{where} (the winner as a bundle)")
-    say(console, f"Next: {' | '.join(steps)}")
 
 
 def _print_against_default(console: Console, study: StoredStudy, best: StoredTrial) -> None:

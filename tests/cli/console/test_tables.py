@@ -10,7 +10,6 @@ from rich.console import Console
 
 from fmnist_sweep.cli.console.tables import print_summary
 from fmnist_sweep.core.progress import Progress, Stop
-from fmnist_sweep.storage import DEFAULT_STORAGE
 
 __all__ = ["tiny_study"]
 
@@ -19,7 +18,7 @@ def ending(study: optuna.Study) -> list[str]:
     n = len(study.get_trials(deepcopy=False))
     progress = Progress(n, n, 0, 0, 0, 1.0, n, (), None, None)
     file = io.StringIO()
-    print_summary(Console(file=file, width=80), stored(study), Stop.TRIALS, progress, storage=DEFAULT_STORAGE)
+    print_summary(Console(file=file, width=80), stored(study), Stop.TRIALS, progress)
     return file.getvalue().splitlines()
 
 
