@@ -213,7 +213,7 @@ def main() -> None:
 
     data.open_data = lambda *_, **__: DATA
     data.check_split = lambda *_: []
-    opening.ENGINES = Registry(  # type: ignore[misc]
+    opening.ENGINES = Registry(  # type: ignore[attr-defined]
         "engine", "fmnist_sweep.engines", {"local": "small_study:small_engine"}
     )
     claim.GRACE_S = GRACE_S  # type: ignore[misc]

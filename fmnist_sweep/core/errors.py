@@ -124,6 +124,12 @@ class EngineError(SweepError):
     """No process can be started for a trial, whichever trial it is."""
 
 
+class ClusterLostError(EngineError):
+    """The cluster that trials ran on is gone; what is stored stays, and the same command goes on."""
+
+    exit_code = 1
+
+
 class NothingTrainedError(SweepError):
     """Every trial of a study failed: there is no result."""
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from fmnist_sweep.core.engine_names import ENGINES, LOCAL, RAY
 from fmnist_sweep.core.places import Places
-from fmnist_sweep.core.registry import Registry
 from fmnist_sweep.engines.base import KERAS_TRAINER, OpenEngine
-
-ENGINES: Final = Registry(
-    "engine", "fmnist_sweep.engines", {"local": "fmnist_sweep.engines.local:LocalEngine"}
-)
-"""Each name stands for something that is called as `open_engine` calls it."""
+from fmnist_sweep.engines.machine import check_workers, n_cores
 
 
 def open_engine(
@@ -21,18 +15,71 @@ def open_engine(
     places: Places,
     trainer: str = KERAS_TRAINER,
     time_limit_s: float | None = None,
+    address: str | None = None,
 ) -> OpenEngine:
     """Open an engine; leaving it as a context manager closes it.
 
     Args:
         name: One of ours, or of an installed package's entry points.
-        slots: How many jobs run at the same time.
+        slots: How many jobs run at the same time; 0, for an engine of other machines, as many as they have
+            CPUs.
         places: Where on this machine lies what jobs name.
         trainer: Import path of the trainer, ``"package.module:Class"``, called without arguments.
         time_limit_s: Seconds after which a job is ended as failed; None sets no limit.
+        address: Of the cluster; None leaves it to the engine, and is all that one without a cluster takes.
 
     Raises:
-        ConfigError: There is no engine of that name.
+        ConfigError: There is no engine of that name, or no cluster at the address.
     """
-    engine: OpenEngine = ENGINES.load(name)(slots, places=places, trainer=trainer, time_limit_s=time_limit_s)
+    where = {} if address is None else {"address": address}
+    engine: OpenEngine = ENGINES.load(name)(
+        slots, places=places, trainer=trainer, time_limit_s=time_limit_s, **where
+    )
     return engine
+
+
+def check_engine(name: str, address: str | None = None) -> None:
+    """Raise `ConfigError` if an engine can't be opened, before anything is stored.
+
+    Args:
+        name: As for `open_engine`.
+        address: As for `open_engine`.
+    """
+    engine = ENGINES.load(name)
+    if name == RAY:
+        # What connects now is connected when it is opened.
+        engine.check(address)
+
+
+def slots_of(name: str, n_workers: int | None) -> int:
+    """Return how many jobs an engine is asked to run at the same time, as `open_engine` takes it.
+
+    Args:
+        name: Of the engine.
+        n_workers: What the user asks for; None leaves it to the engine.
+
+    Example:
+        >>> slots_of("ray", None), slots_of("ray", 64)
+        (0, 64)
+    """
+    if n_workers is None:
+        return 0 if name == RAY else n_cores()
+    return n_workers
+
+
+def worker_problems(name: str, n_workers: int | None) -> list[str]:
+    """Return what is wrong with a number of workers for an engine; empty if nothing is.
+
+    Args:
+        name: Of the engine.
+        n_workers: What the user asks for; None leaves it to the engine.
+
+    Example:
+        >>> worker_problems("ray", 1000)
+        []
+    """
+    if n_workers is None or (name != LOCAL and n_workers >= 1):
+        return []
+    if name != LOCAL:
+        return [f"--workers: {n_workers} can't be used; from 1 up, or leave it out for every CPU there is"]
+    return check_workers(n_workers)

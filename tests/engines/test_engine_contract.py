@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from clusters import FakeCluster, engine_on, ready
 
 from fmnist_sweep.core.events import Cancelled, EpochDone, Failed, Finished, Started, TrialEvent
 from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
@@ -175,4 +176,14 @@ class TestLocalEngine(EngineContract):
     def engine(self) -> Iterator[Engine]:
         """An engine with two workers and nothing to preload."""
         with LocalEngine(2, trainer="fmnist_sweep.training.testing:ScriptedTrainer", preload=()) as engine:
+            yield engine
+
+
+class TestClusterEngine(EngineContract):
+    """On two nodes of a cluster without Ray."""
+
+    @pytest.fixture
+    def engine(self) -> Iterator[Engine]:
+        """An engine whose nodes have a slot each."""
+        with ready(engine_on(FakeCluster({"a": 1, "b": 1})), 2) as engine:
             yield engine

@@ -1,0 +1,299 @@
+"""What runs on a node: the local engine, its trials each in a process of its own, and their checkpoints."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import psutil
+
+from fmnist_sweep.core.errors import EngineError
+from fmnist_sweep.core.events import Cancelled, EpochDone, Failed, Finished, TrialEvent
+from fmnist_sweep.core.files import cache_folder
+from fmnist_sweep.core.foreign import one_line
+from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.places import Places
+from fmnist_sweep.core.versions import versions
+from fmnist_sweep.engines import fork_server
+from fmnist_sweep.engines.cluster.parcels import Parcel, is_there, unpack
+from fmnist_sweep.engines.local import LocalEngine
+from fmnist_sweep.engines.machine import machine
+
+Fetch: TypeAlias = Callable[[], Iterable[bytes]]
+"""Gives a parcel's pieces, from wherever they are."""
+
+_TURN_S: Final = 0.05
+"""How long a command may wait while trials run."""
+
+_GATHER_S: Final = 0.1
+"""How long events are gathered before they go up together."""
+
+_MOST_BYTES: Final = 256 * 2**20
+"""About how much goes up at a time."""
+
+_FOLDER: Final = "fmnist-sweep-node-"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """How an agent is set up.
+
+    Attributes:
+        slots: Most trials side by side.
+        trainer: As in `LocalEngine`.
+        preload: As in `LocalEngine`.
+        time_limit_s: As in `LocalEngine`.
+        checkpoint_every_s: Seconds between two checkpoints of a trial that go up; its last goes up always.
+    """
+
+    slots: int
+    trainer: str
+    preload: Sequence[str]
+    time_limit_s: float | None = None
+    checkpoint_every_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What decides whether a node's curves can be those of another."""
+
+    host: str
+    cpu: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What comes up from a trial.
+
+    Attributes:
+        event: What happened.
+        checkpoint: What it had come to when the event was told, or an epoch more; None where it sends none.
+        lost: Why the trial must go on elsewhere though it is none of its fault; empty otherwise.
+    """
+
+    event: TrialEvent
+    checkpoint: bytes | None = None
+    lost: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    job: TrialJob
+    checkpoint: bytes | None
+    code: tuple[Parcel, Fetch] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cancel:
+    trial: int
+
+
+class Agent:
+    """Hosts the local engine on one node.
+
+    Its calls return at once, but `receive` and `events`; all may come from different threads. What trains
+    here ends with this process, however it ends. TensorFlow is loaded in the fork server and its children
+    alone.
+
+    Args:
+        spec: How it is set up.
+    """
+
+    def __init__(self, spec: AgentSpec) -> None:
+        _remove_left_folders()
+        self._spec = spec
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
+        self._data: dict[str, str] = {}
+        self._code: dict[str, Path] = {}
+        self._commands: queue.SimpleQueue[_Start | _Cancel | None] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._sent_at: dict[int, float] = {}
+        self._jobs: dict[int, TrialJob] = {}
+        # Not for use from several threads: all that concerns it is done by one of its own.
+        self._engine: LocalEngine | None = None
+        self._worker = threading.Thread(target=self._work, daemon=True, name="trials")
+        self._worker.start()
+
+    def facts(self) -> NodeFacts:
+        """Return what this node is."""
+        return NodeFacts(socket.gethostname(), str(machine()["cpu"]), versions())
+
+    def lacks(self, parcels: Sequence[Parcel]) -> list[str]:
+        """Return the keys of data sets that are not on this node, looked for by their digests."""
+        for parcel in parcels:
+            for folder in (Path(parcel.origin), self._kept(parcel)):
+                if is_there(parcel, folder):
+                    self._data[parcel.key] = str(folder)
+                    break
+        return [parcel.key for parcel in parcels if parcel.key not in self._data]
+
+    def receive(self, parcel: Parcel, content: Iterable[bytes]) -> None:
+        """Keep a data set in this node's cache; raises `EngineError` where it arrives damaged."""
+        unpack(parcel, content, self._kept(parcel))
+        self._data[parcel.key] = str(self._kept(parcel))
+
+    def submit(self, job: TrialJob, checkpoint: bytes | None, code: tuple[Parcel, Fetch] | None) -> None:
+        """Start a job.
+
+        Args:
+            job: The job.
+            checkpoint: What it goes on from.
+            code: The modules of the user's that it needs, and what gives them.
+        """
+        self._commands.put(_Start(job, checkpoint, code))
+
+    def cancel(self, trial: int) -> None:
+        """Ask for the end of a trial's job."""
+        self._commands.put(_Cancel(trial))
+
+    def events(self, timeout_s: float) -> list[Message]:
+        """Return what has come from trials, waiting for the first of it; what comes at once goes together."""
+        found: list[Message] = []
+        until, size = time.monotonic() + timeout_s, 0
+        while size < _MOST_BYTES:
+            try:
+                message = self._messages.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if not found:
+                until = min(until, time.monotonic() + _GATHER_S)
+            found.append(message)
+            size += len(message.checkpoint or b"")
+        return found
+
+    def close(self) -> None:
+        """End everything and remove what was written."""
+        self._commands.put(None)
+        self._worker.join()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # --- the thread that knows the engine ------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            while True:
+                running = self._engine is not None and bool(self._engine.running)
+                try:
+                    # All that waits is obeyed before trials are listened to.
+                    command = self._commands.get_nowait() if running else self._commands.get()
+                except queue.Empty:
+                    self._listen()
+                    continue
+                if command is None:
+                    return
+                self._obey(command)
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+
+    def _listen(self) -> None:
+        for event in self._engine.events(_TURN_S) if self._engine is not None else ():
+            self._tell(event)
+
+    def _obey(self, command: _Start | _Cancel) -> None:
+        if isinstance(command, _Start):
+            try:
+                self._start(command)
+            except (EngineError, OSError, RuntimeError) as error:
+                reason = one_line(error)
+                failed = Failed(command.job.trial, reason, died=True)
+                self._messages.put(Message(failed, command.checkpoint, lost=reason))
+        elif self._engine is not None:
+            self._engine.cancel(command.trial)
+
+    def _start(self, command: _Start) -> None:
+        job = command.job
+        if self._engine is None:
+            self._engine = self._opened(self._folders_of(command.code))
+        self._write_checkpoint(job, command.checkpoint)
+        self._engine.submit(job)
+        self._jobs[job.trial] = job
+        self._sent_at[job.trial] = time.monotonic()
+
+    def _opened(self, code: tuple[Path, ...]) -> LocalEngine:
+        spec = self._spec
+        return LocalEngine(
+            spec.slots,
+            places=Places(dict(self._data), self._folder / "checkpoints", None, code),
+            trainer=spec.trainer,
+            preload=spec.preload,
+            log_dir=self._folder / "logs",
+            time_limit_s=spec.time_limit_s,
+        )
+
+    def _folders_of(self, code: tuple[Parcel, Fetch] | None) -> tuple[Path, ...]:
+        """Unpack the user's modules; the folders that they came from lie side by side in their order."""
+        if code is None:
+            return ()
+        parcel, fetch = code
+        folder = self._folder / "code"
+        unpack(parcel, fetch(), folder)
+        return tuple(sorted(path for path in folder.iterdir() if path.is_dir()))
+
+    def _tell(self, event: TrialEvent) -> None:
+        trial = event.trial
+        job = self._jobs.get(trial)
+        is_last = isinstance(event, Finished | Failed | Cancelled)
+        checkpoint = None
+        if job is not None:
+            due = time.monotonic() - self._sent_at[trial] >= self._spec.checkpoint_every_s
+            if is_last or (due and isinstance(event, EpochDone)):
+                checkpoint = self._read_checkpoint(job)
+                self._sent_at[trial] = time.monotonic()
+        if is_last and job is not None:
+            self._forget(job)
+        lost = ""
+        if isinstance(event, Failed) and event.died and fork_server.exit_code() is not None:
+            # All of its trials seem to die with it.
+            lost = "the process that starts its trials died"
+        self._messages.put(Message(event, checkpoint, lost))
+
+    # --- files ---------------------------------------------------------------------------------------------
+
+    def _checkpoint_file(self, job: TrialJob) -> Path | None:
+        return None if job.checkpoint is None else self._folder / "checkpoints" / job.checkpoint
+
+    def _write_checkpoint(self, job: TrialJob, content: bytes | None) -> None:
+        file = self._checkpoint_file(job)
+        if file is None:
+            return
+        file.parent.mkdir(exist_ok=True)
+        # What an earlier run of this trial left here is older than what comes with the job.
+        file.unlink(missing_ok=True)
+        if content is not None:
+            file.write_bytes(content)
+
+    def _read_checkpoint(self, job: TrialJob) -> bytes | None:
+        file = self._checkpoint_file(job)
+        try:
+            return None if file is None else file.read_bytes()
+        except OSError:
+            return None
+
+    def _forget(self, job: TrialJob) -> None:
+        del self._jobs[job.trial], self._sent_at[job.trial]
+        file = self._checkpoint_file(job)
+        if file is not None:
+            for path in [file, *file.parent.glob(f".{file.name}-*.part")]:
+                path.unlink(missing_ok=True)
+
+    def _kept(self, parcel: Parcel) -> Path:
+        return cache_folder() / "nodes" / parcel.key
+
+
+def _remove_left_folders() -> None:
+    """Remove what agents of this machine left behind that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        pid = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
