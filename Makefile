@@ -24,6 +24,7 @@ UV := $(shell command -v uv 2>/dev/null)
 INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
 INSTALLED_BENCH := .venv/.installed-bench
+INSTALLED_CLUSTER := .venv/.installed-cluster
 SWEEP := $(BIN)/fmnist-sweep
 RUN_OPTIONS = --storage "$(STORAGE)" $(if $(TRIALS),--trials $(TRIALS)) $(if $(TIMEOUT),--timeout $(TIMEOUT)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(STUDY),--study "$(STUDY)")
@@ -31,7 +32,7 @@ CONFIRM_OPTIONS = --storage "$(STORAGE)" $(if $(TOP),--top $(TOP)) $(if $(REPEAT
 	$(if $(WORKERS),--workers $(WORKERS))
 
 .PHONY: help sweep-dense sweep-cnn confirm-dense confirm-cnn dashboard report export paper studies.db data test \
-	test-fast test-faults bench evidence docs check audit format clean
+	test-fast test-faults bench cluster-demo evidence docs check audit format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +82,9 @@ test-faults: $(INSTALLED_DEV) ## kill sweeps in every way, then one a hundred ti
 bench: $(INSTALLED_BENCH) ## compare speed with the alternatives, side by side; QUICK=1 takes ten minutes
 	@$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick)
 
+cluster-demo: $(INSTALLED_CLUSTER) ## run a sweep on three Ray nodes of this machine, and kill one: docs/cluster.md
+	@$(BIN)/python -m benchmarks.cluster_demo
+
 evidence: $(INSTALLED) ## replay what the penalty is worth, from recorded curves: docs/evidence.md
 	@$(BIN)/python -m benchmarks.evidence.report
 
@@ -125,9 +129,14 @@ $(INSTALLED_DEV): $(INSTALLED)
 	@$(if $(UV),uv pip install --quiet --compile-bytecode --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[dev,notebook,docs]"
 	@touch $@
 
+$(INSTALLED_CLUSTER): $(INSTALLED)
+	@echo "Installing Ray ..."
+	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[ray]"
+	@touch $@
+
 $(INSTALLED_BENCH): $(INSTALLED)
 	@echo "Installing what the benchmarks compare with ..."
 	@$(if $(UV),uv pip install --quiet --compile-bytecode --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[bench]"
-	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[ray]" || \
+	@$(if $(UV),uv pip install --quiet --python .venv,$(BIN)/python -m pip install --quiet) --editable ".[bench-ray]" || \
 		echo "Ray can't be installed here: what it is compared in is skipped." >&2
 	@touch $@

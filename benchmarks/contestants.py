@@ -173,7 +173,7 @@ TITLES: Final = {
     "optuna": "Optuna `study.optimize`",
     "ray": "Ray Tune, one CPU a worker",
 }
-_NEEDS: Final = {"kerastuner": ("tensorboard", "bench"), "ray": ("ray", "ray")}
+_NEEDS: Final = {"kerastuner": ("tensorboard", "bench"), "ray": ("ray", "bench-ray")}
 """Package and extra that a contestant needs beside the project itself."""
 
 

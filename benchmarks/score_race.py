@@ -66,7 +66,7 @@ def entries(slowness: Mapping[str, float] | None = None) -> tuple[dict[str, Entr
     }
     skipped = {}
     if importlib.util.find_spec("ray") is None:
-        skipped["ray asha"] = "ray is not installed here: pip install 'fmnist-sweep[ray]'"
+        skipped["ray asha"] = "ray is not installed here: pip install 'fmnist-sweep[bench-ray]'"
     else:
         found["ray asha"] = peer("ray asha", methods.Asha)
     # Imported here: it brings TensorFlow along, which greets on every terminal.

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from fmnist_sweep.core.engine_names import LOCAL, engine_problems
 from fmnist_sweep.core.errors import SweepError
-from fmnist_sweep.engines.machine import check_workers
+from fmnist_sweep.engines.opening import worker_problems
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -23,30 +24,40 @@ class RunOptions:
     """How trainings are run, whatever is trained.
 
     Attributes:
-        n_workers: Side by side; None takes one for each core.
+        n_workers: Side by side; None takes one for each core, of the cluster with the engine ``"ray"``.
         data_dir: Where Fashion-MNIST is to be found.
         take_over: Run a study even if a process on another machine may be running it.
-        engine: Name of the engine; see `open_engine`.
+        engine: Name of the engine; None leaves it to the sweep file. See `open_engine`.
+        address: Of the cluster; None leaves it to the sweep file.
     """
 
     n_workers: int | None = None
     data_dir: Path | None = None
     take_over: bool = False
-    engine: str = "local"
+    engine: str | None = None
+    address: str | None = None
 
-    def problems(self) -> list[str]:
-        """Return why so many workers can't be used on this machine; empty if they can."""
-        return [] if self.n_workers is None else check_workers(self.n_workers)
+    def problems(self, engine: str | None = None) -> list[str]:
+        """Return why trainings can't be run so; empty if they can.
+
+        Args:
+            engine: Name of the engine that a sweep file asks for, where these options name none.
+        """
+        problems = worker_problems(self.engine or engine or LOCAL, self.n_workers)
+        if self.engine is not None:
+            problems += engine_problems(self.engine, self.address)
+        return problems
 
     def check(self) -> None:
-        """Raise `SweepError` if so many workers can't be used on this machine."""
+        """Raise `SweepError` if trainings can't be run so."""
         if problems := self.problems():
             raise SweepError("\n".join(problems))
 
     def of_run(self) -> dict[str, Any]:
         """Return the options of a run."""
-        return {**self.of_export(), "take_over": self.take_over}
+        run = {"take_over": self.take_over, "engine": self.engine, "address": self.address}
+        return {**self.of_export(), **run}
 
     def of_export(self) -> dict[str, Any]:
         """Return the options of an export, which owns no study."""
-        return {"n_workers": self.n_workers, "data_dir": self.data_dir, "engine": self.engine}
+        return {"n_workers": self.n_workers, "data_dir": self.data_dir, "engine": self.engine or LOCAL}

@@ -18,6 +18,7 @@ from fmnist_sweep.api.studies import open_studies, quiet_optuna
 from fmnist_sweep.api.trained import trained_model
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
+from fmnist_sweep.core.engine_names import LOCAL
 from fmnist_sweep.core.errors import ConfigError, SearchInterrupted, SweepError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.metrics import Direction
@@ -74,7 +75,11 @@ class Tuner(StudyReader):
         tolerance: Gap that costs nothing, in the metric's unit; None takes the default.
         sampler: ``"tpe"``, ``"random"``, ``"grid"`` and others, as in a sweep file.
         pruner: ``"median"``, ``"none"`` and others, as in a sweep file.
-        workers: Trials that train side by side; None takes one for each core.
+        workers: Trials that train side by side; None takes one for each core, of the cluster with the engine
+            ``"ray"``.
+        engine: Where trials run: ``"local"``, processes of this machine, or ``"ray"``, the nodes of a
+            cluster. Final trainings of `export` run on this machine.
+        address: Of the cluster: ``"auto"``, ``"HOST:PORT"`` or ``"ray://HOST:PORT"``; None is ``"auto"``.
         seed: Decides initial weights, dropout and the order of the rows, and what the sampler draws.
         study: Name of the study; None takes ``project_name``, or the name of the model.
         storage: Where the study is, or is made: ``"sqlite:///studies.db"``, or a PostgreSQL server's address.
@@ -106,6 +111,8 @@ class Tuner(StudyReader):
         sampler: str = "tpe",
         pruner: str = "median",
         workers: int | None = None,
+        engine: str = LOCAL,
+        address: str | None = None,
         seed: int = 0,
         study: str | None = None,
         storage: str | None = None,
@@ -138,7 +145,7 @@ class Tuner(StudyReader):
             },
             **({} if max_model_size is None else {"max_model_size": max_model_size}),
         }
-        self._options = RunOptions(n_workers=workers)
+        self._options = RunOptions(n_workers=workers, engine=engine, address=address)
         self._options.check()
         self._say: Callable[[str], None] = print if say is None else say
         self._shows_table = say is None and in_notebook()
@@ -303,7 +310,9 @@ class Tuner(StudyReader):
             if planned.is_there:
                 self._say(f"{planned.folder} is there, of this very choice: nothing was trained or read.")
             else:
-                exports.export(planned, storage=self.storage, options=self._options, say=self._say)
+                # Elsewhere there may be more workers than this machine can do with.
+                here = self._options if self._options.engine == LOCAL else RunOptions()
+                exports.export(planned, storage=self.storage, options=here, say=self._say)
         return planned.folder
 
     # --- models --------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from fmnist_sweep.config.schema import AddedSection, SweepFile, resolved_score
 from fmnist_sweep.config.shipped import shipped_sweep
 from fmnist_sweep.config.sweep_config import SweepConfig, images_of, shape_corners
 from fmnist_sweep.config.toml_text import TomlTextError, read_toml, require_usable
+from fmnist_sweep.core.engine_names import LOCAL, engine_problems
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.space import FixedParameter, Parameter, SearchSpace
@@ -30,6 +31,8 @@ from fmnist_sweep.data.split import kind_problems
 from fmnist_sweep.models import catalog
 
 Say: TypeAlias = Callable[[str], None]
+Beside: TypeAlias = Callable[[str], Sequence[str]]
+"""Gives what else is wrong where the engine of this name runs the sweep."""
 
 _MAX_EPOCHS: Final = 1_000_000
 _MAX_GRID: Final = 1_000_000
@@ -41,7 +44,7 @@ def load_config(
     path: Path,
     overrides: Sequence[str] = (),
     *,
-    beside: Sequence[str] = (),
+    beside: Beside = lambda _: (),
     say: Say = lambda _: None,
 ) -> SweepConfig:
     """Read a sweep file.
@@ -71,10 +74,10 @@ def load_config(
     try:
         settings = read_toml(shipped or path)
     except TomlTextError as error:
-        raise ConfigError(str(path), [str(error), *beside]) from None
+        raise ConfigError(str(path), [str(error), *beside(LOCAL)]) from None
     problems = [p for override in overrides for p in apply_override(settings, override)]
     if problems:
-        raise ConfigError(str(path), [*problems, *beside])
+        raise ConfigError(str(path), [*problems, *beside(_engine_of(settings))])
     folders = code_folders(None if shipped else path.parent)
     return parse_config(settings, where=str(path), beside=beside, folders=folders, say=say)
 
@@ -83,7 +86,7 @@ def parse_config(
     settings: Mapping[str, Any],
     *,
     where: str,
-    beside: Sequence[str] = (),
+    beside: Beside = lambda _: (),
     folders: tuple[Path, ...] = (),
     say: Say = lambda _: None,
 ) -> SweepConfig:
@@ -103,11 +106,11 @@ def parse_config(
         require_usable(settings)
     except TomlTextError as error:
         # Also of what --set put together.
-        raise ConfigError(where, [str(error), *beside]) from None
+        raise ConfigError(where, [str(error), *beside(_engine_of(settings))]) from None
     model = settings.get("model")
     own = catalog.MODELS.get(model) if isinstance(model, str) else None
     file, config, problems = _first_look(settings, own, folders)
-    problems += beside
+    problems += beside(_engine_of(settings))
     if problems or file is None:
         raise ConfigError(where, problems)
     known = known_source(file.data)
@@ -140,6 +143,13 @@ def parse_config(
     return replace(config, folders=folders)
 
 
+def _engine_of(settings: Mapping[str, Any]) -> str:
+    """Return the name of the engine, whatever else of the settings is wrong."""
+    section = settings.get("engine")
+    name = section.get("name") if isinstance(section, Mapping) else None
+    return name if isinstance(name, str) else LOCAL
+
+
 def _opened(file: SweepFile, *, say: Say, folders: Sequence[Path]) -> DataRef:
     limit = file.budget.prepare_seconds
     return open_data(file.data, say=say, folders=folders, seconds=limit, reading=file.reading)
@@ -162,6 +172,8 @@ def _first_look(
     if isinstance(settings.get("data"), str):
         problems += [f"data: {problem}" for problem in source_problems(settings["data"], folders)]
     problems += _sampler_problems(settings)
+    if sound is not None:
+        problems += engine_problems(sound.engine.name, sound.engine.address)
     given = settings.get("space")
     problems += narrowing_problems(given) if own is None else entry_problems(given, own)
     config = None

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationInfo, field_validator
 
+from fmnist_sweep.core.engine_names import LOCAL
 from fmnist_sweep.core.errors import MetricNotRecordedError
 from fmnist_sweep.core.files import STUDY_NAME
 from fmnist_sweep.core.jobs import LARGEST_SEED, MAX_FINAL_TRAININGS, SEEDS_OF_FINALS_BEGIN, Scale, SplitKind
@@ -332,6 +333,19 @@ class BudgetSection(_Section):
     reconnect_seconds: NonNegative = RECONNECT_S
 
 
+class EngineSection(_Section):
+    """``[engine]``: where the trials run. It decides nothing, and is not stored.
+
+    Attributes:
+        name: ``"local"``, processes of this machine; ``"ray"``, the nodes of a cluster; or an installed
+            package's own.
+        address: Of the cluster: ``"auto"``, ``"HOST:PORT"`` or ``"ray://HOST:PORT"``.
+    """
+
+    name: Annotated[str, Field(max_length=100)] = LOCAL
+    address: Annotated[str, Field(max_length=1000)] | None = None
+
+
 class SweepFile(_Section):
     """A sweep file as it is written; `load_config` joins it with the model's own space.
 
@@ -366,6 +380,7 @@ class SweepFile(_Section):
     sampler: SamplerSection = TPESection()
     pruner: PrunerSection = MedianSection()
     budget: BudgetSection = BudgetSection()
+    engine: EngineSection = EngineSection()
     observers: dict[Annotated[str, Field(max_length=100)], dict[str, StrictScalar]] = Field(
         default_factory=dict, max_length=100
     )

@@ -145,9 +145,10 @@ class SweepConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings of trials as plain JSON values, laid out like a sweep file, the space resolved.
 
-        Observers are left out: who is told decides nothing, and an address may hold a password.
+        Observers and the engine are left out: who is told, and where trials run, decides nothing, and an
+        address may hold a password.
         """
-        settings = self.file.model_dump(mode="json", exclude={"observers"})
+        settings = self.file.model_dump(mode="json", exclude={"observers", "engine"})
         settings["space"] = {name: self.space[name].model_dump(mode="json") for name in self.space}
         for name in _LATER_SWITCHES:
             # Left out where it is off: the study's digest stays what it was before there was such a setting.

@@ -86,6 +86,7 @@ class Progress:
         ended: The trial that ended last in this run.
         retried: The trial whose process died last in this run and was started again.
         skipped: The last checkpoint of this run that could not be written.
+        waits: What the engine waits for, and for how long; empty where it waits for nothing.
         first_failure: Why the study's first failed trial failed; None where none did.
     """
 
@@ -102,6 +103,7 @@ class Progress:
     retried: RetriedTrial | None = None
     skipped: CheckpointSkipped | None = None
     first_failure: str | None = None
+    waits: str = ""
 
     @property
     def n_done(self) -> int:

@@ -103,8 +103,7 @@ class Search:
         self._skipped: CheckpointSkipped | None = None
         if checkpoints is not None:
             checkpoints.keep(self._history.waiting)
-        study.pruner = settings.pruner
-        self._began = time.monotonic()
+        study.pruner, self._began = settings.pruner, time.monotonic()
 
     @classmethod
     def of(
@@ -180,6 +179,7 @@ class Search:
             retried=self._retried,
             skipped=self._skipped,
             first_failure=history.first_failure,
+            waits=getattr(self._engine, "waits", ""),  # one that waits for nothing need not say so
         )
 
     # --- ask and submit ------------------------------------------------------------------------------------

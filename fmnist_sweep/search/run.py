@@ -18,8 +18,7 @@ from fmnist_sweep.core.observer import NoteTeller, Observer, Observers
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.core.user_code import shadow_notes
-from fmnist_sweep.engines.machine import check_workers, n_cores
-from fmnist_sweep.engines.opening import open_engine
+from fmnist_sweep.engines.opening import check_engine, open_engine, slots_of, worker_problems
 from fmnist_sweep.search.checks import check_studies
 from fmnist_sweep.search.import_trials import import_trials, require_importable
 from fmnist_sweep.search.interrupts import stop_signals
@@ -134,7 +133,8 @@ def run(
     storage_url: str,
     say: Say,
     observers: Iterable[Observer] = (),
-    engine: str = "local",
+    engine: str | None = None,
+    address: str | None = None,
     n_workers: int | None = None,
     data_dir: Path | None = None,
     take_over: bool = False,
@@ -146,8 +146,9 @@ def run(
         storage_url: Where the study is, or is made.
         say: Takes a line for the user.
         observers: Told what happens; see `Observer`.
-        engine: Name of the engine that the trials run on; see `open_engine`.
-        n_workers: Trials that train side by side; None takes one for each core.
+        engine: Name of the engine that the trials run on; None takes the sweep file's. See `open_engine`.
+        address: Of the cluster; None takes the sweep file's.
+        n_workers: Trials that train side by side; None takes one for each core that the engine has.
         data_dir: Where Fashion-MNIST is to be found.
         take_over: Run the study even if a process on another machine may be running it.
 
@@ -159,10 +160,13 @@ def run(
     """
     config = study_run.config
     name = config.file.study
-    n_workers = n_cores() if n_workers is None else n_workers
-    problems = check_workers(n_workers)
+    section = config.file.engine
+    if engine is None or engine == section.name:
+        engine, address = section.name, section.address if address is None else address
+    problems = worker_problems(engine, n_workers)
     if problems:
         raise ConfigError(name, problems)
+    slots = slots_of(engine, n_workers)
     folder = side_folder(storage_url, name)
     with lease(storage_url, name, say=say, take_over=take_over) as held:
         source, reading = config.file.data, config.file.reading
@@ -178,19 +182,21 @@ def run(
             say(f"Note: {note}.")
         seconds = config.file.budget.reconnect_seconds
         patience = Patience(storage_url, seconds, say=say, is_kept=held.is_kept)
+        check_engine(engine, address)
         # Made last: a run that is refused leaves no empty database behind.
         storage = open_storage(storage_url, create=True, patience=patience)
         study = study_run.open(data_ref, storage)
         where, total = safe_url(storage_url), config.file.budget.trials
         trials = f"{total} {'trial' if total == 1 else 'trials'} in all"
-        say(f"Study {name!r} in {where}: {trials}, {n_workers} side by side.")
+        beside = f"{slots} side by side" if slots else "one on each CPU of the cluster"
+        say(f"Study {name!r} in {where}: {trials}, {beside}.")
         checkpoints = CheckpointFolder(folder)
         places = Places.of(data_ref, checkpoints=folder, code=config.folders)
         limit = config.file.budget.trial_seconds
         with (
             stop_signals(say) as interrupted,
             held.owning(study) as owner,
-            open_engine(engine, n_workers, places=places, time_limit_s=limit) as running_on,
+            open_engine(engine, slots, places=places, time_limit_s=limit, address=address) as running_on,
         ):
             search = Search.of(
                 config,

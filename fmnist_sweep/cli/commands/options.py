@@ -66,18 +66,33 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and er
 NoProgress = Annotated[
     bool, typer.Option("--no-progress", help="No live display, and no line for each training that ends.")
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="NAME", help="Where trials run: local, or ray, the nodes of a cluster."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="A", help="Of the cluster: auto, HOST:PORT or ray://HOST:PORT."),
+]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Run the study though its owner, on another machine, may live.")
 ]
 
 
 def run_options(
-    workers: int | None, data_dir: Path | None, *, take_over: bool = False, engine: str = "local"
+    workers: int | None,
+    data_dir: Path | None,
+    *,
+    take_over: bool = False,
+    engine: str | None = None,
+    address: str | None = None,
 ) -> RunOptions:
     """Return the options that all commands share that train something."""
     from fmnist_sweep.api.options import RunOptions
 
-    return RunOptions(n_workers=workers, data_dir=data_dir, take_over=take_over, engine=engine)
+    return RunOptions(
+        n_workers=workers, data_dir=data_dir, take_over=take_over, engine=engine, address=address
+    )
 
 
 def uses_storage(command: Callable[..., None]) -> Callable[..., None]:

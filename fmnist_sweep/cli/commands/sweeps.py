@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fmnist_sweep.cli.commands.options import (
+    Address,
     AsJson,
     DataDir,
+    Engine,
     MaxRetries,
     NoProgress,
     Overrides,
@@ -75,6 +77,8 @@ def run(
         typer.Option(metavar="NAME", help="Tell one more of the run: tensorboard, mlflow; repeatable."),
     ] = None,
     max_retries: MaxRetries = None,
+    engine: Engine = None,
+    address: Address = None,
     take_over: TakeOver = False,
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
@@ -99,6 +103,8 @@ def run(
         "budget.trials": trials,
         "budget.seconds": timeout,
         "budget.max_retries": max_retries,
+        "engine.name": engine,
+        "engine.address": address,
     }
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     options = run_options(workers, data_dir, take_over=take_over)
@@ -111,6 +117,8 @@ def run(
         timeout=timeout,
         workers=workers,
         max_retries=max_retries,
+        engine=engine,
+        address=address,
         data_dir=data_dir,
         set=overrides,
         observe=observe,
@@ -124,7 +132,7 @@ def run(
     }
 
     def load(say: Callable[[str], None]) -> SweepConfig:
-        return load_config(file, [*(overrides or []), *given], beside=options.problems(), say=say)
+        return load_config(file, [*(overrides or []), *given], beside=options.problems, say=say)
 
     if json_events:
         _run_for_programs(load, again, storage=storage, options=options, **begun)

@@ -8,8 +8,10 @@ from typing import Annotated, Final, Literal
 import typer
 
 from fmnist_sweep.cli.commands.options import (
+    Address,
     AsJson,
     DataDir,
+    Engine,
     MaxRetries,
     NoProgress,
     Quiet,
@@ -74,6 +76,8 @@ def confirm(
     ] = None,
     workers: Workers = None,
     max_retries: MaxRetries = None,
+    engine: Engine = None,
+    address: Address = None,
     take_over: TakeOver = False,
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
@@ -106,7 +110,7 @@ def confirm(
         prefer=prefer,
         within=within,
         max_retries=max_retries,
-        options=run_options(workers, data_dir, take_over=take_over),
+        options=run_options(workers, data_dir, take_over=take_over, engine=engine, address=address),
         say=sayer(messages),
         observers=[Display(messages, progress=not no_progress)],
     )
@@ -127,6 +131,8 @@ def confirm(
             repeats=repeats,
             incumbents=incumbents,
             max_retries=max_retries,
+            engine=engine,
+            address=address,
             **kept,
         )
         exit_unless_done(*came.end, study=came.linked, again=again)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -22,6 +23,9 @@ from fmnist_sweep.core.metrics import METRICS_BY_NAME, UNITS
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
 from fmnist_sweep.core.wording import points
+
+_SAY_WAITS_EVERY_S: Final = 60.0
+"""How often lines tell of what is waited for."""
 
 
 def seconds_left(progress: Progress) -> float | None:
@@ -103,6 +107,7 @@ class Display(Observer):
         self._shown: EndedTrial | None = None
         self._shown_retry: RetriedTrial | None = None
         self._shown_skips: set[int] = set()
+        self._waits_said_at = -math.inf
         self._board = Board()
         # Drawn anew each time, by the size that the terminal has then.
         self._live = Live(console=console, get_renderable=self._panel, refresh_per_second=4, transient=True)
@@ -142,11 +147,19 @@ class Display(Observer):
             self._shown_skips.add(skipped.trial)
             line = f"trial {skipped.trial}: no checkpoint could be written: {skipped.reason}; goes on"
             say(self._console, line)
+        self._say_what_waits(progress)
         if progress.ended is not None and progress.ended != self._shown:
             self._shown = progress.ended
             if progress.ended.reason or (self._tells and not self._draws):
                 say(self._console, self._line(progress, progress.ended))
         self._at = progress
+
+    def _say_what_waits(self, progress: Progress) -> None:
+        """Say what the engine waits for, now and then; a live display has a line for it."""
+        due = progress.seconds - self._waits_said_at >= _SAY_WAITS_EVERY_S
+        if progress.waits and due and not self._draws:
+            self._waits_said_at = progress.seconds
+            say(self._console, f"waiting: {progress.waits}")
 
     def _gap(self, gap: float) -> str:
         return points(gap) if self._in_points else f"{gap:+.4f}"
@@ -187,7 +200,7 @@ class Display(Observer):
         )
         best = self._board.best()
         # What the other lines leave of the screen.
-        n_rows = self._console.height - 8 - (0 if best is None else best.row_count + 1)
+        n_rows = self._console.height - 8 - bool(progress.waits) - (0 if best is None else best.row_count + 1)
         below = f"{self._times(progress)}; {machine(len(progress.running))}"
         return Group(
             bars,
@@ -195,6 +208,7 @@ class Display(Observer):
             *([Text(self._best(progress))] if best is None or not self._board.knows(progress.best) else []),
             *([] if best is None else [best]),
             *([Text(self._board.last(), style="dim")] if self._board.last() else []),
+            *([Text(f"waiting: {progress.waits}", style="dim")] if progress.waits else []),
             Text(below, style="dim", no_wrap=True, overflow="ellipsis"),
         )
 

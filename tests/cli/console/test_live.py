@@ -155,6 +155,18 @@ def test_a_retry_is_told_once(terminal: bool) -> None:
     assert out.count("trial 4: process was killed by SIGKILL (out of memory?); goes on, retry 1") == 1
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_the_engine_waits_for_is_told(terminal: bool) -> None:
+    """In a line of the display, or in a line of its own once a minute."""
+    waits = [progress(waits=f"1 node is getting ready, for {s} s", seconds=float(s)) for s in (1, 2, 70)]
+    out = show(*waits, terminal=terminal)
+    assert "waiting: 1 node is getting ready, for " in out
+    if not terminal:
+        assert [line for line in out.splitlines() if "waiting" in line] == [
+            f"waiting: 1 node is getting ready, for {s} s" for s in (1, 70)
+        ]
+
+
 def trained(display: Display, data: DataRef, n_ended: int = 2) -> LearningCurve:
     """Tell of four trials of five epochs; the first ones end."""
     curve = LearningCurve.from_scores(train=[0.7, 0.8, 0.85, 0.9, 0.93], val=[0.69, 0.78, 0.82, 0.85, 0.86])

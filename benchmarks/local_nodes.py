@@ -1,0 +1,82 @@
+"""Ray nodes on this machine, each with its own raylet, for a demonstration and for tests.
+
+As a program it starts them, prints a line of JSON with their address and the processes of their raylets, head
+first, and stops them once its standard input is closed: ``python -m benchmarks.local_nodes --nodes 3``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_QUICKLY: Final = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 1000,
+    "health_check_timeout_ms": 3000,
+    "health_check_failure_threshold": 3,
+}
+"""A node that is killed is missed after some seconds, and not after Ray's fifteen."""
+
+
+@dataclass(frozen=True)
+class LocalNodes:
+    """Nodes that run: the head's address, and the processes of all raylets, the head's first."""
+
+    address: str
+    raylets: list[int]
+
+
+@contextmanager
+def local_nodes(n: int, *, cpus: int = 1) -> Iterator[LocalNodes]:
+    """Start nodes in processes of their own, and stop them in the end.
+
+    Args:
+        n: How many, the head among them.
+        cpus: Of each, as Ray counts them.
+    """
+    # Ray lets its workers wait for all else that a machine does: beside other work they would starve.
+    env = {**os.environ, "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    command = [sys.executable, "-m", "benchmarks.local_nodes", "--nodes", str(n), "--cpus", str(cpus)]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(
+        command, cwd=root, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("no pipes to the nodes")
+        try:
+            line = next((line for line in process.stdout if line.startswith("{")), None)
+            if line is None:
+                raise RuntimeError("the nodes did not start")
+            yield LocalNodes(**json.loads(line))
+        finally:
+            process.stdin.close()
+            process.wait()
+
+
+def main() -> None:
+    """Start nodes, and stop them once nobody needs them."""
+    parser = argparse.ArgumentParser(description="Start Ray nodes on this machine.")
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--cpus", type=int, default=1)
+    asked = parser.parse_args()
+    from ray.cluster_utils import Cluster
+
+    kind = {"num_cpus": asked.cpus, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args={**kind, "_system_config": _QUICKLY})
+    nodes = [cluster.head_node, *(cluster.add_node(**kind) for _ in range(asked.nodes - 1))]
+    raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
+    print(json.dumps({"address": cluster.address, "raylets": raylets}), flush=True)
+    sys.stdin.read()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()

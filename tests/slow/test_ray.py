@@ -1,0 +1,215 @@
+"""A sweep on three nodes of Ray, of which one is killed, and the agent of another."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from benchmarks.local_nodes import LocalNodes, local_nodes
+from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.stored import StoredStudy
+from fmnist_sweep.storage.studies import load_study
+
+pytest.importorskip("ray")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[2]
+
+SWEEP = """
+study = "small"
+model = "net:build"
+data = "images.npz"
+
+[space]
+units = { type = "int", low = 8, high = 32 }
+learning_rate = { type = "float", low = 1e-3, high = 1e-2, log = true }
+epochs = 20
+
+[training]
+n_val = 200
+
+[sampler]
+name = "random"
+
+[pruner]
+name = "none"
+
+[budget]
+trials = 6
+"""
+
+MODEL = """
+import keras
+
+import parts
+
+
+def build(hp):
+    hp.Fixed("epochs", 20)
+    model = keras.Sequential([
+        keras.Input((28, 28, 1)), keras.layers.Flatten(),
+        keras.layers.Dense(hp.Int("units", 8, 32), activation="relu"),
+        keras.layers.Dropout(parts.DROPOUT), keras.layers.Dense(10, activation="softmax"),
+    ])
+    model.compile(keras.optimizers.Adam(hp.Float("learning_rate", 1e-3, 1e-2, sampling="log")),
+                  "sparse_categorical_crossentropy")
+    return model
+"""
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[LocalNodes]:
+    """Three nodes with a CPU each."""
+    with local_nodes(3) as found:
+        yield found
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with a sweep, a model with a module beside it, and data."""
+    (tmp_path / "sweep.toml").write_text(SWEEP)
+    (tmp_path / "net.py").write_text(MODEL)
+    (tmp_path / "parts.py").write_text("DROPOUT = 0.3\n")
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, 6000).astype(np.uint8)
+    images = rng.integers(0, 200, (6000, 28, 28), dtype=np.uint8)
+    for i, label in enumerate(labels):
+        # Slowly learnt: a brighter patch in the noise, elsewhere for each class.
+        images[i, 2 * label : 2 * label + 4, 5:20] += rng.integers(0, 55, dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", x_train=images, y_train=labels)
+    return tmp_path
+
+
+def command(project: Path, storage: str, *options: str) -> list[str]:
+    """Return the command line that runs the sweep."""
+    program = [sys.executable, "-m", "fmnist_sweep", "run", str(project / "sweep.toml")]
+    return [*program, "--storage", f"sqlite:///{project / storage}", *options]
+
+
+def environment(project: Path) -> dict[str, str]:
+    """Return what the command is run with; data that were sent are kept in the project's own cache."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(project / "cache")}
+
+
+def curves(project: Path, storage: str) -> dict[int, Any]:
+    """Return the state and the scores of each epoch of each trial, all digits, without its seconds."""
+    study = StoredStudy.of(load_study(open_storage(f"sqlite:///{project / storage}", create=False), "small"))
+    return {
+        trial.number: (
+            trial.state,
+            [(dict(e.train), dict(e.val)) for e in (trial.curve.epochs if trial.curve else ())],
+            trial.n_retries,
+        )
+        for trial in study.trials
+    }
+
+
+class Running:
+    """A sweep that runs, and what it tells."""
+
+    def __init__(self, line: list[str], project: Path) -> None:
+        self._errors = project / "errors.txt"
+        with self._errors.open("w") as errors:
+            self.process = subprocess.Popen(
+                line, cwd=project, env=environment(project), stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+        self.told: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            self.told.extend(map(json.loads, lines))
+
+    def wait_for(self, event: str, n: int, *, within_s: float = 400) -> None:
+        """Wait until so many events of a kind were told."""
+        until = time.monotonic() + within_s
+        while sum(told["event"] == event for told in list(self.told)) < n:
+            assert self.process.poll() is None, self.error()
+            assert time.monotonic() < until, self.told[-5:]
+            time.sleep(0.1)
+
+    def error(self) -> str:
+        """Return what was printed as errors."""
+        return self._errors.read_text()
+
+    def end(self, *, within_s: float = 500) -> int:
+        """Wait for the end and return the exit code."""
+        code = self.process.wait(within_s)
+        self._reader.join()
+        return code
+
+    def notes(self) -> str:
+        """Return what was said."""
+        return "\n".join(told["message"] for told in self.told if told["event"] == "note")
+
+
+def agents_under(raylet: int) -> list[psutil.Process]:
+    """Return the agents of a node."""
+    return [p for p in psutil.Process(raylet).children() if "RayActor" in " ".join(p.cmdline())]
+
+
+def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, project: Path) -> None:
+    """Every stored curve is the local engine's to the last digit; nothing counts as a retry."""
+    run = Running(
+        command(project, "ray.db", "--engine", "ray", "--address", nodes.address, "--json-events"), project
+    )
+    run.wait_for("epoch", 20)
+    (agent,) = agents_under(nodes.raylets[1])
+    agent.kill()
+    run.wait_for("epoch", 40)
+    os.kill(nodes.raylets[2], signal.SIGKILL)
+    assert run.end() == 0, run.told[-3:]
+    assert run.error() == ""
+    assert run.notes().count("was lost") >= 2, run.notes()
+
+    subprocess.run(
+        command(project, "local.db", "--workers", "2"), cwd=project, env=environment(project), check=True
+    )
+    found = curves(project, "ray.db")
+    assert found == curves(project, "local.db")
+    assert len(found) == 6
+    # Nothing of it is left on the nodes that live.
+    assert not any(agents_under(raylet) for raylet in nodes.raylets[:2])
+
+
+def test_ctrl_c_puts_trials_back_and_the_same_command_goes_on(nodes: LocalNodes, project: Path) -> None:
+    """Within ten seconds; from the checkpoints that came up with the end."""
+    line = command(project, "stopped.db", "--engine", "ray", "--address", nodes.address, "--json-events")
+    run = Running(line, project)
+    run.wait_for("epoch", 8)
+    began = time.monotonic()
+    run.process.send_signal(signal.SIGINT)
+    assert run.end(within_s=60) == 130
+    assert time.monotonic() - began < 20
+    again = Running(line, project)
+    assert again.end() == 0, again.told[-3:]
+    resumed = [told["n_resumed"] for told in again.told if told["event"] == "trial_start"]
+    assert max(resumed) > 0
+
+
+def test_a_killed_parent_leaves_nothing_running(nodes: LocalNodes, project: Path) -> None:
+    """Its agents end, and all their trials."""
+    line = command(project, "killed.db", "--engine", "ray", "--address", nodes.address, "--json-events")
+    run = Running(line, project)
+    run.wait_for("epoch", 3)
+    (agent,) = [agent for raylet in nodes.raylets[:2] for agent in agents_under(raylet)][:1]
+    family = [agent, *agent.children(recursive=True)]
+    run.process.kill()
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert alive == []
+    run.end()
