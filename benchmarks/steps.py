@@ -1,10 +1,13 @@
 """Other ways to take a training step, one core each: ``python -m benchmarks.steps [IMAGES]``.
 
-Seconds an epoch of the default nets, ways alternating, median of three after one that compiles. The step as
-it is takes Adam's update, and the normalisation of a batch's maps, in one kernel each, which changes the last
-bits of the weights. An exported ``train.py`` calls Keras's ``fit``, so a final training takes exact steps, by
-Keras's operations. XLA changes the last bits as well, takes seconds to compile, and is many times slower with
-dropout: that is why it is not in.
+Processor seconds an epoch of the default nets, ways alternating, median of five after one that compiles, and
+how many times as long as the step that sweeps take. That step uses one kernel each for Adam's update, for an
+L2 penalty and for the normalisation of a batch's maps, adds biases to maps by rows, copies an average
+pooling's gradient, and takes a convolution over a map of its own size as a matrix product: the lines
+"without" have each of these as Keras spells it out. All change the last bits of the weights. An exported
+``train.py`` calls Keras's ``fit``, so a final training takes exact steps, by Keras's operations. XLA changes
+the last bits as well, takes seconds to compile, and is many times slower with dropout: that is why it is not
+in.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Final
+from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -26,17 +31,19 @@ from fmnist_sweep.core.jobs import Scalar, SplitSpec
 from fmnist_sweep.data import Split, load_split, open_data
 from fmnist_sweep.models import ConvModel, DenseModel
 from fmnist_sweep.models.hyperparameters import filled
+from fmnist_sweep.training import fused, fused_layers
 from fmnist_sweep.training.runtime import set_up_tensorflow
 from fmnist_sweep.training.trainer import _compiled_epoch
 
 Epoch = Callable[[Any], object]
 
-N_TIMES: Final = 3
+N_TIMES: Final = 5
 NETS: Final[dict[str, tuple[type[DenseModel | ConvModel], dict[str, Scalar]]]] = {
     "dense, batch 32": (DenseModel, {"batch_size": 32}),
     "dense, batch 128": (DenseModel, {"batch_size": 128}),
     "dense, batch 128, dropout": (DenseModel, {"batch_size": 128, "dropout": 0.2}),
     "cnn, batch 32": (ConvModel, {"batch_size": 32}),
+    "cnn, batch 32, max pooling": (ConvModel, {"batch_size": 32, "pooling": "max"}),
     "cnn, batch 128, batch norm": (ConvModel, {"batch_size": 128, "batch_norm": True}),
 }
 
@@ -44,6 +51,27 @@ NETS: Final[dict[str, tuple[type[DenseModel | ConvModel], dict[str, Scalar]]]] =
 def as_it_is(model: keras.Model, split: Split, batch_size: int) -> Epoch:
     """Return what the trainer runs."""
     return _compiled_epoch(model, split, batch_size)
+
+
+def without(patch: Callable[[], Any]) -> Callable[[keras.Model, Split, int], Epoch]:
+    """Return what the trainer would run without one of its kernels, which the patch takes away."""
+
+    def make(model: keras.Model, split: Split, batch_size: int) -> Epoch:
+        epoch = _compiled_epoch(model, split, batch_size)
+
+        def patched(order: Any) -> None:
+            # Traced when it first runs.
+            with patch():
+                epoch(order)
+
+        return patched
+
+    return make
+
+
+def _without_layer(kind: type[keras.layers.Layer]) -> Callable[[], Any]:
+    others = {key: make for key, make in fused_layers._FUSED.items() if key is not kind}  # noqa: SLF001
+    return lambda: mock.patch.object(fused_layers, "_FUSED", others)
 
 
 def exact_steps(model: keras.Model, split: Split, batch_size: int) -> Epoch:
@@ -68,8 +96,13 @@ def xla_step(model: keras.Model, split: Split, batch_size: int) -> Epoch:
     return _loop(model, split, batch_size, step)
 
 
-WAYS: Final = {
+WAYS: Final[dict[str, Callable[[keras.Model, Split, int], Epoch]]] = {
     "as it is": as_it_is,
+    "without Adam's": without(lambda: mock.patch.object(fused, "_update", return_value=())),
+    "without the penalty's": without(lambda: mock.patch.object(fused, "_fused_penalty", nullcontext)),
+    "without the convolutions'": without(_without_layer(keras.layers.Conv2D)),
+    "without the average pooling's": without(_without_layer(keras.layers.AveragePooling2D)),
+    "without the normalisation's": without(_without_layer(keras.layers.BatchNormalization)),
     "exact steps": exact_steps,
     "keras fit": keras_fit,
     "XLA optimizer": xla_optimizer,
@@ -106,12 +139,11 @@ def _loop(model: keras.Model, split: Split, batch_size: int, step: Callable[...,
 
 
 def main() -> None:
-    """Print a line for each net."""
+    """Print a block for each net, with a line for each way."""
     n = int(sys.argv[1]) if len(sys.argv) == 2 else None
     set_up_tensorflow()
     split = load_split(open_data(), SplitSpec(train_size=n))
     order = np.random.default_rng(0).permutation(len(split.y_train)).astype(np.int32)
-    print(f"{f'seconds an epoch of {len(order):,} images':<38}" + "".join(f"{way:>15}" for way in WAYS))
     for name, (kind, values) in NETS.items():
         epochs = {}
         for way, make in WAYS.items():
@@ -122,10 +154,13 @@ def main() -> None:
         seconds: dict[str, list[float]] = {way: [] for way in WAYS}
         for _ in range(N_TIMES):
             for way, epoch in epochs.items():
-                began = time.perf_counter()
+                began = time.process_time()
                 epoch(order)
-                seconds[way].append(time.perf_counter() - began)
-        print(f"{name:<38}" + "".join(f"{statistics.median(s):>15.2f}" for s in seconds.values()))
+                seconds[way].append(time.process_time() - began)
+        medians = {way: statistics.median(times) for way, times in seconds.items()}
+        print(f"{f'{name}: an epoch of {len(order):,} images':<58}{'seconds':>10}{'times':>8}")
+        for way, median in medians.items():
+            print(f"  {way:<56}{median:>10.2f}{median / medians['as it is']:>8.2f}", flush=True)
 
 
 if __name__ == "__main__":

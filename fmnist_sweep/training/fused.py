@@ -1,8 +1,9 @@
 """Single kernels of TensorFlow in place of the many operations that Keras spells a step out in.
 
 Each operation reads and writes all of a layer's weights, or all maps of a batch, again: that, and no
-arithmetic, is most of what Adam takes for a dense net, and batch normalisation for a convolutional one. A
-kernel takes the same step in one go. What rounding leaves between the two is about the last bit of a float32.
+arithmetic, is most of what Adam and an L2 penalty take for a dense net, and much of what a convolutional one
+takes. A kernel takes the same step in one go. What rounding leaves between the two is about the last bit of a
+float32.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from typing import Any, Final, TypeAlias
 import keras
 import tensorflow as tf
 
+from fmnist_sweep.training.fused_layers import fused_call
 from fmnist_sweep.training.runtime import replaced
 
 _Method: TypeAlias = Callable[..., Any]
 
 _ADAMS: Final = (keras.optimizers.Adam, keras.optimizers.AdamW)
-_SMALLEST_EPSILON: Final = 1.001e-5
-"""Below it the kernel of batch normalisation fails on some GPUs."""
 
 
 @contextmanager
 def fused_kernels(model: keras.Model) -> Iterator[None]:
-    """Trace a model's steps with the fused kernels of Adam and of batch normalisation.
+    """Trace a model's steps with the fused kernels of Adam, of L2 penalties and of its layers.
 
-    Whatever else it has is left as it is, classes derived from Keras's too: what they do beside is not known.
-    Clipping, weight decay, averages, and normalisation at inference are Keras's own.
+    The layers are those of `fmnist_sweep.training.fused_layers`. Whatever else it has is left as it is,
+    classes derived from Keras's too: what they do beside is not known. Clipping, weight decay, averages, and
+    normalisation at inference are Keras's own.
 
     Args:
         model: A compiled model with a built optimizer. Only steps that are traced inside the context are
@@ -39,8 +40,10 @@ def fused_kernels(model: keras.Model) -> Iterator[None]:
         and Ioffe and Szegedy (2015), "Batch Normalization", as both Keras and TensorFlow have them.
     """
     with ExitStack() as stack:
-        for owner, name, method in (*_update(model.optimizer), *_normalisations(model)):
+        for owner, name, method in (*_update(model.optimizer), *_layers(model)):
             stack.enter_context(replaced(owner, name, method))
+        for variable in model.trainable_variables:
+            stack.enter_context(_fused_penalty(variable))
         yield
 
 
@@ -48,19 +51,26 @@ def _update(optimizer: keras.Optimizer) -> Iterator[tuple[Any, str, _Method]]:
     if type(optimizer) not in _ADAMS or optimizer.amsgrad:
         return
     spelled_out = optimizer.update_step
+    powers: dict[tf.Graph | None, list[tf.Tensor]] = {}
 
     def update_step(gradient: Any, variable: Any, learning_rate: tf.Tensor) -> None:
         if isinstance(gradient, tf.IndexedSlices) or variable.dtype != tf.float32:
             spelled_out(gradient, variable, learning_rate)
             return
         index = optimizer._get_variable_index(variable)  # noqa: SLF001 - as Keras's own `update_step`
-        step = tf.cast(optimizer.iterations + 1, tf.float32)
+        # In a graph they are the same for all variables.
+        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+        if graph is None or graph not in powers:
+            step = tf.cast(optimizer.iterations + 1, tf.float32)
+            betas = (optimizer.beta_1, optimizer.beta_2)
+            powers[graph] = [tf.pow(tf.cast(beta, tf.float32), step) for beta in betas]
+        beta1_power, beta2_power = powers[graph]
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=optimizer._momentums[index].value.handle,  # noqa: SLF001
             v=optimizer._velocities[index].value.handle,  # noqa: SLF001
-            beta1_power=tf.pow(tf.cast(optimizer.beta_1, tf.float32), step),
-            beta2_power=tf.pow(tf.cast(optimizer.beta_2, tf.float32), step),
+            beta1_power=beta1_power,
+            beta2_power=beta2_power,
             lr=tf.cast(learning_rate, tf.float32),
             beta1=optimizer.beta_1,
             beta2=optimizer.beta_2,
@@ -71,36 +81,21 @@ def _update(optimizer: keras.Optimizer) -> Iterator[tuple[Any, str, _Method]]:
     yield optimizer, "update_step", update_step
 
 
-def _normalisations(model: keras.Model) -> Iterator[tuple[Any, str, _Method]]:
+def _layers(model: keras.Model) -> Iterator[tuple[Any, str, _Method]]:
     for layer in model._flatten_layers():  # noqa: SLF001 - those of inner models too
-        plain = type(layer) is keras.layers.BatchNormalization
-        if plain and not layer.renorm and not layer.synchronized and layer.epsilon >= _SMALLEST_EPSILON:
-            yield layer, "call", _normalisation(layer)
+        if (call := fused_call(layer)) is not None:
+            yield layer, "call", call
 
 
-def _normalisation(layer: keras.layers.BatchNormalization) -> _Method:
-    spelled_out = layer.call
-
-    def call(inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
-        # For the outputs of a dense layer, which are few, there is nothing to gain.
-        maps = inputs.shape.rank == 4 and layer.axis in (-1, 3) and inputs.dtype == tf.float32
-        if not (maps and training and layer.trainable and mask is None):
-            return spelled_out(inputs, training=training, mask=mask)
-        n_channels = inputs.shape[-1]
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=layer.gamma.value if layer.scale else tf.ones(n_channels),
-            offset=layer.beta.value if layer.center else tf.zeros(n_channels),
-            mean=tf.constant([]),
-            variance=tf.constant([]),
-            epsilon=layer.epsilon,
-            is_training=True,
-        )
-        # The kernel tells the variance of the population behind the batch, Keras keeps that of the batch.
-        n = tf.cast(tf.size(inputs) / n_channels, tf.float32)
-        variance *= tf.maximum(n - 1, 1) / n
-        for kept, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-            kept.assign(kept * layer.momentum + now * (1 - layer.momentum))
-        return outputs
-
-    return call
+@contextmanager
+def _fused_penalty(variable: keras.Variable) -> Iterator[None]:
+    """Let one kernel sum the squares, whose gradient is the weights times a number."""
+    regularizer = variable.regularizer
+    if type(regularizer) is not keras.regularizers.L2 or variable.dtype != "float32":
+        yield
+        return
+    variable.regularizer = lambda weights: 2 * regularizer.l2 * tf.nn.l2_loss(weights.value)
+    try:
+        yield
+    finally:
+        variable.regularizer = regularizer

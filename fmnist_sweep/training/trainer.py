@@ -6,7 +6,7 @@ import inspect
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -359,7 +359,11 @@ def _without_metrics(model: keras.Model) -> Iterator[None]:
         # What a user's own method does beside is not known.
         yield
         return
-    with replaced(model, "compute_metrics", lambda *_, **__: {}):
+    with ExitStack() as stack:
+        stack.enter_context(replaced(model, "compute_metrics", lambda *_, **__: {}))
+        if type(model).train_step is keras.Model.train_step:
+            # The mean loss is a running metric as well; what a user's own step does with it is not known.
+            stack.enter_context(replaced(model._loss_tracker, "update_state", lambda *_, **__: None))  # noqa: SLF001
         yield
 
 

@@ -54,7 +54,7 @@ def net(*layers: Any, optimizer: Any = "adam") -> Any:
     model = keras.Sequential(
         [
             keras.Input((8, 8, 3)),
-            keras.layers.Conv2D(5, 3, activation="relu"),
+            keras.layers.Conv2D(5, 3, activation="relu", use_bias=False),
             *layers,
             keras.layers.Flatten(),
             keras.layers.Dense(4, activation="softmax"),
@@ -100,6 +100,118 @@ def test_adam_takes_the_steps_of_keras(name: str, options: dict[str, Any]) -> No
 
     kind = getattr(keras.optimizers, name)
     require_equal_learning(lambda: net(optimizer=kind(**options)), ADAM)
+
+
+def slopes(model: Any, *, fused: bool) -> tuple[list[Any], Any, list[str]]:
+    """Return the gradients of a model's loss on images ``(8, 8, 3)``, the loss, and the operations."""
+    import tensorflow as tf
+
+    from fmnist_sweep.training.fused import fused_kernels
+
+    rng = np.random.default_rng(1)
+    images = tf.constant(rng.normal(size=(6, 8, 8, 3)), tf.float32)
+    labels = tf.constant(rng.integers(0, 4, 6), tf.int32)
+    model(images)
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def step() -> Any:
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(y=labels, y_pred=model(images, training=True), training=True)
+        return tape.gradient(loss, model.trainable_weights), loss
+
+    with fused_kernels(model) if fused else nullcontext():
+        graph = step.get_concrete_function().graph
+    gradients, loss = step()
+    return [g.numpy() for g in gradients], loss.numpy(), [o.type for o in graph.get_operations()]
+
+
+def require_equal_slopes(make: Callable[[], list[Any]], before: dict[str, int]) -> None:
+    """Fail unless gradients agree to a few units in the last place, and these operations are fewer.
+
+    Args:
+        make: Makes the layers behind the first convolution.
+        before: How many operations of a kind Keras has more.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = net(*make())
+    (ours, loss, operations), (kerass, keras_loss, others) = (
+        slopes(model, fused=fused) for fused in (True, False)
+    )
+    assert {kind: others.count(kind) - operations.count(kind) for kind in before} == before
+    np.testing.assert_allclose(loss, keras_loss, rtol=1e-6)
+    for one, other in zip(ours, kerass, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=4e-7 * np.abs(other).max())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"padding": "same", "activation": "tanh"},
+        {"strides": 2},
+        {"dilation_rate": 2},
+        {"groups": 5, "filters": 10},
+    ],
+    ids=str,
+)
+def test_biases_of_convolutions_learn_as_in_keras(options: dict[str, Any]) -> None:
+    """Whatever the convolution is, the bias is added to what it gives."""
+    import keras
+
+    settings = {"filters": 4, "kernel_size": 3, **options}
+    require_equal_slopes(lambda: [keras.layers.Conv2D(**settings)], {"BiasAddGrad": 1, "Tile": -1})
+
+
+@pytest.mark.parametrize("options", [{}, {"activation": "relu"}, {"strides": 2}], ids=str)
+def test_a_convolution_over_its_whole_map_learns_as_in_keras(options: dict[str, Any]) -> None:
+    """It is a product of matrices."""
+    import keras
+
+    settings = {"filters": 7, "kernel_size": 6, **options}
+    require_equal_slopes(
+        lambda: [keras.layers.Conv2D(**settings)], {"Conv2D": 1, "Conv2DBackpropFilter": 1, "Tile": 0}
+    )
+
+
+@pytest.mark.parametrize("options", [{"pool_size": 2}, {"pool_size": (3, 2), "padding": "same"}], ids=str)
+def test_average_poolings_learn_as_in_keras(options: dict[str, Any]) -> None:
+    """Their windows cover the maps."""
+    import keras
+
+    require_equal_slopes(lambda: [keras.layers.AveragePooling2D(**options)], {"AvgPool": 0, "AvgPoolGrad": 1})
+
+
+@pytest.mark.parametrize("strength", [1e-3, 0.0], ids=str)
+def test_penalties_of_weights_learn_as_in_keras(strength: float) -> None:
+    """Their value is part of the loss as well."""
+    import keras
+
+    penalty = keras.regularizers.L2(strength)
+    require_equal_slopes(
+        lambda: [keras.layers.Conv2D(4, 3, kernel_regularizer=penalty, bias_regularizer="l2")], {"L2Loss": -2}
+    )
+
+
+@pytest.mark.parametrize("other", ["windows", "strides", "channels", "derived", "l1", "bias"])
+def test_other_layers_and_penalties_are_left_alone(other: str) -> None:
+    """Windows over the edge or over each other, derived classes, other penalties."""
+    import keras
+
+    class Derived(keras.layers.AveragePooling2D):  # type: ignore[misc]
+        pass
+
+    pooling, both = keras.layers.AveragePooling2D, keras.regularizers.L1L2()
+    make: dict[str, Callable[[], list[Any]]] = {
+        "windows": lambda: [pooling(4, padding="same")],
+        "strides": lambda: [pooling(2, strides=1)],
+        "channels": lambda: [pooling(2, data_format="channels_first", padding="same")],
+        "derived": lambda: [Derived(2)],
+        "l1": lambda: [keras.layers.Conv2D(4, 3, use_bias=False, kernel_regularizer=both)],
+        "bias": lambda: [keras.layers.Conv2D(4, 3, use_bias=False)],
+    }
+    require_equal_slopes(make[other], {"AvgPoolGrad": 0, "L2Loss": 0, "Tile": 0})
 
 
 @pytest.mark.parametrize("other", ["amsgrad", "derived", "sgd"])
@@ -195,15 +307,19 @@ def test_a_model_is_itself_again_afterwards() -> None:
     from fmnist_sweep.training.fused import fused_kernels
 
     layer = keras.layers.BatchNormalization()
-    model = net(layer)
+    penalty = keras.regularizers.L2(0.1)
+    model = net(layer, keras.layers.Conv2D(2, 1, kernel_regularizer=penalty))
+    kernel = model.layers[2].kernel
 
     def trace() -> None:
         with fused_kernels(model):
             assert "update_step" in vars(model.optimizer)
             assert "call" in vars(layer)
+            assert kernel.regularizer is not penalty
             raise ValueError("traced")
 
     with pytest.raises(ValueError, match="traced"):
         trace()
     assert "update_step" not in vars(model.optimizer)
     assert "call" not in vars(layer)
+    assert kernel.regularizer is penalty
