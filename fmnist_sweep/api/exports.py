@@ -10,10 +10,11 @@ import optuna
 
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
 from fmnist_sweep.api.studies import open_studies, require_model, uses_storage
-from fmnist_sweep.core.observer import Observer
+from fmnist_sweep.core.observer import Observer, Observers
 from fmnist_sweep.core.progress import RECONNECT_S
 from fmnist_sweep.export.plan import ExportPlan, is_users_sweep, plan_export
 from fmnist_sweep.export.run import run_export
+from fmnist_sweep.observers.opening import Observed, open_observers
 from fmnist_sweep.reports.exported_call import export_words
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.damage import passed_by
@@ -73,6 +74,7 @@ def export(
     options: RunOptions | None = None,
     say: Say = say_nothing,
     observers: Iterable[Observer] = (),
+    observe: Observed | Iterable[str] = (),
 ) -> Mapping[str, Any]:
     """Train what was planned on fresh seeds, read the test set once, and write the bundle.
 
@@ -82,6 +84,7 @@ def export(
         options: How it is trained.
         say: Takes a line for the user.
         observers: Told what happens to the trainings.
+        observe: Names of observers, or their settings by name, that are told of the bundle once it is there.
 
     Returns:
         What the bundle's ``metrics.json`` holds.
@@ -90,7 +93,11 @@ def export(
         SweepError: A training failed, the data are others, or the bundle can't be written.
     """
     chosen = options or RunOptions()
-    return run_export(planned, storage_url=storage, say=say, observers=observers, **chosen.of_export())
+    # What can't be opened is told before anything is trained.
+    told = Observers(open_observers(observe), say)
+    facts = run_export(planned, storage_url=storage, say=say, observers=observers, **chosen.of_export())
+    told.on_export(planned.study.study_name, planned.folder)
+    return facts
 
 
 def words(planned: ExportPlan) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from fmnist_sweep.core.curves import LearningCurve
@@ -48,6 +49,14 @@ class Observer:
 
     def on_end(self, stop: Stop | None) -> None:
         """Learn why the run ended; None where an error ended it."""
+
+    def on_export(self, study: str, bundle: Path) -> None:
+        """Learn that a bundle was written, with no run about it.
+
+        Args:
+            study: Name of the study.
+            bundle: Its folder.
+        """
 
 
 class ProgressObserver(Observer):
@@ -111,6 +120,10 @@ class Observers(Observer):
     def on_end(self, stop: Stop | None) -> None:
         """Tell all of them why the run ended."""
         self._tell(lambda observer: observer.on_end(stop))
+
+    def on_export(self, study: str, bundle: Path) -> None:
+        """Tell all of them that a bundle was written."""
+        self._tell(lambda observer: observer.on_export(study, bundle))
 
     def _tell(self, call: Callable[[Observer], None]) -> None:
         for observer in tuple(self._observers):

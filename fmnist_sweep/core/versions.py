@@ -18,3 +18,9 @@ def versions() -> dict[str, str]:
             # Run from a source folder that was never installed.
             found[package] = "unknown"
     return found
+
+
+SCHEMA_VERSION: Final = 1
+"""Of what programs read of a run and of tables: it grows where a script that reads them could break.
+
+docs/machine.md documents it. A field that is added changes nothing for a script, and so not the number."""

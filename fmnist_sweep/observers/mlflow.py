@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from typing_extensions import override
@@ -41,7 +42,8 @@ def mlflow_runs(experiment: str = "fmnist-sweep", tracking_uri: str | None = Non
 
     The study is a run that is named like it, and goes on where there is one; each trial that ends becomes a
     child run with its hyperparameters, its metrics by epoch, from 1 (``train/NAME``, ``val/NAME``, ``gap``,
-    ``score``), and the status FINISHED, KILLED (pruned) or FAILED.
+    ``score``), and the status FINISHED, KILLED (pruned) or FAILED. A bundle becomes artifacts of the study's
+    run, in ``bundle/NAME``.
 
     Args:
         experiment: Its name; made where there is none.
@@ -68,22 +70,35 @@ class MLflow(Observer):
 
     @override
     def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
+        self._rule = rule_of(settings)
+        if not self._open(study):
+            self._client.update_run(self._study, status="RUNNING")
+            return
+        told = {key: value for key, value in settings.items() if not isinstance(value, Mapping)}
+        told |= {f"score.{key}": value for key, value in settings.get("score", {}).items()}
+        self._client.log_batch(self._study, params=[Param(key, str(value)) for key, value in told.items()])
+
+    @override
+    def on_export(self, study: str, bundle: Path) -> None:
+        if self._open(study):
+            # Nothing runs: the study was not told of, or is of another experiment.
+            self._client.set_terminated(self._study)
+        self._client.log_artifacts(self._study, str(bundle), f"bundle/{bundle.name}")
+
+    def _open(self, study: str) -> bool:
+        """Find the run of a study, or make it; return whether it was made."""
         known = self._client.get_experiment_by_name(self._name)
         self._experiment = (
             self._client.create_experiment(self._name) if known is None else known.experiment_id
         )
-        self._rule = rule_of(settings)
         # A name of a study holds no quote.
         ours = self._client.search_runs([self._experiment], f"tags.`{_STUDY}` = '{study}'", max_results=1)
         if ours:
             self._study = ours[0].info.run_id
-            self._client.update_run(self._study, status="RUNNING")
-            return
+            return False
         run = self._client.create_run(self._experiment, run_name=study, tags={_STUDY: study})
         self._study = run.info.run_id
-        told = {key: value for key, value in settings.items() if not isinstance(value, Mapping)}
-        told |= {f"score.{key}": value for key, value in settings.get("score", {}).items()}
-        self._client.log_batch(self._study, params=[Param(key, str(value)) for key, value in told.items()])
+        return True
 
     @override
     def on_trial_end(self, trial: EndedTrial, job: TrialJob, curve: LearningCurve) -> None:

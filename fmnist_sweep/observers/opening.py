@@ -16,6 +16,7 @@ OBSERVERS: Final = Registry(
     "observers",
     "fmnist_sweep.observers",
     {
+        "jsonl": "fmnist_sweep.observers.json_lines:JsonLines",
         "mlflow": "fmnist_sweep.observers.mlflow:mlflow_runs",
         "tensorboard": "fmnist_sweep.observers.tensorboard:TensorBoard",
     },

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from typing_extensions import override
@@ -64,6 +65,11 @@ class Threaded(Observer):
         if self._thread.is_alive():
             raise TimeoutError(f"{self._calls.qsize()} of its calls still waited at the end of the run")
         self._raise()
+
+    @override
+    def on_export(self, study: str, bundle: Path) -> None:
+        # Nothing waits for it any more: an export has ended.
+        self._observer.on_export(study, bundle)
 
     def _put(self, call: Callable[[], None] | None) -> None:
         self._raise()

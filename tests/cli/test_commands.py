@@ -31,6 +31,7 @@ from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.engines import fork_server
 from fmnist_sweep.engines.inline import InlineEngine
@@ -470,6 +471,21 @@ def test_export_writes_a_bundle_whose_configuration_runs(command: Command, final
     assert list(Path().glob("studies.db.artifacts/*"))
     code, out, _ = command("run", "out/tiny/config.toml")
     assert (code, "1 complete" in out) == (0, True)
+
+
+@pytest.mark.usefixtures("swept")
+def test_observers_are_told_of_a_bundle(
+    command: Command,
+    finals: FinalTrainer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once it is there; one that there is not is refused before anything is trained."""
+    told: list[Any] = []
+    monkeypatch.setattr(Observer, "on_export", lambda _, *what: told.append(what))
+    code, _, err = command("export", "tiny", "--observe", "jsonnl")
+    assert (code, "did you mean 'jsonl'?" in err, finals.trained) == (2, True, [])
+    assert command("export", "tiny", "--repeats", "1", "--observe", "jsonl")[0] == 0
+    assert told == [("tiny", Path("exports/tiny"))]
 
 
 @pytest.mark.usefixtures("swept")

@@ -14,12 +14,12 @@ import pytest
 from programs import ROOT
 
 from fmnist_sweep import data
-from fmnist_sweep.cli.commands.options import SCHEMA_VERSION
-from fmnist_sweep.cli.console.json_events import EVENTS, JsonEvents
+from fmnist_sweep.api.events import EVENTS, JsonEvents
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.versions import SCHEMA_VERSION
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.search import run as runner
 from fmnist_sweep.training.testing import ScriptedTrainer
@@ -68,6 +68,27 @@ def events_of(out: str) -> list[dict[str, Any]]:
 def documented(line: str) -> set[str]:
     """Return the names that stand in code in a line of the page."""
     return set(re.findall(r"`(\w+)`", line))
+
+
+def test_an_observer_adds_the_same_events_to_a_file(command: Command, sweep: Path) -> None:
+    """A run that goes on adds to it, and what a person is told stays on the terminal."""
+    assert command("run", str(sweep), "--observe", "jsonl")[0] == 0
+    _, _, err = command("run", str(sweep), "--observe", "jsonl", "--trials", "3")
+    assert "3 trials in all" in err
+    events = events_of(Path("events.jsonl").read_text())
+    names = [event["event"] for event in events]
+    assert [names.count(name) for name in ("start", "trial_start", "trial_end", "end")] == [2, 3, 3, 2]
+    assert events[-1]["best"]["score"] == max(e["score"] for e in events if e["event"] == "trial_end")
+
+
+def test_a_file_of_events_that_can_not_be_written_is_told_before_the_run(
+    command: Command, sweep: Path
+) -> None:
+    """Nothing is trained, and no study is made."""
+    Path("events.jsonl").mkdir()
+    code, _, err = command("run", str(sweep), "--observe", "jsonl")
+    assert (code, "jsonl can't be opened" in err) == (2, True)
+    assert not Path("studies.db").exists()
 
 
 def test_every_event_is_documented_with_its_fields() -> None:

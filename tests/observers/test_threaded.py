@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,3 +102,17 @@ def test_one_that_falls_too_far_behind_or_never_ends_is_given_up(
         late.on_end(None)
     slow.go_on.set()
     waiting.go_on.set()
+
+
+def test_a_bundle_is_told_though_no_run_is_about(tmp_path: Path) -> None:
+    """At once, and whatever it raises is raised here."""
+
+    class Away(Observer):
+        @override
+        def on_export(self, study: str, bundle: Path) -> None:
+            raise ConnectionError(f"{study} {bundle.name}")
+
+    said: list[str] = []
+    Observers([Threaded(Away())], said.append).on_export("dense", tmp_path / "bundle")
+    assert len(said) == 1
+    assert said[0].endswith("dense bundle.")

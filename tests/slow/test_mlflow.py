@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -78,6 +79,26 @@ def test_a_study_is_a_run_and_its_trials_are_child_runs(
     assert run.data.metrics["trial_score"] == pytest.approx(first.value)
     history = client.get_metric_history(run.info.run_id, "val/accuracy")
     assert [m.step for m in sorted(history, key=lambda m: m.step)] == [1, 2, 3, 4]
+
+
+def test_a_bundle_becomes_artifacts_of_its_studys_run(server: str, tmp_path: Path) -> None:
+    """Of the run that there is; where there is none it is made, and has ended."""
+    from mlflow import MlflowClient
+
+    from fmnist_sweep.observers.opening import open_observers
+
+    (tmp_path / "dense").mkdir()
+    (tmp_path / "dense" / "model.keras").write_bytes(b"a model")
+    for _ in range(2):
+        (observer,) = open_observers({"mlflow": {"tracking_uri": server, "experiment": "bundles"}})
+        observer.on_export("dense", tmp_path / "dense")
+    client = MlflowClient(server)
+    experiment = client.get_experiment_by_name("bundles")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert (run.info.run_name, run.info.status) == ("dense", "FINISHED")
+    (file,) = client.list_artifacts(run.info.run_id, "bundle/dense")
+    assert (file.path, file.file_size) == ("bundle/dense/model.keras", 7)
 
 
 def test_a_server_that_is_away_is_told_once_and_stops_nothing(

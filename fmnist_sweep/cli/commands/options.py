@@ -15,6 +15,7 @@ import typer
 from fmnist_sweep.config.shipped import shipped_sweeps
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.foreign import safe_text
+from fmnist_sweep.core.versions import SCHEMA_VERSION
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -192,12 +193,6 @@ def echo(line: str) -> None:
 def to_stderr(line: str) -> None:
     """Print a line for the user, beside the results."""
     typer.echo(safe_text(line), err=True)
-
-
-SCHEMA_VERSION: Final = 1
-"""Of what ``--json`` and ``--json-events`` print: it grows where a script that reads them could break.
-
-docs/machine.md documents it. A field that is added changes nothing for a script, and so not the number."""
 
 
 def print_json(**values: Any) -> None:

@@ -74,7 +74,9 @@ def run(
     ] = False,
     observe: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Tell one more of the run: tensorboard, mlflow; repeatable."),
+        typer.Option(
+            metavar="NAME", help="Tell one more of the run: jsonl, tensorboard, mlflow; repeatable."
+        ),
     ] = None,
     max_retries: MaxRetries = None,
     engine: Engine = None,
@@ -151,7 +153,7 @@ def _run_for_programs(
     **begun: Any,
 ) -> None:
     """Run a sweep and print its events alone; an error is one of them, and ends the command as ever."""
-    from fmnist_sweep.cli.console.json_events import JsonEvents
+    from fmnist_sweep.api.events import JsonEvents
 
     events = JsonEvents(sys.stdout)
     with events.telling_errors():

@@ -209,6 +209,10 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder that each study's bundle goes into.")
     ] = _BUNDLES,
+    observe: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Tell one more of the bundle: mlflow keeps it; repeatable."),
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
     quiet: Quiet = False,
@@ -241,6 +245,7 @@ def export(
         workers=workers,
         output=output if output != _BUNDLES else None,
         data_dir=data_dir,
+        observe=observe,
     )
     for study in exports.to_export(studies, storage=storage, say=say):
         try:
@@ -250,7 +255,14 @@ def export(
             else:
                 what = f"{study.study_name}: {plan.final.n_repeats} final trainings"
                 shown = [] if no_progress else [TrainingDisplay(what, plan.choice.epochs, messages)]
-                exports.export(plan, storage=storage, options=options, say=say, observers=shown)
+                exports.export(
+                    plan,
+                    storage=storage,
+                    options=options,
+                    say=say,
+                    observers=shown,
+                    observe=observe or (),
+                )
         except InterruptedExportError as error:
             # Bundles that are there are left as they are.
             raise InterruptedExportError(f"{error}; go on with: fmnist-sweep {repeat}") from None

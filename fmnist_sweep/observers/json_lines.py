@@ -1,4 +1,4 @@
-"""What happens in a run, a line of JSON for each event: for programs that follow it. See docs/machine.md."""
+"""What happens in a run, a line of JSON for each event, to a stream or a file. See docs/machine.md."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 from typing_extensions import override
 
-from fmnist_sweep.cli.commands.options import SCHEMA_VERSION
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Started, TrialEvent
@@ -20,6 +20,7 @@ from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
 from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.core.versions import SCHEMA_VERSION
 
 EVENTS: Final[Mapping[str, str]] = {
     "start": "study settings",
@@ -35,15 +36,10 @@ EVENTS: Final[Mapping[str, str]] = {
 """The events, and what each holds beside ``schema_version``, ``event`` and ``time``."""
 
 
-class JsonEvents(Observer):
-    """Writes a line for each event, each as it happens.
+class EventWriter(Observer):
+    """Makes a line of each event as it happens; a subclass says where it goes."""
 
-    Args:
-        stream: Where to.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         self._rule = ScoreRule()
         self._last: Progress | None = None
         self._retried: RetriedTrial | None = None
@@ -57,15 +53,11 @@ class JsonEvents(Observer):
         if list(told) != EVENTS[event].split():
             raise ValueError(f"{event}: {list(told)}, not {EVENTS[event]}")
         head = {"schema_version": SCHEMA_VERSION, "event": event, "time": datetime.now(UTC).isoformat()}
-        self._stream.write(f"{json.dumps(_finite({**head, **told}), allow_nan=False)}\n")
-        try:
-            # Who reads along waits for it.
-            self._stream.flush()
-        except BrokenPipeError:
-            # The reader has had enough: no run ends for that.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+        self.put(f"{json.dumps(_finite({**head, **told}), allow_nan=False)}\n")
+
+    def put(self, line: str) -> None:
+        """Write a line where it belongs."""
+        raise NotImplementedError
 
     @contextmanager
     def telling_errors(self) -> Iterator[None]:
@@ -146,6 +138,50 @@ class JsonEvents(Observer):
             seconds=progress.seconds,
             best=None if best is None else {"trial": best.number, "score": best.score},
         )
+
+
+class JsonEvents(EventWriter):
+    """Writes a line for each event to a stream.
+
+    Args:
+        stream: Where to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    @override
+    def put(self, line: str) -> None:
+        self._stream.write(line)
+        try:
+            # Who reads along waits for it.
+            self._stream.flush()
+        except BrokenPipeError:
+            # The reader has had enough: no run ends for that.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+
+class JsonLines(EventWriter):
+    """Adds the events of each run to a file, as ``--json-events`` prints them; `EVENTS` lists them.
+
+    Args:
+        file: Made where it is not there, with its folder; what it holds stays.
+    """
+
+    def __init__(self, file: str = "events.jsonl") -> None:
+        super().__init__()
+        self._path = Path(file).expanduser()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Tried at once: what can't be written is told before anything is trained.
+        self.put("")
+
+    @override
+    def put(self, line: str) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
 
 
 def _finite(value: Any) -> Any:
