@@ -106,8 +106,16 @@ class ScoreRule:
 
     def score(self, scores: EpochScores) -> float:
         """Return the penalised score of a single epoch: what is reported to the pruner."""
-        alone = EpochScores(0, scores.train, scores.val)
-        return float(self.scores(LearningCurve((alone,)))[0])
+        return float(self.scores(_alone(scores))[0])
+
+    def gap(self, scores: EpochScores) -> float:
+        """Return the generalization gap of a single epoch, in the metric's unit.
+
+        Example:
+            >>> ScoreRule("mae").gap(EpochScores(4, {"mae": 3.0}, {"mae": 4.0}))
+            1.0
+        """
+        return float(self.gaps(_alone(scores))[0])
 
     def scored_epoch(self, curve: LearningCurve, *, allowed: Collection[int] | None = None) -> int:
         """Return the epoch, from 0, whose scores stand for the trial.
@@ -169,6 +177,10 @@ class ScoreRule:
         scores, first = self.scores(curve), min(allowed)
         waited = (e for e in range(first, len(curve)) if e - int(scores[: e + 1].argmax()) >= patience)
         return next(waited, None)
+
+
+def _alone(scores: EpochScores) -> LearningCurve:
+    return LearningCurve((EpochScores(0, scores.train, scores.val),))
 
 
 def generalization_gap(

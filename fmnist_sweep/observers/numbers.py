@@ -25,8 +25,7 @@ def numbers(scores: EpochScores, rule: ScoreRule | None) -> dict[str, float]:
     parts = (("train", scores.train), ("val", scores.val))
     found = {f"{part}/{name}": float(value) for part, of in parts for name, value in of.items()}
     if rule is not None:
-        alone = LearningCurve((EpochScores(0, scores.train, scores.val),))
-        found |= {"gap": float(rule.gaps(alone)[0]), "score": rule.score(scores)}
+        found |= {"gap": rule.gap(scores), "score": rule.score(scores)}
     return found
 
 

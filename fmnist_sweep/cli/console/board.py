@@ -34,6 +34,7 @@ class _Training:
     n_parameters: int | None = None
     train: list[float] = field(default_factory=list)
     val: list[float] = field(default_factory=list)
+    gap: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Board(Observer):
             training, metric = self._training[event.trial], self._rule.metric
             training.train.append(event.scores.train[metric])
             training.val.append(event.scores.val[metric])
+            training.gap = self._rule.gap(event.scores)
 
     @override
     def on_trial_end(self, trial: EndedTrial, job: TrialJob, curve: LearningCurve) -> None:
@@ -110,10 +112,9 @@ class Board(Observer):
             known = self._training.get(trial.number, _Training({}))
             cells = [f"{trial.number}", f"{trial.n_epochs}/{trial.max_epochs}", "", "", "", "", ""]
             if trial.score is not None and known.val:
-                gap = self._rule.quantity.sign * (known.train[-1] - known.val[-1])
                 train, val = sparklines(known.train[-_N_EPOCHS:], known.val[-_N_EPOCHS:])
                 value = self._unit.show(known.val[-1])
-                cells[2:] = [f"{trial.score:.4f}", value, self._unit.show(gap, gap=True), train, val]
+                cells[2:] = [f"{trial.score:.4f}", value, self._unit.show(known.gap, gap=True), train, val]
             settings = self._settings(known.hyperparameters)
             table.add_row(*cells, Text(settings, no_wrap=True, overflow="ellipsis"))
         left = len(progress.running) - len(shown)
