@@ -25,6 +25,7 @@ from fmnist_sweep.models.saving import TOLERANCE, apart
 from fmnist_sweep.training.delivery import PREDICTIONS, SOURCE, load_delivered, save_delivered
 from fmnist_sweep.training.epoch_measures import N_ROWS_AT_ONCE, part_scores
 from fmnist_sweep.training.measured_parts import Part, parts_of
+from fmnist_sweep.training.runtime import n_weights
 
 EXAMPLE: Final = "example.npz"
 N_EXAMPLES: Final = 8
@@ -95,7 +96,7 @@ def deliver_call(
     np.savez(folder / PREDICTIONS, allow_pickle=False, **predicted)
     np.savez(folder / EXAMPLE, allow_pickle=False, **flat("x", few), **flat("outputs", outputs))
     source = {
-        "n_parameters": int(model.count_params()),
+        "n_parameters": n_weights(model),
         "learning_rates": None,
         "batch_size": int(job.hyperparameters.get("batch_size", job.batch_size)),
         "custom_objects": {} if needs is None else needs.places,

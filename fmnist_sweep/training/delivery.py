@@ -22,7 +22,7 @@ from fmnist_sweep.models.inference import inference_model
 from fmnist_sweep.models.own_objects import OwnObjects
 from fmnist_sweep.models.saving import TOLERANCE, SavingError, load, save
 from fmnist_sweep.models.source import NotWritableError, model_source
-from fmnist_sweep.training.runtime import load_hypermodel, predictor
+from fmnist_sweep.training.runtime import load_hypermodel, n_weights, predictor
 
 MODEL: Final = "model.keras"
 PREDICTIONS: Final = "predictions.npz"
@@ -141,7 +141,7 @@ def _source(
     own = isinstance(model.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)  # noqa: SLF001
     changes = len(set(learning_rates)) > 1 and not own
     facts: dict[str, Any] = {
-        "n_parameters": int(model.count_params()),
+        "n_parameters": n_weights(model),
         "learning_rates": list(learning_rates) if changes else None,
         "batch_size": int(job.hyperparameters.get("batch_size", job.batch_size)),
         "custom_objects": {} if needs is None else needs.places,

@@ -27,7 +27,7 @@ from fmnist_sweep.training.call_delivery import Trained, deliver_call
 from fmnist_sweep.training.delivery import deliver_weights
 from fmnist_sweep.training.epoch_measures import EpochMeasures, average_of_weights
 from fmnist_sweep.training.measured_parts import Generated, Part, has_rows, parts_of, take_batches
-from fmnist_sweep.training.runtime import failing_as
+from fmnist_sweep.training.runtime import failing_as, n_weights
 
 Event: TypeAlias = Started | Noted | EpochScores
 
@@ -138,7 +138,7 @@ class _Tap:
         if not self._is_started:
             self._is_started = True
             unused = tuple(sorted(unasked(self.hp) & set(self.job.sometimes)))
-            self.tell(Started(self.job.trial, int(model.count_params()), unused=unused))
+            self.tell(Started(self.job.trial, n_weights(model), unused=unused))
 
     def _tapped(self, fit: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Stand in for ``model.fit``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,6 +65,15 @@ def replaced(owner: Any, name: str, method: Callable[..., Any]) -> Iterator[None
         yield
     finally:
         delattr(owner, name)
+
+
+def n_weights(model: keras.Model) -> int:
+    """Return how many numbers a model's weights hold, those that no step trains among them.
+
+    Keras's own ``count_params`` refuses a model that nobody has built, as one stays whose ``train_step``
+    calls its parts alone.
+    """
+    return sum(math.prod(variable.shape) for variable in model.weights)
 
 
 def shared_tensor(array: npt.NDArray[Any]) -> tf.Tensor:

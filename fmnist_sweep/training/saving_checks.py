@@ -28,7 +28,7 @@ from fmnist_sweep.models.saving import TOLERANCE, SavingError, apart, require_sa
 from fmnist_sweep.training.call_delivery import EXAMPLE, SEVERAL_MODELS, names_of, predict, rows_of
 from fmnist_sweep.training.delivery import MODEL, PREDICTIONS, SOURCE, module_of, scale_of
 from fmnist_sweep.training.measured_parts import Part
-from fmnist_sweep.training.runtime import failing_as, load_hypermodel, predictor, set_up_tensorflow
+from fmnist_sweep.training.runtime import failing_as, load_hypermodel, n_weights, predictor, set_up_tensorflow
 
 _N_IMAGES: Final = 16
 
@@ -60,7 +60,7 @@ class SavingCheck:
                 require_savable(final, images, module)
             except SavingError as error:
                 raise TrialError(str(error)) from error
-        yield Started(job.trial, int(model.count_params()))
+        yield Started(job.trial, n_weights(model))
 
 
 class OwnCodeCheck:
@@ -92,7 +92,7 @@ class OwnCodeCheck:
             given, wanted = _predicted(model, folder, source, job)
         if apart(given, wanted) > TOLERANCE:
             raise TrialError("the model that is loaded with it predicts something else")
-        yield Started(job.trial, int(model.count_params()))
+        yield Started(job.trial, n_weights(model))
 
 
 def _predicted(
@@ -138,7 +138,7 @@ def _check_call(job: PlacedJob) -> int:
             require_savable(trained, few, module)
         except SavingError as error:
             raise TrialError(str(error)) from error
-    return int(trained.count_params())
+    return n_weights(trained)
 
 
 def _imported(place: str, job: PlacedJob) -> Any:

@@ -23,7 +23,7 @@ from fmnist_sweep.training.call_delivery import flat, predict, rebuilt, rows_of,
 from fmnist_sweep.training.delivery import MODEL, load_delivered, scale_of
 from fmnist_sweep.training.epoch_measures import part_scores
 from fmnist_sweep.training.measured_parts import Part
-from fmnist_sweep.training.runtime import failing_as, load_hypermodel, predictor, set_up_tensorflow
+from fmnist_sweep.training.runtime import failing_as, load_hypermodel, n_weights, predictor, set_up_tensorflow
 
 TEST_PREDICTIONS: Final = "test.npz"
 N_WORST: Final = 24
@@ -91,4 +91,4 @@ def _write(folder: Path, probabilities: np.ndarray, images: np.ndarray, labels: 
 
 
 def _size(models: list[keras.Model]) -> int:
-    return sum(int(model.count_params()) for model in models)
+    return sum(n_weights(model) for model in models)

@@ -40,6 +40,7 @@ from fmnist_sweep.training.runtime import (
     N_AT_ONCE,
     failing_as,
     load_hypermodel,
+    n_weights,
     predictor,
     replaced,
     set_up_tensorflow,
@@ -161,7 +162,7 @@ def _trained_step_by_step(
     file = _checkpoint_file(job, hypermodel, images)
     done = [] if file is None else _resume(model, file)
     unused = tuple(sorted(unasked(hyperparameters) & set(job.sometimes)))
-    yield Started(job.trial, int(model.count_params()), min(len(done), job.epochs), unused)
+    yield Started(job.trial, n_weights(model), min(len(done), job.epochs), unused)
     yield from done[: job.epochs]
 
     rates = _rates_of(range(len(done)), model, set_learning_rate)

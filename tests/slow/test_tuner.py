@@ -136,6 +136,60 @@ def test_where_nothing_validates_a_fifth_of_the_rows_does() -> None:
     assert np.isfinite(one.trials_dataframe()["val_mae"]).all()
 
 
+class Halves(keras.Model):  # type: ignore[misc]  # Keras carries no types
+    """An autoencoder whose own steps call its halves: nobody ever builds the whole."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.encoder = keras.Sequential([keras.Input((5,)), keras.layers.Dense(code)])
+        self.decoder = keras.Sequential([keras.Input((code,)), keras.layers.Dense(5)])
+        self.mean = keras.metrics.Mean(name="reconstruction")
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """What `fit` and `evaluate` log."""
+        return [self.mean]
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Put both halves together."""
+        return self.decoder(self.encoder(x))
+
+    def _error(self, data: Any) -> tf.Tensor:
+        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        return tf.reduce_mean((self.decoder(self.encoder(x)) - x) ** 2)
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Learn from a batch."""
+        with tf.GradientTape() as tape:
+            error = self._error(data)
+        gradients = tape.gradient(error, self.trainable_weights)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        self.mean.update_state(error)
+        return {"reconstruction": self.mean.result()}
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Measure a batch."""
+        self.mean.update_state(self._error(data))
+        return {"reconstruction": self.mean.result()}
+
+
+def test_a_model_that_is_only_ever_called_in_parts_is_searched() -> None:
+    """As variational autoencoders are written: own steps, no loss, no labels, and no build of the whole."""
+
+    def build(hp: Any) -> Any:
+        model = Halves(hp.Int("code", 2, 4))
+        model.compile(keras.optimizers.Adam(0.01))
+        return model
+
+    search, _ = tuner(build, objective=keras_tuner.Objective("val_reconstruction", "min"))
+    search.search(X[:120], validation_data=(X[120:], None), epochs=2)
+    frame = search.trials_dataframe()
+    assert list(frame["state"]) == ["COMPLETE"] * 2
+    assert np.isfinite(frame[["train_reconstruction", "val_reconstruction", "gap"]]).all(axis=None)
+    codes = frame["params_code"].to_numpy()
+    assert list(frame["n_parameters"]) == list(6 * codes + 5 * codes + 5)
+
+
 def test_other_data_are_not_taken_for_the_study_s() -> None:
     """Nor an edited model."""
     one, _ = tuner(max_trials=1)
