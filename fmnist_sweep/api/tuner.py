@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from fmnist_sweep.api import exports
 from fmnist_sweep.api.notebook import Lines, Table, in_notebook
+from fmnist_sweep.api.of_kerastuner import require_usable
 from fmnist_sweep.api.options import RunOptions
 from fmnist_sweep.api.reading import StudyReader
 from fmnist_sweep.api.runs import ConfirmationEnd, confirm, repeats_within, run
@@ -90,6 +91,8 @@ class Tuner(StudyReader):
         max_model_size: Most weights that a model may have; a larger one is not trained.
         say: Takes a line of what happens. None prints it; in a notebook one table is updated in place of a
             line for each trial.
+        of_kerastuner: Other arguments of KerasTuner's tuners. Their defaults are taken; for any other value
+            the error says what to do in its place.
 
     Raises:
         SweepError: A setting can't be used; all problems at once.
@@ -121,7 +124,9 @@ class Tuner(StudyReader):
         overwrite: bool = False,
         max_model_size: int | None = None,
         say: Callable[[str], None] | None = None,
+        **of_kerastuner: Any,
     ) -> None:
+        require_usable(of_kerastuner)
         if storage is not None and directory is not None:
             raise ConfigError(
                 "Tuner", ["storage and directory both say where the study is; give one of them"]

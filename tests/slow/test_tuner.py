@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 import fmnist_sweep as fs
+from fmnist_sweep.api.of_kerastuner import _WHAT_TO_DO
 from fmnist_sweep.api.predicting import predict
 from fmnist_sweep.core.errors import ConfigError, DataError, NothingTrainedError, StudyMismatchError
 from fmnist_sweep.data.hold_out import rows
@@ -260,3 +262,25 @@ def test_some_rows_of_text_are_still_a_tensor() -> None:
     assert some["text"].dtype == "string"
     assert [value[0].decode() for value in some["text"].numpy()] == ["good", "good film"]
     assert some["age"].tolist() == [3, 1]
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        keras_tuner.RandomSearch,
+        keras_tuner.BayesianOptimization,
+        keras_tuner.Hyperband,
+        keras_tuner.GridSearch,
+        keras_tuner.Tuner,
+    ],
+    ids=lambda theirs: theirs.__name__,
+)
+def test_every_argument_of_kerastuner_s_tuners_is_taken_or_answered(theirs: type) -> None:
+    """With the defaults that the installed version has."""
+    ours = inspect.signature(fs.Tuner).parameters
+    for name, parameter in list(inspect.signature(theirs).parameters.items()):
+        if name in ours or name in {"oracle", "kwargs"}:
+            continue
+        default, advice = _WHAT_TO_DO[name]
+        assert default == parameter.default
+        assert advice
