@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fmnist_sweep.core.curves import EpochScores
-from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
+from fmnist_sweep.core.events import CheckpointSkipped, Noted, Returned, Started
 from fmnist_sweep.core.places import PlacedJob
 
 _TIMED: Final = {"load_split": "data", "build_model": "build", "_check_model": "first prediction"}
@@ -31,7 +31,7 @@ class TimedTrainer:
     def __init__(self) -> None:
         self._seconds: dict[str, list[float]] = {}
 
-    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | Noted | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | Noted | Returned | EpochScores]:
         """Train with the parts replaced by timed ones; this process trains nothing else."""
         # Loaded here: who only asks where the seconds are written has no use for Keras.
         from fmnist_sweep.training import trainer

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fmnist_sweep.core.curves import EpochScores
-from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
+from fmnist_sweep.core.events import CheckpointSkipped, Noted, Returned, Started
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.training.trainer import KerasTrainer
 
@@ -19,7 +19,7 @@ from fmnist_sweep.training.trainer import KerasTrainer
 class ProcessorClock:
     """Trains as `KerasTrainer` does; ``seconds`` are the processor's, the first epoch's hold the start."""
 
-    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | Noted | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | Noted | Returned | EpochScores]:
         """Train a job."""
         before = 0.0
         for step in KerasTrainer().fit(job):

@@ -16,6 +16,7 @@ from fmnist_sweep.analysis.numbers import number_of, value_of
 from fmnist_sweep.analysis.ranking import best_trials, default_trial, n_unmeasured
 from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.foreign import csv_cell
+from fmnist_sweep.core.metrics import RETURNED
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 NUMBERS: Final = (
@@ -107,12 +108,14 @@ def trials_frame(study: StoredStudy) -> pd.DataFrame:
         PRUNED trial: never to be ranked with scores) ``, val_accuracy, train_accuracy, gap,
         val_cross_entropy, train_cross_entropy, epoch`` (from 1) ``, n_epochs, n_parameters, seconds,
         peak_memory_mb, seed, stopped_early, fail_reason, datetime_start, datetime_complete`` and, as in
-        Optuna's ``trials_dataframe``, ``params_NAME`` for each hyperparameter, fixed ones too.
+        Optuna's ``trials_dataframe``, ``params_NAME`` for each hyperparameter, fixed ones too; before these
+        ``returned``, a number that the user's ``fit`` returned, and ``returned_NAME`` for those of a mapping.
     """
     trials = study.trials
     names = dict.fromkeys(name for t in trials for name in t.hyperparameters)
     # Of a model of someone's own: whatever else it was compiled with.
     more = [n for n in dict.fromkeys(n for t in trials for n in t.scores) if n not in NUMBERS]
+    returned = {name: _returned_column(name) for t in trials for name in t.returned}
     rows = []
     for trial in trials:
         values = trial.hyperparameters
@@ -126,11 +129,17 @@ def trials_frame(study: StoredStudy) -> pd.DataFrame:
             "fail_reason": trial.fail_reason,
             "datetime_start": trial.datetime_start,
             "datetime_complete": trial.datetime_complete,
+            **{column: trial.returned.get(name, np.nan) for name, column in returned.items()},
         }
         rows.append({**row, **{f"params_{name}": values.get(name) for name in names}})
-    frame = pd.DataFrame(rows, columns=[*_TRIAL_COLUMNS, *more, *(f"params_{name}" for name in names)])
+    params = [f"params_{name}" for name in names]
+    frame = pd.DataFrame(rows, columns=[*_TRIAL_COLUMNS, *more, *returned.values(), *params])
     whole = [name for name in names if all(type(t.hyperparameters.get(name, 0)) is int for t in trials)]
     return _whole_numbers(frame, (*_WHOLE, *(f"params_{name}" for name in whole)))
+
+
+def _returned_column(name: str) -> str:
+    return name if name == RETURNED else f"{RETURNED}_{name}"
 
 
 def to_csv(frame: pd.DataFrame) -> str:

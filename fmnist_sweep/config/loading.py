@@ -16,7 +16,8 @@ from fmnist_sweep.config.narrowing import narrowed, narrowing_problems, narrows
 from fmnist_sweep.config.overrides import apply_override
 from fmnist_sweep.config.own_functions import function_problems
 from fmnist_sweep.config.points import points_problems
-from fmnist_sweep.config.schema import AddedSection, SweepFile, resolved_score
+from fmnist_sweep.config.schema import AddedSection, SweepFile
+from fmnist_sweep.config.scored import returned_problems, with_score
 from fmnist_sweep.config.shipped import shipped_sweep
 from fmnist_sweep.config.sweep_config import SweepConfig, images_of, shape_corners
 from fmnist_sweep.config.toml_text import TomlTextError, read_toml, require_usable
@@ -136,7 +137,7 @@ def parse_config(
         if problems or file is None:
             raise ConfigError(where, problems)
         metrics = own.metrics if data is not None and data.form == "call" else ()
-        file = file.model_copy(update={"score": resolved_score(file.score, metrics)})
+        file = with_score(file, metrics)
     config, problems = _whole_problems(file, own, data, given=settings)
     if config is None or problems:
         raise ConfigError(where, problems)
@@ -169,6 +170,7 @@ def _first_look(
     if sound is not None:
         problems += sound.reading.problems(sound.data)
         problems += function_problems(sound.score.metric, folders)
+        problems += returned_problems(sound, own)
     if isinstance(settings.get("data"), str):
         problems += [f"data: {problem}" for problem in source_problems(settings["data"], folders)]
     problems += _sampler_problems(settings)

@@ -160,6 +160,8 @@ class SweepConfig:
             del settings["target"]
         if settings["scale"] == "auto":
             del settings["scale"]
+        # Also where the data brought groups: an export splits by what the study says.
+        settings["split"]["kind"] = self.split.kind
         settings["split"] = {name: value for name, value in settings["split"].items() if value is not None}
         if not settings["split"]:
             del settings["split"]

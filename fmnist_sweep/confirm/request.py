@@ -28,6 +28,7 @@ from fmnist_sweep.confirm.plan import ConfirmPlan, candidate_number, repeat_seed
 from fmnist_sweep.confirm.rule import AskedRule
 from fmnist_sweep.core.errors import ConfigError, StudyMismatchError, SweepError
 from fmnist_sweep.core.jobs import DataRef, Hyperparameters, SplitSpec
+from fmnist_sweep.core.metrics import is_returned
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.search.history import configuration_key, without_epochs
 from fmnist_sweep.search.model_source import require_same_model
@@ -100,9 +101,10 @@ class SweepToConfirm:
         trial = next(
             (t for t in measured_trials(self.study) if t.hyperparameters == hyperparameters and t.curve), None
         )
-        if trial is None or trial.curve is None:
-            return most
         metric = self.study.rule.quantity
+        # What fit returns is of all epochs.
+        if trial is None or trial.curve is None or is_returned(metric.name):
+            return most
         val = metric.sign * trial.curve.values(f"val_{metric.name}")
         return 1 + int(np.argmax(val[:most]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -38,6 +39,14 @@ class Noted:
 
     trial: int
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The user's ``fit`` returned numbers, by their names; a plain one is called ``returned``."""
+
+    trial: int
+    values: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +100,6 @@ class Cancelled:
     trial: int
 
 
-TrialEvent: TypeAlias = Started | CheckpointSkipped | Noted | EpochDone | Finished | Failed | Cancelled
+TrialEvent: TypeAlias = (
+    Started | CheckpointSkipped | Noted | Returned | EpochDone | Finished | Failed | Cancelled
+)

@@ -83,6 +83,40 @@ def is_function(name: str) -> bool:
     return ":" in name
 
 
+RETURNED: Final = "returned"
+"""The metric that is what a user's ``fit`` returns; ``"returned.KEY"`` is a value of the mapping it is."""
+
+
+def is_returned(name: str) -> bool:
+    """Return whether a metric is a value that ``fit`` returns.
+
+    Example:
+        >>> [is_returned(name) for name in ("returned", "returned.gain", "gain")]
+        [True, True, False]
+    """
+    return name == RETURNED or name.startswith(f"{RETURNED}.")
+
+
+def returned_key(name: str) -> str:
+    """Return the name that a returned metric has among what ``fit`` returns.
+
+    Example:
+        >>> returned_key("returned.gain"), returned_key("returned")
+        ('gain', 'returned')
+    """
+    return name.removeprefix(f"{RETURNED}.")
+
+
+def measured_metric(name: str) -> str:
+    """Return what is measured where a metric is scored: of what ``fit`` returns, the loss.
+
+    Example:
+        >>> measured_metric("returned"), measured_metric("mae")
+        ('loss', 'mae')
+    """
+    return "loss" if is_returned(name) else name
+
+
 def inferred_direction(name: str) -> Direction | None:
     """Return whether more or less of a metric is better, as its name tells; None where it does not.
 
@@ -100,6 +134,10 @@ def inferred_direction(name: str) -> Direction | None:
     if is_function(name):
         alone = name.rpartition(":")[2].rpartition(".")[2]
         return inferred_direction(alone) if alone in (_MORE_IS_BETTER | _LESS_IS_BETTER) else None
+    if name == RETURNED:
+        # As KerasTuner takes a number: it is the objective itself.
+        return "min"
+    name = returned_key(name)
     plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     for before in ("val_", "train_", "weighted_"):
         plain = plain.removeprefix(before)

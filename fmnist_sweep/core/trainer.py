@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from fmnist_sweep.core.curves import EpochScores
-from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
+from fmnist_sweep.core.events import CheckpointSkipped, Noted, Returned, Started
 from fmnist_sweep.core.places import PlacedJob
 
 
 class Trainer(Protocol):
     """Trains one job epoch by epoch."""
 
-    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | Noted | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | Noted | Returned | EpochScores]:
         """Train a job; nothing happens until the first value is asked for.
 
         Args:
@@ -22,7 +22,8 @@ class Trainer(Protocol):
         Yields:
             `Started` once the model is built and the data are loaded, then `EpochScores` after each of
             the ``job.epochs`` epochs, counted from 0; `CheckpointSkipped` before those that were not
-            stored, and `Noted` where the user should know something.
+            stored, and `Noted` where the user should know something,
+            `Returned` where their own ``fit`` returned numbers.
 
         Raises:
             TrialError: The job failed in a way that a sweep survives.

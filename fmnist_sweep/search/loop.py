@@ -260,13 +260,13 @@ class Search:
             # It was stopped by an earlier event of the same batch.
             return
         self._observer.on_event(event, running.job)
+        running.take(event)
         match event:
             case Started():
                 self._started(running, event)
             case CheckpointSkipped():
                 self._skipped = event
-            case EpochDone(scores=scores, peak_memory_mb=peak):
-                running.peak_memory_mb = peak
+            case EpochDone(scores=scores):
                 self._epoch_done(running, scores)
             case Finished():
                 self._tell(running, TrialState.COMPLETE)

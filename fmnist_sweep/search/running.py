@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import optuna
 
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from fmnist_sweep.core.events import EpochDone, Returned, TrialEvent
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.progress import TrialProgress
 from fmnist_sweep.search.history import configuration_key
@@ -30,6 +32,7 @@ class RunningTrial:
         score: The penalised score of the last of them.
         n_parameters: Number of weights, once it is told.
         peak_memory_mb: As in `EpochDone`.
+        returned: What the user's ``fit`` returned, by name.
         unused: Hyperparameters that were drawn and that the model does not ask for: no part of the result.
         began: When it was asked for, by `time.monotonic`.
     """
@@ -44,6 +47,7 @@ class RunningTrial:
     n_parameters: int | None = None
     peak_memory_mb: float | None = None
     unused: tuple[str, ...] = ()
+    returned: Mapping[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -62,6 +66,14 @@ class RunningTrial:
         job = self.job
         return configuration_key(job.hyperparameters, job.seed, job.split.seed), job.epochs
 
+    def take(self, event: TrialEvent) -> None:
+        """Take over what an event tells beside how far the trial is."""
+        match event:
+            case EpochDone(peak_memory_mb=peak):
+                self.peak_memory_mb = peak
+            case Returned(values=values):
+                self.returned = values
+
     def contains(self, other: RunningTrial) -> bool:
         """Return whether this trial's curve will hold the other's."""
         (key, epochs), (other_key, other_epochs) = self.point, other.point
@@ -79,4 +91,5 @@ class RunningTrial:
             # A trial that fails before it starts has gone on from nothing yet.
             n_reused_epochs=min(self.n_reused, len(self.epochs)) if self.n_reused else None,
             model_source=self.job.model_source,
+            returned=self.returned,
         )

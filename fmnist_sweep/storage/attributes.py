@@ -96,6 +96,9 @@ CANDIDATE: Final = "candidate"
 REPEAT: Final = "repeat"
 IMPORTED_FROM: Final = "imported_from"
 
+RETURNED: Final = "returned"
+"""Numbers that the user's ``fit`` returned, by name."""
+
 RETRY_OF: Final = "retry_of"
 """Number of the failed trial that this one tries again."""
 

@@ -218,6 +218,9 @@ class StoredTrial:
     n_parameters = Stored[int | None](names.N_PARAMETERS, None)
     """Number of weights."""
 
+    returned = Stored[Mapping[str, float]](names.RETURNED, {})
+    """Numbers that the user's ``fit`` returned, by name; empty where it returned none."""
+
     seconds = Stored[float | None](names.SECONDS, None)
     peak_memory_mb = Stored[float | None](names.PEAK_MEMORY_MB, None)
 

@@ -225,6 +225,7 @@ def result_attributes(
     peak_memory_mb: float | None = None,
     n_reused_epochs: int | None = None,
     model_source: str = "",
+    returned: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Return what is stored whatever becomes of a trial.
 
@@ -237,6 +238,7 @@ def result_attributes(
         peak_memory_mb: Largest resident size of its process, if that is known.
         n_reused_epochs: Epochs that it did not train itself; None where it was to train all.
         model_source: As in `TrialJob`.
+        returned: What the user's ``fit`` returned, by name.
     """
     attrs: dict[str, Any] = {
         names.HYPERPARAMETERS: dict(hyperparameters),
@@ -251,6 +253,8 @@ def result_attributes(
         attrs[names.N_REUSED_EPOCHS] = n_reused_epochs
     if model_source:
         attrs[names.MODEL_SOURCE] = model_source
+    if returned:
+        attrs[names.RETURNED] = dict(returned)
     if len(curve):
         attrs[names.CURVE] = curve.to_attribute()
     return attrs
@@ -285,6 +289,7 @@ _TAKEN_ALONG: Final = (
     names.N_PARAMETERS,
     names.PEAK_MEMORY_MB,
     names.MODEL_SOURCE,
+    names.RETURNED,
 )
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.metrics import measured_metric
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data.calls import Call
 from fmnist_sweep.data.hold_out import rows
@@ -118,17 +119,18 @@ def _prepared(
     A fit may prepare what it hands to ``model.fit``: then a test part, which no fit sees, is another thing.
     What validates tells: measured as it was given, it has the score that it had in the fit.
     """
+    metric = measured_metric(job.metric)
     offered = by_name(trained.model.fit, trained.offered.args, trained.offered.kwargs)
     try:
         fresh = rebuilt(hypermodel, hp, trained.weights, trained.offered)
         val = parts_of(offered, n_probe=1)[1]
-        as_given = part_scores(fresh, val, job.metric, folders=job.places.code)[job.metric]
+        as_given = part_scores(fresh, val, metric, folders=job.places.code)[metric]
     except Exception as error:  # noqa: BLE001 - the model may take nothing of the kind
         return f"the model does not take the data as they were given ({type(error).__name__})"
     if abs(as_given - trained.val_score) <= TOLERANCE * max(1.0, abs(trained.val_score)):
         return ""
     return (
-        f"val_{job.metric} is {trained.val_score:.4g} in fit and {as_given:.4g} on the same data as they "
+        f"val_{metric} is {trained.val_score:.4g} in fit and {as_given:.4g} on the same data as they "
         "were given: fit prepares them, or compiles the model anew"
     )
 

@@ -138,7 +138,8 @@ class EpochMeasures:
             near = did_you_mean(wanted, train)
             raise TrialError(
                 f"score.metric is {wanted!r}, which the model does not have{near} (it has "
-                f"{', '.join(train)}); compile it with that metric, or score another"
+                f"{', '.join(train)}); compile it with that metric, or score another, or 'returned.{wanted}' "
+                "where fit returns it"
             )
 
     def _of_outputs(self, model: keras.Model, part: Part) -> dict[str, float]:

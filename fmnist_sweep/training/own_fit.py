@@ -10,15 +10,17 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import keras
 import keras_tuner
 
-from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
 from fmnist_sweep.core.errors import TrialError
-from fmnist_sweep.core.events import Noted, Started
+from fmnist_sweep.core.events import Noted, Returned, Started
+from fmnist_sweep.core.metrics import is_returned, measured_metric
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data.calls import Call
 from fmnist_sweep.models.calling import NO_FIT, by_name, call_fit, listed, tapped_fits
@@ -27,9 +29,10 @@ from fmnist_sweep.training.call_delivery import Trained, deliver_call
 from fmnist_sweep.training.delivery import deliver_weights
 from fmnist_sweep.training.epoch_measures import EpochMeasures, average_of_weights
 from fmnist_sweep.training.measured_parts import Generated, Part, has_rows, parts_of, take_batches
+from fmnist_sweep.training.returned import returned_values, scored_return
 from fmnist_sweep.training.runtime import failing_as, n_weights
 
-Event: TypeAlias = Started | Noted | EpochScores
+Event: TypeAlias = Started | Noted | Returned | EpochScores
 
 
 def train_in_one_call(
@@ -56,6 +59,7 @@ def train_in_one_call(
     """
     heard: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
     tap = _Tap(job, model, hp, heard.put)
+    kept = list[EpochScores]()
 
     def work() -> None:
         try:
@@ -70,7 +74,12 @@ def train_in_one_call(
         if isinstance(event, BaseException):
             with failing_as("training of the model"):
                 raise event
+        if isinstance(event, EpochScores) and is_returned(job.metric):
+            # What is scored is known once fit returns.
+            kept.append(event)
+            continue
         yield event
+    yield from tap.with_return(kept)
     if job.delivery_folder is not None and job.data.form == "call":
         deliver_weights(tap.weights, job)
         if job.hand_out and tap.trained is not None:
@@ -113,11 +122,13 @@ class _Tap:
         self.offered = Call()
         self.weights: list[Any] = []
         self.trained: Trained | None = None
+        self.last: EpochScores | None = None
+        self.returned: dict[str, float] = {}
 
     def run(self, hypermodel: keras_tuner.HyperModel, call: Call) -> None:
         """Call the fit as KerasTuner's ``search`` does."""
         with tapped_fits(self.model, self._tapped):
-            call_fit(
+            returned = call_fit(
                 hypermodel,
                 self.hp,
                 self.model,
@@ -129,6 +140,23 @@ class _Tap:
         if not self.n_calls:
             raise TrialError(NO_FIT)
         require_asked(self.hp, used=self.job.sometimes)
+        self.returned, note = returned_values(returned, self.last.by_name() if self.last else {})
+        if note:
+            self.tell(Noted(self.job.trial, note))
+        if self.returned:
+            self.tell(Returned(self.job.trial, self.returned))
+
+    def with_return(self, epochs: Sequence[EpochScores]) -> Iterator[EpochScores]:
+        """Yield epochs with what the fit returned as what is scored: one value stands for all of them.
+
+        Raises:
+            TrialError: It returned no such value.
+        """
+        if epochs:
+            value = {self.job.metric: round(scored_return(self.returned, self.job.metric), SCORE_DECIMALS)}
+            yield from (
+                replace(one, train={**one.train, **value}, val={**one.val, **value}) for one in epochs
+            )
 
     def _offer(self, call: Call) -> None:
         self.offered = call
@@ -175,7 +203,9 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
         self._tap = tap
         of_classes = tap.job.data.form == "images"
         folders = tap.job.places.code
-        self._measures = EpochMeasures(tap.job.metric, train, val, of_classes=of_classes, folders=folders)
+        self._measures = EpochMeasures(
+            measured_metric(tap.job.metric), train, val, of_classes=of_classes, folders=folders
+        )
         self._train, self._val = train, val
         self._began = 0.0
         self._n_here = 0
@@ -184,7 +214,13 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
         tap, before = self._tap, self._tap.trained
         others = before is not None and (before.several or before.model is not self.model)
         return Trained(
-            self.model, tap.weights, self._train, self._val, val[tap.job.metric], tap.offered, several=others
+            self.model,
+            tap.weights,
+            self._train,
+            self._val,
+            val[measured_metric(tap.job.metric)],
+            tap.offered,
+            several=others,
         )
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -217,4 +253,5 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
         scores = EpochScores(self._tap.n_epochs, train, val, seconds)
         self._tap.n_epochs += 1
         self._n_here += 1
+        self._tap.last = scores
         self._tap.tell(scores)

@@ -15,6 +15,7 @@ import tensorflow as tf
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.files import new_file
+from fmnist_sweep.core.metrics import measured_metric
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data.calls import open_call
 from fmnist_sweep.data.test_set import load_test, load_test_call
@@ -71,7 +72,7 @@ def _read_call(folders: Sequence[Path], job: PlacedJob) -> int:
         # A shuffled data set is read once: it is the same for all.
         part = Part(x.cache() if isinstance(x, tf.data.Dataset) else x, y)
         for folder, model in zip(folders, models, strict=True):
-            scores = part_scores(model, part, job.metric, folders=job.places.code)
+            scores = part_scores(model, part, measured_metric(job.metric), folders=job.places.code)
             x_kept, y_kept = rows_of(part)
             predicted = flat("test/outputs", predict(model, x_kept)) | flat("test/y", y_kept)
             told = {name: value for name, value in scores.items() if np.isfinite(value)}

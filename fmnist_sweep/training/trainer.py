@@ -20,7 +20,7 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
 from fmnist_sweep.core.errors import TrialError
-from fmnist_sweep.core.events import CheckpointSkipped, Noted, Started
+from fmnist_sweep.core.events import CheckpointSkipped, Noted, Returned, Started
 from fmnist_sweep.core.jobs import DataRef, job_identity
 from fmnist_sweep.core.metrics import METRICS_BY_NAME
 from fmnist_sweep.core.places import PlacedJob
@@ -72,7 +72,7 @@ class KerasTrainer:
     state that no checkpoint can hold; those of Keras are exact.
     """
 
-    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | Noted | EpochScores]:
+    def fit(self, job: PlacedJob) -> Iterator[Started | CheckpointSkipped | Noted | Returned | EpochScores]:
         """Train a job as `fmnist_sweep.core.trainer.Trainer` says."""
         set_up_tensorflow()
         keras.utils.clear_session(free_memory=False)
@@ -99,7 +99,7 @@ def _takes_plain_steps(job: PlacedJob, hypermodel: keras_tuner.HyperModel, model
 
 def _trained_in_one_call(
     job: PlacedJob, hypermodel: keras_tuner.HyperModel, hp: keras_tuner.HyperParameters, model: keras.Model
-) -> Iterator[Started | Noted | EpochScores]:
+) -> Iterator[Started | Noted | Returned | EpochScores]:
     """Call the fit once, with the data as they were given or with our own images."""
     with failing_as("loading the data"):
         call = _call_of(job, model)

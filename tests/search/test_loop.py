@@ -14,10 +14,11 @@ import pytest
 from optuna.trial import TrialState
 from typing_extensions import override
 
+from fmnist_sweep.analysis.frames import trials_frame
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.errors import TrialError
-from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Failed, Finished, Started
+from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Failed, Finished, Returned, Started
 from fmnist_sweep.core.jobs import TrialJob, job_identity
 from fmnist_sweep.core.places import PlacedJob, Places
 from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
@@ -27,6 +28,7 @@ from fmnist_sweep.search import loop as search
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.search.plan import SweepPlan, TrialDraw
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
+from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer, scripted_curve
 
@@ -106,6 +108,29 @@ def test_a_trial_holds_all_that_the_reports_read(
         assert attrs["hyperparameters"].items() >= trial.params.items()
         assert config.sampled_space.contains(attrs["hyperparameters"])
         assert "epochs" not in attrs["hyperparameters"]
+
+
+def test_a_trial_keeps_what_its_fit_returned(
+    make_config: MakeConfig, sweep: Sweep, workers: Any, curve: MakeCurve
+) -> None:
+    """Beside its scores, and in a column of its table."""
+    engine = workers(FakeTrainer(lambda _: curve(0.5, 0.6, 0.7, 0.8)), 1)
+    events = engine.events
+
+    def returning(timeout_s: float) -> list[Any]:
+        return [
+            more
+            for event in events(timeout_s)
+            for more in (
+                [Returned(event.trial, {"gain": 2.5}), event] if isinstance(event, Finished) else [event]
+            )
+        ]
+
+    engine.events = returning
+    _, study = sweep(make_config(budget={"trials": 1}), engine=engine)
+    stored = StoredStudy.of(study)
+    assert stored.trials[0].returned == {"gain": 2.5}
+    assert trials_frame(stored)["returned_gain"].tolist() == [2.5]
 
 
 def test_a_trial_keeps_its_largest_resident_size(

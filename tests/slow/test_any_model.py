@@ -14,7 +14,7 @@ from placing import placed_here
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
-from fmnist_sweep.core.events import Started
+from fmnist_sweep.core.events import Returned, Started
 from fmnist_sweep.core.jobs import Scalar, SplitSpec, TrialJob
 from fmnist_sweep.data.call_import import as_call
 from fmnist_sweep.data.calls import Call, keep_call
@@ -71,7 +71,7 @@ def trained(wanted: TrialJob) -> list[EpochScores]:
     first, *scores = KerasTrainer().fit(placed_here(replace(wanted, data=data)))
     assert isinstance(first, Started)
     assert first.n_parameters > 0
-    assert all(isinstance(one, EpochScores) for one in scores)
+    assert all(isinstance(one, EpochScores | Returned) for one in scores)
     return [replace(one, seconds=0.0) for one in scores if isinstance(one, EpochScores)]
 
 
@@ -99,6 +99,27 @@ def test_each_task_is_measured_on_what_trains_and_on_what_validates(
     assert scores[0].train != scores[1].train
     if not isinstance(given(), tuple) or given is fits.table:
         assert trained(wanted) == scores
+
+
+def test_what_a_fit_returns_is_told_and_may_be_scored() -> None:
+    """Its number stands for all epochs; one that was not returned fails the trial, with what was."""
+    from fmnist_sweep.data.calls import open_kept
+
+    def events(metric: str) -> list[Any]:
+        wanted = job("OwnFit", fits.table(), metric=metric)
+        return list(KerasTrainer().fit(placed_here(replace(wanted, data=open_kept(wanted.data.digest)))))
+
+    told = events("mae")
+    (returned,) = [event for event in told if isinstance(event, Returned)]
+    scores = [event for event in told if isinstance(event, EpochScores)]
+    assert len(scores) == 3
+    # With the penalty on weights, as Keras logs it.
+    assert returned.values["returned"] > min(one.val["loss"] for one in scores)
+    scored = [event for event in events("returned") if isinstance(event, EpochScores)]
+    assert {one.val["returned"] for one in scored} == {round(returned.values["returned"], 6)}
+    assert scored[0].val["mae"] == scores[0].val["mae"]
+    with pytest.raises(TrialError, match=r"fit returned returned; let fit return a dict with 'gain'"):
+        events("returned.gain")
 
 
 def test_scores_are_keras_s_own_without_the_penalty_on_weights() -> None:

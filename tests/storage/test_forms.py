@@ -67,13 +67,14 @@ FITS: Final = {
         names.MODEL_SOURCES,
     )
 } | {
-    (name, "empty mapping") for name in (names.VERSIONS, names.DATA, names.HYPERPARAMETERS)
+    (name, "empty mapping") for name in (names.VERSIONS, names.DATA, names.HYPERPARAMETERS, names.RETURNED)
 } | {
     (name, kind) for kind in ("number", "below zero") for name in (names.GAP, *METRICS)
 } | {
     (names.SEED, "below zero"), (names.SPLIT_SEED, "below zero"),
     (names.SECONDS, "number"), (names.PEAK_MEMORY_MB, "number"),
-    (names.HYPERPARAMETERS, "mapping"), (names.DATA, "mapping"), (names.DATA, "nested"), (names.DATA, "deep"),
+    (names.HYPERPARAMETERS, "mapping"), (names.RETURNED, "mapping"), (names.DATA, "mapping"),
+    (names.DATA, "nested"), (names.DATA, "deep"),
 }  # fmt: skip
 """What is of the form of an attribute, and so may be anything."""
 
