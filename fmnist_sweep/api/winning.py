@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fmnist_sweep.api.studies import open_study, require_model, uses_storage
+from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.export.choice import Chosen, chosen, sweep_file
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.damage import require_whole
@@ -60,6 +61,8 @@ def best(study: str, *, trial: int | None = None, storage: str = DEFAULT_STORAGE
     stored = StoredStudy.of(open_study(study, storage=storage))
     require_whole(stored, with_confirmation=True)
     require_model(stored)
+    if not stored.is_ours:
+        raise SweepError(f"study {study!r} was not made by fmnist-sweep: its settings are not known")
     choice = chosen(stored, trial)
     seed = stored.config["training"]["seed"]
     return Best(study, choice, sweep_file(stored, choice, name=f"{study}-best", seed=seed))

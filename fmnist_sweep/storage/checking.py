@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, Final
 
 from fmnist_sweep.core.foreign import one_line
+from fmnist_sweep.core.wording import shown
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage import forms
 
@@ -20,6 +21,8 @@ _IN_CONFIG: Final = ("model", "data", "training")
 HALF_LOADED: Final = (
     "not all of it is here: a load has not ended, or was killed; the same load makes it whole"
 )
+
+_DIRECTIONS: Final = ("MAXIMIZE", "MINIMIZE")
 
 _NEEDED_OF_REPEATS: Final = (names.SEED, names.SPLIT_SEED, names.SECONDS)
 
@@ -48,7 +51,7 @@ def fitting_study(attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], tup
 
 
 def fitting_trial(
-    attributes: Mapping[str, Any], value: float | None, *, is_complete: bool
+    attributes: Mapping[str, Any], value: Any, *, is_complete: bool
 ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     """Return a trial's attributes less those that are not of their form, and a line on all that is wrong.
 
@@ -56,7 +59,7 @@ def fitting_trial(
 
     Args:
         attributes: All that are stored.
-        value: Its score.
+        value: Its score, or whatever stands in its place; None without one, or with several.
         is_complete: Whether its state is COMPLETE.
     """
     wrong = forms.problems(attributes, forms.OF_TRIALS)
@@ -69,8 +72,8 @@ def fitting_trial(
     if not is_of_a_sweep:
         return attributes, ()
     lines = [f"{name}: {words}" for name, words in wrong.items()]
-    if value is not None and not isfinite(value):
-        lines.append(f"its score is {value}")
+    if value is not None and not _is_number(value):
+        lines.append(f"its score is {shown(value)}")
     if not wrong:
         lines += _unfit_together(attributes, is_complete=is_complete)
     return attributes, tuple(lines)
@@ -99,9 +102,34 @@ def unreadable(what: str, error: Exception) -> str:
     return f"{what} can't be read: {one_line(error, 200)}"
 
 
-def several_objectives(n: int) -> str:
-    """Return the line on a study of several objectives, or of none."""
-    return f"it has {n} objectives; the studies that are read here have one"
+def direction_problems(directions: Sequence[str]) -> list[str]:
+    """Return a line on a study of several objectives, of none, or of one without a direction.
+
+    Args:
+        directions: Of each objective, as Optuna names it.
+
+    Example:
+        >>> direction_problems(["MAXIMIZE"]), direction_problems(["NOT_SET"])
+        ([], ["its direction is 'NOT_SET', neither MAXIMIZE nor MINIMIZE"])
+    """
+    if len(directions) != 1:
+        return [f"it has {len(directions)} objectives; the studies that are read here have one"]
+    (direction,) = directions
+    known = direction in _DIRECTIONS
+    return [] if known else [f"its direction is {shown(direction)}, neither {' nor '.join(_DIRECTIONS)}"]
+
+
+def row_problems(n_values: int, bad_params: Collection[str], *, is_complete: bool) -> list[str]:
+    """Return a line on all that no storage should hold of a trial of one objective, whoever told it.
+
+    Args:
+        n_values: How many scores it has.
+        bad_params: Names of parameters with a number that is none, or infinite.
+        is_complete: Whether its state is COMPLETE.
+    """
+    lines = [f"it has {n_values} scores"] if n_values > 1 else []
+    lines += ["its score is missing"] if is_complete and not n_values else []
+    return [*lines, *(f"{name}: no finite number was drawn" for name in bad_params)]
 
 
 def in_short(lines: Sequence[str]) -> str:

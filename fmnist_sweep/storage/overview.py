@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -97,9 +98,12 @@ def _read(url: str, row: Callable[[sqlite3.Connection, int, str], _T]) -> list[_
         return None
 
 
-def _schema(database: sqlite3.Connection) -> tuple[int, str]:
-    (number,) = database.execute("SELECT schema_version FROM version_info").fetchone()
-    (migration,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+def _schema(database: sqlite3.Connection) -> tuple[int | None, str | None]:
+    rows = (
+        database.execute(f"SELECT {column} FROM {table}").fetchone()  # noqa: S608 - names of this module
+        for column, table in (("schema_version", "version_info"), ("version_num", "alembic_version"))
+    )
+    number, migration = (None if row is None else row[0] for row in rows)
     return number, migration
 
 
@@ -116,15 +120,13 @@ def _known(database: sqlite3.Connection, study: int) -> _Study:
     given, problems = _study_attributes(database, study)
     attributes, wrong = checking.fitting_study(given)
     problems += wrong
-    (n_objectives,) = database.execute(
-        "SELECT count(*) FROM study_directions WHERE study_id = ?", (study,)
-    ).fetchone()
-    if n_objectives != 1:
-        problems.append(checking.several_objectives(n_objectives))
-    trials, lines = _trials(database, study)
+    directions = database.execute("SELECT direction FROM study_directions WHERE study_id = ?", (study,))
+    about = checking.direction_problems([direction for (direction,) in directions])
+    problems += about
+    trials, lines, of_rows = _trials(database, study)
     if attributes.keys() & _SCORED or problems:
         problems += lines
-    return _Study(attributes, trials, problems)
+    return _Study(attributes, trials, problems if about else [*problems, *of_rows])
 
 
 def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
@@ -153,11 +155,6 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
     default_score = None
     if not problems:
         default_score = next((t.value for t in complete if t.number == default), None)
-    (last,) = database.execute(
-        "SELECT max(max(coalesce(datetime_start, ''), coalesce(datetime_complete, ''))) "
-        "FROM trials WHERE study_id = ?",
-        (study,),
-    ).fetchone()
     return {
         "name": name,
         "model": config.get("model"),
@@ -176,7 +173,7 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         "difference": None if score is None or default_score is None else score - default_score,
         "seconds": sum(t.attributes.get(names.SECONDS, 0) for t in trials),
         "epochs": sum(t.n_epochs for t in trials),
-        "last_activity": datetime.fromisoformat(last).isoformat() if last else None,
+        "last_activity": max((t.last for t in trials if t.last is not None), default=None),
         **({"damaged": checking.in_short(problems)} if problems else {}),
     }
 
@@ -190,6 +187,7 @@ class _Trial:
     value: float | None
     attributes: Mapping[str, Any]
     n_epochs: int
+    last: str | None
 
 
 def _rank(trial: _Trial) -> tuple[float, float, float, int]:
@@ -215,11 +213,12 @@ def _parsed(rows: Iterable[tuple[str, str]]) -> tuple[dict[str, Any], list[str]]
     return found, problems
 
 
-def _trials(database: sqlite3.Connection, study: int) -> tuple[list[_Trial], list[str]]:
-    """Return a study's trials, by number, and a line on all that is wrong with each."""
+def _trials(database: sqlite3.Connection, study: int) -> tuple[list[_Trial], list[str], list[str]]:
+    """Return a study's trials, by number, and lines: on what is wrong with each, and with its rows."""
     # Of several objectives, a trial has no value that could be ranked.
     values = database.execute(
-        "SELECT t.number, t.trial_id, t.state, min(v.value), min(v.value_type), count(v.value_type) "
+        "SELECT t.number, t.trial_id, t.state, t.datetime_start, t.datetime_complete, min(v.value), "
+        "min(v.value_type), count(v.value_type) "
         "FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id "
         "WHERE t.study_id = ? GROUP BY t.trial_id ORDER BY t.trial_id",
         (study,),
@@ -229,11 +228,16 @@ def _trials(database: sqlite3.Connection, study: int) -> tuple[list[_Trial], lis
         "JOIN trial_user_attributes a ON a.trial_id = t.trial_id WHERE t.study_id = ? ORDER BY t.trial_id",
         (study,),
     )
+    not_drawn = defaultdict(list)
+    for trial, name in database.execute(_NOT_DRAWN, (study,)):
+        not_drawn[trial].append(name)
     # Both by trial: the attributes of one at a time, for its curve takes more room than all else.
     by_trial = groupby(rows, key=itemgetter(0))
     ahead = next(by_trial, None)
-    found, problems = [], []
-    for number, trial, state, value, kind, n_values in values:
+    found: list[_Trial] = []
+    problems: list[str] = []
+    of_rows: list[str] = []
+    for number, trial, state, start, end, value, kind, n_values in values:
         own: Iterable[tuple[str, str]] = ()
         if ahead is not None and ahead[0] == trial:
             own = [row[1:] for row in ahead[1]]
@@ -243,11 +247,33 @@ def _trials(database: sqlite3.Connection, study: int) -> tuple[list[_Trial], lis
         is_complete = state == "COMPLETE"
         fitting, wrong = checking.fitting_trial(given, score, is_complete=is_complete)
         problems += [f"trial {number}: {line}" for line in (*lines, *wrong)]
+        last, bad_times = _last([start, end])
+        row_lines = [
+            *bad_times,
+            *checking.row_problems(n_values, not_drawn.get(trial, ()), is_complete=is_complete),
+        ]
+        of_rows += [f"trial {number}: {line}" for line in row_lines]
         curve = fitting.get(names.CURVE)
         n_epochs = fitting.get(names.N_EPOCHS)
         if n_epochs is None:
             n_epochs = 0 if curve is None else len(curve["seconds"])
         small = {**fitting, names.CURVE: None} if curve is not None else fitting
-        ranked = score if score is not None and isfinite(score) else None
-        found.append(_Trial(number, is_complete, ranked, small, n_epochs))
-    return found, problems
+        ranked = score if isinstance(score, int | float) and isfinite(score) else None
+        found.append(_Trial(number, is_complete, ranked, small, n_epochs, last))
+    return found, problems, of_rows
+
+
+_NOT_DRAWN: Final = (
+    "SELECT p.trial_id, p.param_name FROM trials t JOIN trial_params p ON p.trial_id = t.trial_id "
+    "WHERE t.study_id = ? "
+    "AND (typeof(p.param_value) NOT IN ('real', 'integer') OR abs(p.param_value) = 9e999)"
+)
+"""Parameters whose number is none, or infinite."""
+
+
+def _last(times: Iterable[Any]) -> tuple[str | None, list[str]]:
+    """Return the latest of some times, ISO 8601, and a line where one is no time."""
+    try:
+        return max((datetime.fromisoformat(t).isoformat() for t in times if t is not None), default=None), []
+    except (TypeError, ValueError) as error:
+        return None, [checking.unreadable("its times", error)]

@@ -103,16 +103,19 @@ class StoredStudy:
         That is what this program can't have written: attributes of another form, several objectives, and
         what the storage can't give back. A plain study of another tool is whole.
         """
-        lines = [*self.problems]
-        n_objectives = len(self._study.directions)
-        if n_objectives != 1:
-            lines.append(checking.several_objectives(n_objectives))
+        try:
+            about = checking.direction_problems([one.name for one in self._study.directions])
+        except UNREADABLE as error:
+            about = [checking.unreadable("its direction", error)]
+        lines = [*self.problems, *about]
         try:
             self._study.get_trials(deepcopy=False)
         except UNREADABLE as error:
             lines.append(checking.unreadable("its trials", error))
-        if self.is_scored or self.problems:
-            lines += [f"trial {t.number}: {line}" for t in self.trials for line in t.problems]
+        is_judged = self.is_scored or self.problems
+        for trial in self.trials:
+            told = [*(trial.problems if is_judged else ()), *(() if about else trial.row_problems)]
+            lines += [f"trial {trial.number}: {line}" for line in told]
         return tuple(lines)
 
     @property

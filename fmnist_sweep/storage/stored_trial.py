@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.core.curves import LearningCurve
@@ -56,6 +56,7 @@ class StoredTrial:
         attributes: All else that is stored, by the names in `fmnist_sweep.storage.attributes`, less what is
             not of its form.
         problems: What is wrong with the trial, a line each; empty for one that another tool has told.
+        row_problems: What no trial of a study of one objective has, whoever told it, a line each.
     """
 
     number: int
@@ -67,24 +68,32 @@ class StoredTrial:
     datetime_complete: datetime | None
     attributes: Mapping[str, Any] = field(hash=False, repr=False)
     problems: tuple[str, ...] = field(default=(), repr=False)
+    row_problems: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Self:
         """Return what a trial holds; nothing of it is copied unless something of it must be left out."""
         # One of several objectives has as many values; this program makes none.
-        value = trial.values[0] if len(trial.values or ()) == 1 else None
+        n_values = len(trial.values or ())
+        value = None if trial.values is None or n_values != 1 else trial.values[0]
+        numbers = (
+            n for n, kind in trial.distributions.items() if not isinstance(kind, CategoricalDistribution)
+        )
+        bad_params = [n for n in numbers if not _is_finite(trial.params.get(n))]
         state, given = trial.state.name, trial.user_attrs
+        rows = checking.row_problems(n_values, bad_params, is_complete=state == "COMPLETE")
         attributes, problems = checking.fitting_trial(given, value, is_complete=state == "COMPLETE")
         return cls(
             number=trial.number,
             state=cast("State", state),
-            value=value if value is None or math.isfinite(value) else None,
+            value=value if _is_finite(value) else None,
             params=trial.params,
             distributions=trial.distributions,
             datetime_start=trial.datetime_start,
             datetime_complete=trial.datetime_complete,
             attributes=attributes,
             problems=problems,
+            row_problems=tuple(rows),
         )
 
     @classmethod
@@ -240,3 +249,7 @@ class StoredTrial:
     def fail_words(self) -> str:
         """Why it failed, for people."""
         return self.fail_reason or "no reason was stored"
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -9,7 +9,8 @@ import optuna
 import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage
 
-from fmnist_sweep.core.errors import StudyNotFoundError, StudyReadOnlyError, did_you_mean
+from fmnist_sweep.core.errors import StorageError, StudyNotFoundError, StudyReadOnlyError, did_you_mean
+from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.storage.attributes import CONFIRMS, READ_ONLY
 from fmnist_sweep.storage.collector import collector_paused
 
@@ -40,6 +41,7 @@ def load_study(storage: BaseStorage, name: str, *, with_trials: bool = True) -> 
 
     Raises:
         StudyNotFoundError: There is none of that name.
+        StorageError: What is stored of it is nothing that Optuna knows.
     """
     try:
         study = optuna.load_study(study_name=name, storage=storage)
@@ -47,6 +49,9 @@ def load_study(storage: BaseStorage, name: str, *, with_trials: bool = True) -> 
         names = study_names(storage)
         have = f"there are {', '.join(names)}" if names else "the storage has no studies yet"
         raise StudyNotFoundError(f"no study {name!r}{did_you_mean(name, names)} ({have})") from None
+    except UNREADABLE as error:
+        told = f"study {name!r} is damaged, and can't be opened: {one_line(error, 200)}"
+        raise StorageError(f"{told}; bring its database back from a backup") from None
     if not with_trials:
         return study
     # What can't be read is told by whoever asks for it, see `StoredStudy.damaged`.

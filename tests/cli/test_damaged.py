@@ -40,8 +40,36 @@ UPDATE trial_user_attributes SET value_json = :value
 WHERE key = :key AND trial_id =
     (SELECT trial_id FROM trials t JOIN studies s USING (study_id) WHERE study_name = :study AND number = 1)
 """
+_OF_ROWS: Final = """
+(SELECT trial_id FROM trials t JOIN studies s USING (study_id) WHERE study_name = :study AND number = 1)
+"""
+_SCORE: Final = f"UPDATE trial_values SET value = :value WHERE trial_id = {_OF_ROWS}"  # noqa: S608 - made here
+_NO_SCORE: Final = f"DELETE FROM trial_values WHERE trial_id = {_OF_ROWS}"  # noqa: S608 - as above
+_MORE_SCORES: Final = f"""
+INSERT INTO trial_values (trial_id, objective, value, value_type) VALUES ({_OF_ROWS}, 1, 0.5, 'FINITE')
+"""  # noqa: S608 - as above
+_PARAM: Final = f"""
+UPDATE trial_params SET param_value = :value WHERE param_name = :key AND trial_id = {_OF_ROWS}
+"""  # noqa: S608 - as above
+_TIME: Final = f"UPDATE trials SET datetime_start = :value WHERE trial_id = {_OF_ROWS}"  # noqa: S608 - as above
+_DIRECTION: Final = """
+UPDATE study_directions SET direction = :value
+WHERE study_id = (SELECT study_id FROM studies WHERE study_name = :study)
+"""
 
 DAMAGES: Final = {
+    "a score that is text": ("dense", _SCORE, "", "high", "trial 1: its score is 'high'"),
+    "no score": ("dense", _NO_SCORE, "", "", "trial 1: its score is missing"),
+    "two scores of one objective": ("dense", _MORE_SCORES, "", "", "trial 1: it has 2 scores"),
+    "an infinite parameter": (
+        "dense",
+        _PARAM,
+        "learning_rate",
+        float("inf"),
+        "trial 1: learning_rate: no finite number was drawn",
+    ),
+    "a time that is none": ("dense", _TIME, "", "yesterday", "can't be read: "),
+    "no direction": ("dense", _DIRECTION, "", "NOT_SET", "its direction is 'NOT_SET'"),
     "a text for settings": ("dense", _OF_STUDY, "config", '"text"', "config: text, not a mapping"),
     "an owner that is no owner": ("dense", _OF_STUDY, "owner", "[4711]", "owner: a list, not a mapping"),
     "a digest that is a number": (
@@ -92,7 +120,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def damage(made: Path, tmp_path: Path) -> Callable[..., None]:
     """Bring the storage here, and write into it."""
 
-    def write(study: str, statement: str, key: str, value: str) -> None:
+    def write(study: str, statement: str, key: str, value: object) -> None:
         shutil.copy(made, tmp_path)
         with sqlite3.connect(tmp_path / "studies.db") as database:
             found = database.execute(statement, {"study": study, "key": key, "value": value})
@@ -250,6 +278,24 @@ def test_a_damaged_file_keeps_no_other_from_being_brought_back(
     database.close()
     code, _, err = command("load", "reference/whole.jsonl")
     assert (code, "study 'reference-whole' is damaged; nothing was done with it" in err) == (2, True)
+
+
+def test_a_study_that_optuna_can_not_open_is_named(command: Command, damage: Callable[..., None]) -> None:
+    """One line, and no word of Optuna's own."""
+    damage("dense", _DIRECTION, "", "SIDEWAYS")
+    code, out, err = command("trials", "dense")
+    assert (code, out) == (2, "")
+    assert err.startswith("study 'dense' is damaged, and can't be opened: LookupError: 'SIDEWAYS' is not")
+    assert command("trials", "whole")[0] == 0
+
+
+def test_the_best_of_another_tools_study_has_no_settings(command: Command) -> None:
+    """They are what it would be trained with."""
+    study = optuna.create_study(study_name="plain", storage="sqlite:///studies.db")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    code, out, err = command("best", "plain")
+    assert (code, out) == (2, "")
+    assert err == "study 'plain' was not made by fmnist-sweep: its settings are not known\n"
 
 
 def test_a_name_that_is_given_twice_is_told_before_anything_is_read(command: Command) -> None:

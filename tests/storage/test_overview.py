@@ -116,6 +116,10 @@ def test_the_overview_leaves_to_optuna_what_it_does_not_know(storage_url: str, t
         database.execute("UPDATE version_info SET schema_version = 13")
     database.close()
     assert read_overview(storage_url) is None
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM version_info")
+    database.close()
+    assert read_overview(storage_url) is None
 
 
 def test_the_overview_knows_the_tables_of_the_installed_optuna(storage_url: str) -> None:
