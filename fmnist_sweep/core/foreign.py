@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any, Final
 
 MAX_TEXT: Final = 4000
@@ -121,8 +122,20 @@ _KERAS_REST: Final = ("Arguments received by", "Call arguments received by")
 _SHORT: Final = 240
 """Characters of a message that is told whole, however many lines it has."""
 
-_NODE: Final = "[[{{node"
-"""How TensorFlow ends a message: with the place in its graph."""
+_GRAPH: Final = "Graph execution error"
+_DETECTED: Final = re.compile(r"Detected at node (\S+) defined at")
+"""How TensorFlow begins what an operation raised in a compiled function; its place in the code follows."""
+
+_NODE: Final = re.compile(r"\{\{node (\S+)\}\}")
+_PLACES: Final = re.compile(r"\[\[[^\]]*\]\]|\{\{function_node [^}]*\}\}|\[Op:[^\]]*\](?: name: *)?")
+"""What TensorFlow writes around a cause: where it is in a graph, and the name of an operation."""
+
+_NO_CAUSE: Final = (
+    *('File "', "Detected at node", _GRAPH, "Hint: ", "Traceback (", "<stack traces", "node:"),
+    *("(0) ", "(1) "),
+)
+_RAISED: Final = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Iteration): ")
+"""How Python ends a traceback: of a generator, say, that an operation has called."""
 
 
 def one_line(error: BaseException, limit: int = MAX_LINE) -> str:
@@ -136,18 +149,47 @@ def one_line(error: BaseException, limit: int = MAX_LINE) -> str:
         >>> text = "Exception encountered when calling Dense.call().\n\n\x1b[1mBad shape.\x1b[0m"
         >>> one_line(ValueError(text))
         'ValueError in Dense: Bad shape.'
+        >>> text = "Graph execution error:\n\nDetected at node net/tokens/Gather defined at\nindices[0] = 9"
+        >>> one_line(ValueError(text))
+        'ValueError in tokens: indices[0] = 9'
     """
     lines = [line.strip() for line in safe_text(_message(error)).splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith(_NODE)] or lines
     name = type(error).__name__
     if not lines:
         return name
+    if lines[0].startswith(_GRAPH):
+        return safe_line(f"{name}{_of_graph(lines)}", limit)
+    lines = [line for line in map(_without_places, lines) if line] or lines
     in_layer = _KERAS.match(lines[0])
     if in_layer and len(lines) > 1:
         rest = next((i for i, line in enumerate(lines) if line.startswith(_KERAS_REST)), len(lines))
         return safe_line(f"{name} in {in_layer[1]}: {' '.join(lines[1:rest])}", limit)
     whole = " ".join(lines)
-    return safe_line(f"{name}: {whole if len(whole) <= _SHORT else f'{lines[0]} ... {lines[-1]}'}", limit)
+    if len(lines) > 1 and len(whole) > _SHORT:
+        whole = f"{lines[0]} ... {lines[-1]}"
+    return safe_line(f"{name}: {whole}", limit)
+
+
+def _of_graph(lines: Sequence[str]) -> str:
+    """Return where and why an operation failed while a compiled function ran."""
+    nodes = [found[1] for line in lines if (found := _DETECTED.match(line))]
+    where = next((_layer_of(node) for node in nodes), "")
+    raised = [line for line in lines if _RAISED.match(line)]
+    told = [line for line in map(_without_places, lines) if line and not line.startswith(_NO_CAUSE)]
+    return f"{where}: {raised[-1] if raised else ' '.join(told) or _GRAPH.lower()}"
+
+
+def _layer_of(node: str) -> str:
+    """Return the layer, or the loss, that an operation of a graph belongs to."""
+    parts = node.split("/")
+    if parts[0].startswith("compile_loss"):
+        return " in the loss"
+    # Behind the model's own name; Keras numbers what is called more than once.
+    return f" in {re.sub(r'_1$', '', parts[1])}" if len(parts) > 2 else ""
+
+
+def _without_places(line: str) -> str:
+    return " ".join(_PLACES.sub(" ", _NODE.sub(r"\1", line)).split())
 
 
 def _message(error: BaseException) -> str:

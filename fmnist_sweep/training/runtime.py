@@ -16,6 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data.split import ALIGNMENT
 from fmnist_sweep.models.load import describe, load_model
@@ -46,7 +47,9 @@ def failing_as(what: str) -> Iterator[None]:
     except TrialError:
         raise
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        raise TrialError("out of memory", traceback.format_exc()) from error
+        # What was to be stored tells which layer or batch is too large; Python's own error says nothing.
+        wanted = "" if isinstance(error, MemoryError) else f": {one_line(error)}"
+        raise TrialError(f"out of memory{wanted}", traceback.format_exc()) from error
     except (Exception, SystemExit) as error:
         raise TrialError(f"{what} failed: {describe(error)}", traceback.format_exc()) from error
 

@@ -98,6 +98,14 @@ TENSORFLOW = (
 )
 
 
+IN_GRAPH = (
+    "Graph execution error:\n\nDetected at node {} defined at (most recent call last):\n"
+    '  File "/mine.py", line 13, in <module>\n\n  File "/lib/keras/trainer.py", line 399, in fit\n\n'
+    "{}\n\t [[{{{{node compile_loss/x}}}}]]\nHint: If you want to see a list of tensors, do so.\n"
+    " [Op:__inference_multi_step_on_iterator_37]"
+)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -112,7 +120,38 @@ TENSORFLOW = (
         ),
         (
             TENSORFLOW,
-            "ValueError: Graph execution error: ... In[0] mismatch In[1] shape: 10 vs. 5: [32,10] [5,3] 0 0",
+            "ValueError in dense: In[0] mismatch In[1] shape: 10 vs. 5: [32,10] [5,3] 0 0",
+        ),
+        (
+            IN_GRAPH.format("compile_loss/crossentropy/Softmax", "Received a label value of 2"),
+            "ValueError in the loss: Received a label value of 2",
+        ),
+        (
+            IN_GRAPH.format("net_1/embedding_1/Gather", "indices[0,0] = 29 is not in [0, 5)"),
+            "ValueError in embedding: indices[0,0] = 29 is not in [0, 5)",
+        ),
+        (
+            (
+                "Graph execution error:\n\nDetected at node PyFunc defined at (most recent call last):\n"
+                "<stack traces unavailable>\nValueError: bad row 17\nTraceback (most recent call last):\n\n"
+                '  File "/mine.py", line 31, in g\n    raise ValueError("bad row 17")\n\n'
+                "ValueError: bad row 17\n\n\n\t [[{{node PyFunc}}]]\n\t [[IteratorGetNext]] [Op:__inf_37]"
+            ),
+            "ValueError: ValueError: bad row 17",
+        ),
+        (
+            (
+                "{{function_node __wrapped__Fill_device_/job:localhost}} OOM when allocating tensor with "
+                "shape[10000000,10000000] and type float by allocator mklcpu [Op:Fill] name: "
+            ),
+            (
+                "ValueError: OOM when allocating tensor with shape[10000000,10000000] and type float by "
+                "allocator mklcpu"
+            ),
+        ),
+        (
+            "Dimensions must be equal, but are 3 and 4 for '{{node loss/sub}} = Sub(a, b)'.",
+            "ValueError: Dimensions must be equal, but are 3 and 4 for 'loss/sub = Sub(a, b)'.",
         ),
         (
             "Exception encountered when calling A.call().",
