@@ -31,6 +31,7 @@ class Candidate:
             the model's own.
         sweep_score: Its score in the confirmed study, which picked it; None where it has none.
         n_parameters: Number of weights, as far as it is known before a repeat; no part of what it is.
+        fit_epochs: As in `TrialJob`; no part of what it is.
     """
 
     label: str
@@ -39,10 +40,14 @@ class Candidate:
     epochs: int
     sweep_score: float | None
     n_parameters: int | None = field(default=None, compare=False)
+    fit_epochs: int | None = field(default=None, compare=False)
 
     def to_attribute(self) -> dict[str, Any]:
         """Return the form that is stored with the study; ``Candidate(**stored)`` reads it back."""
-        return {**asdict(self), "hyperparameters": dict(self.hyperparameters)}
+        stored = {**asdict(self), "hyperparameters": dict(self.hyperparameters)}
+        if self.fit_epochs is None:
+            del stored["fit_epochs"]
+        return stored
 
 
 @dataclass(frozen=True, slots=True)

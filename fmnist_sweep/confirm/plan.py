@@ -88,6 +88,7 @@ class ConfirmPlan(GivenPlan):
             split=replace(self._config.split, seed=split_seed),
             attributes=repeat_attributes(repeat, candidate.label),
             n_parameters=candidate.n_parameters,
+            fit_epochs=candidate.fit_epochs,
         )
 
 

@@ -86,15 +86,16 @@ class SweepToConfirm:
         # What is off by default, and the sweep does not name, its trials don't name either.
         unnamed = own.optional - set(self.config.space)
         hyperparameters = {n: value for n, value in without_epochs(values).items() if n not in unnamed}
-        epochs = values.get("epochs", own.defaults.get("epochs"))
+        epochs, asked = values.get("epochs", own.defaults.get("epochs")), None
         if epochs is None:
-            epochs = self._plain_epochs(hyperparameters)
+            # As the sweep's trials are trained, and ended where that of it was best.
+            epochs, asked = self._plain_epochs(hyperparameters), self.config.epochs[-1]
         # As it was measured, where it was.
         same = (t.n_parameters for t in measured_trials(self.study) if t.hyperparameters == hyperparameters)
         size = next(same, self.config.n_parameters(hyperparameters))
         if exceeds(self.study.size_limit, size):
             return None
-        return Candidate(BASELINE, None, hyperparameters, int(epochs), None, size)
+        return Candidate(BASELINE, None, hyperparameters, int(epochs), None, size, asked)
 
     def _plain_epochs(self, hyperparameters: Hyperparameters) -> int:
         most = self.config.epochs[-1]
@@ -106,7 +107,7 @@ class SweepToConfirm:
         if trial is None or trial.curve is None or is_returned(metric.name):
             return most
         val = metric.sign * trial.curve.values(f"val_{metric.name}")
-        return 1 + int(np.argmax(val[:most]))
+        return 1 + int(np.argmax(val))
 
 
 @dataclass(frozen=True)
@@ -320,7 +321,7 @@ def _fresh(
     own = next((c for c in kept if c.label == BASELINE), swept.baseline)
     baseline = [] if own is None else [own]
     same = [c for c in kept if c.label == DEFAULT and _same(c, baseline)]
-    best = [_candidate(f"trial {t.number}", t) for t in swept.distinct]
+    best = [_candidate(f"trial {t.number}", t, swept.study) for t in swept.distinct]
     rivals = [c for c in best if not _same(c, [*baseline, *same])]
     were_best = {t.number for t in incumbents(swept.study)} if with_incumbents else set()
     return [*rivals[:top], *(c for c in rivals[top:] if c.trial in were_best), *([] if same else baseline)]
@@ -348,9 +349,15 @@ def option_problems(
     return problems if rule is None else [*problems, *rule.problems()]
 
 
-def _candidate(label: str, trial: StoredTrial) -> Candidate:
+def _candidate(label: str, trial: StoredTrial, study: StoredStudy) -> Candidate:
     return Candidate(
-        label, trial.number, trial.hyperparameters, trial.scored_after, trial.value, trial.n_parameters
+        label,
+        trial.number,
+        trial.hyperparameters,
+        trial.scored_after,
+        trial.value,
+        trial.n_parameters,
+        study.asked_epochs(trial),
     )
 
 
@@ -367,7 +374,7 @@ def _taken_up(swept: SweepToConfirm) -> list[Candidate]:
     begun = {t.params.get("candidate") for t in linked.trials}
     kept = [c for stored in linked.candidates or () if candidate_number(c := Candidate(**stored)) in begun]
     # Too large ones as well: a limit that was lowered makes no other study of it.
-    trials = {t.number: _candidate("", t) for t in measured_trials(swept.study)}
+    trials = {t.number: _candidate("", t, swept.study) for t in measured_trials(swept.study)}
     for i, candidate in enumerate(kept):
         if candidate.trial is None:
             continue

@@ -160,6 +160,9 @@ class TrialJob:
         sometimes: Hyperparameters that the model may leave unasked. Does not decide the result.
         hand_out: Whether what is delivered is handed out: the model itself, and not its weights alone. Does
             not decide the result.
+        fit_epochs: Number of epochs that a ``fit`` is asked for where the training is to end after
+            ``epochs`` of those that it trains, warm-ups among them; None asks for ``epochs``, and ends with
+            the fit. Compiled steps have no use for it.
     """
 
     trial: int
@@ -180,6 +183,7 @@ class TrialJob:
     metric: str = "accuracy"
     sometimes: tuple[str, ...] = ()
     hand_out: bool = False
+    fit_epochs: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))
@@ -193,7 +197,7 @@ class TrialJob:
 
 _DECIDES_NOTHING: Final = frozenset(
     {"trial", "checkpoint", "epochs", "deliver_to", "places", "n_parameters", "metric", "sometimes"}
-    | {"hand_out"}
+    | {"hand_out", "fit_epochs"}
 )
 """Fields of a job that leave its epochs alone; where the data lie does so too. No epoch depends on how many
 are to follow: a job goes on from the last epoch of a shorter one."""

@@ -34,6 +34,7 @@ class Chosen:
         headline: Who won the confirmation, where this is what it says to hand out.
         beside: What is read beside it, in the same reading of the test set: the baseline, or, where that is
             handed out, what was picked against it; None without a confirmation that compared the two.
+        fit_epochs: As in `TrialJob`.
     """
 
     hyperparameters: Hyperparameters
@@ -44,6 +45,7 @@ class Chosen:
     n_parameters: int | None = None
     headline: str | None = None
     beside: Chosen | None = None
+    fit_epochs: int | None = None
 
     @property
     def name(self) -> str:
@@ -75,6 +77,7 @@ def chosen(study: StoredStudy, trial: int | None = None) -> Chosen:
             n_parameters=winner.n_parameters,
             headline=headline(confirmation),
             beside=_beside(confirmation, winner),
+            fit_epochs=candidate.fit_epochs,
         )
     picked = _complete_trial(study, trial)
     how = "the best of" if trial is None else "asked for by its number among"
@@ -91,6 +94,7 @@ def chosen(study: StoredStudy, trial: int | None = None) -> Chosen:
         confirmed=False,
         words=words,
         n_parameters=picked.n_parameters,
+        fit_epochs=study.asked_epochs(picked),
     )
 
 
@@ -108,6 +112,7 @@ def _beside(confirmation: Confirmation, winner: Standing) -> Chosen | None:
         confirmed=True,
         words="",
         n_parameters=other.n_parameters,
+        fit_epochs=candidate.fit_epochs,
     )
 
 

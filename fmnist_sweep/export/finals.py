@@ -103,6 +103,7 @@ class FinalPlan:
                 model=self.model_path,
                 hyperparameters=self.choice.hyperparameters,
                 epochs=self.choice.epochs,
+                fit_epochs=self.choice.fit_epochs,
                 seed=delivery.seed,
                 data=data,
                 split=self.split,
@@ -202,6 +203,7 @@ class FinalTrainings(FixedPlan):
             split=final.split,
             deliver_to=delivery.folder.name,
             n_parameters=final.choice.n_parameters,
+            fit_epochs=final.choice.fit_epochs,
         )
 
     def keep(self, job: TrialJob, curve: LearningCurve) -> None:

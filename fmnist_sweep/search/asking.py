@@ -93,6 +93,7 @@ class Asker:
             exact_steps=settings.exact_steps,
             model_source=settings.model_source,
             n_parameters=drawn.n_parameters,
+            fit_epochs=drawn.fit_epochs,
             metric=settings.rule.metric,
             sometimes=settings.sometimes,
         )

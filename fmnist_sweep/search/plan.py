@@ -33,6 +33,7 @@ class TrialDraw:
         attributes: What the trial stores from its start on; the seed of another split is stored with it.
         deliver_to: As in `TrialJob`.
         n_parameters: As in `TrialJob`.
+        fit_epochs: As in `TrialJob`.
     """
 
     hyperparameters: Mapping[str, Scalar]
@@ -42,6 +43,7 @@ class TrialDraw:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     deliver_to: str | None = None
     n_parameters: int | None = None
+    fit_epochs: int | None = None
 
 
 class TrialPlan(Protocol):

@@ -171,6 +171,7 @@ class _Candidate(TypedDict):
     epochs: _Count
     sweep_score: _Float | None
     n_parameters: NotRequired[_Count | None]
+    fit_epochs: NotRequired[_Count]
 
 
 class _Decision(TypedDict):

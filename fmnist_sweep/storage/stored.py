@@ -235,6 +235,19 @@ class StoredStudy:
             and self.source_of(trial) != self.source_of(first)
         )
 
+    def asked_epochs(self, trial: StoredTrial) -> int | None:
+        """Return for how many epochs a trial was to train; None where that is not known.
+
+        A user's ``fit`` may train more, a warm-up say, or fewer.
+        """
+        drawn = trial.params.get("epochs")
+        if drawn is not None:
+            return int(drawn)
+        if self.allowed_epochs:
+            return max(self.allowed_epochs) + 1
+        entry = self.config.get("space", {}).get("epochs", {})
+        return entry.get("value") if isinstance(entry, Mapping) else None
+
     def label(self, trial: StoredTrial) -> str:
         """Return a trial's number as tables show it: with a star if it `is_edited`."""
         return f"{trial.number}*" if self.is_edited(trial) else str(trial.number)

@@ -117,6 +117,10 @@ class _Tap:
         self.hp = hp
         self.tell = tell
         self.n_epochs = 0
+        self.asked = job.fit_epochs or job.epochs
+        """Number of epochs that the fit is called for."""
+
+        self._history: Any = None
         self.n_calls = 0
         self._is_started = False
         self.offered = Call()
@@ -133,7 +137,7 @@ class _Tap:
                 self.hp,
                 self.model,
                 call,
-                epochs=self.job.epochs,
+                epochs=self.asked,
                 split=self.job.split,
                 offered=self._offer,
             )
@@ -158,6 +162,11 @@ class _Tap:
                 replace(one, train={**one.train, **value}, val={**one.val, **value}) for one in epochs
             )
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all epochs are trained that are wanted, whatever the fit goes on to do."""
+        return self.job.fit_epochs is not None and self.n_epochs >= self.job.epochs
+
     def _offer(self, call: Call) -> None:
         self.offered = call
 
@@ -170,6 +179,9 @@ class _Tap:
 
     def _tapped(self, fit: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Stand in for ``model.fit``."""
+        if self.is_done and self._history is not None:
+            # What the fit trains behind the epoch that was scored is no part of what is wanted.
+            return self._history
         given = by_name(fit, args, kwargs)
         self.n_calls += 1
         if "batch_size" in self.job.hyperparameters and "batch_size" in unasked(self.hp):
@@ -192,7 +204,8 @@ class _Tap:
             given["x"] = given["x"].all
         measuring = _Measuring(self, train, val)
         given["callbacks"] = [*listed(given.get("callbacks")), measuring]
-        return fit(**given)
+        self._history = fit(**given)
+        return self._history
 
 
 class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carries no types
@@ -230,7 +243,7 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         del epoch, logs
-        asked = self._tap.job.epochs
+        asked = self._tap.asked
         if self._n_here == asked:
             raise TrialError(
                 f"fit trains more than the {asked} {'epoch' if asked == 1 else 'epochs'} that it was asked "
@@ -253,5 +266,7 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
         scores = EpochScores(self._tap.n_epochs, train, val, seconds)
         self._tap.n_epochs += 1
         self._n_here += 1
+        if self._tap.is_done:
+            self.model.stop_training = True
         self._tap.last = scores
         self._tap.tell(scores)

@@ -202,7 +202,7 @@ def _built(
             hypermodel = load_hypermodel(job)
         if job.data.form == "call" or has_own_fit(hypermodel):
             # What asks for it gets the number that is trained.
-            hp.values["epochs"] = job.epochs
+            hp.values["epochs"] = job.fit_epochs or job.epochs
         with failing_as("build of the model"):
             model = build_model(hypermodel, hp)
     return hypermodel, model, [Noted(job.trial, seeds_note(line)) for line in tried]

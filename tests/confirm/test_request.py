@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -41,6 +42,7 @@ from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.lease.ownership import ownership
 from fmnist_sweep.storage.opening import open_storage
+from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study
 from fmnist_sweep.training.testing import FakeTrainer, ScriptedTrainer, scripted_curve
 
@@ -297,6 +299,19 @@ def test_jobs_have_the_repeats_seed_and_split(swept: optuna.Study, run: Run, con
         assert (job.split.n_val, job.split.seed) == (20, repeat_seeds(config, 0 if job.trial < 2 else 1)[1])
         assert job.seed == repeat_seeds(config, 0 if job.trial < 2 else 1)[0]
         assert job.model == config.model_space.path
+    # A fit is called as in the sweep, and ended where that was scored; the baseline's as its author's.
+    most = config.epochs[-1]
+    assert [job.fit_epochs for job in jobs] == [most, None, most, None]
+
+
+def test_what_a_fit_was_asked_for_is_known_of_every_rule(swept: optuna.Study) -> None:
+    """What was drawn, or the most that the sweep allows, or the one number that there is."""
+    study = stored(swept)
+    trial = study.trials[0]
+    assert study.asked_epochs(trial) == max(study.allowed_epochs or ()) + 1
+    assert study.asked_epochs(replace(trial, params={**trial.params, "epochs": 7})) == 7
+    fixed: Any = SimpleNamespace(allowed_epochs=None, config={"space": {"epochs": {"value": 9}}})
+    assert StoredStudy.asked_epochs(fixed, trial) == 9
 
 
 def test_a_finished_confirmation_trains_nothing(swept: optuna.Study, run: Run) -> None:

@@ -162,6 +162,15 @@ def test_several_calls_of_fit_count_their_epochs_on() -> None:
     assert [one.epoch for one in scores] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("model", ["WarmUp", "Folds"])
+def test_a_fit_is_repeated_up_to_the_epoch_that_was_scored(model: str) -> None:
+    """Asked for what the sweep asked for, and ended before: its epochs are the same, and nothing more."""
+    wanted = job(model, fits.table(), epochs=3)
+    whole = trained(wanted)
+    assert trained(replace(wanted, epochs=4, fit_epochs=3)) == whole[:4]
+    assert trained(replace(wanted, epochs=1, fit_epochs=3)) == whole[:1]
+
+
 def test_models_that_a_fit_builds_itself_are_measured_one_after_the_other() -> None:
     """As in a cross-validation: each fold's epochs come behind those of the fold before."""
     scores = trained(job("Folds", fits.table(), epochs=2))
