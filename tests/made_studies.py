@@ -153,11 +153,8 @@ def add_trial(
         at = curve.epochs[epoch]
         value = float(scores[epoch] if state == TrialState.COMPLETE else scores[-1])
         stored |= {
-            "val_accuracy": at.val["accuracy"],
-            "train_accuracy": at.train["accuracy"],
+            **at.by_name(),
             "gap": float(rule.gaps(curve)[epoch]),
-            "val_cross_entropy": at.val["cross_entropy"],
-            "train_cross_entropy": at.train["cross_entropy"],
             "epoch": epoch,
             "n_epochs": len(curve),
             "n_parameters": 10_000 + 300 * int(params.get("units_1", 100)),

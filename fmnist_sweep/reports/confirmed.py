@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from fmnist_sweep.analysis.comparing import Side, caveats, differing, side
 from fmnist_sweep.analysis.confirmations import Confirmation, read_confirmation
-from fmnist_sweep.analysis.overtuning import overtuning_words
+from fmnist_sweep.analysis.overtuning import overtuning, overtuning_words
 from fmnist_sweep.analysis.ranking import candidates
 from fmnist_sweep.analysis.repeats import BASELINE, DEFAULT, Candidate, Standing
 from fmnist_sweep.analysis.statistics import Interval
@@ -44,8 +44,17 @@ def confirmed_section(study: StoredStudy, key: str, figures: dict[str, go.Figure
         "title": figure.layout.title.text,
         "headline": "" if confirmation.decision is None else headline(confirmation),
         "verdicts": [*verdicts(confirmation), *overtuning_words(study, confirmation)],
+        "remains": _share_that_remains(study, confirmation),
         **text_table(confirmed_columns(confirmation), confirmed_rows(confirmation)),
     }
+
+
+def _share_that_remains(study: StoredStudy, confirmation: Confirmation) -> float | None:
+    """Return the share, 0 to 1, of the sweep's gain that is there on fresh repeats; None where unknown."""
+    found = overtuning(study, confirmation)
+    if found is None or found.gained <= 0:
+        return None
+    return round(min(1.0, max(0.0, found.remains.mean / found.gained)), 4)
 
 
 def compared_section(studies: Sequence[StoredStudy], figures: dict[str, go.Figure]) -> dict[str, Any] | None:
@@ -237,7 +246,7 @@ def compared_figure(sides: Sequence[Side]) -> go.Figure:
 def compared_rows(sides: Sequence[Side]) -> list[list[str]]:
     """Return a row of texts for each quantity and each setting that differs, a column for each study."""
     units = [UNITS[s.rule.shown_metric] for s in sides]
-    gaps = " or ".join(dict.fromkeys(UNITS[s.rule.metric].gap for s in sides))
+    gaps = " or ".join(filter(None, dict.fromkeys(UNITS[s.rule.metric].gap for s in sides)))
     metrics = " or ".join(dict.fromkeys(unit.axis("") for unit in units))
     rows = [
         ["winner", *(f"{s.label}, {'confirmed' if s.confirmed else 'unconfirmed'}" for s in sides)],
@@ -246,7 +255,10 @@ def compared_rows(sides: Sequence[Side]) -> list[list[str]]:
             f"validation {metrics}",
             *(with_spread(s.val_accuracy, u) for s, u in zip(sides, units, strict=True)),
         ],
-        [f"gap ({gaps})", *(with_spread(s.gap, UNITS[s.rule.metric], signed=True) for s in sides)],
+        [
+            f"gap ({gaps})" if gaps else "gap",
+            *(with_spread(s.gap, UNITS[s.rule.metric], signed=True) for s in sides),
+        ],
         ["parameters", *(ABSENT if s.n_parameters is None else f"{s.n_parameters:,}" for s in sides)],
         ["time of a training", *(f"{s.seconds:.0f} s" for s in sides)],
     ]

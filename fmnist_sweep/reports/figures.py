@@ -161,7 +161,7 @@ def best_curves(study: StoredStudy, *, n: int = 5) -> go.Figure:
     figure.update_xaxes(dtick=_tick(longest))
     figure.update_xaxes(title_text="epoch (dots: scored epochs)", row=2, col=1)
     figure.update_yaxes(title_text=unit.axis("validation"), row=1, col=1)
-    figure.update_yaxes(title_text=f"gap ({unit.gap})", row=2, col=1)
+    figure.update_yaxes(title_text=unit.gap_axis(), row=2, col=1)
     return figure
 
 
@@ -183,7 +183,7 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
     if not trials:
         return placeholder("No trial has been scored yet.", title=title)
     figure = new_figure(
-        title, x=f"gap between training and validation ({unit.gap})", y=unit.axis("validation")
+        title, x=unit.gap_axis("gap between training and validation"), y=unit.axis("validation")
     )
 
     def points(some: Sequence[StoredTrial], name: str, marker: Mapping[str, Any]) -> go.Scatter:

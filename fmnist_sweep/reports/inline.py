@@ -70,7 +70,7 @@ def _draw_gaps(axes: Axes, study: StoredStudy) -> None:
     unit, key = UNITS[study.rule.metric], f"val_{study.rule.metric}"
     axes.set(
         title="Validation against gap",
-        xlabel=f"gap ({unit.gap})" if unit.gap else "gap",
+        xlabel=unit.gap_axis(),
         ylabel=unit.axis("validation"),
     )
     known = [t for t in drawn_best(study) if t.gap is not None and key in t.scores]

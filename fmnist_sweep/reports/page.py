@@ -37,6 +37,7 @@ from fmnist_sweep.reports.page_table import Cell, Column
 from fmnist_sweep.reports.search_figures import importance, parallel_coordinates, score_history, slices
 from fmnist_sweep.reports.style import TEMPLATE, placeholder, show_configuration
 from fmnist_sweep.reports.thinning import thinned_note
+from fmnist_sweep.reports.trial_rows import trial_rows
 from fmnist_sweep.storage.damage import passed_by
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
@@ -108,11 +109,17 @@ def _data(sections: Sequence[dict[str, Any]], figures: dict[str, go.Figure]) -> 
         "figures": {name: _bare(figures.pop(name), texts) for name in tuple(figures)},
         "texts": list(texts),
         "whatif": {s["id"]: s["whatif"].pop("data") for s in sections if s["whatif"]},
+        "trials": {s["id"]: s["trials"] for s in sections if s["trials"]},
     }
     return packed(json.dumps(data, allow_nan=False, separators=(",", ":")))
 
 
-_ASSETS: Final = {"css": "report.css", "whatif_js": "whatif.js", "report_js": "report.js"}
+_ASSETS: Final = {
+    "css": "report.css",
+    "whatif_js": "whatif.js",
+    "trials_js": "trials.js",
+    "report_js": "report.js",
+}
 
 
 def _asset(name: str) -> Markup:
@@ -185,6 +192,7 @@ def _section(study: StoredStudy, key: str, figures: dict[str, go.Figure]) -> dic
         "thinned": thinned_note(study),
         "facts": _facts(study),
         "best": _best_table(study),
+        "trials": trial_rows(study),
         "confirm": confirmed_section(study, key, figures),
         "curves": curves,
         "titles": {name: figure.layout.title.text for name, figure in drawn.items()},
@@ -228,6 +236,9 @@ def _facts(study: StoredStudy) -> list[dict[str, str]]:
     ]
     if default is not None and default.value is not None and best.value is not None:
         facts.append(fact("score over the default", unit.show(best.value - default.value, signed=True)))
+    seconds = [trial.seconds for trial in study.trials if trial.seconds is not None]
+    if seconds:
+        facts.append(fact("time in training", show_seconds(sum(seconds))))
     return facts
 
 

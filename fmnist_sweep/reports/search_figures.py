@@ -41,6 +41,9 @@ with without_sklearn():
 MIN_FOR_IMPORTANCE: Final = 5
 """With fewer COMPLETE trials an importance is noise."""
 
+_FEW_TRIALS: Final = 10
+"""Up to this number each trial has a tick."""
+
 
 def score_history(study: StoredStudy) -> go.Figure:
     """Return the scores in the order of the trials, with the best so far."""
@@ -52,6 +55,8 @@ def score_history(study: StoredStudy) -> go.Figure:
     numbers = [t.number for t in trials]
     shown = sorted(drawn_best(study), key=lambda t: t.number)
     figure = new_figure(title, x="trial", y="score")
+    # No trial has half a number.
+    figure.update_xaxes(tickformat="d", **({"dtick": 1} if max(numbers) <= _FEW_TRIALS else {}))
     figure.add_trace(
         go.Scatter(
             x=[t.number for t in shown],
@@ -123,7 +128,7 @@ def parallel_coordinates(study: StoredStudy) -> go.Figure:
     scores = [float(t.value or 0.0) for t in trials]
     gaps = [unit.factor * (t.gap or 0.0) for t in trials]
     dimensions: list[dict[str, Any]] = [_dimension(name, trials) for name in names]
-    dimensions.append({"label": f"gap ({unit.gap})", "values": rounded(gaps), "tickformat": ".3~g"})
+    dimensions.append({"label": unit.gap_axis(), "values": rounded(gaps), "tickformat": ".3~g"})
     dimensions.append({"label": "score", "values": rounded(scores), "tickformat": ".4~g"})
     figure = go.Figure(
         go.Parcoords(
@@ -135,6 +140,8 @@ def parallel_coordinates(study: StoredStudy) -> go.Figure:
             },
             labelangle=-15,
             labelside="bottom",
+            # Readable on a thousand lines.
+            tickfont={"shadow": "auto"},
             # The ticks tell the ends already.
             rangefont={"size": 1, "color": "rgba(0,0,0,0)"},
         )

@@ -16,7 +16,7 @@ import pytest
 from made_studies import add_trial, empty_study, fill_study, params_of, stored
 
 from fmnist_sweep.analysis.rescoring import rescored
-from fmnist_sweep.core.curves import METRICS, LearningCurve
+from fmnist_sweep.core.curves import METRICS, EpochScores, LearningCurve
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.reports.page import write_report
 
@@ -157,3 +157,135 @@ def test_the_report_draws_offline_and_answers_what_another_rule_picks(
     assert seen["wide"] <= 1200
     assert "picks what the study picked" in seen["said"][0]
     assert seen["said"][1].startswith(f"This rule picks trial {other.picked} at epoch {epoch};")
+
+
+def probed(page: Path, profile: Path, script: str) -> Any:
+    """Return what a script finds in a page a while after it was loaded; it leaves its answer in ``told``."""
+    probe = f"""<script>
+window.addEventListener("load", () => setTimeout(async () => {{
+  const panel = document.querySelector("details.trials");
+  const cells = (i) => [...panel.querySelectorAll("tbody tr")].map((row) => row.cells[i].textContent);
+  const count = () => panel.querySelector("[data-out=count]").textContent;
+  const filter = (words) => {{
+    panel.querySelector("[name=filter]").value = words;
+    panel.querySelector("[name=filter]").dispatchEvent(new Event("input"));
+  }};
+  const told = {{}};
+  try {{ {script} }} catch (error) {{ told.error = String(error); }}
+  document.body.insertAdjacentHTML("beforeend", '<pre id=told></pre>');
+  document.getElementById("told").textContent = JSON.stringify(told);
+}}, 1500));
+</script>"""
+    other = page.with_name("probed.html")
+    other.write_text(page.read_text("utf-8").replace("<main>", f"{probe}<main>", 1), encoding="utf-8")
+    return answers(opened(other, profile), "told")
+
+
+SORT_AND_FILTER = """
+  panel.open = true;
+  await new Promise((done) => setTimeout(done, 200));
+  const heads = [...panel.querySelectorAll("th button")];
+  const column = (title) => heads.findIndex((head) => head.textContent === title);
+  told.columns = heads.map((head) => head.textContent);
+  told.first = [cells(0), count()];
+  heads[column("gap")].focus();
+  heads[column("gap")].click();
+  told.sorted = [cells(column("gap")), heads[column("gap")].closest("th").getAttribute("aria-sort")];
+  heads[column("gap")].click();
+  told.up = cells(column("gap"));
+  filter("complete and gap < 1.5 and depth = 3");
+  told.filtered = [cells(column("gap")), cells(column("depth")), cells(column("state")), count()];
+  filter("tanh");
+  told.word = cells(column("activation"));
+  filter("gapp < 1");
+  told.wrong = [count(), panel.querySelector("[name=filter]").getAttribute("aria-invalid")];
+  filter("");
+  panel.querySelector("[name=first]").value = "";
+  panel.querySelector("[name=first]").dispatchEvent(new Event("change"));
+  told.all = cells(0).length;
+"""
+
+
+def test_all_trials_are_sorted_and_filtered_without_a_server(study: optuna.Study, tmp_path: Path) -> None:
+    """By the buttons of the columns and a line of conditions; what is wrong with it is said."""
+    page = write_report([stored(study)], tmp_path / "report.html")
+    told = probed(page, tmp_path / "profile", SORT_AND_FILTER)
+    assert "error" not in told
+    trials = stored(study).trials
+    assert told["first"][1] == f"Showing the first 25 of {len(trials)} trials."
+    best = max((t for t in trials if t.score is not None), key=lambda t: t.score or 0.0)
+    assert told["first"][0][0] == str(best.number)
+
+    def numbers(texts: list[str]) -> list[float]:
+        return [float(text.split()[0].replace("\u2212", "-")) for text in texts if text != "\u2013"]
+
+    found, direction = told["sorted"]
+    assert (numbers(found), direction) == (sorted(numbers(found), reverse=True), "descending")
+    assert numbers(told["up"]) == sorted(numbers(told["up"]))
+    gaps, depths, states, count = told["filtered"]
+    wanted = [
+        t
+        for t in trials
+        if t.state == "COMPLETE" and t.gap is not None and t.gap < 0.015 and t.hyperparameters["depth"] == 3
+    ]
+    assert len(gaps) == len(wanted) > 0
+    assert max(numbers(gaps)) < 1.5
+    assert (set(depths), set(states)) == ({"3"}, {"complete"})
+    assert count == f"Showing {len(wanted)} trials that fit, of {len(trials)}."
+    assert set(told["word"]) == {"tanh"}
+    assert told["wrong"][0].startswith('Filter: there is no column "gapp" (there are trial, state, score, ')
+    assert told["wrong"][1] == "true"
+    assert told["all"] == len(trials)
+
+
+def test_the_slider_answers_for_any_metric(tmp_path: Path) -> None:
+    """Curves of a regression hold no accuracy."""
+    study = empty_study(None, metric="mae", direction="min", tolerance=1.0)
+    for i, end in enumerate((3.0, 2.0)):
+        scores = [
+            EpochScores(e, {"mae": end - 1 + 1 / (e + 1)}, {"mae": end + 1 / (e + 1)}) for e in range(3)
+        ]
+        add_trial(study, params_of(i), LearningCurve(tuple(scores)))
+    page = write_report([stored(study)], tmp_path / "report.html")
+    look = """
+      const form = document.querySelector("form.whatif");
+      told.rows = [...form.querySelectorAll("tbody tr")].map((row) => row.cells[1].textContent);
+    """
+    told = probed(page, tmp_path / "profile", look)
+    assert told["rows"][:2] == ["1", "3 of 3"]
+
+
+AXE = "axe-core@4.11.0"
+NPM = shutil.which("npm")
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core, as npm has it."""
+    if NPM is None:
+        pytest.skip("no npm on this machine, which brings axe-core")
+    folder = tmp_path_factory.mktemp("axe")
+    command = [NPM, "install", "--no-save", "--no-audit", "--no-fund", "--prefix", str(folder), AXE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode:
+        pytest.skip(f"npm could not bring {AXE}: {done.stderr.strip().splitlines()[-1:]}")
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
+
+
+def test_the_report_has_no_serious_barrier(axe: str, study: optuna.Study, tmp_path: Path) -> None:
+    """By axe-core, with the table of all trials open: nothing serious, and nothing critical."""
+    page = write_report([stored(study)], tmp_path / "report.html")
+    text = page.read_text("utf-8").replace("<main>", f"<script>{axe}</script><main>", 1)
+    page.write_text(text, encoding="utf-8")
+    look = """
+      panel.open = true;
+      await new Promise((done) => setTimeout(done, 500));
+      const found = await axe.run(document, { resultTypes: ["violations"] });
+      told.passes = found.passes.length;
+      const where = (one) => one.nodes.map((node) => node.html);
+      told.violations = found.violations.map((one) => [one.impact, one.id, where(one)]);
+    """
+    told = probed(page, tmp_path / "profile", look)
+    assert told.get("error") is None
+    assert told["passes"] > 10
+    assert [one for one in told["violations"] if one[0] in ("serious", "critical")] == []

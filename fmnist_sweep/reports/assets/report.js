@@ -18,6 +18,7 @@ async function unpacked(id) {
 async function start() {
   DATA = JSON.parse(await unpacked("data"));
   panels.forEach((panel) => answer(panel));
+  startTables(DATA.trials);
   const script = document.createElement("script");
   script.textContent = await unpacked("plotly");
   document.head.append(script);
@@ -118,7 +119,7 @@ function answer(panel) {
   const at = (row, part) => row.trial.curve[`${part}_${rule.metric}`][row.epoch];
   const lines = [
     ["trial", (r) => `${r.trial.number}`],
-    ["scored epoch", (r) => `${r.epoch + 1} of ${r.trial.curve.val_accuracy.length}`],
+    ["scored epoch", (r) => `${r.epoch + 1} of ${r.trial.curve[`val_${rule.metric}`].length}`],
     [`validation ${unit.name}`, (r) => show(at(r, "val"), unit.value)],
     [`training ${unit.name}`, (r) => show(at(r, "train"), unit.value)],
     ["gap", (r) => show(r.gap, unit.gap)],
