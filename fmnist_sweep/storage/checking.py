@@ -43,7 +43,9 @@ def fitting_study(attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], tup
         return left, (HALF_LOADED,)
     if names.CONFIG_DIGEST not in attributes:
         return left, ()
-    config = left.get(names.CONFIG, dict.fromkeys(_IN_CONFIG))
+    # What is there and no mapping is told already.
+    is_told = names.CONFIG in attributes and names.CONFIG not in left
+    config = left.get(names.CONFIG, dict.fromkeys(_IN_CONFIG) if is_told else {})
     missing = [f"{names.CONFIG}: {name}: missing" for name in _IN_CONFIG if name not in config]
     if left.get(names.KIND) == names.CONFIRM and "n_train" not in left.get(names.DATA, {"n_train": 0}):
         missing.append(f"{names.DATA}: n_train: missing")

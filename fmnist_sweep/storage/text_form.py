@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.files import new_file
 from fmnist_sweep.core.foreign import one_line
+from fmnist_sweep.core.wording import shown
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage import checking
 from fmnist_sweep.storage.attributes import CONFIRMS, LOADING, MACHINE, OWNER, READ_ONLY, RUN
@@ -31,6 +32,9 @@ from fmnist_sweep.storage.studies import UNREADABLE, load_study, study_names
 
 PREFIX: Final = "reference-"
 FORMAT: Final = "fmnist-sweep study 1"
+
+_LAST_STEP: Final = 2**31 - 1
+"""What the tables of every database hold."""
 
 _OF_ONE_RUN: Final = (OWNER, RUN, READ_ONLY, LOADING)
 """User attributes of studies and trials that mean nothing elsewhere."""
@@ -119,13 +123,14 @@ def load(path: Path, storage: BaseStorage) -> optuna.Study | None:
     """
     try:
         # Not `splitlines`: it takes more characters for an end of a line than JSON escapes.
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").split("\n") if line]
         if not lines or lines[0].get("format") != FORMAT:
             raise StorageError(f"{path} holds no study: its first line is not of the format {FORMAT!r}")
         head = lines[0]
         trials = list(_trials(lines[1:], [json_to_distribution(kind) for kind in head["distributions"]]))
         name = PREFIX + head["name"]
-        problems = _problems(head["user_attrs"], trials)
+        problems = [*checking.direction_problems([head["direction"].upper()])]
+        problems += _problems(head["user_attrs"], trials)
     except OSError as error:
         raise StorageError(f"{path} can't be read: {error.strerror}") from None
     except (*UNREADABLE, OverflowError) as error:
@@ -162,12 +167,27 @@ def _is_half(study: optuna.Study) -> bool:
 
 
 def _problems(attributes: Mapping[str, Any], trials: Sequence[FrozenTrial]) -> list[str]:
-    """Return a line on each attribute of a study or of its trials that this program can't have written."""
+    """Return a line on all of a study or of its trials that this program can't have written."""
     _, problems = checking.fitting_study(attributes)
-    if names.CONFIG_DIGEST not in attributes:
-        return []
-    found = [(i, line) for i, trial in enumerate(trials) for line in StoredTrial.of(trial).problems]
-    return [*problems, *(f"trial {i}: {line}" for i, line in found)]
+    is_ours = names.CONFIG_DIGEST in attributes
+    looked_at = [StoredTrial.of(trial) for trial in trials]
+    found = [
+        (i, line)
+        for i, t in enumerate(looked_at)
+        for line in (*(t.problems if is_ours else ()), *t.row_problems)
+    ]
+    found += [
+        (i, f"report {shown(step)}: {shown(value)} is none")
+        for i, trial in enumerate(trials)
+        for step, value in trial.intermediate_values.items()
+        if not _is_report(step, value)
+    ]
+    return [*(problems if is_ours else ()), *(f"trial {i}: {line}" for i, line in found)]
+
+
+def _is_report(step: Any, value: Any) -> bool:
+    is_step = isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= _LAST_STEP
+    return is_step and isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _trials(lines: Sequence[Mapping[str, Any]], kinds: Sequence[BaseDistribution]) -> Iterator[FrozenTrial]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,47 @@ def test_any_text_comes_back(text: str, tmp_path: Path) -> None:
     back = load(tmp_path / "dense.jsonl", optuna.storages.InMemoryStorage())
     assert back is not None
     assert back.trials[0].user_attrs["fail_detail"] == text
+
+
+def _direction(lines: list[dict[str, Any]]) -> None:
+    lines[0]["direction"] = True
+
+
+def _no_direction(lines: list[dict[str, Any]]) -> None:
+    del lines[0]["direction"]
+
+
+def _no_settings(lines: list[dict[str, Any]]) -> None:
+    del lines[0]["user_attrs"]["config"]
+
+
+def _report(lines: list[dict[str, Any]]) -> None:
+    lines[1]["reports"] = {"a": 1}
+
+
+def _step(lines: list[dict[str, Any]]) -> None:
+    lines[1]["reports"][0] = [2**40, 0.5]
+
+
+def _parameter(lines: list[dict[str, Any]]) -> None:
+    name = next(name for name, (value, _) in lines[1]["params"].items() if isinstance(value, float))
+    lines[1]["params"][name][0] = float("inf")
+
+
+@pytest.mark.parametrize("edit", [_direction, _no_direction, _no_settings, _report, _step, _parameter])
+def test_a_file_that_was_edited_is_refused_before_anything_is_made(
+    file: Path, sqlite_storage: optuna.storages.RDBStorage, edit: Callable[[list[dict[str, Any]]], None]
+) -> None:
+    """Whatever in it no study can be made of."""
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    edit(lines)
+    file.write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(StorageError, match="is damaged: "):
+        load(file, sqlite_storage)
+    assert optuna.get_all_study_names(sqlite_storage) == []
+
+
+def test_a_file_as_windows_writes_it_is_read(file: Path, sqlite_storage: optuna.storages.RDBStorage) -> None:
+    """With a byte order mark, and with its ends of lines."""
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert load(file, sqlite_storage) is not None
