@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -24,6 +26,8 @@ from fmnist_sweep.core.foreign import safe_text
 
 _MAX_MESSAGE: Final = 20_000
 """Characters of an error: a sweep file may have many problems, and all are told at once."""
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -98,6 +102,17 @@ def _require_text(arguments: list[str]) -> None:
                 raise SweepError(f"{shown}: is not UTF-8; type it in the encoding of the terminal") from None
 
 
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere: Python would try once more as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _tell(words: str) -> None:
+    """Print on stderr, where that can be written: the exit code tells as well."""
+    with suppress(OSError):
+        typer.echo(words, err=True)
+
+
 def main() -> None:
     """Run the command line.
 
@@ -110,13 +125,25 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         _require_text(sys.argv[1:])
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                # As Python ends, nobody would hear that it can't be written.
+                sys.stdout.flush()
     except SweepError as error:
-        typer.echo(safe_text(str(error), _MAX_MESSAGE), err=True)
+        _tell(safe_text(str(error), _MAX_MESSAGE))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader, such as `head`, has had enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
+    except OSError as error:
+        # What happens to files of their own the commands tell: this is what they print.
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _drop_output()
+        _tell(f"what is printed can't be written: {error.strerror}")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

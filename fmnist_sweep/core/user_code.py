@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import pkgutil
 import re
 import sys
 import sysconfig
@@ -22,6 +23,7 @@ from types import ModuleType
 from typing import Final
 
 import fmnist_sweep
+from fmnist_sweep.core.errors import did_you_mean
 
 _OURS: Final = fmnist_sweep.__name__
 _DISTRIBUTION: Final = "fmnist-sweep"
@@ -100,6 +102,23 @@ def find_module(name: str, folders: Sequence[Path]) -> ModuleSpec | None:
         except (ImportError, ValueError):
             return None
     return spec
+
+
+def no_module(name: str, folders: Sequence[Path]) -> str:
+    """Return the line on a module at the top that is missing: where it was looked for, and what there is."""
+    there = [module.name for module in pkgutil.iter_modules(map(str, folders))]
+    return f"no module {name!r} in {in_words(folders)} or among the installed packages{instead(name, there)}"
+
+
+def instead(name: str, there: Iterable[str]) -> str:
+    """Return what a message on a missing name goes on with: the nearest one there is, or all of them.
+
+    Example:
+        >>> instead("unts", ["units", "depth"]), instead("x", ["units", "depth"]), instead("x", [])
+        ("; did you mean 'units'?", '; there are depth, units', '')
+    """
+    there = sorted(there)
+    return did_you_mean(name, there) or (f"; there are {', '.join(there[:20])}" if there else "")
 
 
 def shadow_problem(import_path: str, folders: Sequence[Path]) -> str | None:

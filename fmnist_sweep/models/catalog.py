@@ -21,7 +21,7 @@ from fmnist_sweep.core.jobs import Hyperparameters, Scalar
 from fmnist_sweep.core.programs import PREPARE_S, out_of_time, run_program
 from fmnist_sweep.core.registry import Registry
 from fmnist_sweep.core.space import Parameter, SearchSpace
-from fmnist_sweep.core.user_code import code_folders, shadow_problem
+from fmnist_sweep.core.user_code import code_folders, find_module, no_module, shadow_problem
 from fmnist_sweep.core.wording import shown
 from fmnist_sweep.models.spaces import (
     CONV_DEFAULTS,
@@ -159,6 +159,10 @@ def model_space(
     for info in MODELS.values():
         if info.path == model:
             return info
+    module, looked_in = model.partition(":")[0].partition(".")[0], folders or code_folders()
+    if find_module(module, looked_in) is None:
+        # Known without the seconds that a process with TensorFlow takes to start.
+        raise ConfigError(f"model {model}", [no_module(module, looked_in)])
     shape = ["--input-shape", *map(str, input_shape), "--n-classes", str(n_classes)]
     shape += [] if scaled is None else ["--scaled", scaled]
     shape += [] if data is None else ["--data", str(data)]

@@ -8,7 +8,7 @@ import inspect
 import os
 import pkgutil
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -18,9 +18,9 @@ import keras_tuner as kt
 from typing_extensions import override
 
 import fmnist_sweep
-from fmnist_sweep.core.errors import ConfigError, did_you_mean
+from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.foreign import one_line
-from fmnist_sweep.core.user_code import code_folders, import_users, in_words, shadow_problem
+from fmnist_sweep.core.user_code import code_folders, import_users, instead, no_module, shadow_problem
 
 # What a HyperModel may call the number of classes; KerasTuner's own applications say "classes".
 _N_CLASSES_NAMES: Final = ("n_classes", "num_classes", "classes")
@@ -163,14 +163,11 @@ def _import(path: str, module_name: str, folders: Sequence[Path]) -> ModuleType:
 
 def _missing_module(name: str, folders: Sequence[Path]) -> str:
     package, _, last = name.rpartition(".")
-    if package:
-        parent = importlib.import_module(package)
-        inside = list(getattr(parent, "__path__", ()))
-        there, where = [module.name for module in pkgutil.iter_modules(inside)], package
-    else:
-        there = [module.name for module in pkgutil.iter_modules(map(str, folders))]
-        where = f"{in_words(folders)} or among the installed packages"
-    return f"no module {last!r} in {where}{_instead(last, there)}"
+    if not package:
+        return no_module(name, folders)
+    parent = importlib.import_module(package)
+    there = [module.name for module in pkgutil.iter_modules(list(getattr(parent, "__path__", ())))]
+    return f"no module {last!r} in {package}{instead(last, there)}"
 
 
 def _missing_name(found: Any, name: str, module_name: str) -> str:
@@ -184,12 +181,7 @@ def _missing_name(found: Any, name: str, module_name: str) -> str:
         where = f"module {module_name} ({found.__file__})"
     else:
         there, where = [other for other in dir(found) if not other.startswith("_")], found.__name__
-    return f"no {name!r} in {where}{_instead(name, there)}"
-
-
-def _instead(name: str, there: Iterable[str]) -> str:
-    there = sorted(there)
-    return did_you_mean(name, there) or (f"; there are {', '.join(there[:20])}" if there else "")
+    return f"no {name!r} in {where}{instead(name, there)}"
 
 
 def _accepted(found: Callable[..., Any], *, input_shape: tuple[int, ...], n_classes: int) -> dict[str, Any]:

@@ -33,8 +33,8 @@ def fitting_study(attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], tup
     Another tool's study may use the same names for what it likes: nothing is said of that.
 
     Example:
-        >>> fitting_study({"config_digest": "c0ffee", "default_trial": "7", "note": "mine"})
-        ({'config_digest': 'c0ffee', 'note': 'mine'}, ('default_trial: text, not a whole number',))
+        >>> fitting_study({"config_digest": "c0ffee", "read_only": 7, "note": "mine"})
+        ({'config_digest': 'c0ffee', 'note': 'mine'}, ('read_only: a number, not text', 'config: missing'))
     """
     wrong = forms.problems(attributes, forms.OF_STUDIES)
     left = _without(attributes, wrong)
@@ -44,9 +44,9 @@ def fitting_study(attributes: Mapping[str, Any]) -> tuple[Mapping[str, Any], tup
     if names.CONFIG_DIGEST not in attributes:
         return left, ()
     # What is there and no mapping is told already.
-    is_told = names.CONFIG in attributes and names.CONFIG not in left
-    config = left.get(names.CONFIG, dict.fromkeys(_IN_CONFIG) if is_told else {})
+    config = left.get(names.CONFIG, dict.fromkeys(_IN_CONFIG))
     missing = [f"{names.CONFIG}: {name}: missing" for name in _IN_CONFIG if name not in config]
+    missing += [] if names.CONFIG in attributes else [f"{names.CONFIG}: missing"]
     if left.get(names.KIND) == names.CONFIRM and "n_train" not in left.get(names.DATA, {"n_train": 0}):
         missing.append(f"{names.DATA}: n_train: missing")
     return left, (*(f"{name}: {words}" for name, words in wrong.items()), *missing)

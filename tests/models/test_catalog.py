@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,6 +171,16 @@ def test_a_wrong_name_says_what_is_allowed(name: str, said: str) -> None:
     assert said in problems[0]
     with pytest.raises(ConfigError, match="model: 1 problem"):
         catalog.model_space(name)
+
+
+def test_a_module_that_is_missing_is_told_without_a_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It would load TensorFlow first, for some fifteen seconds."""
+    monkeypatch.setattr(catalog, "run_program", lambda *_, **__: pytest.fail("a process was started"))
+    (tmp_path / "nets.py").touch()
+    with pytest.raises(ConfigError, match=r"no module 'net' in .* or among .* packages; did you mean 'nets'"):
+        catalog.model_space("net:Net", folders=(tmp_path,))
 
 
 @models
