@@ -8,11 +8,12 @@ child process.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -163,19 +164,17 @@ def model_space(
     if find_module(module, looked_in) is None:
         # Known without the seconds that a process with TensorFlow takes to start.
         raise ConfigError(f"model {model}", [no_module(module, looked_in)])
-    shape = ["--input-shape", *map(str, input_shape), "--n-classes", str(n_classes)]
-    shape += [] if scaled is None else ["--scaled", scaled]
-    shape += [] if data is None else ["--data", str(data)]
-    where = ["--folders", *map(str, folders)] if folders else []
-    what = f"finding the space of {model}"
-    done = run_program(_DISCOVER, [model, *shape, *where], seconds=seconds, what=what, say=say)
-    if done.code is None:
-        raise ConfigError(f"model {model}", [out_of_time("its space was not found", done, seconds)])
-    if done.code != 0 or not done.stdout.strip():
-        said = done.stderr.strip().splitlines()
-        ended = f"the process that builds it ended with exit code {done.code} before it was done"
-        raise ConfigError(f"model {model}", said[-20:] or [ended])
-    found = json.loads(done.stdout.splitlines()[-1])
+    more = [] if scaled is None else ["--scaled", scaled]
+    found = _asked(
+        model,
+        more,
+        input_shape=input_shape,
+        n_classes=n_classes,
+        data=data,
+        folders=folders,
+        seconds=seconds,
+        say=say,
+    )
     try:
         parameters = TypeAdapter(dict[str, Parameter]).validate_python(found["space"])
     except ValidationError as error:
@@ -191,3 +190,71 @@ def model_space(
         metrics=tuple(found["metrics"]),
         sometimes=tuple(found["sometimes"]),
     )
+
+
+def tried_builds(
+    model: str,
+    points: Sequence[Hyperparameters],
+    *,
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    data: Path | None,
+    folders: Sequence[Path],
+    seconds: float,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Build a user's own model at some points; see `fmnist_sweep.models.building_sample.tried_builds`.
+
+    Args:
+        model: Its import path.
+        points: Complete points of the space.
+        input_shape: As for `model_space`.
+        n_classes: As for `model_space`.
+        data: As for `model_space`.
+        folders: As for `model_space`.
+        seconds: As for `model_space`.
+        say: As for `model_space`.
+
+    Raises:
+        ConfigError: As for `model_space`.
+    """
+    with tempfile.TemporaryDirectory(prefix="fmnist-sweep-") as work:
+        file = Path(work, "points.json")
+        file.write_text(json.dumps([dict(point) for point in points]), encoding="utf-8")
+        return _asked(
+            model,
+            ["--points", str(file)],
+            input_shape=input_shape,
+            n_classes=n_classes,
+            data=data,
+            folders=folders,
+            seconds=seconds,
+            say=say,
+        )
+
+
+def _asked(
+    model: str,
+    more: Sequence[str],
+    *,
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    data: Path | None,
+    folders: Sequence[Path],
+    seconds: float,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return what the program that builds a user's model answers."""
+    shape = ["--input-shape", *map(str, input_shape), "--n-classes", str(n_classes), *more]
+    shape += [] if data is None else ["--data", str(data)]
+    where = ["--folders", *map(str, folders)] if folders else []
+    what = f"finding the space of {model}"
+    done = run_program(_DISCOVER, [model, *shape, *where], seconds=seconds, what=what, say=say)
+    if done.code is None:
+        raise ConfigError(f"model {model}", [out_of_time("its space was not found", done, seconds)])
+    if done.code != 0 or not done.stdout.strip():
+        said = done.stderr.strip().splitlines()
+        ended = f"the process that builds it ended with exit code {done.code} before it was done"
+        raise ConfigError(f"model {model}", said[-20:] or [ended])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer

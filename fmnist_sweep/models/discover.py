@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _send_nowhere(1)
     try:
         with _silenced_stderr():
-            found = _explored(options)
+            found = _explored(options) if options.points is None else _tried(options)
     except ConfigError as error:
         sys.stderr.write("\n".join(error.problems) + "\n")
         return 2
@@ -43,19 +43,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _explored(options: argparse.Namespace) -> dict[str, Any]:
-    input_shape = tuple(options.input_shape)
+def _set_up() -> None:
+    """Silence TensorFlow, which is imported after that, and keep it off accelerators."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Building small models needs no accelerator, and its memory belongs to the trials.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    # Imported here, where TensorFlow's greetings are silenced.
-    from fmnist_sweep.models.exploring import explore  # noqa: PLC0415
+
+
+def _loaded(options: argparse.Namespace) -> Any:
     from fmnist_sweep.models.load import load_model  # noqa: PLC0415
 
-    folders = [Path(folder) for folder in options.folders]
-    hypermodel = load_model(
-        options.model, input_shape=input_shape, n_classes=options.n_classes, folders=folders
-    )
+    shape, folders = tuple(options.input_shape), [Path(folder) for folder in options.folders]
+    return load_model(options.model, input_shape=shape, n_classes=options.n_classes, folders=folders)
+
+
+def _explored(options: argparse.Namespace) -> dict[str, Any]:
+    input_shape = tuple(options.input_shape)
+    _set_up()
+    from fmnist_sweep.models.exploring import explore  # noqa: PLC0415
+
+    hypermodel = _loaded(options)
     module = options.model.partition(":")[0] if options.data is None else None
     tasting = _tasting(options, hypermodel, input_shape)
     explored = explore(hypermodel, input_shape, scaled=options.scaled, module=module, tasting=tasting)
@@ -68,6 +75,15 @@ def _explored(options: argparse.Namespace) -> dict[str, Any]:
         "metrics": explored.metrics,
         "sometimes": explored.sometimes,
     }
+
+
+def _tried(options: argparse.Namespace) -> dict[str, Any]:
+    """Build the model at given points; see `fmnist_sweep.models.building_sample.tried_builds`."""
+    _set_up()
+    from fmnist_sweep.models.building_sample import tried_builds  # noqa: PLC0415
+
+    shape = tuple(options.input_shape) if options.data is None else ()
+    return tried_builds(_loaded(options), json.loads(Path(options.points).read_text("utf-8")), shape)
 
 
 def _tasting(options: argparse.Namespace, hypermodel: Any, input_shape: tuple[int, ...]) -> Any:
@@ -111,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scaled", choices=("bytes", "floats"), help="why the images lie in 0..1, if they do"
     )
     parser.add_argument("--data", help="folder of what the fit takes, where it takes more than images")
+    parser.add_argument("--points", help="file of points to build, in place of looking for the space")
     parser.add_argument("--folders", nargs="+", default=(), help="where modules of the user's are looked for")
     return parser
 

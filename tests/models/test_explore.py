@@ -170,6 +170,22 @@ def test_a_model_that_scales_its_input_is_seen(kind: str, layer: str | None) -> 
     assert takes_bytes(model, (8, 8, 1)) == (layer is not None)
 
 
+def test_builds_of_a_sweep_s_points_tell_what_fails_for_what() -> None:
+    """By as few values as tell it; where nothing builds, by the first reason."""
+    from fmnist_sweep.models.building_sample import tried_builds
+    from fmnist_sweep.models.load import load_model
+
+    model = load_model("user_models:TooSmall", input_shape=(8, 8, 1), n_classes=3)
+    points = [{"kernel": k, "pool": p, "units": u} for k in (3, 7) for p in (2, 3) for u in (2, 4)]
+    found = tried_builds(model, points, (8, 8, 1))
+    assert (found["tried"], found["failed"]) == (8, 2)
+    (part,) = found["parts"]
+    assert (part["values"], part["n"]) == ({"kernel": 7, "pool": 3}, 2)
+    assert part["problem"].startswith("ValueError: too small")
+    none = tried_builds(model, [points[-1]], (8, 8, 1))
+    assert (none["failed"], none["parts"][0]["values"]) == (1, {})
+
+
 def test_a_model_that_shrinks_whatever_it_gets_is_given_scaled_images() -> None:
     """Bytes would be no better for it."""
     from fmnist_sweep.models.input_scale import shrinks_input, takes_bytes

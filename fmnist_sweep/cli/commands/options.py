@@ -57,6 +57,18 @@ SweepNames = Annotated[
     list[Path], typer.Argument(help=f"Sweep files, each {_SWEEPS}.", autocompletion=complete_sweep)
 ]
 
+Builds = Annotated[
+    int,
+    typer.Option(
+        "--builds",
+        metavar="N",
+        min=0,
+        max=10_000,
+        help="Points of the space at which a model of your own is built; 0 builds none.",
+    ),
+]
+N_BUILDS = 20
+
 Workers = Annotated[
     int | None, typer.Option(metavar="N", help="Trials side by side; by default one for each core.")
 ]

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fmnist_sweep.cli.commands.options import (
+    N_BUILDS,
     Address,
     AsJson,
+    Builds,
     DataDir,
     Engine,
     MaxRetries,
@@ -238,26 +240,38 @@ def _say_where(
 def validate(
     files: SweepNames,
     overrides: Overrides = None,
+    builds: Builds = N_BUILDS,
     as_json: AsJson = False,
 ) -> None:
     """Check sweep files and print their space, its size, the parameter counts and the budget.
+
+    A model of your own is built at some points of the space; what can't be built is a problem like any other.
 
     Example: fmnist-sweep validate dense mine.toml
     """
     from fmnist_sweep.cli.console.outline import print_config
     from fmnist_sweep.config.loading import load_config
     from fmnist_sweep.config.outline import outline
+    from fmnist_sweep.config.sampling import build_problems, tried_builds
 
     configs, problems = [], []
     for file in files:
         try:
-            configs.append((file, load_config(file, overrides or [], say=to_stderr)))
+            config = load_config(file, overrides or [], say=to_stderr)
+            tried = tried_builds(config, builds, say=to_stderr)
+            configs.append((file, config, tried))
+            unbuilt = build_problems(tried)
+            problems += [str(ConfigError(str(file), unbuilt))] if unbuilt else []
         except ConfigError as error:
             problems.append(str(error))
     if as_json:
-        print_json(sweeps=[{"file": str(file), **outline(config)} for file, config in configs])
+        print_json(
+            sweeps=[
+                {"file": str(file), **outline(config), "builds": tried} for file, config, tried in configs
+            ]
+        )
     else:
-        for file, config in configs:
+        for file, config, _ in configs:
             print_config(results_console(), str(file), config)
     if problems:
         raise SweepError("\n".join(problems))
