@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+
+_Name = TypeVar("_Name")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     return Spread.of([b / a for a, b in zip(ours, theirs, strict=True)])
 
 
-def rotated(names: Sequence[str], block: int) -> list[str]:
+def rotated(names: Sequence[_Name], block: int) -> list[_Name]:
     """Return the order in which competitors run in a block: each is first in turn.
 
     Example:

@@ -103,10 +103,11 @@ def build_on(hypermodel: Any, values: Hyperparameters, call: Call) -> keras.Mode
     if not model.built:
         x = call.x
         if hasattr(x, "element_spec"):
-            x = next(iter(x.take(1)))[0]
+            x, *_ = keras.utils.unpack_x_y_sample_weight(next(iter(x.take(1))))
         elif isinstance(x, keras.utils.PyDataset):
-            x = x[0][0]
-        model(rows(x, slice(0, 1)))
+            x, *_ = keras.utils.unpack_x_y_sample_weight(x[0])
+        # Not called: of a table with columns of several types only Keras's own methods make a tensor.
+        model.predict(rows(x, slice(0, 1)), verbose=0)
     return model
 
 

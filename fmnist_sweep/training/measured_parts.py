@@ -94,8 +94,7 @@ def parts_of(given: Mapping[str, Any], *, n_probe: int) -> tuple[Part, Part]:
 
 def _validation(given: Any, steps: int | None) -> Part:
     if isinstance(given, tuple | list) and not _is_batched(given):
-        x, y, *more = given
-        return Part(x, y, more[0] if more else None)
+        return Part(*keras.utils.unpack_x_y_sample_weight(given))
     if isinstance(given, tf.data.Dataset):
         # Read once: a shuffled one would be another at each epoch.
         return Part((given if steps is None else given.take(steps)).cache())

@@ -352,3 +352,21 @@ def test_devices_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyP
     assert find_devices() == ("2", "5")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert find_devices() == ()
+
+
+def test_slots_share_the_devices_out() -> None:
+    """In turn, as many slots to each as can be; a slot that is free again has its own device still."""
+    with LocalEngine(3, trainer="placing:DeviceTrainer", preload=(), devices=("4", "7")) as engine:
+        for trial in range(3):
+            engine.submit(make_job(trial, epochs=1, sleep_s=0.0 if trial == 1 else 60.0))
+        seen: dict[int, int | None] = {}
+        running = {0, 1, 2}
+        while len(seen) < 4:
+            for event in engine.events(20):
+                if isinstance(event, Started):
+                    seen[event.trial] = event.n_parameters
+                if isinstance(event, Finished):
+                    running.discard(event.trial)
+                    engine.submit(make_job(3, epochs=1, sleep_s=60.0))
+        assert running == {0, 2}
+    assert seen == {0: 4, 1: 7, 2: 4, 3: 7}

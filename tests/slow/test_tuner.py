@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -138,6 +139,21 @@ def test_where_nothing_validates_a_fifth_of_the_rows_does() -> None:
     assert np.isfinite(one.trials_dataframe()["val_mae"]).all()
 
 
+def test_a_table_of_several_types_is_searched_and_predicted() -> None:
+    """Numbers, whole ones and truths in one table, for a model that is built by its first batch."""
+
+    def build(hp: Any) -> Any:
+        net = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 8)), keras.layers.Dense(1)])
+        net.compile("adam", "mse", metrics=["mae"])
+        return net
+
+    table = pd.DataFrame({"a": X[:, 0].astype(float), "b": range(len(X)), "c": X[:, 1] > 0})
+    search, _ = tuner(build)
+    search.search(table, pd.Series(Y[:, 0]), validation_split=0.2, epochs=1)
+    (best,) = search.get_best_models()
+    assert best.predict(table, verbose=0).shape == (len(table), 1)
+
+
 class Halves(keras.Model):  # type: ignore[misc]  # Keras carries no types
     """An autoencoder whose own steps call its halves: nobody ever builds the whole."""
 
@@ -184,7 +200,7 @@ def test_a_model_that_is_only_ever_called_in_parts_is_searched() -> None:
         return model
 
     search, _ = tuner(build, objective=keras_tuner.Objective("val_reconstruction", "min"))
-    search.search(X[:120], validation_data=(X[120:], None), epochs=2)
+    search.search(X[:120], validation_data=(X[120:],), epochs=2)
     frame = search.trials_dataframe()
     assert list(frame["state"]) == ["COMPLETE"] * 2
     assert np.isfinite(frame[["train_reconstruction", "val_reconstruction", "gap"]]).all(axis=None)
