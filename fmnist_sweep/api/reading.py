@@ -61,8 +61,15 @@ class StudyReader:
         return StoredStudy.of(self.study)
 
     def trials_dataframe(self) -> pd.DataFrame:
-        """Return one row for each trial: see `fmnist_sweep.analysis.frames.trials_frame`."""
-        return trials_frame(self.stored)
+        """Return one row for each trial: see `fmnist_sweep.analysis.frames.trials_frame`.
+
+        Where the number of epochs is searched, ``params_epochs`` is the number that was found best for the
+        trial's configuration: one training tells of all of them.
+        """
+        frame = trials_frame(self.stored)
+        if len(self.stored.allowed_epochs or ()) > 1:
+            frame["params_epochs"] = frame["epoch"]
+        return frame
 
     def curves_dataframe(self) -> pd.DataFrame:
         """Return one row for each epoch of each trial: see `fmnist_sweep.analysis.frames.curves_frame`."""
@@ -79,11 +86,19 @@ class StudyReader:
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[Any]:
         """Return the `keras_tuner.HyperParameters` of the best trials, best first.
 
+        Where the number of epochs is searched, ``epochs`` is the number that is best for each.
+
         Args:
             num_trials: At most so many.
         """
         carrying = importlib.import_module("fmnist_sweep.models.carrying")
-        return [carrying.hyperparameters_of(t.hyperparameters) for t in self.best(num_trials)]
+        searched = len(self.stored.allowed_epochs or ()) > 1
+        return [
+            carrying.hyperparameters_of(
+                {**trial.hyperparameters, **({"epochs": trial.scored_after} if searched else {})}
+            )
+            for trial in self.best(num_trials)
+        ]
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Print the best trials, with their scores and their hyperparameters.

@@ -171,7 +171,8 @@ class Tuner(StudyReader):
 
         Args:
             args: As for ``model.fit``: ``x`` and ``y``, or a `tf.data.Dataset` or `keras.utils.PyDataset`.
-            epochs: Most epochs of a trial, 1 if left out, as in Keras; its best epoch is scored.
+            epochs: Most epochs of a trial, 1 if left out, as in Keras; its best epoch is scored. A model that
+                asks for ``epochs`` itself, in ``build`` or ``fit``, decides it.
             groups: Rows that belong together, such as those of one patient: a number or text for each row, or
                 the name of a column of ``x``, which no model is fed with. No group is in both parts.
             observers: Told what happens; see `fmnist_sweep.core.observer.Observer`.
@@ -221,9 +222,16 @@ class Tuner(StudyReader):
             "study": self.study_name,
             "model": model,
             "data": f"{SOURCE_PREFIX}{data.digest}",
-            "space": {"epochs": {"type": "int", "low": 1, "high": most} if most != 1 else 1},
         }
-        return parse_config(settings, where=f"Tuner {self.study_name!r}", folders=folders, say=self._say)
+        upto = {"type": "int", "low": 1, "high": most} if most != 1 else 1
+        where = f"Tuner {self.study_name!r}"
+        config = parse_config(settings, where=where, folders=folders, say=self._say, epochs=upto)
+        if epochs is not None and list(config.epochs) != list(range(1, most + 1)):
+            self._say(
+                f"Note: epochs={epochs} of search is not used: the model asks for its epochs itself, "
+                f"{config.epochs[0]} to {config.epochs[-1]}."
+            )
+        return config
 
     # --- after the search ----------------------------------------------------------------------------------
 

@@ -90,6 +90,7 @@ def parse_config(
     beside: Beside = lambda _: (),
     folders: tuple[Path, ...] = (),
     say: Say = lambda _: None,
+    epochs: Mapping[str, Any] | int | None = None,
 ) -> SweepConfig:
     """Return the settings of a sweep given as a mapping laid out like a sweep file.
 
@@ -99,6 +100,7 @@ def parse_config(
         beside: As for `load_config`.
         folders: Where files and modules that they name are looked for; without any, in the current folder.
         say: As for `load_config`.
+        epochs: An entry of ``space`` for a model that doesn't ask for a number of epochs itself.
 
     Raises:
         ConfigError: As for `load_config`; ``where`` opens its message.
@@ -110,6 +112,7 @@ def parse_config(
         raise ConfigError(where, [str(error), *beside(_engine_of(settings))]) from None
     model = settings.get("model")
     own = catalog.MODELS.get(model) if isinstance(model, str) else None
+    settings = _with_epochs(settings, own, epochs)
     file, config, problems = _first_look(settings, own, folders)
     problems += beside(_engine_of(settings))
     if problems or file is None:
@@ -132,6 +135,7 @@ def parse_config(
             seconds=limit,
             say=say,
         )
+        settings = _with_epochs(settings, own, epochs)
         file, _, problems = _validate(settings, own)
         problems += entry_problems(settings.get("space"), own)
         if problems or file is None:
@@ -142,6 +146,14 @@ def parse_config(
     if config is None or problems:
         raise ConfigError(where, problems)
     return replace(config, folders=folders)
+
+
+def _with_epochs(
+    settings: Mapping[str, Any], own: catalog.ModelSpace | None, epochs: Mapping[str, Any] | int | None
+) -> Mapping[str, Any]:
+    if epochs is None or own is None or "epochs" in own.space:
+        return settings
+    return {**settings, "space": {**settings.get("space", {}), "epochs": epochs}}
 
 
 def _engine_of(settings: Mapping[str, Any]) -> str:

@@ -154,6 +154,32 @@ def test_a_table_of_several_types_is_searched_and_predicted() -> None:
     assert best.predict(table, verbose=0).shape == (len(table), 1)
 
 
+def test_a_fit_that_asks_for_its_epochs_decides_them() -> None:
+    """As programs that search them do; what was found best is among the hyperparameters."""
+
+    class Asking(keras_tuner.HyperModel):  # type: ignore[misc]  # KerasTuner carries no types
+        def build(self, hp: Any) -> Any:
+            net = keras.Sequential([keras.Input((5,)), keras.layers.Dense(hp.Int("units", 2, 8))])
+            net.compile("adam", "mse", metrics=["mae"])
+            return net
+
+        def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+            return model.fit(*args, **{**kwargs, "epochs": hp.Int("epochs", 2, 4)})
+
+    search, _ = tuner(Asking())
+    search.search(X, Y, validation_split=0.2)
+    frame = search.trials_dataframe()
+    assert set(frame["n_epochs"]) == {4}
+    assert frame["params_epochs"].between(2, 4).all()
+    best = search.get_best_hyperparameters()[0]
+    assert best.get("epochs") == frame.sort_values("score")["params_epochs"].iloc[-1]
+    again, said = tuner(Asking(), max_trials=3)
+    again.search(X, Y, validation_split=0.2, epochs=9)
+    told = "Note: epochs=9 of search is not used: the model asks for its epochs itself, 2 to 4."
+    assert told in said
+    assert set(again.trials_dataframe()["n_epochs"]) == {4}
+
+
 class Halves(keras.Model):  # type: ignore[misc]  # Keras carries no types
     """An autoencoder whose own steps call its halves: nobody ever builds the whole."""
 
