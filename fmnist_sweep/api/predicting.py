@@ -32,5 +32,9 @@ def predict(
     Example:
         >>> predict("exports/houses", "new.csv").columns  # doctest: +SKIP
         ('value',)
+        >>> predict("nowhere", "new.csv")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        fmnist_sweep.core.errors.SweepError: nowhere is no folder (metrics.json is missing); ...
     """
     return predicting.predict(Path(bundle), Path(data), Path(output), force=force, say=say)
