@@ -151,9 +151,9 @@ class Unit:
         unit = f" ({self.value})" if self.value else ""
         return f"{what} {self.name}{unit}".lstrip()
 
-    def gap_axis(self, what: str = "gap") -> str:
+    def gap_axis(self) -> str:
         """Return an axis title for gaps, such as ``"gap (points)"``; a metric without a unit has none."""
-        return f"{what} ({self.gap})" if self.gap else what
+        return f"gap ({self.gap})" if self.gap else "gap"
 
     def tolerance(self, gap: float) -> str:
         """Return a tolerance as it was set: ``"1 point"``, ``"0.5 points"``, ``"0.05 nats"``."""

@@ -115,7 +115,9 @@ def curve_figure(curve: LearningCurve, rule: ScoreRule, *, title: str, epoch: in
             font={"size": 12},
         )
     figure.update_layout(hovermode="x unified")
-    figure.update_xaxes(dtick=_tick(len(curve)))
+    # Said and not found: on a narrow screen room for the words would be taken from the curve.
+    margin = 0.02 * len(curve) if len(curve) > 1 else 0.5
+    figure.update_xaxes(dtick=_tick(len(curve)), range=[1 - margin, len(curve) + margin])
     return figure
 
 
@@ -183,7 +185,7 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
     if not trials:
         return placeholder("No trial has been scored yet.", title=title)
     figure = new_figure(
-        title, x=unit.gap_axis("gap between training and validation"), y=unit.axis("validation")
+        title, x=unit.gap_axis(), y=unit.axis("validation")
     )
 
     def points(some: Sequence[StoredTrial], name: str, marker: Mapping[str, Any]) -> go.Scatter:

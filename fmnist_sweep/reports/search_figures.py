@@ -99,7 +99,7 @@ def importance(study: StoredStudy) -> go.Figure:
     if not shares:
         return placeholder("No hyperparameter varied.", title=title)
     names = list(reversed(shares))
-    figure = new_figure(title, x="share of the importance (%)", y="")
+    figure = new_figure(title, x="importance (%)", y="")
     figure.add_trace(
         go.Bar(
             x=[100 * float(shares[name]) for name in names],

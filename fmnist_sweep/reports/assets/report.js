@@ -27,11 +27,13 @@ async function start() {
 
 // --- figures -----------------------------------------------------------------------------------------------
 
-function layoutOf(figure, printing) {
+function layoutOf(figure, printing, narrow) {
   const style = getComputedStyle(document.documentElement);
   const ink = printing ? "#1b1f24" : style.getPropertyValue("--ink").trim();
   const paper = printing ? "#ffffff" : style.getPropertyValue("--card").trim();
   const layout = structuredClone(figure.layout);
+  // A page of paper has one width, and figures two: see .slices in the style sheet.
+  if (printing) layout.width = narrow ? 320 : 660;
   layout.template = structuredClone(DATA.template);
   layout.template.layout.font.color = ink;
   layout.template.layout.hoverlabel = { ...layout.template.layout.hoverlabel, bgcolor: paper, font: { color: ink, size: 12 } };
@@ -40,9 +42,14 @@ function layoutOf(figure, printing) {
 
 function draw(element, printing = false) {
   const figure = DATA.figures[element.dataset.figure];
+  // Its legend has a line for each kind of trial, which on a phone stand below each other.
+  const taller = element.id.endsWith("-gap") && !printing && element.clientWidth < 420 ? 140 : 0;
+  const height = (figure.layout.height ?? 400) + taller;
+  element.style.height = `${height}px`;
   const traces = structuredClone(figure.data);
   for (const trace of traces) if (trace.texts) trace.text = trace.texts.map((place) => DATA.texts[place]);
-  return Plotly.react(element, traces, layoutOf(figure, printing), CONFIG);
+  const layout = layoutOf(figure, printing, element.closest(".slices") !== null);
+  return Plotly.react(element, traces, { ...layout, height }, CONFIG);
 }
 
 const figures = [...document.querySelectorAll(".figure")];
