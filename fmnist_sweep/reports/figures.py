@@ -184,9 +184,7 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
     pruned = [t for t in trials if t.state == "PRUNED"]
     if not trials:
         return placeholder("No trial has been scored yet.", title=title)
-    figure = new_figure(
-        title, x=unit.gap_axis(), y=unit.axis("validation")
-    )
+    figure = new_figure(title, x=unit.gap_axis(), y=unit.axis("validation"))
 
     def points(some: Sequence[StoredTrial], name: str, marker: Mapping[str, Any]) -> go.Scatter:
         return go.Scatter(
