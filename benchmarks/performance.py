@@ -17,6 +17,7 @@ COMMANDS: Final = """\
     python -m benchmarks.throughput              # one comparison by itself
     python -m benchmarks.breakdown
     python -m benchmarks.steps                   # other ways to take a training step, and what they cost
+    python -m benchmarks.own_fit                 # one call of a fit over Keras's own fit with validation
     python -m benchmarks.score_race --seeds 20
     python -m benchmarks.score_race --alternatives --quantile 0.99
     python -m benchmarks.whole_sweeps
