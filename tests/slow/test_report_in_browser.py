@@ -1,8 +1,6 @@
 """The report in a real browser: it draws offline, and its own arithmetic is that of score.py."""
 
-import html
 import json
-import re
 import shutil
 import subprocess
 from dataclasses import asdict
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from browser import answers, needs_chromium, opened
 from made_studies import add_trial, empty_study, fill_study, params_of, stored
 
 from fmnist_sweep.analysis.rescoring import rescored
@@ -20,36 +19,7 @@ from fmnist_sweep.core.curves import METRICS, EpochScores, LearningCurve
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.reports.page import write_report
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1200,6000",
-    "--virtual-time-budget=20000",
-)
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
-]
-
-
-def opened(page: Path, profile: Path) -> str:
-    """Open a page and return its document as it stands after its scripts ran."""
-    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    return done.stdout
-
-
-def answers(document: str, element: str) -> Any:
-    """Return the JSON that a script left in an element."""
-    return json.loads(html.unescape(re.findall(rf'<pre id="{element}">(.*?)</pre>', document, re.DOTALL)[0]))
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 def random_curves(rng: np.random.Generator, n: int) -> list[LearningCurve]:
@@ -103,7 +73,7 @@ def test_the_pages_arithmetic_is_that_of_score_py(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     body = f"<pre id='out'></pre><script>{script}\nconst CASES = {json.dumps(cases)};\n{ask}</script>"
     page.write_text(f"<!doctype html><meta charset=utf-8>{body}", encoding="utf-8")
-    found = answers(opened(page, tmp_path / "profile"), "out")
+    found = answers(opened(page.as_uri(), tmp_path / "profile"), "out")
     for got, want in zip(found, expected, strict=True):
         np.testing.assert_allclose(got, want, atol=1e-12)
 
@@ -147,7 +117,7 @@ def test_the_report_draws_offline_and_answers_what_another_rule_picks(
     page = write_report([stored(study)], tmp_path / "report.html")
     text = page.read_text(encoding="utf-8").replace("<main>", f"{PROBE}<main>", 1)
     page.write_text(text, encoding="utf-8")
-    seen = answers(opened(page, tmp_path / "profile"), "out")
+    seen = answers(opened(page.as_uri(), tmp_path / "profile"), "out")
     own = stored(study).rule
     other = rescored(stored(study), ScoreRule(penalty=0, tolerance=own.tolerance, epoch_rule="last"))
     epoch = int(other.trials["epoch"].iloc[0])
@@ -178,7 +148,7 @@ window.addEventListener("load", () => setTimeout(async () => {{
 </script>"""
     other = page.with_name("probed.html")
     other.write_text(page.read_text("utf-8").replace("<main>", f"{probe}<main>", 1), encoding="utf-8")
-    return answers(opened(other, profile), "told")
+    return answers(opened(other.as_uri(), profile), "told")
 
 
 SORT_AND_FILTER = """
