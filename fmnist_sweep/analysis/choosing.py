@@ -44,12 +44,18 @@ def chosen_trials(
     problems, kept = list[str](), short.index
     if where is not None:
         try:
-            kept = short.query(where).index
+            found = short.eval(where)
         except Exception as error:  # noqa: BLE001 - pandas raises of every kind for an expression
             told = f"{one_line(error)} (columns: {', '.join(names)})"
             problems.append(f"--where {where!r} can't be evaluated: {told}")
+        else:
+            if isinstance(found, pd.Series) and pd.api.types.is_bool_dtype(found):
+                kept = short.index[found]
+            else:
+                # Numbers would be taken for those of rows.
+                problems.append(f"--where {where!r} is no condition, such as gap < 0.02")
     column = "" if sort is None else sort.removeprefix("-")
-    problems += _unknown("--sort", [column] if column else (), names)
+    problems += _unknown("--sort", [column] if sort is not None else (), names)
     problems += _unknown("--columns", columns or (), names)
     if problems:
         raise SweepError("\n".join(problems))

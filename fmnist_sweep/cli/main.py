@@ -28,6 +28,8 @@ _MAX_MESSAGE: Final = 20_000
 """Characters of an error: a sweep file may have many problems, and all are told at once."""
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_NOT_USABLE: Final = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
+"""What a file or a folder may be wrong with that no program could mend."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -107,6 +109,21 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def _not_ours(error: OSError) -> str | None:
+    """Return the line on what the system refused and no program could mend; None for a bug of ours."""
+    if error.filename is not None:
+        refused = error.errno in _NOT_USABLE
+        return f"{error.filename} can't be used: {error.strerror}" if refused else None
+    if error.errno in _FULL:
+        _drop_output()
+        return f"what is printed can't be written: {error.strerror}"
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return "the current folder is gone; change into one that is there"
+    return None
+
+
 def _tell(words: str) -> None:
     """Print on stderr, where that can be written: the exit code tells as well."""
     with suppress(OSError):
@@ -139,11 +156,10 @@ def main() -> None:
         _drop_output()
         sys.exit(0)
     except OSError as error:
-        # What happens to files of their own the commands tell: this is what they print.
-        if error.errno not in _FULL or error.filename is not None:
+        told = _not_ours(error)
+        if told is None:
             raise
-        _drop_output()
-        _tell(f"what is printed can't be written: {error.strerror}")
+        _tell(safe_text(told, _MAX_MESSAGE))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -69,7 +69,7 @@ def load_config(
         5
     """
     shipped = shipped_sweep(path)
-    other = path.with_name(f"{path.name}.toml")
+    other = path.parent / f"{path.name}.toml"
     if shipped is not None and other.is_file():
         say(f"{path} is the sweep of that name that comes with fmnist-sweep; for your file give {other}")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -61,8 +62,11 @@ def new_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
         A stream for the content. An exception in the block throws the content away.
 
     Raises:
-        OSError: The folder can't be written.
+        OSError: The folder can't be written, or something that is no file has that name.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # A device or a pipe, such as /dev/null, would be gone, for all programs of the machine.
+        raise FileExistsError(errno.EEXIST, "it is no file that could be replaced", str(path))
     _remove_left_parts(path)
     temporary, descriptor = _locked_part(path)
     try:

@@ -309,6 +309,9 @@ def make_app_server(
                     f"can't listen on {host} port {candidate}: {error.strerror}; "
                     "choose another --host or --port"
                 ) from None
+        except (TypeError, UnicodeError):
+            # Python encodes a name of a host itself.
+            raise StorageError(f"--host {host}: is no name of a host; choose another") from None
         except OverflowError:
             raise StorageError(f"port {candidate} does not exist; choose one from 1024 to 65535") from None
     taken = f"ports 8080 to {8079 + _PORTS_TRIED} are" if port is None else f"port {port} is"

@@ -89,6 +89,8 @@ def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
         return
     if target.samefile(source):
         raise StorageError(f"{target} is the storage itself; choose another file")
+    if not target.is_file():
+        raise StorageError(f"{target} is no file that could be replaced; choose another")
     if not overwrite:
         raise StorageError(f"{target} exists; choose another file, or replace it with --force")
     left = [path.name for path in side_files(target)]

@@ -242,8 +242,10 @@ def _is_filled(url: str, options: dict[str, Any]) -> bool:
 def _check_sqlite_file(path: Path, *, create: bool) -> None:
     if create:
         require_no_leftovers(path)
-    if path.is_dir():
-        raise StorageError(f"{path} is a directory; a storage is a file, such as studies.db")
+    # A pipe would be waited for without end.
+    if path.exists() and not path.is_file():
+        what = "a directory" if path.is_dir() else "no file"
+        raise StorageError(f"{path} is {what}; a storage is a file, such as studies.db")
     if not path.exists():
         if not create:
             raise StorageError(f"{path} does not exist; run a sweep first, such as: make sweep-dense")

@@ -82,7 +82,7 @@ _T = TypeVar("_T")
 def _read(url: str, row: Callable[[sqlite3.Connection, int, str], _T]) -> list[_T] | None:
     """Return a row for each study of an SQLite storage; None where it can't be read in this way."""
     path = sqlite_path(url)
-    if path is None or not os.path.isfile(path):  # noqa: PTH113 - False as well for what can be no path
+    if path is None or "?" in url or not os.path.isfile(path):  # noqa: PTH113 - False as well for what can be no path
         return None
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import optuna
@@ -61,3 +62,17 @@ def test_all_that_is_wrong_is_told_at_once(study: Any) -> None:
     assert lines[0].startswith("--where 'scor > 1' can't be evaluated: ")
     assert lines[1].startswith("--sort: no column 'dept'; did you mean 'depth'? (columns: number, state, ")
     assert lines[2].startswith("--columns: no column 'gop'; did you mean 'gap'? ")
+
+
+@pytest.mark.parametrize("where", ["1", "True", "gap", "number", "score.mean()"])
+def test_an_expression_that_is_no_condition_is_told(study: Any, where: str) -> None:
+    """Numbers would be taken for those of rows, and chose any."""
+    with pytest.raises(SweepError, match=f"--where '{re.escape(where)}' is no condition, such as gap"):
+        chosen_trials(study, where=where)
+
+
+@pytest.mark.parametrize("sort", ["", "-"])
+def test_no_column_is_no_column(study: Any, sort: str) -> None:
+    """As an empty variable of a script gives it."""
+    with pytest.raises(SweepError, match="--sort: no column ''"):
+        chosen_trials(study, sort=sort)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fmnist_sweep.core.files import new_file
+from fmnist_sweep.core.errors import StorageError
+from fmnist_sweep.core.files import new_file, write_atomically
 
 KILLED = """
 import os, signal, sys
@@ -59,3 +60,12 @@ def test_the_lock_of_a_part_ends_with_its_process(tmp_path: Path) -> None:
     with new_file(path) as stream:
         stream.write(b"all of it")
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """A pipe here; a device, such as /dev/null, would be gone for all programs of the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(StorageError, match=r"pipe can't be written: it is no file that could be replaced"):
+        write_atomically(pipe, "text")
+    assert pipe.is_fifo()

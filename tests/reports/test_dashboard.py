@@ -279,3 +279,9 @@ def test_trials_are_looked_at_once_as_the_dashboard_starts(
     assert not study.damaged
     finished = [t.number for t in study.trials if t.is_finished]
     assert [number for number in looked if number in finished] == finished
+
+
+def test_a_name_that_is_none_is_told(storage: BaseStorage) -> None:
+    """Python encodes it before the system is asked."""
+    with pytest.raises(StorageError, match="is no name of a host; choose another"):
+        dashboard.make_app_server(storage, host="ü" * 70, port=8080)

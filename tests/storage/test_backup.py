@@ -207,3 +207,11 @@ def test_a_folder_of_one_that_was_killed_before_its_lock_goes_as_well(tmp_path: 
         (folder / "inner").mkdir()
         (folder / "file").touch()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_copy_replaces_no_device_or_pipe(source: Path, tmp_path: Path) -> None:
+    """Not on request either."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StorageError, match="is no file that could be replaced"):
+        back_up(f"sqlite:///{source}", tmp_path / "pipe", overwrite=True)
+    assert (tmp_path / "pipe").is_fifo()

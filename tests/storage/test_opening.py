@@ -292,3 +292,11 @@ def test_files_of_a_study_lie_beside_its_database(tmp_path: Path, monkeypatch: p
     assert side_folder(url, "a").name == "a"
     assert side_folder(url, "a") != side_folder(f"{url}2", "a")
     assert side_folder(url, "a") == side_folder(url.replace("secret", "other"), "a")
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_pipe_is_no_storage(tmp_path: Path, create: bool) -> None:
+    """It would be waited for without end."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StorageError, match="is no file; a storage is a file"):
+        open_storage(f"sqlite:///{tmp_path / 'pipe'}", create=create)
