@@ -212,7 +212,7 @@ class Sweep:
     def finish(self, *options: str, code: int = 0) -> str:
         """Run to the end, and return what was said on the way."""
         process = self.start(*options)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=280)
         if process.returncode != code:
             raise AssertionError(f"exit code {process.returncode}: {said}")
         return said

@@ -23,7 +23,8 @@ from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.storage.server_lock import ServerLock
 from fmnist_sweep.storage.studies import study_names
 
-pytestmark = pytest.mark.slow
+# An export, or runs on two machines, on a busy one.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 LOST = "The connection that holds the study was lost; it is made again. The trainings go on."
 BACK = "The connection that holds the study is back."
@@ -71,7 +72,7 @@ def equal(whole: Sweep, cut: Sweep) -> None:
 
 def told(run: subprocess.Popen[str], *, code: int) -> str:
     """Wait for the end of a run and return what it said."""
-    out, said = run.communicate(timeout=60)
+    out, said = run.communicate(timeout=240)
     assert run.returncode == code, said
     assert "Traceback" not in said
     assert SECRET not in out + said
@@ -145,7 +146,7 @@ def test_many_may_make_the_tables_of_one_database_at_once(postgres: Server) -> N
 def test_of_two_machines_that_start_a_study_at_once_one_wins(whole: Sweep, here: Sweep, there: Sweep) -> None:
     """The other names the winner and changes nothing, though neither found a table."""
     runs = [here.start(), replace(there, sleep_s=here.sleep_s).start()]
-    said = {run.pid: run.communicate(timeout=60)[1] for run in runs}
+    said = {run.pid: run.communicate(timeout=240)[1] for run in runs}
     assert sorted(run.returncode for run in runs) == [0, 2], said
     winner, loser = sorted(runs, key=lambda run: run.returncode)
     machine = "node-a" if winner is runs[0] else "node-b"
@@ -184,7 +185,8 @@ def test_a_live_run_that_loses_its_lock_gets_it_back(
     whole: Sweep, here: Sweep, there: Sweep, postgres: Server
 ) -> None:
     """It goes on as if nothing had been, and another machine that comes in that moment is refused."""
-    run = replace(here, sleep_s=1.0).start()
+    # It must outlast the start of the other one, on the busiest machine.
+    run = replace(here, sleep_s=6.0).start()
     wait_for(here.begun)
     assert postgres.drop_locks(database(here)) == 1
     assert f"study 'faulty' is being run by process {run.pid} on node-a" in there.finish(code=2)

@@ -19,7 +19,8 @@ from faults import Sweep, compare
 from postgres import SECRET, Server
 from small_study import Small
 
-pytestmark = pytest.mark.slow
+# An export, or runs on two machines, on a busy one.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 Cut: TypeAlias = Literal["", "before", "after"]
 """Whether a connection is cut at what a client sends: before the server gets it, or when it has answered."""
