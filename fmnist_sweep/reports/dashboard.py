@@ -61,7 +61,7 @@ FIGURES: Final = {"validation-and-gap": accuracy_against_gap, "learning-curves":
 _FIGURE_HEIGHT: Final = 420
 """The dashboard cuts off what is higher."""
 
-_CURVE_URL: Final = re.compile(r"/learning-curves/(\d+)/(\d+)\.svg")
+_CURVE_URL: Final = re.compile(r"/learning-curves/(\d{1,18})/(\d{1,18})\.svg")
 _PORTS_TRIED: Final = 20
 
 _READ_AGAIN_S: Final = 10.0

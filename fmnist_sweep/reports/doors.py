@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import ipaddress
 import json
@@ -11,7 +10,7 @@ import re
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import optuna
 from optuna.storages import BaseStorage
@@ -28,8 +27,8 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 _SHORTEST_PASSWORD: Final = 8
 _READS: Final = ("GET", "HEAD", "OPTIONS")
-_OF_STUDY: Final = re.compile(r"/api/(?:studies|artifacts)/(\d+)(?:/.*)?")
-_OF_TRIAL: Final = re.compile(r"/api/trials/(\d+)/.*")
+_OF_STUDY: Final = re.compile(r"/api/(?:studies|artifacts)/(\d{1,18})(?:/.*)?")
+_OF_TRIAL: Final = re.compile(r"/api/trials/(\d{1,18})/.*")
 _ENDS_STUDY: Final = re.compile(r"/api/studies/\d+(?:/rename)?")
 
 
@@ -80,7 +79,7 @@ def guarded(app: App, storage: BaseStorage, *, host: str, password: str | None =
             )
         if environ["REQUEST_METHOD"] not in _READS:
             origin = environ.get("HTTP_ORIGIN")
-            if origin is not None and urlsplit(origin).netloc != environ.get("HTTP_HOST"):
+            if origin is not None and _parts(origin).netloc != environ.get("HTTP_HOST"):
                 return _refused(start_response, "403 Forbidden", "This change comes from another page.")
             problem = _change_problem(storage, environ.get("PATH_INFO", ""))
             if problem is not None:
@@ -99,7 +98,15 @@ def _refused(
 
 
 def _host_of(header: str) -> str:
-    return (urlsplit(f"//{header}").hostname or "") if header.count("@") == 0 else ""
+    return (_parts(f"//{header}").hostname or "") if header.count("@") == 0 else ""
+
+
+def _parts(address: str) -> SplitResult:
+    """Return the parts of an address, all empty where it is none: who asks may send anything."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _is_address(name: str) -> bool:
@@ -120,7 +127,8 @@ def _knows(header: str, password: str) -> bool:
     kind, _, coded = header.partition(" ")
     try:
         given = base64.b64decode(coded, validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
+        # No base64, or no text.
         return False
     return kind.lower() == "basic" and hmac.compare_digest(given.encode(), password.encode())
 

@@ -47,6 +47,7 @@ def authorization(password: str, user: str = "me", kind: str = "Basic") -> str:
         ("127.0.0.1", "192.0.2.7:8080", 403),
         ("127.0.0.1", "", 403),
         ("127.0.0.1", "localhost@evil.example", 403),
+        ("127.0.0.1", "[::1", 403),
         ("127.0.0.1", "localhost:8080", 200),
         ("::1", "[::1]:8080", 200),
         ("0.0.0.0", "evil.example", 403),  # noqa: S104 - every address is what is meant
@@ -70,6 +71,7 @@ def test_a_dashboard_answers_under_names_of_its_machine(
         (authorization("wrong horse"), 401),
         (authorization(PASSWORD, kind="Bearer"), 401),
         ("Basic ###", 401),
+        ("Basic \xff", 401),
         ("Basic /////w==", 401),
         (authorization(""), 401),
         (authorization(PASSWORD), 200),
@@ -102,7 +104,9 @@ def test_a_dashboard_without_its_password_is_not_served() -> None:
         dashboard.serve("sqlite:///none.db", host="0.0.0.0")  # noqa: S104
 
 
-@pytest.mark.parametrize(("origin", "status"), [("http://evil.example", 403), ("http://127.0.0.1:8080", 204)])
+@pytest.mark.parametrize(
+    ("origin", "status"), [("http://evil.example", 403), ("http://[", 403), ("http://127.0.0.1:8080", 204)]
+)
 def test_changes_come_from_its_own_pages(study: optuna.Study, origin: str, status: int) -> None:
     """A page on the web can send a request to this machine, though it can't read the answer."""
     path = f"/api/studies/{study._study_id}"
@@ -145,3 +149,9 @@ def test_a_running_study_is_not_deleted(study: optuna.Study) -> None:
 def test_a_study_that_is_gone_is_the_dashboards_to_tell(study: optuna.Study) -> None:
     """It knows how."""
     assert get(door(study), "/api/studies/99", method="DELETE")[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/learning-curves/1/{}.svg", "/learning-curves/{}/1.svg"])
+def test_a_number_that_no_table_holds_is_no_page(study: optuna.Study, path: str) -> None:
+    """Whoever asks may send anything."""
+    assert get(door(study), path.format("9" * 30))[0] == 404
