@@ -42,6 +42,11 @@ WHY_MISSED: Final = {
         "Each epoch is a transaction in SQLite, and with every running trial the reads grow; the table on "
         "scaling has both."
     ),
+    ("own fit", "one call"): (
+        "After each epoch the training scores are measured on training.n_probe rows, 10,000 unless another "
+        "number is set: here on all that train, which takes a forward pass over them. A smaller number takes "
+        "as much less, and of more rows that train it is a smaller share."
+    ),
     ("throughput cnn", "trials an hour"): (
         "A CNN's seconds are small convolutions, which all contestants take alike. What is left to gain is "
         "the other core, and the last of a block's unequal trials leaves it idle for a while."
