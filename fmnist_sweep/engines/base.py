@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -116,6 +117,19 @@ def require_free(engine: Engine, trial: int, *, closed: bool) -> None:
         raise RuntimeError(
             f"trial {trial}: all {engine.slots} slots are taken; wait for an event that ends a trial"
         )
+
+
+_LONGEST_END_S: Final = 10.0
+"""How long jobs whose end was asked for are waited for."""
+
+
+def end_jobs(engine: Engine) -> Iterator[TrialEvent]:
+    """Ask for the end of all jobs, and yield what comes until they are gone, or have taken too long."""
+    for trial in engine.running:
+        engine.cancel(trial)
+    deadline = time.monotonic() + _LONGEST_END_S
+    while engine.running and time.monotonic() < deadline:
+        yield from engine.events(0.5)
 
 
 def run_job(trainer: Trainer, job: TrialJob, places: Places) -> Generator[TrialEvent]:

@@ -26,7 +26,7 @@ from fmnist_sweep.core.jobs import DataKey, DataRef, TrialJob
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
 from fmnist_sweep.core.score import exceeds
-from fmnist_sweep.engines.base import Engine
+from fmnist_sweep.engines.base import Engine, end_jobs
 from fmnist_sweep.search.asking import Asker, UndrawableError
 from fmnist_sweep.search.history import History, KnownCurve
 from fmnist_sweep.search.plan import SweepPlan, TrialPlan
@@ -35,14 +35,12 @@ from fmnist_sweep.search.settings import LoopSettings
 from fmnist_sweep.search.size_limit import size_problem
 from fmnist_sweep.search.telling import Teller
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
+from fmnist_sweep.storage.held import HeldStorage, holding
 from fmnist_sweep.storage.lease.ownership import put_back
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.writing import write_n_retries, write_n_reused_epochs
 
 _LONGEST_WAIT_S: Final = 0.5
-
-_LONGEST_END_S: Final = 10.0
-"""How long jobs whose end was asked for are waited for where the run ends."""
 
 Deliver: TypeAlias = Callable[[TrialJob, LearningCurve], None]
 
@@ -92,12 +90,12 @@ class Search:
         self._rule = settings.rule
         self._allowed = settings.allowed_epochs
         self._history = History(study, max_epochs=settings.max_epochs, split_seed=settings.split.seed)
+        self._held: HeldStorage | None = None
         self._running: dict[int, RunningTrial] = {}
         # Told already; the engine has not yet said that their jobs are gone.
         self._ending: dict[int, tuple[RunningTrial, TrialState]] = {}
         self._twins: dict[int, list[RunningTrial]] = {}
-        self._n_done_now = 0
-        self._n_failures_in_a_row = 0
+        self._n_done_now = self._n_failures_in_a_row = 0
         self._ended: EndedTrial | None = None
         self._retried: RetriedTrial | None = None
         self._skipped: CheckpointSkipped | None = None
@@ -133,6 +131,10 @@ class Search:
         """
         interrupted = threading.Event() if interrupted is None else interrupted
         self._observer.on_start(self._study.study_name, self._settings.told)
+        with holding(self._study) as self._held:
+            return self._held_run(interrupted)
+
+    def _held_run(self, interrupted: threading.Event) -> Stop:
         stop: Stop | None = None
         try:
             stop = self._run(interrupted)
@@ -157,6 +159,8 @@ class Search:
             self._check()
             for event in events:
                 self._handle(event)
+            if self._held is not None:
+                self._held.write_in_time()
             self._observer.on_progress(self.progress())
         return Stop.INTERRUPTED
 
@@ -179,7 +183,7 @@ class Search:
             retried=self._retried,
             skipped=self._skipped,
             first_failure=history.first_failure,
-            waits=getattr(self._engine, "waits", ""),  # one that waits for nothing need not say so
+            waits=getattr(self._engine, "waits", ""),
         )
 
     # --- ask and submit ------------------------------------------------------------------------------------
@@ -210,7 +214,7 @@ class Search:
             return Stop.EPOCHS
         if self._n_failures_in_a_row >= settings.max_failures:
             return Stop.FAILURES
-        # First roughly: at every event, putting the points together would take longer than the event.
+        # First roughly: putting the points together would take longer than an event.
         left = self._plan.size - len(history.tried) - len(self._running)
         if left <= 0 and not history.waiting:
             seen = history.tried | {running.point for running in self._running.values()}
@@ -391,10 +395,6 @@ class Search:
             put_back(self._study)  # Also a trial whose draw was cut short.
 
     def _end_jobs(self) -> None:
-        for number in self._engine.running:
-            self._engine.cancel(number)
-        deadline = time.monotonic() + _LONGEST_END_S
-        while self._engine.running and time.monotonic() < deadline:
-            for event in self._engine.events(_LONGEST_WAIT_S):
-                if event.trial in self._ending and event.trial not in self._engine.running:
-                    self._close_checkpoint(*self._ending.pop(event.trial))
+        for event in end_jobs(self._engine):
+            if event.trial in self._ending and event.trial not in self._engine.running:
+                self._close_checkpoint(*self._ending.pop(event.trial))

@@ -49,6 +49,7 @@ class RunningTrial:
     unused: tuple[str, ...] = ()
     returned: Mapping[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
+    _shown: TrialProgress | None = field(default=None, init=False, repr=False)
 
     @property
     def curve(self) -> LearningCurve:
@@ -58,7 +59,11 @@ class RunningTrial:
     @property
     def progress(self) -> TrialProgress:
         """What is shown of it while it trains."""
-        return TrialProgress(self.job.trial, len(self.epochs), self.job.epochs, self.score)
+        n, shown = len(self.epochs), self._shown
+        if shown is None or (shown.n_epochs, shown.score) != (n, self.score):
+            # Asked for with each event of any trial, and there may be a thousand.
+            self._shown = shown = TrialProgress(self.job.trial, n, self.job.epochs, self.score)
+        return shown
 
     @cached_property
     def point(self) -> tuple[str, int]:

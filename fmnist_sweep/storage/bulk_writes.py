@@ -40,7 +40,7 @@ def add_trials(study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
         trial._validate()  # noqa: SLF001 - as Optuna does it with each
     study_id = study._study_id  # noqa: SLF001
     _require_compatible(study, trials)
-    with _told_as_optuna(), engine.begin() as connection:
+    with told_as_optuna(), engine.begin() as connection:
         # As Optuna: whoever else adds a trial waits, for its number follows from how many there are.
         owner = models.StudyModel.__table__
         locked = sqlalchemy.select(owner.c.study_id).where(owner.c.study_id == study_id).with_for_update()
@@ -52,7 +52,7 @@ def add_trials(study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
             _insert(connection, study_id, number + first, trials[first : first + _AT_ONCE])
 
 
-_UPSERTS: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+UPSERTS: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def set_system_attributes(study: optuna.Study, values: Mapping[str, Any]) -> None:
@@ -62,7 +62,7 @@ def set_system_attributes(study: optuna.Study, values: Mapping[str, Any]) -> Non
         optuna.exceptions.StorageInternalError: The storage can't be written.
     """
     engine, study_id = tables_of(study), study._study_id  # noqa: SLF001
-    insert = None if engine is None else _UPSERTS.get(engine.dialect.name)
+    insert = None if engine is None else UPSERTS.get(engine.dialect.name)
     if engine is None or insert is None:
         for key, value in values.items():
             study._storage.set_study_system_attr(study_id, key, value)  # noqa: SLF001
@@ -75,14 +75,14 @@ def set_system_attributes(study: optuna.Study, values: Mapping[str, Any]) -> Non
         rows = [{"study_id": study_id, "key": k, "value_json": json.dumps(v)} for k, v in values.items()]
 
         def write() -> None:
-            with _told_as_optuna(), engine.begin() as connection:
+            with told_as_optuna(), engine.begin() as connection:
                 connection.execute(statement, rows)
 
         patiently(study, write)
 
 
 @contextmanager
-def _told_as_optuna() -> Iterator[None]:
+def told_as_optuna() -> Iterator[None]:
     """Raise what Optuna raises where a storage can't be written."""
     try:
         yield

@@ -41,6 +41,7 @@ from fmnist_sweep.export.finals import TEST_READER
 from fmnist_sweep.reports import dashboard
 from fmnist_sweep.search import run as runner
 from fmnist_sweep.storage import DEFAULT_STORAGE
+from fmnist_sweep.storage.held import HeldStorage
 from fmnist_sweep.training.testing import ScriptedTrainer
 
 SWEEP = """
@@ -711,17 +712,17 @@ def test_a_storage_that_is_lost_in_a_sweep_is_told(
     command: Command, sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk, say: the database's own words, no traceback, and the same command goes on."""
-    stored = RDBStorage.set_trial_state_values
+    stored = HeldStorage.set_trial_state_values
 
-    def full(storage: RDBStorage, trial_id: int, *args: Any, **options: Any) -> bool:
+    def full(storage: HeldStorage, trial_id: int, *args: Any, **options: Any) -> bool:
         if trial_id == 3:
-            with storage.engine.connect() as connection:
+            with storage._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA max_page_count = 1")
                 connection.exec_driver_sql("CREATE TABLE more AS SELECT randomblob(100000)")
         return stored(storage, trial_id, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(RDBStorage, "set_trial_state_values", full)
+        patch.setattr(HeldStorage, "set_trial_state_values", full)
         code, _, err = command("run", str(sweep))
     assert code == 2
     assert "sqlite:///studies.db can no longer be used: (sqlite3.OperationalError) database or disk" in err

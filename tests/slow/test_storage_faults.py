@@ -31,7 +31,7 @@ from fmnist_sweep.storage.opening import open_storage
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 ROOT = Path(__file__).parent.parent.parent
-FILLED_MB = 7
+FILLED_MB = 7.4
 """What is left of the small disk takes the database and some trials."""
 
 BLOCKED_S = 10.0
@@ -156,7 +156,7 @@ def test_a_full_disk_ends_the_sweep_and_space_lets_it_go_on(
 ) -> None:
     """With a message and exit code 2; what was stored is whole, and the same command finishes the study."""
     filler = small_disk / "filler"
-    filler.write_bytes(bytes(FILLED_MB * 2**20))
+    filler.write_bytes(bytes(int(FILLED_MB * 2**20)))
     cut = Sweep(tmp_path, trials=8, epochs=8, disk=small_disk)
     said = cut.finish(code=2)
     assert "can no longer be used: (sqlite3.OperationalError) database or disk is full" in said
