@@ -1,7 +1,7 @@
 """Ray nodes on this machine, each with its own raylet, for a demonstration and for tests.
 
-As a program it starts them, prints a line of JSON with their address and the processes of their raylets, head
-first, and stops them once its standard input is closed: ``python -m benchmarks.local_nodes --nodes 3``.
+As a program it starts them, prints a line of JSON with their address and their processes, and stops them
+once its standard input is closed: ``python -m benchmarks.local_nodes --nodes 3``.
 """
 
 from __future__ import annotations
@@ -28,9 +28,16 @@ _QUICKLY: Final = {
 
 @dataclass(frozen=True)
 class LocalNodes:
-    """Nodes that run: the head's address, and the processes of all raylets, the head's first."""
+    """Nodes that run.
+
+    Attributes:
+        address: Of the head.
+        head: The process that keeps the cluster together.
+        raylets: The processes of all nodes, the head's first.
+    """
 
     address: str
+    head: int
     raylets: list[int]
 
 
@@ -73,7 +80,8 @@ def main() -> None:
     cluster = Cluster(initialize_head=True, head_node_args={**kind, "_system_config": _QUICKLY})
     nodes = [cluster.head_node, *(cluster.add_node(**kind) for _ in range(asked.nodes - 1))]
     raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
-    print(json.dumps({"address": cluster.address, "raylets": raylets}), flush=True)
+    head = cluster.head_node.all_processes["gcs_server"][0].process.pid
+    print(json.dumps({"address": cluster.address, "head": head, "raylets": raylets}), flush=True)
     sys.stdin.read()
     cluster.shutdown()
 

@@ -58,7 +58,6 @@ import parts
 
 
 def build(hp):
-    hp.Fixed("epochs", 20)
     model = keras.Sequential([
         keras.Input((28, 28, 1)), keras.layers.Flatten(),
         keras.layers.Dense(hp.Int("units", 8, 32), activation="relu"),
@@ -213,3 +212,17 @@ def test_a_killed_parent_leaves_nothing_running(nodes: LocalNodes, project: Path
     _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
     run.end()
+
+
+def test_a_lost_head_ends_the_run_with_one_line(project: Path) -> None:
+    """Exit code 1; the trials are put back, and another cluster goes on with them."""
+    with local_nodes(2) as nodes:
+        on_ray = ["--engine", "ray", "--address", nodes.address, "--json-events"]
+        run = Running(command(project, "lost.db", *on_ray, "--set", "space.epochs=500"), project)
+        run.wait_for("epoch", 6)
+        os.kill(nodes.head, signal.SIGKILL)
+        assert run.end(within_s=90) == 1, run.told[-3:]
+    (error,) = [told for told in run.told if told["event"] == "error"]
+    assert "does not answer any more; nothing is lost" in error["message"]
+    assert run.error().count("\n") <= 1, run.error()
+    assert {state for state, _, _ in curves(project, "lost.db").values()} <= {"COMPLETE", "WAITING"}

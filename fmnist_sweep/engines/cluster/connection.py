@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
 import signal
@@ -76,14 +75,6 @@ def disconnect() -> None:
             ray.shutdown()
 
 
-def leave_behind() -> None:
-    """Keep Ray from waiting at exit for a head that is gone."""
-    import ray  # noqa: PLC0415
-
-    _connected.clear()
-    atexit.unregister(ray.shutdown)
-
-
 def answers(place: str) -> bool:
     """Return whether something listens at an address ``HOST:PORT``."""
     host, _, port = place.rpartition(":")
@@ -132,5 +123,9 @@ def in_short(error: BaseException) -> str:
     missing = re.search(r"ModuleNotFoundError: (.*)", str(error))
     if missing is not None:
         return f"fmnist-sweep is not installed there as it is here: {missing.group(1)}"
+    if "node has died" in str(error):
+        return "it died, or was cut off"
+    if "actor died" in str(error):
+        return "its agent died"
     text = one_line(error)
     return text.partition(". ")[0].removesuffix(".")[:200]

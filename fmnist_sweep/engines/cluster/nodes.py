@@ -25,7 +25,6 @@ from fmnist_sweep.engines.cluster.connection import (
     connect,
     disconnect,
     in_short,
-    leave_behind,
 )
 from fmnist_sweep.engines.cluster.parcels import Parcel, pieces
 
@@ -282,14 +281,12 @@ class RayCluster:
         if self._closed:
             return
         self._closed = True
-        if self.is_away:
-            # Ray would wait for its head, and end this process in the end.
-            leave_behind()
-            return
-        calls = [link.actor.close.remote() for link in links]
-        if calls:
-            self._ray.wait(calls, num_returns=len(calls), timeout=_CLOSE_S)
-        for link in links:
-            self.drop(link)
-        self.want(0)
+        if not self.is_away:
+            calls = [link.actor.close.remote() for link in links]
+            if calls:
+                self._ray.wait(calls, num_returns=len(calls), timeout=_CLOSE_S)
+            for link in links:
+                self.drop(link)
+            self.want(0)
+        # Also from a head that is gone, which takes five seconds: left to its end, Ray would end in a crash.
         disconnect()
