@@ -119,6 +119,9 @@ _KERAS: Final = re.compile(r"Exception encountered when calling (?:layer )?[\"']
 """How Keras begins the message of what was raised inside a layer's call."""
 
 _KERAS_REST: Final = ("Arguments received by", "Call arguments received by")
+_MAX_CAUSES: Final = 5
+"""Of a group of exceptions."""
+
 _SHORT: Final = 240
 """Characters of a message that is told whole, however many lines it has."""
 
@@ -149,6 +152,8 @@ def one_line(error: BaseException, limit: int = MAX_LINE) -> str:
         >>> text = "Exception encountered when calling Dense.call().\n\n\x1b[1mBad shape.\x1b[0m"
         >>> one_line(ValueError(text))
         'ValueError in Dense: Bad shape.'
+        >>> one_line(ExceptionGroup("two", [ValueError("a"), KeyError("b")]))
+        "ExceptionGroup: two (2 sub-exceptions): ValueError: a; KeyError: 'b'"
         >>> text = "Graph execution error:\n\nDetected at node net/tokens/Gather defined at\nindices[0] = 9"
         >>> one_line(ValueError(text))
         'ValueError in tokens: indices[0] = 9'
@@ -157,6 +162,10 @@ def one_line(error: BaseException, limit: int = MAX_LINE) -> str:
     name = type(error).__name__
     if not lines:
         return name
+    if isinstance(error, BaseExceptionGroup):
+        # Its own text says how many there are: the causes are the others'.
+        causes = "; ".join(one_line(cause, limit) for cause in error.exceptions[:_MAX_CAUSES])
+        return safe_line(f"{name}: {' '.join(lines)}: {causes}", limit)
     if lines[0].startswith(_GRAPH):
         return safe_line(f"{name}{_of_graph(lines)}", limit)
     lines = [line for line in map(_without_places, lines) if line] or lines

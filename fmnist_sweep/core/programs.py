@@ -158,7 +158,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     code = 1
     try:
         code = importlib.import_module(module).main(others)
-    except Exception:  # noqa: BLE001 - a fault of this package, as Python shows it
+    except BaseException:  # noqa: BLE001 - a fault of this package, as Python shows it
         sys.excepthook(*sys.exc_info())
     finally:
         end_descendants()

@@ -83,7 +83,7 @@ def _find(import_path: str, folders: Sequence[Path]) -> Callable[[], object]:
         raise _CallError(shadow)
     try:
         found: Any = import_users(module_name, folders)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _CallError(
             f"the module {module_name!r} can't be imported from {in_words(folders)}: {_told(error)}"
         ) from error
@@ -103,7 +103,7 @@ def _find(import_path: str, folders: Sequence[Path]) -> Callable[[], object]:
 def _call(function: Callable[[], object]) -> object:
     try:
         return function()
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _CallError(f"the function raised {_told(error)}") from error
 
 

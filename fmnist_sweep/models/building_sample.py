@@ -37,7 +37,7 @@ def tried_builds(
             model = build_model(hypermodel, filled(point))
             if not model.built and input_shape:
                 model.build((None, *input_shape))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
+        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
             return describe(error)
         return None
 

@@ -207,7 +207,7 @@ class _Explorer:
                 self._note_unsavable(model, self._module)
             if self._scaled is not None and self._scaling is None:
                 self._scaling = scaling_note(model, self._input_shape, self._scaled)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
+        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
             problem = describe(error)
         for asked in hp.space:
             self._note(asked, point)

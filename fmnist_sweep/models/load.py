@@ -68,7 +68,7 @@ def load_model(
         return FromFunction(functools.partial(found, **given))
     try:
         return found(**given)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise ConfigError(path, [f"{attribute} can't be made: {describe(error)}"]) from error
 
 
@@ -156,7 +156,7 @@ def _import(path: str, module_name: str, folders: Sequence[Path]) -> ModuleType:
         if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
             raise ConfigError(path, [_missing_module(error.name, folders)]) from error
         raise ConfigError(path, [f"importing {module_name} failed: {describe(error)}"]) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         # A script that reads its command line without a __main__ guard leaves when it is imported.
         raise ConfigError(path, [f"importing {module_name} failed: {describe(error)}"]) from error
 

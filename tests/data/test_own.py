@@ -206,6 +206,9 @@ def raises():
 def exits():
     raise SystemExit(0)
 
+def interrupts():
+    raise KeyboardInterrupt
+
 def leaves():
     import os
     os._exit(0)
@@ -266,6 +269,7 @@ def test_a_function_gives_the_data(function: str, module: str) -> None:
         ("users_data:number", "is no function but int"),
         ("users_data:raises", r"ValueError: the disk is on the moon \(.*users_data.py, line \d+\)"),
         ("users_data:exits", "the function raised SystemExit: 0"),
+        ("users_data:interrupts", "the function raised KeyboardInterrupt"),
         ("users_data:leaves", "its process ended with exit code 0"),
         ("users_data:returns_none", "returned NoneType; it must return"),
         ("users_data:three", "returned tuple of length 3; it must return"),

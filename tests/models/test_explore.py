@@ -288,6 +288,7 @@ def test_the_parent_learns_the_space_without_loading_keras() -> None:
         ("no_such_models:Net", "no module 'no_such_models'"),
         ("user_models:Raises", "ValueError: invalid literal for int() with base 10: 'eight'"),
         ("user_models:Leaves", "build with its default values failed: SystemExit: 0 ("),
+        ("user_models:GivesUp", "build with its default values failed: _GaveUpError: out of ideas ("),
         ("user_models:LeavesHard", "the process that builds it ended with exit code 0 before it was done"),
     ],
 )

@@ -249,6 +249,18 @@ class Leaves(kt.HyperModel):  # type: ignore[misc]
         sys.exit(0)
 
 
+class _GaveUpError(BaseException):
+    """What no handler of errors catches."""
+
+
+class GivesUp(kt.HyperModel):  # type: ignore[misc]
+    """Raises what no program expects."""
+
+    @override
+    def build(self, hp: Any) -> keras.Model:
+        raise _GaveUpError("out of ideas")
+
+
 class LeavesHard(kt.HyperModel):  # type: ignore[misc]
     """Leaves without a word."""
 
