@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -599,9 +600,10 @@ def test_validate_reports_every_file(command: Command, sweep: Path) -> None:
         (["run", "tiny.toml", "--address", "head:1"], "engine.address: 'local' runs on this machine"),
         (["run", "tiny.toml", "--engine", "ray", "--address", "h"], "engine.address: 'h' is no address"),
         (["run", "tiny.toml", "--engine", "ray", "--workers", "0"], "--workers: 0 can't be used; from 1 up"),
-        (
+        pytest.param(
             ["run", "tiny.toml", "--engine", "ray", "--address", "127.0.0.1:1"],
             "nothing answers at 127.0.0.1:1",
+            marks=pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
         ),
         (["run", "tiny.toml", "--set", "score"], "write it as section.key=value"),
         (["run", "tiny.toml", "--set", "pruner.name=medain"], "did you mean 'median'?"),

@@ -12,14 +12,14 @@ from fmnist_sweep.core.engine_names import engine_problems
 
 @pytest.mark.parametrize("address", [None, "auto", "10.0.0.1:6379", "ray://head:10001", "[::1]:6379"])
 def test_addresses_of_a_cluster(address: str | None) -> None:
-    """Where Ray is installed nothing is wrong with them."""
-    assert engine_problems("ray", address) == []
+    """Nothing is wrong with them."""
+    assert not any(problem.startswith("engine.address") for problem in engine_problems("ray", address))
 
 
 @pytest.mark.parametrize("address", ["", "head", ":6379", "head:port", "ray://head", "http://head:80/x"])
 def test_what_is_no_address_is_refused(address: str) -> None:
     """With what is one."""
-    (problem,) = engine_problems("ray", address)
+    problem = engine_problems("ray", address)[-1]
     assert problem.startswith(
         f"engine.address: {address!r} is no address of a Ray cluster; allowed are 'auto'"
     )
