@@ -333,7 +333,8 @@ class Tuner(StudyReader):
     def get_best_models(self, num_models: int = 1) -> list[Any]:
         """Return the trained `keras.Model` of each of the best trials, best first.
 
-        Each is trained anew, with the trial's seed, up to the epoch that was scored.
+        Each is trained anew, with the trial's seed, up to the epoch that was scored, and says so: a sweep
+        keeps curves, and no weights.
 
         Args:
             num_models: At most so many.
@@ -344,7 +345,11 @@ class Tuner(StudyReader):
         if self._config is None or self._data is None:
             raise SweepError("the data are known once search was called; call it with the same data first")
         hypermodel = None if isinstance(self._hypermodel, str) else self._hypermodel
-        return [trained_model(trial, self._config, self._data, hypermodel) for trial in self.best(num_models)]
+        models = []
+        for trial in self.best(num_models):
+            self._say(f"Trial {trial.number} is trained anew, for {trial.scored_after} epochs.")
+            models.append(trained_model(trial, self._config, self._data, hypermodel))
+        return models
 
     def search_space_summary(self) -> None:
         """Print the parameters that are searched, with their ranges; known once a search has begun."""

@@ -243,7 +243,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_report_has_no_serious_barrier(axe: str, study: optuna.Study, tmp_path: Path) -> None:
-    """By axe-core, with the table of all trials open: nothing serious, and nothing critical."""
+    """By axe-core, with the table of all trials open: it finds nothing at all."""
     page = write_report([stored(study)], tmp_path / "report.html")
     text = page.read_text("utf-8").replace("<main>", f"<script>{axe}</script><main>", 1)
     page.write_text(text, encoding="utf-8")
@@ -258,4 +258,4 @@ def test_the_report_has_no_serious_barrier(axe: str, study: optuna.Study, tmp_pa
     told = probed(page, tmp_path / "profile", look)
     assert told.get("error") is None
     assert told["passes"] > 10
-    assert [one for one in told["violations"] if one[0] in ("serious", "critical")] == []
+    assert told["violations"] == []

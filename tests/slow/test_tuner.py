@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_a_search_is_kept_read_and_gone_on_with() -> None:
     assert np.isfinite(frame["score"]).all()
     assert len(first.curves_dataframe()) == 4
 
-    again, _ = tuner(max_trials=3)
+    again, told = tuner(max_trials=3)
     again.search(X, Y, validation_split=0.25, epochs=2, batch_size=16)
     assert len(again.trials_dataframe()) == 3
     (best,) = again.get_best_hyperparameters()
@@ -72,6 +73,7 @@ def test_a_search_is_kept_read_and_gone_on_with() -> None:
     assert best.get("units") == row["params_units"]
 
     (model,) = again.get_best_models()
+    assert re.fullmatch(rf"Trial {int(row['number'])} is trained anew, for \d epochs\.", told[-1])
     measured = model.evaluate(X[120:], Y[120:], verbose=0, return_dict=True)["mae"]
     assert measured == pytest.approx(row["val_mae"], abs=1e-5)
     assert again.study.study_name == "line"
