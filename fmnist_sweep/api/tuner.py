@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from fmnist_sweep.api import exports
+from fmnist_sweep.api.naming import free_name, storage_in, study_name
 from fmnist_sweep.api.notebook import Lines, Table, in_notebook
 from fmnist_sweep.api.of_kerastuner import require_usable
 from fmnist_sweep.api.options import RunOptions
 from fmnist_sweep.api.reading import StudyReader
 from fmnist_sweep.api.runs import ConfirmationEnd, confirm, repeats_within, run
-from fmnist_sweep.api.studies import open_studies, quiet_optuna
+from fmnist_sweep.api.studies import quiet_optuna
 from fmnist_sweep.api.trained import trained_model
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
@@ -27,7 +27,6 @@ from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import Stop, require_results
 from fmnist_sweep.core.user_code import code_folders
 from fmnist_sweep.data.calls import SOURCE_PREFIX, Call, keep_call, with_groups
-from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.opening import side_folder
 
 
@@ -131,8 +130,8 @@ class Tuner(StudyReader):
             raise ConfigError(
                 "Tuner", ["storage and directory both say where the study is; give one of them"]
             )
-        name = _study_name(study or project_name, hypermodel)
-        super().__init__(name, storage or _storage_in(directory))
+        name = study_name(study or project_name, hypermodel)
+        super().__init__(name, storage or storage_in(directory))
         self._hypermodel = hypermodel
         self._metric, self._direction = _objective(objective)
         self._overwrite = overwrite
@@ -189,7 +188,8 @@ class Tuner(StudyReader):
         where = f"data of {self.study_name}"
         by_name = isinstance(groups, str)
         call = Call(args, kwargs, groups=None if by_name else groups)
-        self._data = keep_call(with_groups(call, groups if by_name else None, where=where), name=where)
+        call = with_groups(call, groups if by_name else None, where=where)
+        self._data = keep_call(call, name=where, epochs=epochs or 1)
         self._config = self._configured(self._data, epochs)
         if not call.has_validation:
             fifth = "a fifth of the rows" if groups is None else "about a fifth of the rows, in whole groups,"
@@ -209,7 +209,7 @@ class Tuner(StudyReader):
 
     def _configured(self, data: DataRef, epochs: int | None) -> SweepConfig:
         if self._overwrite:
-            self.study_name = _free_name(self.study_name, self.storage)
+            self.study_name = free_name(self.study_name, self.storage)
         model, folders = self._hypermodel, code_folders()
         if not isinstance(model, str):
             folder = side_folder(self.storage, self.study_name, kind="models")
@@ -373,30 +373,3 @@ def _objective(objective: Any) -> tuple[str, Direction | None]:
         told = f"{objective!r} is no objective; give a name that Keras logs, such as 'val_accuracy'"
         raise ConfigError("objective", [told])
     return name.removeprefix("val_"), direction
-
-
-def _storage_in(directory: str | Path | None) -> str:
-    if directory is None:
-        return DEFAULT_STORAGE
-    folder = Path(directory).expanduser().absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / 'studies.db'}"
-
-
-def _study_name(given: str | None, hypermodel: Any) -> str:
-    if given:
-        return given
-    if isinstance(hypermodel, str):
-        return hypermodel.rpartition(":")[2]
-    name = getattr(hypermodel, "__name__", None) or type(hypermodel).__name__
-    return re.sub(r"\W+", "", str(name)) or "model"
-
-
-def _free_name(name: str, storage: str) -> str:
-    try:
-        taken = {study.study_name for study in open_studies(storage=storage)}
-    except SweepError:
-        return name
-    if name not in taken:
-        return name
-    return next(f"{name}-{i}" for i in range(2, len(taken) + 3) if f"{name}-{i}" not in taken)

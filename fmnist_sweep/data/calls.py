@@ -100,7 +100,9 @@ def with_groups(call: Call, column: str | None, *, where: str) -> Call:
     return replace(call, kwargs={**call.kwargs, "x": x}, test=test, groups=of_groups)
 
 
-def keep_call(call: Call, *, name: str, columns: Sequence[str] = (), scale: Scale = "auto") -> DataRef:
+def keep_call(
+    call: Call, *, name: str, columns: Sequence[str] = (), scale: Scale = "auto", epochs: int = 1
+) -> DataRef:
     """Keep a fit's arguments where training processes can open them.
 
     Args:
@@ -109,10 +111,13 @@ def keep_call(call: Call, *, name: str, columns: Sequence[str] = (), scale: Scal
         columns: Names of the inputs, where ``x`` was made from the columns of a table; those of a table of
             pandas are known.
         scale: ``"255"`` divides images by 255, and every array of bytes; see `divided`.
+        epochs: So many are to be trained: of a data set that never ends the batches of as many are kept, up
+            to 4 GiB, and read from their start again where that is not enough.
 
     Returns:
         The data in a folder of the user's cache that is named after their digest. Equal content has one
-        digest, in whatever order a shuffled data set gives it.
+        digest, in whatever order a shuffled data set gives it. A data set that never ends is known by the
+        form of its batches alone.
 
     Raises:
         DataError: They can't be carried to another process; the message says which and what to give instead.
@@ -125,7 +130,7 @@ def keep_call(call: Call, *, name: str, columns: Sequence[str] = (), scale: Scal
         with tempfile.TemporaryDirectory(prefix=".new-", dir=home) as new:
             folder = Path(new, "call")
             folder.mkdir()
-            digest = _write(call, folder, name, columns=columns, scale=scale)
+            digest = _write(call, folder, name, columns=columns, scale=scale, epochs=epochs)
             kept = home / digest
             if not (kept / _FACTS).exists():
                 shutil.rmtree(kept, ignore_errors=True)
@@ -199,7 +204,7 @@ def columns_of(folder: Path) -> list[str]:
     return columns
 
 
-def _write(call: Call, folder: Path, name: str, *, columns: Sequence[str], scale: Scale) -> str:
+def _write(call: Call, folder: Path, name: str, *, columns: Sequence[str], scale: Scale, epochs: int) -> str:
     problem = _generator_problem(call)
     problems = [problem] if problem is not None else [*call_problems(call), *problems_of_test(call)]
     if call.groups is not None:
@@ -207,12 +212,15 @@ def _write(call: Call, folder: Path, name: str, *, columns: Sequence[str], scale
     if problems:
         raise DataError(name, problems)
     users_modules_by_value()
-    steps = call.kwargs.get("steps_per_epoch")
+    steps = {
+        id(call.kwargs.get("validation_data")): call.kwargs.get("validation_steps"),
+        id(call.x): call.kwargs.get("steps_per_epoch"),
+    }
     decides = [json.dumps(described([list(call.args), dict(call.kwargs)]), sort_keys=True)]
-    decides += _pickle((call.args, dict(call.kwargs)), folder, name, steps)
+    decides += _pickle((call.args, dict(call.kwargs)), folder, name, steps, epochs)
     if call.test is not None:
         (folder / TEST_FOLDER).mkdir()
-        decides += ["test", *_pickle(call.test, folder / TEST_FOLDER, name, None)]
+        decides += ["test", *_pickle(call.test, folder / TEST_FOLDER, name, {}, 1)]
     of_groups: dict[str, int] = {}
     if call.groups is not None:
         groups = group_numbers(call.groups)
@@ -237,10 +245,12 @@ def _write(call: Call, folder: Path, name: str, *, columns: Sequence[str], scale
     return hashlib.sha256("\n".join(decides).encode()).hexdigest()
 
 
-def _pickle(what: tuple[Any, ...], folder: Path, name: str, steps: int | None) -> list[str]:
+def _pickle(
+    what: tuple[Any, ...], folder: Path, name: str, steps: Mapping[int, int | None], epochs: int
+) -> list[str]:
     """Write something into a folder, and return the digests of its arrays."""
     buffer = io.BytesIO()
-    pickler = CallPickler(buffer, folder, name, steps)
+    pickler = CallPickler(buffer, folder, name, steps, epochs)
     try:
         pickler.dump(what)
     except (DataError, OSError):

@@ -30,6 +30,12 @@ _SMALL_BYTES: Final = 1024
 _INFINITE: Final = -1
 """What TensorFlow calls the number of elements of a data set that never ends."""
 
+_UNKNOWN: Final = -2
+"""And of one that ends nobody knows when, such as a generator's."""
+
+_MOST_BYTES: Final = 4 * 2**30
+"""Of one that never ends; but for an epoch's batches, which are kept in any case."""
+
 
 def users_modules_by_value() -> None:
     """Let what is defined in a script, a notebook or a module of the user's travel with what uses it."""
@@ -41,13 +47,24 @@ def users_modules_by_value() -> None:
 
 
 class CallPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle carries no types
-    """Leaves large arrays and data sets out, in files of their own."""
+    """Leaves large arrays and data sets out, in files of their own.
 
-    def __init__(self, file: io.BytesIO, folder: Path, name: str, steps: int | None) -> None:
+    Args:
+        file: Takes the rest.
+        folder: Takes the files.
+        name: What to call the data.
+        steps: Batches that an epoch reads of a data set, by its `id`, where that is said.
+        epochs: So many are to be trained: one that never ends is kept for as long.
+    """
+
+    def __init__(
+        self, file: io.BytesIO, folder: Path, name: str, steps: Mapping[int, int | None], epochs: int
+    ) -> None:
         super().__init__(file)
         self._folder = folder
         self._name = name
         self._steps = steps
+        self._epochs = epochs
         self._known: dict[int, tuple[str, int]] = {}
         # What is written stays alive: the number of an object tells it from others only as long.
         self._written: list[Any] = []
@@ -78,15 +95,28 @@ class CallPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle car
         return self._kept(obj, "array", n)
 
     def _dataset(self, dataset: Any) -> tuple[str, int]:
-        n = len(self._written)
-        repeats = int(dataset.cardinality()) == _INFINITE
-        if repeats and self._steps is None:
-            told = "a tf.data.Dataset that never ends needs steps_per_epoch; or leave repeat() out"
+        n, size, steps = len(self._written), int(dataset.cardinality()), self._steps.get(id(dataset))
+        if size == _INFINITE and steps is None:
+            told = (
+                "a tf.data.Dataset that never ends needs steps_per_epoch, or validation_steps where it "
+                "validates; or leave repeat() out"
+            )
             raise DataError(self._name, [told])
-        whole = dataset.take(self._steps) if repeats else dataset
+        whole, repeats = dataset, False
+        if size in {_INFINITE, _UNKNOWN} and steps is not None:
+            most = self._most_batches(dataset, steps)
+            whole = dataset.take(most)
+            repeats = size == _INFINITE or sum(1 for _ in whole) == most
         whole.save(str(self._folder / f"{n}.dataset"))
-        self.digests.append(_dataset_digest(whole))
+        # Of one that never ends two readings need have no row in common.
+        self.digests.append(f"{dataset.element_spec} {steps}" if repeats else _dataset_digest(whole))
         return self._kept(dataset, "repeated" if repeats else "dataset", n)
+
+    def _most_batches(self, dataset: Any, steps: int) -> int:
+        """Return how many batches of a data set that may never end are kept: all that would be read."""
+        first = next(dataset.take(1).as_numpy_iterator(), None)
+        size = sum(np.asarray(part).nbytes for part in leaves(first))
+        return max(steps, min(steps * self._epochs, _MOST_BYTES // max(size, 1)))
 
     def _kept(self, obj: Any, kind: str, n: int) -> tuple[str, int]:
         self._written.append(obj)

@@ -18,6 +18,7 @@ import fmnist_sweep as fs
 from fmnist_sweep.api.of_kerastuner import _WHAT_TO_DO
 from fmnist_sweep.api.predicting import predict
 from fmnist_sweep.core.errors import ConfigError, DataError, NothingTrainedError, StudyMismatchError
+from fmnist_sweep.data.calls import Call, keep_call, open_call
 from fmnist_sweep.data.hold_out import rows
 
 pytestmark = pytest.mark.slow
@@ -328,3 +329,40 @@ def test_every_argument_of_kerastuner_s_tuners_is_taken_or_answered(theirs: type
         default, advice = _WHAT_TO_DO[name]
         assert default == parameter.default
         assert advice
+
+
+def test_data_sets_that_never_end_are_kept_for_all_epochs() -> None:
+    """A generator that never stops and a shuffled one that repeats; both searches go on."""
+
+    def rows_without_end() -> Any:
+        n = 0
+        while True:
+            yield X[n % len(X)], Y[n % len(X)]
+            n += 1
+
+    form = (tf.TensorSpec((5,), tf.float32), tf.TensorSpec((1,), tf.float32))
+    generated = tf.data.Dataset.from_generator(rows_without_end, output_signature=form).batch(8)
+    repeated = tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(160).batch(8).repeat()
+    for name, data in (("generated", generated), ("repeated", repeated)):
+        for max_trials in (1, 2):
+            search, _ = tuner(study=name, max_trials=max_trials)
+            settings = {"validation_data": data, "validation_steps": 3, "steps_per_epoch": 4, "epochs": 2}
+            search.search(data, **settings)
+        assert list(search.trials_dataframe()["state"]) == ["COMPLETE"] * 2
+
+
+def test_batches_of_all_epochs_are_kept() -> None:
+    """In their order: an epoch goes on where the one before it ended."""
+    numbers = tf.data.Dataset.range(100, output_type=tf.float32).map(lambda n: (n[None], n[None]))
+    data = keep_call(Call((numbers.batch(2).repeat(),), {"steps_per_epoch": 3}), name="mine", epochs=4)
+    kept = open_call(Path(data.directory), tf.data.Dataset.load).x
+    firsts = [float(x[0, 0]) for x, _ in kept.take(14)]
+    assert firsts == [*range(0, 24, 2), 0.0, 2.0]
+
+
+def test_a_data_set_of_unknown_length_may_end() -> None:
+    """It ends where it ended, also before all steps are taken."""
+    numbers = tf.data.Dataset.range(9).filter(lambda n: n % 2 == 0).map(lambda n: (n[None], n[None])).batch(1)
+    data = keep_call(Call((numbers,), {"steps_per_epoch": 3}), name="mine", epochs=4)
+    kept = open_call(Path(data.directory), tf.data.Dataset.load).x
+    assert [int(x[0, 0]) for x, _ in kept] == [0, 2, 4, 6, 8]
