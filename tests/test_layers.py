@@ -139,7 +139,7 @@ HEAVIER = {
     "fmnist_sweep.cli.console.tables": ("pandas", "tensorflow", "keras", "plotly"),
     "fmnist_sweep.search.loop": ("tensorflow", "keras", "keras_tuner", "torch", "plotly", "matplotlib"),
     "fmnist_sweep.search.run": ("tensorflow", "keras", "keras_tuner", "sklearn", "plotly", "matplotlib"),
-    "fmnist_sweep.reports.page": ("tensorflow", "keras", "sklearn", "scipy.stats", "matplotlib"),
+    "fmnist_sweep.reports.page": ("tensorflow", "keras", "pandas", "sklearn", "scipy.stats", "matplotlib"),
     "fmnist_sweep.reports.dashboard": ("tensorflow", "keras", "sklearn", "scipy.stats", "matplotlib"),
     "fmnist_sweep.export.run": ("tensorflow", "keras", "keras_tuner", "torch"),
     "fmnist_sweep.analysis.frames": ("tensorflow", "keras", "keras_tuner", "torch"),

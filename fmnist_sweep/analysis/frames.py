@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from fmnist_sweep.analysis.numbers import number_of, value_of
-from fmnist_sweep.analysis.ranking import best_trials, default_trial, n_unmeasured
+from fmnist_sweep.analysis.study_rows import study_row
 from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.foreign import csv_cell
 from fmnist_sweep.core.metrics import RETURNED
-from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
+from fmnist_sweep.storage.stored import StoredStudy
 
 NUMBERS: Final = (
     "val_accuracy",
@@ -60,44 +60,9 @@ def studies_frame(studies: Iterable[StoredStudy]) -> pd.DataFrame:
         last_activity``. Unknown numbers are NaN; of a damaged study so is all that ranks its trials. Where
         there is one, ``damaged`` says why.
     """
-    frame = pd.DataFrame([_study_row(study) for study in studies])
+    rows = map(study_row, studies)
+    frame = pd.DataFrame([{**row, "last_activity": row["last_activity"] or pd.NaT} for row in rows])
     return _whole_numbers(frame, ("best_trial", "epoch", "n_parameters"))
-
-
-def _study_row(study: StoredStudy) -> dict[str, Any]:
-    trials = study.trials
-    damage = study.damage
-    best = None if damage else next(iter(best_trials(study, 1)), None)
-    default = None if damage else default_trial(study)
-    score = value_of(best)
-    activity = [time for t in trials for time in (t.datetime_start, t.datetime_complete) if time is not None]
-    states = [t.state for t in trials]
-    n_running, interrupted = states.count("RUNNING"), study.is_interrupted
-    row: dict[str, Any] = {
-        "name": study.name,
-        "model": study.config.get("model"),
-        "n_trials": len(trials),
-        "complete": states.count("COMPLETE"),
-        "pruned": states.count("PRUNED"),
-        "failed": states.count("FAIL"),
-        "running": 0 if interrupted else n_running,
-        "interrupted": n_running if interrupted else 0,
-        "waiting": states.count("WAITING"),
-        "unmeasured": states.count("COMPLETE") if damage else n_unmeasured(study),
-        "best_trial": np.nan if best is None else best.number,
-        "score": score,
-    }
-    for name in ("val_accuracy", "train_accuracy", "gap", "epoch", "n_parameters"):
-        row[name] = np.nan if best is None else number_of(best, name)
-    shown = study.rule.shown_metric
-    if shown != "accuracy":
-        row |= {"metric": shown, "val": np.nan if best is None else number_of(best, f"val_{shown}")}
-    row["default_score"] = value_of(default)
-    row["difference"] = score - row["default_score"]
-    row["seconds"] = sum(float(t.seconds or 0.0) for t in trials)
-    row["epochs"] = sum(_epochs_trained(t) for t in trials)
-    row["last_activity"] = max(activity, default=pd.NaT)
-    return {**row, "damaged": damage} if damage else row
 
 
 def trials_frame(study: StoredStudy) -> pd.DataFrame:
@@ -187,9 +152,3 @@ def _whole_numbers(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
 def _fits(column: pd.Series[Any]) -> bool:
     # Another tool may have whole numbers of any size.
     return not any(isinstance(value, int) and abs(value) >= 2**63 for value in column)
-
-
-def _epochs_trained(trial: StoredTrial) -> int:
-    if trial.n_epochs is not None:
-        return int(trial.n_epochs)
-    return len(trial.columns.get("seconds", ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -27,3 +28,13 @@ def number_of(trial: StoredTrial, name: str) -> Any:
 def value_of(trial: StoredTrial | None) -> float:
     """Return a trial's value; NaN where there is no trial or it has none."""
     return np.nan if trial is None or trial.value is None else trial.value
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a number is not known: None, or NaN.
+
+    Example:
+        >>> is_missing(None), is_missing(float("nan")), is_missing(0), is_missing("text")
+        (True, True, False, False)
+    """
+    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -13,7 +13,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-import pandas as pd
 import plotly.graph_objects as go
 import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,8 +21,9 @@ from plotly.basedatatypes import BaseTraceType
 
 import fmnist_sweep
 from fmnist_sweep.analysis.confirmations import read_confirmation
-from fmnist_sweep.analysis.frames import studies_frame
+from fmnist_sweep.analysis.numbers import is_missing
 from fmnist_sweep.analysis.ranking import best_trials, default_trial
+from fmnist_sweep.analysis.study_rows import study_row
 from fmnist_sweep.analysis.summary import price_words, scoring, summary
 from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.files import write_atomically
@@ -247,7 +247,9 @@ def _comparison(studies: Sequence[StoredStudy]) -> dict[str, Any]:
     titles += ["parameters", "over the default", "trials", "pruned", "failed", "time"]
     columns = [Column(title, left=i < 2) for i, title in enumerate(titles)]
     rows = []
-    for i, (study, row) in enumerate(zip(studies, studies_frame(studies).to_dict("records"), strict=True)):
+    for i, study in enumerate(studies):
+        row = study_row(study)
+        size = row["n_parameters"]
         unit, accuracy = UNITS[study.rule.metric], UNITS["accuracy"]
         cells = [
             Cell(row["name"], row["name"], href=f"#study-{i}"),
@@ -256,8 +258,8 @@ def _comparison(studies: Sequence[StoredStudy]) -> dict[str, Any]:
             _validation(row, study),
             _number(row["train_accuracy"], accuracy.show(row["train_accuracy"])),
             _number(row["gap"], unit.show(row["gap"], gap=True)),
-            _number(row["epoch"], "" if pd.isna(row["epoch"]) else str(row["epoch"])),
-            _number(row["n_parameters"], "" if pd.isna(row["n_parameters"]) else f"{row['n_parameters']:,}"),
+            _number(row["epoch"], "" if is_missing(row["epoch"]) else str(row["epoch"])),
+            _number(size, "" if is_missing(size) else f"{size:,}"),
             _number(row["difference"], unit.show(row["difference"], signed=True)),
             *(_number(row[name], str(row[name])) for name in ("n_trials", "pruned", "failed")),
             _number(row["seconds"], show_seconds(row["seconds"])),
@@ -379,5 +381,4 @@ def _provenance(study: StoredStudy) -> list[tuple[str, str]]:
 
 
 def _number(value: Any, shown: str) -> Cell:
-    missing = value is None or bool(pd.isna(value))
-    return Cell(ABSENT) if missing else Cell(shown, str(value))
+    return Cell(ABSENT) if is_missing(value) else Cell(shown, str(value))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import pandas as pd
-
+from fmnist_sweep.analysis.numbers import is_missing
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import Unit, show_score, show_value
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
@@ -63,7 +62,7 @@ def _in_unit(value: float | None, unit: Unit, *, gap: bool = False) -> Any:
 
 
 def _number(value: float | None, factor: float = 1, shown: str | None = None) -> Any:
-    if value is None or pd.isna(value):
+    if value is None or is_missing(value):
         return None
     return [round(factor * value, _DECIMALS), str(value) if shown is None else shown]
 
@@ -74,4 +73,4 @@ def _setting(values: Mapping[str, Any], name: str) -> Any:
     value, shown = values[name], show_value(values[name])
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     # A rate of 1e-7 has no six decimals.
-    return [value, shown] if is_number and not pd.isna(value) else shown
+    return [value, shown] if is_number and not is_missing(value) else shown
