@@ -44,9 +44,9 @@ WHY_MISSED: Final = {
     ),
     ("own fit", "one call"): (
         "After each epoch the training scores are measured on training.n_probe rows, 10,000 unless another "
-        "number is set: here on all that train, which takes a forward pass over them. With 1,000 rows the CNN "
-        "took 1.09 times as long as Keras's own fit, and the table 1.19 (1.02 to 1.35): where the rest of the "
-        "table's excess goes is not known."
+        "number is set: here on all that train, which takes a forward pass over them. With 1,000 rows the "
+        "CNN took 1.09 times as long as Keras's own fit, and the table 1.19 (1.02 to 1.35): where the rest "
+        "of the table's excess goes is not known."
     ),
     ("throughput cnn", "trials an hour"): (
         "A CNN's seconds are small convolutions, which all contestants take alike. What is left to gain is "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 
 import pandas as pd
@@ -42,7 +43,11 @@ def chosen_trials(
     names = _names(frame)
     short = frame.rename(columns={full: name for name, full in names.items()})
     problems, kept = list[str](), short.index
-    if where is not None:
+    if where is not None and _is_endless(where):
+        problems.append(
+            f"--where {where!r} takes a power that may be endless; after ** give a number up to 10"
+        )
+    elif where is not None:
         try:
             found = short.eval(where)
         except Exception as error:  # noqa: BLE001 - pandas raises of every kind for an expression
@@ -84,3 +89,23 @@ def _unknown(option: str, asked: Sequence[str], names: dict[str, str]) -> list[s
         for name in asked
         if name not in known
     ]
+
+
+def _is_endless(expression: str) -> bool:
+    """Return whether an expression takes powers that may have more digits than there is memory for."""
+    try:
+        powers = [
+            node
+            for node in ast.walk(ast.parse(expression.strip(), mode="eval"))
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
+        ]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        # What pandas makes of it, it tells.
+        return False
+    return not all(_is_small(power) for power in powers)
+
+
+def _is_small(power: ast.BinOp) -> bool:
+    n = power.right
+    small = isinstance(n, ast.Constant) and isinstance(n.value, int | float) and n.value <= 10
+    return small and not any(isinstance(part, ast.Pow) for part in ast.walk(power.left))

@@ -64,6 +64,18 @@ def test_all_that_is_wrong_is_told_at_once(study: Any) -> None:
     assert lines[2].startswith("--columns: no column 'gop'; did you mean 'gap'? ")
 
 
+@pytest.mark.parametrize("where", ["9**9**9 > gap", "(9**9)**9 > gap", "gap ** 11 > 0", "2 ** depth > 1"])
+def test_a_power_without_an_end_is_not_worked_out(study: Any, where: str) -> None:
+    """Python would: it has more digits than there is memory for."""
+    with pytest.raises(SweepError, match="takes a power that may be endless"):
+        chosen_trials(study, where=where)
+
+
+def test_a_small_power_is_worked_out(study: Any) -> None:
+    """A square, say."""
+    assert numbers(study, where="depth ** 2 > 1") == numbers(study, where="depth > 1")
+
+
 @pytest.mark.parametrize("where", ["1", "True", "gap", "number", "score.mean()"])
 def test_an_expression_that_is_no_condition_is_told(study: Any, where: str) -> None:
     """Numbers would be taken for those of rows, and chose any."""
