@@ -14,7 +14,7 @@ PYTHON ?= python3
 KILLS ?= 100
 QUICK ?=
 FAULT_TESTS := $(addprefix tests/slow/test_,faults.py storage_faults.py resume.py postgres_runs.py \
-	server_restarts.py killed_commands.py managing_faults.py \
+	server_restarts.py killed_commands.py managing_faults.py ray.py \
 	postgres.py::test_a_sweep_that_loses_its_server_can_go_on)
 
 BIN := .venv/bin

@@ -186,6 +186,7 @@ def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, pro
     assert not any(agents_under(raylet) for raylet in nodes.raylets[:2])
 
 
+@pytest.mark.faults
 def test_ctrl_c_puts_trials_back_and_the_same_command_goes_on(nodes: LocalNodes, project: Path) -> None:
     """Within ten seconds; from the checkpoints that came up with the end."""
     line = command(project, "stopped.db", "--engine", "ray", "--address", nodes.address, "--json-events")
@@ -201,6 +202,7 @@ def test_ctrl_c_puts_trials_back_and_the_same_command_goes_on(nodes: LocalNodes,
     assert max(resumed) > 0
 
 
+@pytest.mark.faults
 def test_a_killed_parent_leaves_nothing_running(nodes: LocalNodes, project: Path) -> None:
     """Its agents end, and all their trials."""
     line = command(project, "killed.db", "--engine", "ray", "--address", nodes.address, "--json-events")
@@ -214,6 +216,7 @@ def test_a_killed_parent_leaves_nothing_running(nodes: LocalNodes, project: Path
     run.end()
 
 
+@pytest.mark.faults
 def test_a_lost_head_ends_the_run_with_one_line(project: Path) -> None:
     """Exit code 1; the trials are put back, and another cluster goes on with them."""
     with local_nodes(2) as nodes:
