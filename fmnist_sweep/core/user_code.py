@@ -32,6 +32,8 @@ _LIBRARIES: Final = tuple(
 )
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
+_MOST_NAMES: Final = 20
+
 
 def is_ours(path: str) -> bool:
     """Return whether a module, or what an import path names, is of this package.
@@ -111,14 +113,16 @@ def no_module(name: str, folders: Sequence[Path]) -> str:
 
 
 def instead(name: str, there: Iterable[str]) -> str:
-    """Return what a message on a missing name goes on with: the nearest one there is, or all of them.
+    """Return what a message on a missing name goes on with: the nearest one there is, or the first twenty.
 
     Example:
         >>> instead("unts", ["units", "depth"]), instead("x", ["units", "depth"]), instead("x", [])
         ("; did you mean 'units'?", '; there are depth, units', '')
     """
     there = sorted(there)
-    return did_you_mean(name, there) or (f"; there are {', '.join(there[:20])}" if there else "")
+    more = f" and {len(there) - _MOST_NAMES} more" if len(there) > _MOST_NAMES else ""
+    some = f"; there are {', '.join(there[:_MOST_NAMES])}{more}" if there else ""
+    return did_you_mean(name, there) or some
 
 
 def shadow_problem(import_path: str, folders: Sequence[Path]) -> str | None:

@@ -18,7 +18,6 @@ from fmnist_sweep.training.testing import FakeTrainer
 
 N_EPOCHS = 100
 N_TRIALS = 6
-FOR_OPTUNA = ("json_text", "bulk_reads")
 
 
 def long_curve(job: TrialJob) -> LearningCurve:
@@ -30,10 +29,7 @@ def long_curve(job: TrialJob) -> LearningCurve:
 def kept_by_the_package() -> int:
     """Return how many bytes that were allocated in the package's own modules are still alive."""
     gc.collect()
-    # What these read is what Optuna itself keeps of finished trials.
-    for_optuna = [tracemalloc.Filter(False, f"*/fmnist_sweep/storage/{name}.py") for name in FOR_OPTUNA]
-    everything = tracemalloc.take_snapshot()
-    ours = everything.filter_traces([tracemalloc.Filter(True, "*/fmnist_sweep/*"), *for_optuna])
+    ours = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/fmnist_sweep/*")])
     return sum(trace.size for trace in ours.traces)
 
 
@@ -43,7 +39,7 @@ def test_the_parent_holds_no_curve_twice(
     sqlite_storage: optuna.storages.RDBStorage,
     make_config: Callable[..., SweepConfig],
 ) -> None:
-    """Optuna keeps the curves of finished trials; a search, still alive, holds no second copy of them."""
+    """A run's storage holds the curves of finished trials; a search, still alive, holds no second copy."""
     config = make_config(
         space={"learning_rate": {"low": 1e-4, "high": 1e-2}, "epochs": N_EPOCHS},
         budget={"trials": N_TRIALS},
@@ -64,4 +60,4 @@ def test_the_parent_holds_no_curve_twice(
             tracemalloc.stop()
     assert search.progress().n_complete == N_TRIALS
     assert size_of_one > 8 * 4 * N_EPOCHS
-    assert kept < size_of_one * N_TRIALS / 2
+    assert kept < size_of_one * N_TRIALS * 1.5

@@ -115,7 +115,7 @@ def test_the_password_is_seen_nowhere(tmp_path: Path, postgres: Server) -> None:
     sweep = ["run", str(ROOT / "sweeps" / "smoke.toml"), "--trials", "2", "--set", "training.train_size=500"]
     code, said = command(*sweep, "--set", "space.epochs=1")
     assert code == 0, said
-    assert "to look at it: fmnist-sweep dashboard --storage postgresql+psycopg://me:***@127.0.0.1:" in said
+    assert "to look at it: fmnist-sweep dashboard --storage 'postgresql+psycopg://me:***@127.0.0.1:" in said
     assert command(*sweep, "--set", "space.epochs=2")[0] == 2
     for arguments in (
         ["status"],
