@@ -87,21 +87,21 @@ class Search:
         self._observer = Observer() if observer is None else observer
         self._check = check
         self._deliver = deliver
-        self._rule = settings.rule
-        self._allowed = settings.allowed_epochs
         self._history = History(study, max_epochs=settings.max_epochs, split_seed=settings.split.seed)
         self._held: HeldStorage | None = None
         self._running: dict[int, RunningTrial] = {}
         # Told already; the engine has not yet said that their jobs are gone.
         self._ending: dict[int, tuple[RunningTrial, TrialState]] = {}
         self._twins: dict[int, list[RunningTrial]] = {}
-        self._n_done_now = self._n_failures_in_a_row = 0
+        self._n_done_now = 0
+        self._n_failures_in_a_row = 0
         self._ended: EndedTrial | None = None
         self._retried: RetriedTrial | None = None
         self._skipped: CheckpointSkipped | None = None
         if checkpoints is not None:
             checkpoints.keep(self._history.waiting)
-        study.pruner, self._began = settings.pruner, time.monotonic()
+        study.pruner = settings.pruner
+        self._began = time.monotonic()
 
     @classmethod
     def of(
@@ -325,15 +325,15 @@ class Search:
 
     def _report(self, running: RunningTrial, scores: EpochScores) -> bool:
         """Report an epoch's score, and return whether it is new to the study."""
-        running.score = self._rule.score(scores)
+        running.score = self._settings.rule.score(scores)
         if scores.epoch <= running.reported:
             return False
         running.trial.report(running.score, scores.epoch)
         return True
 
     def _out_of_patience(self, running: RunningTrial) -> bool:
-        patience = self._settings.patience
-        stop = self._rule.stop_epoch(running.curve, allowed=self._allowed, patience=patience)
+        known = self._settings
+        stop = known.rule.stop_epoch(running.curve, allowed=known.allowed_epochs, patience=known.patience)
         return stop is not None
 
     # --- tell ----------------------------------------------------------------------------------------------
