@@ -8,9 +8,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fmnist_sweep.core.errors import DataError, did_you_mean
+from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.wording import shown_list
-from fmnist_sweep.data.trees import is_table
+from fmnist_sweep.data.trees import is_table, missing_columns
 
 Array: TypeAlias = npt.NDArray[Any]
 Indices: TypeAlias = npt.NDArray[np.int64]
@@ -114,10 +114,8 @@ def without_column(x: Any, column: str, *, where: str) -> tuple[Any, Any]:
     else:
         told = f"split.groups: x is {type(x).__name__} and has no columns by name; {HOW}"
         raise DataError(where, [told])
-    if column not in names:
-        near = did_you_mean(column, names)
-        told = f"split.groups: there is no column {column!r}{near} (it has {shown_list(names)})"
-        raise DataError(where, [told])
+    if problems := missing_columns([column], names):
+        raise DataError(where, [f"split.groups: {problem}" for problem in problems])
     if len(names) == 1:
         raise DataError(where, [f"split.groups: {column!r} is the only column: no inputs are left"])
     if isinstance(x, Mapping):

@@ -10,11 +10,12 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fmnist_sweep.core.errors import DataError, did_you_mean
+from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.wording import shown_list
 from fmnist_sweep.data.calls import Call, keep_call
 from fmnist_sweep.data.groups import without_column
+from fmnist_sweep.data.trees import missing_columns
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -68,11 +69,7 @@ def prepare_table(path: Path, target: Sequence[str], *, name: str, groups: str |
     table = _read(path, name)
     columns = [str(column) for column in table.columns]
     table.columns = columns
-    problems = [
-        f"target: there is no column {one!r}{did_you_mean(one, columns)} (it has {shown_list(columns)})"
-        for one in target
-        if one not in columns
-    ]
+    problems = [f"target: {problem}" for problem in missing_columns(target, columns)]
     of_groups = None
     if groups in target:
         problems.append(f"split.groups: {groups!r} is the target; name another column")
@@ -123,11 +120,7 @@ def inputs_to_predict(path: Path, columns: Sequence[str], n_columns: int | None 
     table.columns = [str(column) for column in table.columns]
     there = list(table.columns)
     wanted = list(columns) or there
-    problems = [
-        f"there is no column {one!r}{did_you_mean(one, there)} (it has {shown_list(there)})"
-        for one in wanted
-        if one not in there
-    ]
+    problems = missing_columns(wanted, there)
     problems += [
         f"the column {one!r} is there twice" for one in dict.fromkeys(wanted) if there.count(one) > 1
     ]

@@ -1,12 +1,18 @@
-"""Nested inputs and targets, as Keras nests them: their parts, rows and classes. No TensorFlow, no pandas."""
+"""Nested inputs and targets, as Keras nests them: their parts, rows, columns and classes.
+
+Nothing here loads TensorFlow or pandas.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from fmnist_sweep.core.errors import did_you_mean
+from fmnist_sweep.core.wording import shown_list
 
 _MAX_CLASSES: Final = 10_000
 
@@ -87,3 +93,17 @@ def is_tensor(value: Any) -> bool:
 def is_table(value: Any) -> bool:
     """Return whether a value is a table or a column of pandas."""
     return type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "iloc")
+
+
+def missing_columns(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
+    """Return a line for each column that is wanted and not there, with the nearest name that is.
+
+    Example:
+        >>> missing_columns(["prise", "area"], ["price", "area"])
+        ["there is no column 'prise'; did you mean 'price'? (it has 'price', 'area')"]
+    """
+    return [
+        f"there is no column {one!r}{did_you_mean(one, there)} (it has {shown_list(there)})"
+        for one in wanted
+        if one not in there
+    ]
