@@ -66,8 +66,9 @@ class StudyReader:
         Where the number of epochs is searched, ``params_epochs`` is the number that was found best for the
         trial's configuration: one training tells of all of them.
         """
-        frame = trials_frame(self.stored)
-        if len(self.stored.allowed_epochs or ()) > 1:
+        study = self.stored
+        frame = trials_frame(study)
+        if _searches_epochs(study):
             frame["params_epochs"] = frame["epoch"]
         return frame
 
@@ -92,12 +93,13 @@ class StudyReader:
             num_trials: At most so many.
         """
         carrying = importlib.import_module("fmnist_sweep.models.carrying")
-        searched = len(self.stored.allowed_epochs or ()) > 1
+        study = self.stored
+        searched = _searches_epochs(study)
         return [
             carrying.hyperparameters_of(
                 {**trial.hyperparameters, **({"epochs": trial.scored_after} if searched else {})}
             )
-            for trial in self.best(num_trials)
+            for trial in best_trials(study, num_trials)
         ]
 
     def results_summary(self, num_trials: int = 10) -> None:
@@ -181,3 +183,7 @@ def load_study(name: str, storage: str = DEFAULT_STORAGE) -> StudyReader:
     reader = StudyReader(name, storage)
     _ = reader.study
     return reader
+
+
+def _searches_epochs(study: StoredStudy) -> bool:
+    return len(study.allowed_epochs or ()) > 1
