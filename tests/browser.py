@@ -12,19 +12,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.interactive import CHROMIUM_FLAGS
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1200,6000",
-    "--virtual-time-budget=20000",
-)
+FLAGS = (*CHROMIUM_FLAGS, "--window-size=1200,6000")
 
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"
