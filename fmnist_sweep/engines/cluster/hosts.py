@@ -19,7 +19,7 @@ _RESTED_S: Final = 10.0
 """How long a node whose agent was lost for the second time is left alone; longer each time."""
 
 _MAX_STARTS: Final = 3
-"""How often an agent is started that does not get ready."""
+"""How often in a row an agent is started that does not get ready."""
 
 _NO_MATTER: Final = frozenset({"optuna"})
 """Packages whose versions may differ between machines: what trains does not use them."""
@@ -104,8 +104,10 @@ class Hosts:
         self._hosts: list[Host] = []
         self._grants: Counter[str] = Counter()
         self.n_wanted = 0
-        # Of nodes, by number: how often their agents were lost, and until when they are left alone.
+        # Of nodes, by number: how often their agents were lost, and how often in a row before they were
+        # ready; until when they are left alone.
         self._n_lost: Counter[str] = Counter()
+        self._n_not_ready: Counter[str] = Counter()
         self._rest_until: dict[str, float] = {}
         self._left_out: dict[str, tuple[str, str]] = {}
         self._parcels: dict[str, Parcel] | None = None
@@ -148,14 +150,17 @@ class Hosts:
         """
         now = time.monotonic()
         nodes = self._cluster.nodes()
-        self.n_wanted = sum(node.n_cpus for node in nodes.values()) if self._most is None else self._most
-        self._cluster.want(self.n_wanted)
+        usable = {number: node for number, node in nodes.items() if number not in self._left_out}
+        self.n_wanted = sum(node.n_cpus for node in usable.values()) if self._most is None else self._most
+        # What is granted where nothing can train is kept: given back, it would be granted there again.
+        in_vain = sum(n for number, n in self._grants.items() if number in self._left_out)
+        self._cluster.want(self.n_wanted + in_vain)
         self._grants = Counter(self._cluster.granted())
         hosted = {host.link.node for host in self._hosts}
         for number in self._grants.keys() - hosted - self._left_out.keys():
             if number in nodes and now >= self._rest_until.get(number, 0.0):
                 self._start(number, nodes[number])
-        if self._grants and self._grants.keys() <= self._left_out.keys():
+        if self._grants and not any(node.n_cpus for node in usable.values()):
             raise EngineError("\n".join(["no node of the cluster can be used:", *self.left_out]))
 
     def _start(self, number: str, node: Node) -> None:
@@ -204,6 +209,7 @@ class Hosts:
             host.state = "data"
         if not host.missing:
             host.state = "events"
+            del self._n_not_ready[host.link.node]
             host.link.ask_events()
             return
         parcel = self._parcels_here()[host.missing.popleft()]
@@ -223,8 +229,10 @@ class Hosts:
         self._n_lost[number] += 1
         n = self._n_lost[number]
         self._rest_until[number] = time.monotonic() + _RESTED_S * (2 ** min(n - 1, 6) - 1)
-        if not host.is_ready and n >= _MAX_STARTS:
-            self._left_out[number] = (host.link.name, why)
+        if not host.is_ready:
+            self._n_not_ready[number] += 1
+            if self._n_not_ready[number] >= _MAX_STARTS:
+                self._left_out[number] = (host.link.name, why)
 
     def _remove(self, host: Host) -> None:
         self._cluster.drop(host.link)
