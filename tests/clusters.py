@@ -64,11 +64,11 @@ class FakeLink(Link):
         self, job: TrialJob, checkpoint: bytes | None, code: tuple[Parcel, Sequence[Any]] | None
     ) -> None:
         sent = None if code is None else (code[0], lambda: code[1])
-        self.agent.submit(job, checkpoint, sent)
+        self.agent.submit(self._turn(), job, checkpoint, sent)
 
     @override
     def cancel(self, trial: int) -> None:
-        self.agent.cancel(trial)
+        self.agent.cancel(self._turn(), trial)
 
     def end(self) -> None:
         """Close the agent, as its process's end would end its trials."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from clusters import FakeCluster, engine_on, ready, unlike
+from clusters import SCRIPTED, FakeCluster, engine_on, ready, unlike
 
 from fmnist_sweep.core.errors import ClusterLostError, ConfigError, EngineError
 from fmnist_sweep.core.events import Cancelled, EpochDone, Failed, Finished, Noted, Started, TrialEvent
@@ -17,7 +17,9 @@ from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.engines import fork_server
 from fmnist_sweep.engines.cluster import engine as cluster_engine
+from fmnist_sweep.engines.cluster.agent import Agent, AgentSpec
 from fmnist_sweep.engines.cluster.engine import ClusterEngine
+from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.training.testing import scripted_curve
 
 NOWHERE = DataRef("none", "0" * 64, (28, 28, 1), tuple("0123456789"), 60_000, "/nowhere")
@@ -244,9 +246,49 @@ def test_a_node_with_other_versions_is_left_out() -> None:
             engine.events(0.2)
         assert "node b is left out: tensorflow 1.0 there, " in engine.waits
         assert engine.slots == 1
+        engine._look_at = 0.0
+        engine.events(0)
+        assert "has room for" not in engine.waits
     alone = FakeCluster({"b": 1}, facts={"b": unlike(keras="1.0")})
     with pytest.raises(EngineError, match=r"no node of the cluster can be used:\nnode b is left out"):
         engine_on(alone)
+
+
+def test_slots_on_a_node_that_is_left_out_do_not_count() -> None:
+    """Others are asked for in their place: two trials side by side are two."""
+    odd = FakeCluster({"a": 2, "b": 2}, facts={"a": unlike(tensorflow="1.0")})
+    with ready(engine_on(odd, slots=2), 2) as engine:
+        assert {link.node for link in odd.links} == {"b"}
+        assert engine.slots == 2
+
+
+@pytest.fixture
+def agent() -> Iterator[Agent]:
+    """An agent with one slot."""
+    agent = Agent(AgentSpec(1, SCRIPTED, ()))
+    yield agent
+    agent.close()
+
+
+def test_commands_are_obeyed_in_their_order(agent: Agent) -> None:
+    """Calls of an agent overtake each other: a job whose end is asked for ends, whichever came first."""
+    agent.cancel(1, 0)
+    agent.submit(0, job(0, epochs=1000, sleep_s=0.05), None, None)
+    last = [message.event for message in agent.events(10)][-1]
+    while not isinstance(last, Cancelled):
+        last = [message.event for message in agent.events(10)][-1]
+
+
+def test_an_agent_that_breaks_says_so(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for its trials lets them go on elsewhere."""
+
+    def broken(_engine: LocalEngine, _timeout_s: float) -> list[TrialEvent]:
+        raise OSError("the disk is broken")
+
+    monkeypatch.setattr(LocalEngine, "events", broken)
+    agent.submit(0, job(0), None, None)
+    with pytest.raises(OSError, match="the disk is broken"):
+        agent.events(10)
 
 
 def test_different_processors_are_told_of() -> None:

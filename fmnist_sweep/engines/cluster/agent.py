@@ -116,7 +116,10 @@ class Agent:
         self._data: dict[str, str] = {}
         self._code: dict[str, Path] = {}
         self._commands: queue.SimpleQueue[_Start | _Cancel | None] = queue.SimpleQueue()
-        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._early: dict[int, _Start | _Cancel] = {}
+        self._next_turn = 0
+        self._ordering = threading.Lock()
+        self._messages: queue.SimpleQueue[Message | Exception] = queue.SimpleQueue()
         self._sent_at: dict[int, float] = {}
         self._jobs: dict[int, TrialJob] = {}
         # Not for use from several threads: all that concerns it is done by one of its own.
@@ -142,22 +145,37 @@ class Agent:
         unpack(parcel, content, self._kept(parcel))
         self._data[parcel.key] = str(self._kept(parcel))
 
-    def submit(self, job: TrialJob, checkpoint: bytes | None, code: tuple[Parcel, Fetch] | None) -> None:
+    def submit(
+        self, turn: int, job: TrialJob, checkpoint: bytes | None, code: tuple[Parcel, Fetch] | None
+    ) -> None:
         """Start a job.
 
         Args:
+            turn: Which command this is, of all that are given to this agent, from 0: they may arrive in any
+                order, and are obeyed in that one.
             job: The job.
             checkpoint: What it goes on from.
             code: The modules of the user's that it needs, and what gives them.
         """
-        self._commands.put(_Start(job, checkpoint, code))
+        self._command(turn, _Start(job, checkpoint, code))
 
-    def cancel(self, trial: int) -> None:
-        """Ask for the end of a trial's job."""
-        self._commands.put(_Cancel(trial))
+    def cancel(self, turn: int, trial: int) -> None:
+        """Ask for the end of a trial's job; ``turn`` as in `submit`."""
+        self._command(turn, _Cancel(trial))
+
+    def _command(self, turn: int, command: _Start | _Cancel) -> None:
+        with self._ordering:
+            self._early[turn] = command
+            while self._next_turn in self._early:
+                self._commands.put(self._early.pop(self._next_turn))
+                self._next_turn += 1
 
     def events(self, timeout_s: float) -> list[Message]:
-        """Return what has come from trials, waiting for the first of it; what comes at once goes together."""
+        """Return what has come from trials, waiting for the first of it; what comes at once goes together.
+
+        Raises:
+            Exception: What ended this agent: none of its trials goes on.
+        """
         found: list[Message] = []
         until, size = time.monotonic() + timeout_s, 0
         while size < _MOST_BYTES:
@@ -165,6 +183,8 @@ class Agent:
                 message = self._messages.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 break
+            if isinstance(message, Exception):
+                raise message
             if not found:
                 until = min(until, time.monotonic() + _GATHER_S)
             found.append(message)
@@ -192,6 +212,8 @@ class Agent:
                 if command is None:
                     return
                 self._obey(command)
+        except Exception as error:  # noqa: BLE001 - whoever waits for these trials would wait forever
+            self._messages.put(error)
         finally:
             if self._engine is not None:
                 self._engine.close()

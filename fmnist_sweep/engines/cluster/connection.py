@@ -45,7 +45,7 @@ def connect(address: str = AUTO) -> None:
     if address != AUTO and not answers(place):
         told = f"address: nothing answers at {address}; start a cluster there with: ray start --head"
         raise ConfigError("engine", [told])
-    import ray  # noqa: PLC0415 - see above
+    import ray  # noqa: PLC0415 - it takes a second, and need not be there
 
     if ray.is_initialized():
         return

@@ -83,7 +83,7 @@ class ClusterEngine(ClosedByWith):
         trainer: Import path of the trainer.
         preload: As in `LocalEngine`.
         time_limit_s: As in `LocalEngine`; counted anew where a job goes on elsewhere.
-        address: Of the cluster; see `nodes.connect`.
+        address: Of the cluster; see `connection.connect`.
         checkpoint_every_s: Seconds between two checkpoints of a trial that come up: what the loss of a node
             costs at most, beside the epoch in training.
         cluster: Stands in for Ray in tests.

@@ -1,8 +1,8 @@
 """Ray as the engine sees it: a connection, slots that Ray grants, and an agent on each node that has some.
 
-No other module knows Ray. A slot is a placement group of one CPU: Ray grants it where there is room, also on
-nodes that join later, and grants it elsewhere once its node is gone. What is granted is given back with the
-connection, however this process ends.
+Beside `connection`, no other module knows Ray. A slot is a placement group of one CPU: Ray grants it where
+there is room, also on nodes that join later, and grants it elsewhere once its node is gone. What is granted
+is given back with the connection, however this process ends.
 """
 
 from __future__ import annotations
@@ -50,12 +50,14 @@ class Link:
         name: What a message calls the node.
         actor: Ray's handle.
         call: The call that is waited for.
+        n_commands: How many were given: Ray keeps no order among them.
     """
 
     node: str
     name: str
     actor: Any
     call: Any = None
+    n_commands: int = 0
 
     def ask_facts(self) -> None:
         """Ask what the node is."""
@@ -78,11 +80,15 @@ class Link:
     ) -> None:
         """Start a job."""
         sent = None if code is None else (code[0], list(code[1]))
-        self.actor.submit.remote(job, checkpoint, sent)
+        self.actor.submit.remote(self._turn(), job, checkpoint, sent)
 
     def cancel(self, trial: int) -> None:
         """Ask for the end of a job."""
-        self.actor.cancel.remote(trial)
+        self.actor.cancel.remote(self._turn(), trial)
+
+    def _turn(self) -> int:
+        self.n_commands += 1
+        return self.n_commands - 1
 
 
 @dataclass(slots=True)
@@ -116,15 +122,15 @@ class RayActor:
         self._agent.receive(parcel, _fetched(refs))
 
     def submit(
-        self, job: TrialJob, checkpoint: bytes | None, code: tuple[Parcel, Sequence[Any]] | None
+        self, turn: int, job: TrialJob, checkpoint: bytes | None, code: tuple[Parcel, Sequence[Any]] | None
     ) -> None:
         """As `Agent.submit`."""
         sent = None if code is None else (code[0], lambda: _fetched(code[1]))
-        self._agent.submit(job, checkpoint, sent)
+        self._agent.submit(turn, job, checkpoint, sent)
 
-    def cancel(self, trial: int) -> None:
+    def cancel(self, turn: int, trial: int) -> None:
         """As `Agent.cancel`."""
-        self._agent.cancel(trial)
+        self._agent.cancel(turn, trial)
 
     def events(self, timeout_s: float) -> list[Message]:
         """As `Agent.events`."""
@@ -154,14 +160,13 @@ class RayCluster:
     """
 
     address: str = AUTO
-    _ours: bool = field(default=False, init=False)
     _groups: list[Any] = field(default_factory=list, init=False)
     _away_since: float | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         connect(self.address)
-        import ray  # noqa: PLC0415 - loaded where it is asked for: it takes a second, and need not be there
+        import ray  # noqa: PLC0415 - loaded by now
 
         self._ray = ray
 
