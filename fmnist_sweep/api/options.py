@@ -43,9 +43,10 @@ class RunOptions:
         Args:
             engine: Name of the engine that a sweep file asks for, where these options name none.
         """
-        problems = worker_problems(self.engine or engine or LOCAL, self.n_workers)
-        if self.engine is not None:
-            problems += engine_problems(self.engine, self.address)
+        name = self.engine or engine or LOCAL
+        problems = worker_problems(name, self.n_workers)
+        if self.engine is not None or self.address is not None:
+            problems += engine_problems(name, self.address)
         return problems
 
     def check(self) -> None:
@@ -55,9 +56,11 @@ class RunOptions:
 
     def of_run(self) -> dict[str, Any]:
         """Return the options of a run."""
-        run = {"take_over": self.take_over, "engine": self.engine, "address": self.address}
-        return {**self.of_export(), **run}
+        return {**self._of_all(), "take_over": self.take_over, "engine": self.engine}
 
     def of_export(self) -> dict[str, Any]:
         """Return the options of an export, which owns no study."""
-        return {"n_workers": self.n_workers, "data_dir": self.data_dir, "engine": self.engine or LOCAL}
+        return {**self._of_all(), "engine": self.engine or LOCAL}
+
+    def _of_all(self) -> dict[str, Any]:
+        return {"n_workers": self.n_workers, "data_dir": self.data_dir, "address": self.address}

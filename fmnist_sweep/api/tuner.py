@@ -78,7 +78,7 @@ class Tuner(StudyReader):
         workers: Trials that train side by side; None takes one for each core, of the cluster with the engine
             ``"ray"``.
         engine: Where trials run: ``"local"``, processes of this machine, or ``"ray"``, the nodes of a
-            cluster. Final trainings of `export` run on this machine.
+            cluster; those of `confirm` and the final trainings of `export` as well.
         address: Of the cluster: ``"auto"``, ``"HOST:PORT"`` or ``"ray://HOST:PORT"``; None is ``"auto"``.
         seed: Decides initial weights, dropout and the order of the rows, and what the sampler draws.
         study: Name of the study; None takes ``project_name``, or the name of the model.
@@ -323,9 +323,7 @@ class Tuner(StudyReader):
             if planned.is_there:
                 self._say(f"{planned.folder} is there, of this very choice: nothing was trained or read.")
             else:
-                # Elsewhere there may be more workers than this machine can do with.
-                here = self._options if self._options.engine == LOCAL else RunOptions()
-                exports.export(planned, storage=self.storage, options=here, say=self._say)
+                exports.export(planned, storage=self.storage, options=self._options, say=self._say)
         return planned.folder
 
     # --- models --------------------------------------------------------------------------------------------

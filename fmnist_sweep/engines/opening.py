@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fmnist_sweep.core.engine_names import ENGINES, LOCAL, RAY
+from fmnist_sweep.core.engine_names import ENGINES, LOCAL, RAY, engine_problems
+from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.engines.base import KERAS_TRAINER, OpenEngine
 from fmnist_sweep.engines.machine import check_workers, n_cores
@@ -45,6 +46,9 @@ def check_engine(name: str, address: str | None = None) -> None:
         name: As for `open_engine`.
         address: As for `open_engine`.
     """
+    problems = engine_problems(name, address)
+    if problems:
+        raise ConfigError("engine", problems)
     engine = ENGINES.load(name)
     if name == RAY:
         # What connects now is connected when it is opened.

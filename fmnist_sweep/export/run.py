@@ -12,16 +12,16 @@ from typing import Any
 import optuna
 
 from fmnist_sweep import data as data_sets
-from fmnist_sweep.core.errors import SweepError
+from fmnist_sweep.core.engine_names import LOCAL
+from fmnist_sweep.core.errors import ConfigError, SweepError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.observer import NoteTeller, Observer, Observers
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.programs import PREPARE_S
 from fmnist_sweep.core.progress import RECONNECT_S
 from fmnist_sweep.data.test_set import has_test
-from fmnist_sweep.engines.base import KERAS_TRAINER, OpenEngine
-from fmnist_sweep.engines.machine import n_cores
-from fmnist_sweep.engines.opening import open_engine
+from fmnist_sweep.engines.base import OpenEngine
+from fmnist_sweep.engines.opening import check_engine, open_engine, slots_of, worker_problems
 from fmnist_sweep.export import call_contents, contents
 from fmnist_sweep.export.bundle import write_bundle
 from fmnist_sweep.export.finals import TEST_READER, FinalPlan, read_test, train_finals
@@ -147,7 +147,8 @@ def run_export(
     storage_url: str,
     say: Callable[[str], None],
     observers: Iterable[Observer] = (),
-    engine: str = "local",
+    engine: str = LOCAL,
+    address: str | None = None,
     n_workers: int | None = None,
     data_dir: Path | None = None,
 ) -> Mapping[str, Any]:
@@ -158,8 +159,10 @@ def run_export(
         storage_url: Where the study is.
         say: Takes a line for the user.
         observers: Told what happens to the trainings; see `Observer`.
-        engine: Name of the engine that they run on; see `open_engine`.
-        n_workers: Trainings side by side; None takes one for each core.
+        engine: Name of the engine that they run on; see `open_engine`. All else, such as the reading of the
+            test set, runs on this machine.
+        address: Of the cluster; None leaves it to the engine.
+        n_workers: Trainings side by side; None takes one for each core that the engine has.
         data_dir: Where Fashion-MNIST is to be found.
 
     Returns:
@@ -169,13 +172,15 @@ def run_export(
         SweepError: As `run_plan` says.
     """
     name, final = plan.study.study_name, plan.final
-    n_workers = n_cores() if n_workers is None else n_workers
+    problems = worker_problems(engine, n_workers)
+    if problems:
+        raise ConfigError(name, problems)
+    slots = slots_of(engine, n_workers)
 
     def make_engine(trainer: str | None, places: Places) -> OpenEngine:
         if trainer is not None:
-            return open_engine(engine, 1, places=places, trainer=trainer)
-        limit = final.time_limit_s
-        return open_engine(engine, n_workers, places=places, trainer=KERAS_TRAINER, time_limit_s=limit)
+            return open_engine(LOCAL, 1, places=places, trainer=trainer)
+        return open_engine(engine, slots, places=places, time_limit_s=final.time_limit_s, address=address)
 
     swept = StoredStudy.of(plan.study)
     budget = swept.config.get("budget", {})
@@ -194,6 +199,7 @@ def run_export(
             seconds=seconds,
             reading=data_sets.Reading.of(swept.config),
         )
+        check_engine(engine, address)
         for line in plan.outlook():
             say(line)
         with stop_signals(say, what="trainings that are done are kept") as interrupted:

@@ -35,6 +35,7 @@ from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.engines import fork_server
+from fmnist_sweep.engines.base import KERAS_TRAINER
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.engines.opening import open_engine
 from fmnist_sweep.export import run as exporting
@@ -451,7 +452,7 @@ def finals(monkeypatch: pytest.MonkeyPatch) -> FinalTrainer:
     """Final trainings and a test set from a script, and no picture drawn."""
     finals = FinalTrainer()
 
-    def engine(*_: Any, places: Places, trainer: str, **__: Any) -> InlineEngine:
+    def engine(*_: Any, places: Places, trainer: str = KERAS_TRAINER, **__: Any) -> InlineEngine:
         return InlineEngine(Reader() if trainer == TEST_READER else finals, places=places)
 
     monkeypatch.setattr(exporting, "open_engine", engine)
@@ -598,6 +599,9 @@ def test_validate_reports_every_file(command: Command, sweep: Path) -> None:
         (["run", "tiny.toml", "--workers", "10000"], "--workers: 10000 can't be used; from 1 to"),
         (["run", "tiny.toml", "--engine", "rai"], "engine.name: unknown 'rai'; did you mean 'ray'?"),
         (["run", "tiny.toml", "--address", "head:1"], "engine.address: 'local' runs on this machine"),
+        (["confirm", "tiny", "--address", "head:1"], "engine.address: 'local' runs on this machine"),
+        (["export", "tiny", "--address", "head:1"], "engine.address: 'local' runs on this machine"),
+        (["export", "tiny", "--engine", "rai"], "engine.name: unknown 'rai'; did you mean 'ray'?"),
         (["run", "tiny.toml", "--engine", "ray", "--address", "h"], "engine.address: 'h' is no address"),
         (["run", "tiny.toml", "--engine", "ray", "--workers", "0"], "--workers: 0 can't be used; from 1 up"),
         pytest.param(

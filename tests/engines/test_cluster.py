@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from clusters import SCRIPTED, FakeCluster, engine_on, ready, unlike
 
-from fmnist_sweep.core.errors import ClusterLostError, ConfigError, EngineError
+from fmnist_sweep.core.errors import ClusterLostError, EngineError
 from fmnist_sweep.core.events import Cancelled, EpochDone, Failed, Finished, Noted, Started, TrialEvent
 from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
 from fmnist_sweep.core.places import Places
@@ -341,7 +343,18 @@ def test_modules_and_data_travel(nodes: FakeCluster, tmp_path: Path, monkeypatch
     assert last.reason == "net.py=1 net.py=2 x.txt=3"
 
 
-def test_final_trainings_stay_here(nodes: FakeCluster, tmp_path: Path) -> None:
-    """What they hand over lies on this machine."""
-    with pytest.raises(ConfigError, match="final trainings run on this machine"):
-        ClusterEngine(1, cluster=nodes, places=Places(deliveries=tmp_path))
+def test_what_a_final_training_hands_over_comes_up(nodes: FakeCluster, tmp_path: Path) -> None:
+    """Whole, before its end is told; what can't be kept fails it."""
+    places = Places(deliveries=tmp_path / "kept")
+    with ready(engine_on(nodes, trainer="clusters:DeliveringTrainer", places=places), 2) as engine:
+        engine.submit(replace(job(3), deliver_to="seed-3"))
+        assert all_events(engine)[-1] == Finished(3)
+        assert (tmp_path / "kept" / "seed-3" / "inside" / "model.keras").read_text() == "3"
+        (tmp_path / "kept" / "file").write_text("in the way")
+        engine.submit(replace(job(4), deliver_to="file/seed-4"))
+        last = all_events(engine)[-1]
+        assert isinstance(last, Failed)
+        assert last.reason.startswith("what it hands over can't be kept: ")
+        assert not list(
+            Path(tempfile.gettempdir()).glob(f"fmnist-sweep-node-{os.getpid()}-*/deliveries/seed-3")
+        )

@@ -182,6 +182,16 @@ def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, pro
     found = curves(project, "ray.db")
     assert found == curves(project, "local.db")
     assert len(found) == 6
+    # Final trainings too; what they hand over is here, and the bundles are the same.
+    on_ray = ["--engine", "ray", "--address", nodes.address]
+    for storage, options in (("ray.db", on_ray), ("local.db", ["--workers", "2"])):
+        line = command(project, storage, "--repeats", "2", "--output", str(project / storage[:-3]), *options)
+        line[line.index("run") : line.index("run") + 2] = ["export", "small"]
+        subprocess.run(line, cwd=project, env=environment(project), check=True)
+    ray, local = (
+        json.loads((project / name / "small" / "metrics.json").read_text()) for name in ("ray", "local")
+    )
+    assert {**ray, "written": ""} == {**local, "written": ""}
     # Nothing of it is left on the nodes that live.
     assert not any(agents_under(raylet) for raylet in nodes.raylets[:2])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -37,6 +37,7 @@ from fmnist_sweep.cli.commands.options import (
     to_stderr,
     uses_storage,
 )
+from fmnist_sweep.core.engine_names import LOCAL
 from fmnist_sweep.core.errors import ConfigError, SweepError
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
@@ -206,14 +207,19 @@ def _run(
     if n_failed and stop is not Stop.INTERRUPTED:
         what = "1 trial" if n_failed == 1 else f"{n_failed} trials"
         say(messages, f"{what} failed; once the cause is mended: fmnist-sweep {again} --retry-failed")
-    _say_where(messages, end.study, options, storage=storage, interrupted=stop is Stop.INTERRUPTED)
+    kept: dict[str, Any] = {"workers": options.n_workers, "data_dir": options.data_dir}
+    engine = config.file.engine
+    if engine.name != LOCAL:
+        # The study does not hold where it was trained.
+        kept |= {"engine": engine.name, "address": engine.address}
+    _say_where(messages, end.study, kept, storage=storage, interrupted=stop is Stop.INTERRUPTED)
     exit_unless_done(stop, at, study=config.file.study, again=again)
 
 
 def _say_where(
-    messages: Console, study: StoredStudy, options: RunOptions, *, storage: str, interrupted: bool
+    messages: Console, study: StoredStudy, kept: Mapping[str, Any], *, storage: str, interrupted: bool
 ) -> None:
-    """Print where a study is, and what comes after it."""
+    """Print where a study is, and what comes after it, with the options that are kept."""
     from fmnist_sweep.cli.console.cells import say
     from fmnist_sweep.storage.address import safe_url
 
@@ -227,12 +233,10 @@ def _say_where(
         command = command_line("trials", study.name, storage=storage)
         say_next(messages, command, "why no trial is complete")
     elif study.linked is None or study.linked.decision is None:
-        kept = {"workers": options.n_workers, "data_dir": options.data_dir}
         afresh = "fresh seeds and splits" if study.splits_are_drawn else "fresh seeds"
         what = f"trains the best and your baseline on {afresh}: is it really better?"
         say_next(messages, command_line("confirm", study.name, storage=storage, **kept), what)
     else:
-        kept = {"workers": options.n_workers, "data_dir": options.data_dir}
         command = command_line("export", study.name, storage=storage, **kept)
         say_next(messages, command, "the winner as a bundle to take home")
 

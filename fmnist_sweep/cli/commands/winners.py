@@ -118,7 +118,7 @@ def confirm(
         print_json(**winner_tables.facts(came.confirmation, came.overtuning))
     elif came.confirmation is not None:
         winner_tables.print_confirmation(results_console(), came.confirmation, came.overtuning)
-    kept = {"workers": workers, "data_dir": data_dir}
+    kept = {"workers": workers, "engine": engine, "address": address, "data_dir": data_dir}
     if came.end is None:
         say(messages, "The confirmation was finished: nothing was trained. More --repeats add to it.")
     else:
@@ -131,8 +131,6 @@ def confirm(
             repeats=repeats,
             incumbents=incumbents,
             max_retries=max_retries,
-            engine=engine,
-            address=address,
             **kept,
         )
         exit_unless_done(*came.end, study=came.linked, again=again)
@@ -206,6 +204,8 @@ def export(
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Trainings side by side; by default one for each core.")
     ] = None,
+    engine: Engine = None,
+    address: Address = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder that each study's bundle goes into.")
     ] = _BUNDLES,
@@ -229,7 +229,7 @@ def export(
     if trial is not None and len(studies or []) != 1:
         raise SweepError("--trial needs the name of one study, such as: fmnist-sweep export dense --trial 7")
     quiet_optuna()
-    options = run_options(workers, data_dir)
+    options = run_options(workers, data_dir, engine=engine, address=address)
     options.check()
     messages, refused = messages_console(quiet=quiet), []
     say = sayer(messages)
@@ -243,6 +243,8 @@ def export(
         again=again,
         force=force,
         workers=workers,
+        engine=engine,
+        address=address,
         output=output if output != _BUNDLES else None,
         data_dir=data_dir,
         observe=observe,

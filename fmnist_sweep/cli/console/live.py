@@ -64,6 +64,7 @@ class TrainingDisplay(Observer):
             disable=not console.is_terminal,
         )
         self._task = self._bars.add_task(shown(what), total=None)
+        self._waits = _WaitLines(console)
         self._n_shown = 0
 
     @override
@@ -80,12 +81,33 @@ class TrainingDisplay(Observer):
     def on_progress(self, progress: Progress) -> None:
         self._n_epochs = max((trial.max_epochs for trial in progress.running), default=self._n_epochs)
         n_epochs = progress.n_done * self._n_epochs + sum(trial.n_epochs for trial in progress.running)
-        self._bars.update(self._task, completed=n_epochs, total=progress.n_trials * self._n_epochs)
+        what = f"{self._what}, waiting: {progress.waits}" if progress.waits else self._what
+        self._bars.update(
+            self._task,
+            description=shown(what),
+            completed=n_epochs,
+            total=progress.n_trials * self._n_epochs,
+        )
+        if not self._console.is_terminal:
+            self._waits.say(progress)
         if progress.n_done > self._n_shown:
             self._n_shown = progress.n_done
             line = f"{self._what}: {progress.n_done} of {progress.n_trials} done"
             if not self._console.is_terminal:
                 say(self._console, line)
+
+
+class _WaitLines:
+    """Says what the engine waits for, now and then, where no live display has a line for it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said_at = -math.inf
+
+    def say(self, progress: Progress) -> None:
+        if progress.waits and progress.seconds - self._said_at >= _SAY_WAITS_EVERY_S:
+            self._said_at = progress.seconds
+            say(self._console, f"waiting: {progress.waits}")
 
 
 class Display(Observer):
@@ -107,7 +129,7 @@ class Display(Observer):
         self._shown: EndedTrial | None = None
         self._shown_retry: RetriedTrial | None = None
         self._shown_skips: set[int] = set()
-        self._waits_said_at = -math.inf
+        self._waits = _WaitLines(console)
         self._board = Board()
         # Drawn anew each time, by the size that the terminal has then.
         self._live = Live(console=console, get_renderable=self._panel, refresh_per_second=4, transient=True)
@@ -147,19 +169,13 @@ class Display(Observer):
             self._shown_skips.add(skipped.trial)
             line = f"trial {skipped.trial}: no checkpoint could be written: {skipped.reason}; goes on"
             say(self._console, line)
-        self._say_what_waits(progress)
+        if not self._draws:
+            self._waits.say(progress)
         if progress.ended is not None and progress.ended != self._shown:
             self._shown = progress.ended
             if progress.ended.reason or (self._tells and not self._draws):
                 say(self._console, self._line(progress, progress.ended))
         self._at = progress
-
-    def _say_what_waits(self, progress: Progress) -> None:
-        """Say what the engine waits for, now and then; a live display has a line for it."""
-        due = progress.seconds - self._waits_said_at >= _SAY_WAITS_EVERY_S
-        if progress.waits and due and not self._draws:
-            self._waits_said_at = progress.seconds
-            say(self._console, f"waiting: {progress.waits}")
 
     def _gap(self, gap: float) -> str:
         return points(gap) if self._in_points else f"{gap:+.4f}"

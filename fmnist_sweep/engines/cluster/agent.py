@@ -24,7 +24,7 @@ from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.engines import fork_server
-from fmnist_sweep.engines.cluster.parcels import Parcel, is_there, unpack
+from fmnist_sweep.engines.cluster.parcels import Parcel, is_there, parcel_of, pieces, unpack
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import machine
 
@@ -78,11 +78,13 @@ class Message:
     Attributes:
         event: What happened.
         checkpoint: What it had come to when the event was told, or an epoch more; None where it sends none.
+        delivery: What a job that is done hands over: a folder, and its pieces; None where it hands over none.
         lost: Why the trial must go on elsewhere though it is none of its fault; empty otherwise.
     """
 
     event: TrialEvent
     checkpoint: bytes | None = None
+    delivery: tuple[Parcel, tuple[bytes, ...]] | None = None
     lost: str = ""
 
 
@@ -188,7 +190,9 @@ class Agent:
             if not found:
                 until = min(until, time.monotonic() + _GATHER_S)
             found.append(message)
-            size += len(message.checkpoint or b"")
+            size += len(message.checkpoint or b"") + sum(
+                map(len, message.delivery[1] if message.delivery else ())
+            )
         return found
 
     def close(self) -> None:
@@ -246,7 +250,12 @@ class Agent:
         spec = self._spec
         return LocalEngine(
             spec.slots,
-            places=Places(dict(self._data), self._folder / "checkpoints", None, code),
+            places=Places(
+                dict(self._data),
+                checkpoints=self._folder / "checkpoints",
+                deliveries=self._folder / "deliveries",
+                code=code,
+            ),
             trainer=spec.trainer,
             preload=spec.preload,
             log_dir=self._folder / "logs",
@@ -266,19 +275,21 @@ class Agent:
         trial = event.trial
         job = self._jobs.get(trial)
         is_last = isinstance(event, Finished | Failed | Cancelled)
-        checkpoint = None
+        checkpoint, delivery = None, None
         if job is not None:
             due = time.monotonic() - self._sent_at[trial] >= self._spec.checkpoint_every_s
             if is_last or (due and isinstance(event, EpochDone)):
                 checkpoint = self._read_checkpoint(job)
                 self._sent_at[trial] = time.monotonic()
         if is_last and job is not None:
+            if isinstance(event, Finished):
+                delivery = self._read_delivery(job)
             self._forget(job)
         lost = ""
         if isinstance(event, Failed) and event.died and fork_server.exit_code() is not None:
             # All of its trials seem to die with it.
             lost = "the process that starts its trials died"
-        self._messages.put(Message(event, checkpoint, lost))
+        self._messages.put(Message(event, checkpoint, delivery, lost))
 
     # --- files ---------------------------------------------------------------------------------------------
 
@@ -302,8 +313,21 @@ class Agent:
         except OSError:
             return None
 
+    def _delivery_folder(self, job: TrialJob) -> Path | None:
+        return None if job.deliver_to is None else self._folder / "deliveries" / job.deliver_to
+
+    def _read_delivery(self, job: TrialJob) -> tuple[Parcel, tuple[bytes, ...]] | None:
+        folder = self._delivery_folder(job)
+        if folder is None or not folder.is_dir():
+            return None
+        parcel = parcel_of(folder)
+        return parcel, tuple(pieces(parcel))
+
     def _forget(self, job: TrialJob) -> None:
         del self._jobs[job.trial], self._sent_at[job.trial]
+        delivered = self._delivery_folder(job)
+        if delivered is not None:
+            shutil.rmtree(delivered, ignore_errors=True)
         file = self._checkpoint_file(job)
         if file is not None:
             for path in [file, *file.parent.glob(f".{file.name}-*.part")]:

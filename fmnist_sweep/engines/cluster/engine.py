@@ -14,7 +14,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from fmnist_sweep.core.curves import EpochScores
-from fmnist_sweep.core.errors import ConfigError, EngineError
+from fmnist_sweep.core.errors import EngineError
 from fmnist_sweep.core.events import (
     Cancelled,
     CheckpointSkipped,
@@ -26,6 +26,7 @@ from fmnist_sweep.core.events import (
     TrialEvent,
 )
 from fmnist_sweep.core.files import new_file
+from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.user_code import is_ours
@@ -34,7 +35,7 @@ from fmnist_sweep.engines.cluster.agent import AgentSpec, Message
 from fmnist_sweep.engines.cluster.connection import AUTO, connect
 from fmnist_sweep.engines.cluster.hosts import Cluster, Host, Hosts
 from fmnist_sweep.engines.cluster.nodes import LinkLostError, RayCluster
-from fmnist_sweep.engines.cluster.parcels import Parcel, code_files, parcel_of
+from fmnist_sweep.engines.cluster.parcels import Parcel, code_files, parcel_of, unpack
 from fmnist_sweep.engines.local import KERAS_PRELOAD
 
 _LOOK_S: Final = 1.0
@@ -74,8 +75,9 @@ class ClusterEngine(ClosedByWith):
     """Trains on the nodes of a Ray cluster, each trial in a process of its own on one core of one of them.
 
     An agent on each node hosts the local engine. Data go to a node once, by their digest; checkpoints come up
-    with the events. What a lost node was training goes on elsewhere from its last checkpoint, to the same
-    curve; the epochs that are trained again are not told again.
+    with the events, and so does what a final training hands over. What a lost node was training goes on
+    elsewhere from its last checkpoint, to the same curve; the epochs that are trained again are not told
+    again.
 
     Args:
         slots: Most jobs side by side; None, or 0, takes every CPU that the cluster has.
@@ -89,7 +91,7 @@ class ClusterEngine(ClosedByWith):
         cluster: Stands in for Ray in tests.
 
     Raises:
-        ConfigError: There is no cluster at the address, or the jobs are final trainings.
+        ConfigError: There is no cluster at the address.
     """
 
     def __init__(
@@ -105,8 +107,6 @@ class ClusterEngine(ClosedByWith):
         cluster: Cluster | None = None,
     ) -> None:
         self._places = Places() if places is None else places
-        if self._places.deliveries is not None:
-            raise ConfigError("engine", ["ray: final trainings run on this machine; leave the engine out"])
         spec = AgentSpec(1, trainer, tuple(preload), time_limit_s, checkpoint_every_s)
         self._cluster: Cluster = RayCluster(address) if cluster is None else cluster
         self._hosts = Hosts(self._cluster, spec, data=self._places.data, most=slots or None)
@@ -319,7 +319,7 @@ class ClusterEngine(ClosedByWith):
         elif message.lost:
             self._move(event.trial, f"on node {host.link.name} {message.lost}")
         elif is_last:
-            self._end(event.trial, event)
+            self._end(event.trial, self._delivered(known.job, message))
         elif not self._is_old(known, event):
             self._found.append(event)
 
@@ -341,7 +341,18 @@ class ClusterEngine(ClosedByWith):
             self._note(event.trial, f"{told}: their processors differ; the first result stays")
         return True
 
-    # --- checkpoints ---------------------------------------------------------------------------------------
+    # --- files ---------------------------------------------------------------------------------------------
+
+    def _delivered(self, job: TrialJob, message: Message) -> TrialEvent:
+        """Keep what a job hands over, and return its last event: a failure where it can't be kept."""
+        folder = self._places.deliveries
+        if message.delivery is not None and folder is not None and job.deliver_to is not None:
+            parcel, content = message.delivery
+            try:
+                unpack(parcel, content, folder / job.deliver_to)
+            except (EngineError, OSError) as error:
+                return Failed(job.trial, f"what it hands over can't be kept: {one_line(error)}")
+        return message.event
 
     def _file(self, job: TrialJob) -> Path | None:
         folder = self._places.checkpoints
