@@ -42,9 +42,9 @@ def check_place(folder: Path) -> None:
         what = "a file" if folder.is_file() else "a folder that is no bundle of fmnist-sweep"
         raise SweepError(f"{folder} is {what}; nothing is overwritten: move it, or choose another --output")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Asked by trying: permissions alone don't tell of read-only mounts.
-        os.close(_new_file(folder.parent))
+        # Asked by trying: permissions alone don't tell of read-only mounts. What is missing is made with the
+        # bundle, so that an export that is refused leaves no empty folder.
+        os.close(_new_file(next(place for place in folder.parents if _is_there(place))))
     except OSError as error:
         raise _unwritable(folder.parent, error) from None
 
@@ -68,7 +68,12 @@ def write_bundle(
     for left in folder.parent.glob(f".{folder.name}.*.part"):
         # Of an export that was killed.
         shutil.rmtree(left, ignore_errors=True)
-    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    made = [place for place in folder.parents if not _is_there(place)]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    except OSError as error:
+        raise _unwritable(folder.parent, error) from None
     try:
         fill(new)
         document = {"format": _FORMAT, **facts}
@@ -79,6 +84,14 @@ def write_bundle(
         raise _unwritable(folder, error) from None
     finally:
         shutil.rmtree(new, ignore_errors=True)
+        with suppress(OSError):
+            for place in made:
+                # Those that hold a bundle by now stay.
+                place.rmdir()
+
+
+def _is_there(place: Path) -> bool:
+    return os.path.lexists(place)
 
 
 def _new_file(folder: Path) -> int:

@@ -71,6 +71,17 @@ def test_what_fails_while_it_is_written_leaves_the_old_one(old: Path) -> None:
     assert contents(old.parent) == before
 
 
+def test_a_place_is_made_with_its_bundle(tmp_path: Path) -> None:
+    """Neither looking at the place nor a bundle that fails leaves empty folders."""
+    folder = tmp_path / "out" / "exports" / "dense"
+    check_place(folder)
+    with pytest.raises(ZeroDivisionError):
+        write_bundle(folder, {}, lambda _: 1 / 0)
+    assert not list(tmp_path.iterdir())
+    write_bundle(folder, {}, fill)
+    assert [path.name for path in folder.parent.iterdir()] == ["dense"]
+
+
 def test_a_disk_that_is_full_leaves_the_old_one(old: Path) -> None:
     """The message names the folder and what was wrong."""
     before = contents(old.parent)
