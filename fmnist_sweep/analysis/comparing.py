@@ -43,6 +43,7 @@ class Side:
             have trained on after the scored epoch.
         left_out: How many complete trials can't win and why, a sentence for each reason.
         read_only: Whether the study came with the repository, and can't be confirmed.
+        examples: What its data are made of, ``"images"`` or ``"rows"``.
     """
 
     study: str
@@ -59,6 +60,7 @@ class Side:
     seconds: float
     left_out: Sequence[str] = ()
     read_only: bool = False
+    examples: str = "images"
 
     @property
     def of_objective(self) -> bool:
@@ -136,6 +138,7 @@ def side(study: StoredStudy) -> Side:
         seconds=seconds,
         left_out=left_out_notes(study),
         read_only=study.read_only is not None,
+        examples=study.examples,
     )
 
 
@@ -150,7 +153,8 @@ def differing(sides: Sequence[Side]) -> dict[str, list[Scalar | None]]:
 def caveats(sides: Sequence[Side]) -> list[str]:
     """Return what keeps the sides from being comparable, or their scores from being trusted."""
     lines = [
-        f"{s.study} is unconfirmed: its score was picked by its own validation images and is optimistic."
+        f"{s.study} is unconfirmed: its score was picked by its own validation {s.examples} and is "
+        "optimistic."
         + ("" if s.read_only or s.of_objective else f" Next: fmnist-sweep confirm {shlex.quote(s.study)}")
         for s in sides
         if not s.confirmed

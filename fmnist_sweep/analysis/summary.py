@@ -29,7 +29,7 @@ def summary(study: StoredStudy) -> list[str]:
     best_is = (
         "The best"
         if study.linked is None or study.linked.decision is None
-        else "The sweep's own best, by the images that picked it,"
+        else f"The sweep's own best, by the {study.examples} that picked it,"
     )
     sentences = [
         f"{best_is} is trial {best.number}, score {show_score(best.value)} {where}: {_numbers(best, unit)}."

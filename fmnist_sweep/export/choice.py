@@ -52,6 +52,11 @@ class Chosen:
         """The configuration in a sentence, such as ``"trial 7"``."""
         return "the model's default" if self.trial is None else f"trial {self.trial}"
 
+    def was_told(self, words: str) -> bool:
+        """Return whether a bundle says the same of its choice: earlier ones called any rows images."""
+        earlier = self.words.replace("these same validation rows", "these same validation images")
+        return words in (self.words, earlier)
+
 
 def chosen(study: StoredStudy, trial: int | None = None) -> Chosen:
     """Return the configuration to hand out.
@@ -84,8 +89,8 @@ def chosen(study: StoredStudy, trial: int | None = None) -> Chosen:
     n = len(candidates(study))
     words = (
         f"Trial {picked.number} of study {json.dumps(study.name)}, {how} {n} complete trials: "
-        f"{_scores(study, picked)}. Unconfirmed: it was picked by these same validation images, so its score "
-        "in the sweep is optimistic."
+        f"{_scores(study, picked)}. Unconfirmed: it was picked by these same validation {study.examples}, "
+        "so its score in the sweep is optimistic."
     )
     return Chosen(
         picked.hyperparameters,

@@ -135,7 +135,7 @@ def plan_export(
     check_place(folder)
     there = bundle_facts(folder)
     # The words as well: the same configuration may have been confirmed since.
-    same = there is not None and (there["key"], there["chosen"]) == (final.key, choice.words)
+    same = there is not None and there["key"] == final.key and choice.was_told(there["chosen"])
     is_there = same and not (again or force)
     plan = ExportPlan(study, choice, folder, final, is_there, again, beside)
     if not is_there and not plan.is_tested:

@@ -368,9 +368,10 @@ def _whatif(study: StoredStudy) -> dict[str, Any] | None:
 
 def _provenance(study: StoredStudy) -> list[tuple[str, str]]:
     data, machine = study.data, study.machine
+    made_of = f"{data.get('n_train')} training {study.examples}"
     rows = [
         ("model", study.model_path),
-        ("data", f"{data['name']}, {data.get('n_train')} training images" if "name" in data else None),
+        ("data", f"{data['name']}, {made_of}" if "name" in data else None),
         ("data digest", study.data_digest),
         ("configuration digest", study.config_digest),
         ("versions", ", ".join(f"{name} {version}" for name, version in study.versions.items())),

@@ -261,6 +261,11 @@ class StoredStudy:
         return str(self.data.get("form", "images")) == "images"
 
     @property
+    def examples(self) -> str:
+        """What its data are made of, as sentences call it: ``"images"`` or ``"rows"``."""
+        return "images" if self.is_of_images and "name" in self.data else "rows"
+
+    @property
     def splits_are_drawn(self) -> bool:
         """Whether a seed decides which rows validate: not where the data say it, or the kind of split."""
         kind = self.config.get("split", {}).get("kind")

@@ -36,6 +36,8 @@ def test_a_confirmed_winner_has_an_interval_and_another_says_that_it_has_none(
     (line,) = caveats([first, second])
     assert line.startswith("dense is unconfirmed: its score was picked by its own validation images")
     assert line.endswith("fmnist-sweep confirm dense")
+    unconfirmed.set_user_attr("data", {**unconfirmed.user_attrs["data"], "form": "call"})
+    assert "by its own validation rows" in caveats(compared([stored(confirmed), stored(unconfirmed)]))[0]
 
 
 def test_what_came_with_the_repository_is_not_to_be_confirmed(

@@ -128,6 +128,9 @@ def comparison_facts(sides: Sequence[Side]) -> dict[str, Any]:
         {**asdict(side), "rule": side.rule.to_dict(), "hyperparameters": dict(side.hyperparameters)}
         for side in sides
     ]
+    for study in studies:
+        # A word for sentences.
+        del study["examples"]
     return _plain({"studies": studies, "differing": differing(sides), "caveats": caveats(sides)})
 
 
