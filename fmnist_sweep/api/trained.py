@@ -38,7 +38,7 @@ def trained_model(trial: StoredTrial, config: SweepConfig, data: DataRef, hyperm
             model=config.model_space.path,
             hyperparameters=trial.hyperparameters,
             epochs=trial.scored_after,
-            fit_epochs=int(trial.params.get("epochs", config.epochs[-1])),
+            fit_epochs=config.file.training.fit_epochs or int(trial.params.get("epochs", config.epochs[-1])),
             seed=trial.seed if trial.seed is not None else 0,
             data=data.key,
             split=config.split,

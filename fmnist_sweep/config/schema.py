@@ -121,6 +121,9 @@ class TrainingSection(_Section):
             comparing with what others report, and costs some time in every step.
         exact_steps: Train by the operations of Keras's ``fit``, bit for bit, rather than by faster kernels
             that round otherwise. A bundle's ``config.toml`` sets it.
+        fit_epochs: Number of epochs that a ``fit`` of one's own is asked for where its training is to end
+            after ``space.epochs`` of those that it trains, warm-ups among them; left out, it is asked for
+            ``space.epochs`` and trained to its end. A bundle's ``config.toml`` sets it.
     """
 
     seed: TrainingSeed = 0
@@ -132,6 +135,7 @@ class TrainingSection(_Section):
     patience: PositiveInt | None = None
     running_metrics: StrictBool = False
     exact_steps: StrictBool = False
+    fit_epochs: PositiveInt | None = None
 
 
 class _Sampler(_Section):

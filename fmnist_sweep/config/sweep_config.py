@@ -23,7 +23,7 @@ from fmnist_sweep.models import catalog
 DECIDES: Final = ("model", "data", "target", "scale", "space", "score", "training", "split")
 """Sections that decide a trial's result or its score: a study holds trials of one setting of them."""
 
-_LATER_SWITCHES: Final = ("running_metrics", "exact_steps")
+_LATER_SWITCHES: Final = ("running_metrics", "exact_steps", "fit_epochs")
 """Settings of ``[training]`` that are off by default and that studies of earlier versions do not hold."""
 
 _WITHOUT_WEIGHTS: Final = frozenset(

@@ -124,16 +124,25 @@ def _beside(confirmation: Confirmation, winner: Standing) -> Chosen | None:
 def sweep_file(study: StoredStudy, choice: Chosen, *, name: str, seed: int) -> str:
     """Return a sweep file, as TOML, whose space is one point: the choice.
 
-    It trains the choice's epochs with the given seed and scores the last one.
+    It trains the choice's epochs with the given seed and scores the last one. A user's own fit is asked for
+    as many as in the sweep, and ended where that was scored: it may train more, such as a warm-up.
     """
     config = study.config
+    # Of our own models nothing knows what was asked for.
+    asked = choice.fit_epochs if study.model_source or not study.is_of_images else None
     fixed = {
         **config,
         "study": name,
         "space": {**choice.hyperparameters, "epochs": choice.epochs},
         "score": {**config["score"], "epoch_rule": "last"},
         # Patience could end the training before the scored epoch.
-        "training": {**config["training"], "patience": None, "seed": seed, "exact_steps": True},
+        "training": {
+            **config["training"],
+            "patience": None,
+            "seed": seed,
+            "exact_steps": True,
+            "fit_epochs": asked,
+        },
         # Nothing is left to draw, nor a second trial to compare with.
         "sampler": {"name": "random", "enqueue_default": False},
         "pruner": {"name": "none"},

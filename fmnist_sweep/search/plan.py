@@ -109,6 +109,7 @@ class SweepPlan:
             epochs=int(point.get("epochs", self._config.epochs[-1])),
             seed=self._config.file.training.seed,
             split=self._config.split,
+            fit_epochs=self._config.file.training.fit_epochs,
         )
 
 

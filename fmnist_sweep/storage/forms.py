@@ -120,6 +120,7 @@ class _Training(TypedDict):
     train_size: _Count | None
     split_seed: NotRequired[_Int | None]
     patience: NotRequired[_Count | None]
+    fit_epochs: NotRequired[_Count]
 
 
 class _Budget(TypedDict, total=False):

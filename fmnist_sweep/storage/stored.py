@@ -240,6 +240,9 @@ class StoredStudy:
 
         A user's ``fit`` may train more, a warm-up say, or fewer.
         """
+        asked = self.config.get("training", {}).get("fit_epochs")
+        if asked is not None:
+            return int(asked)
         drawn = trial.params.get("epochs")
         if drawn is not None:
             return int(drawn)

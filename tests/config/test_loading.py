@@ -910,13 +910,18 @@ def test_a_users_data_set_decides_what_can_be_built(make_config: MakeConfig, own
         make_config(model="cnn", space=space, data="mine:load")
 
 
-@pytest.mark.parametrize("name", ["running_metrics", "exact_steps"])
-def test_a_setting_that_is_off_leaves_no_trace(make_config: Callable[..., SweepConfig], name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "off", "on"),
+    [("running_metrics", False, True), ("exact_steps", False, True), ("fit_epochs", None, 7)],
+)
+def test_a_setting_that_is_off_leaves_no_trace(
+    make_config: Callable[..., SweepConfig], name: str, off: object, on: object
+) -> None:
     """Studies from before there was such a setting have the same digest now; those with it have another."""
-    plain, off, on = (make_config(training=training) for training in ({}, {name: False}, {name: True}))
-    assert name not in off.to_dict()["training"]
-    assert plain.digest == off.digest != on.digest
-    assert getattr(parse_config(on.to_dict(), where="again").file.training, name)
+    plain, without, with_it = (make_config(training=given) for given in ({}, {name: off}, {name: on}))
+    assert name not in without.to_dict()["training"]
+    assert plain.digest == without.digest != with_it.digest
+    assert getattr(parse_config(with_it.to_dict(), where="again").file.training, name) == on
 
 
 def test_files_are_looked_for_beside_the_sweep_file_and_then_in_the_current_folder(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import optuna
@@ -11,7 +12,7 @@ from fmnist_sweep.analysis.ranking import best_trials
 from fmnist_sweep.config.loading import load_config
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.files import safe_name
-from fmnist_sweep.export.choice import chosen, sweep_file
+from fmnist_sweep.export.choice import Chosen, chosen, sweep_file
 
 
 def test_the_best_trial_is_chosen_up_to_its_scored_epoch(study: optuna.Study) -> None:
@@ -38,6 +39,35 @@ def test_the_choice_is_written_as_a_sweep_file_that_run_accepts(study: optuna.St
     assert config.file.budget.trials == 1
     assert config.file.sampler.enqueue_default is False
     assert path.read_text().startswith(f'# Trial {choice.trial} of study "dense"')
+
+
+def test_what_is_no_image_is_called_a_row(study: optuna.Study) -> None:
+    """A bundle that says images of the same choice is an earlier one, and the same."""
+    of_images = chosen(stored(study))
+    assert "picked by these same validation images" in of_images.words
+    study.set_user_attr("data", {**study.user_attrs["data"], "form": "call"})
+    of_rows = chosen(stored(study))
+    assert "picked by these same validation rows" in of_rows.words
+    assert of_rows.was_told(of_rows.words)
+    assert of_rows.was_told(of_images.words)
+    assert not of_rows.was_told("The confirmed winner is trial 1.")
+
+
+def test_the_sweep_file_asks_an_own_fit_for_what_the_sweep_asked(study: optuna.Study) -> None:
+    """It may train a warm-up first: the training ends after the scored epoch, whatever is behind it."""
+    choice = chosen(stored(study))
+    assert "fit_epochs" not in tomllib.loads(_written(study, choice))["training"]
+    study.set_user_attr("data", {**study.user_attrs["data"], "form": "call"})
+    told = tomllib.loads(_written(study, choice))
+    assert told["training"]["fit_epochs"] == choice.fit_epochs == 20
+    assert told["space"]["epochs"] == choice.epochs < 20
+    # Another study made of that file is confirmed and exported likewise.
+    study.set_user_attr("config", {**told, "space": {"epochs": {"type": "fixed", "value": choice.epochs}}})
+    assert stored(study).asked_epochs(stored(study).trials[0]) == 20
+
+
+def _written(study: optuna.Study, choice: Chosen) -> str:
+    return sweep_file(stored(study), choice, name="dense-final", seed=10_000)
 
 
 def test_a_confirmed_winner_is_chosen(confirmed: optuna.Study) -> None:
