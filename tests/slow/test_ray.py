@@ -171,6 +171,7 @@ def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, pro
     (agent,) = agents_under(nodes.raylets[1])
     agent.kill()
     run.wait_for("epoch", 40)
+    orphans = agents_under(nodes.raylets[2])
     os.kill(nodes.raylets[2], signal.SIGKILL)
     assert run.end() == 0, run.told[-3:]
     assert run.error() == ""
@@ -192,8 +193,39 @@ def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, pro
         json.loads((project / name / "small" / "metrics.json").read_text()) for name in ("ray", "local")
     )
     assert {**ray, "written": ""} == {**local, "written": ""}
-    # Nothing of it is left on the nodes that live.
+    # Nothing of it is left, on the node that was killed either.
     assert not any(agents_under(raylet) for raylet in nodes.raylets[:2])
+    assert psutil.wait_procs(orphans, timeout=30)[1] == []
+
+
+@pytest.mark.faults
+def test_a_node_that_is_cut_off_and_comes_back_changes_no_curve(project: Path) -> None:
+    """Its trials go on elsewhere, to the same curves; what it says once it wakes is not written again."""
+    with local_nodes(2) as nodes:
+        on_ray = ["--engine", "ray", "--address", nodes.address, "--json-events"]
+        run = Running(command(project, "cut.db", "--trials", "4", *on_ray), project)
+        run.wait_for("epoch", 12)
+        raylet = nodes.raylets[1]
+        (agent,) = agents_under(raylet)
+        silent = [psutil.Process(raylet), agent]
+        n_notes = sum(told["event"] == "note" for told in run.told)
+        for process in silent:
+            # As where its network is cut: nothing comes from it, and its trials train on.
+            process.suspend()
+        run.wait_for("note", 1 + n_notes)
+        for process in silent:
+            process.resume()
+        assert run.end() == 0, run.told[-3:]
+        assert run.error() == ""
+        assert "it died, or was cut off" in run.notes(), run.notes()
+        # Its node belongs to no cluster any more: nothing goes on there.
+        assert psutil.wait_procs([agent], timeout=60)[1] == []
+    epochs = [(told["trial"], told["epoch"]) for told in run.told if told["event"] == "epoch"]
+    assert len(set(epochs)) == len(epochs) == 4 * 20
+
+    line = command(project, "local.db", "--trials", "4", "--workers", "2")
+    subprocess.run(line, cwd=project, env=environment(project), check=True)
+    assert curves(project, "cut.db") == curves(project, "local.db")
 
 
 @pytest.mark.faults

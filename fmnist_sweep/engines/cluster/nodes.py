@@ -7,6 +7,8 @@ is given back with the connection, however this process ends.
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +38,9 @@ _CLOSE_S: Final = 5.0
 
 _POLL_S: Final = 5.0
 """How long an agent lets a call wait that asks for events."""
+
+_WATCH_S: Final = 1.0
+"""How often an agent looks whether its node is one of the cluster still."""
 
 _THREADS: Final = 4
 """Calls of an agent side by side: one waits for events, the others obey."""
@@ -108,6 +113,14 @@ class RayActor:
 
     def __init__(self, spec: AgentSpec) -> None:
         self._agent = Agent(spec)
+        threading.Thread(target=self._end_with_node, args=(os.getppid(),), daemon=True).start()
+
+    def _end_with_node(self, raylet: int) -> None:
+        """End once the raylet that has started this process is gone: Ray lets a busy actor live on."""
+        while os.getppid() == raylet:
+            time.sleep(_WATCH_S)
+        self._agent.close()
+        os._exit(1)
 
     def facts(self) -> NodeFacts:
         """As `Agent.facts`."""
