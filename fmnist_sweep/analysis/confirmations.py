@@ -26,7 +26,6 @@ from fmnist_sweep.analysis.repeats import (
 )
 from fmnist_sweep.analysis.statistics import Interval, interval, paired_difference, pooled_differences
 from fmnist_sweep.core.curves import FloatArray
-from fmnist_sweep.core.jobs import n_validating
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.score import ScoreRule, exceeds
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
@@ -293,10 +292,7 @@ def read_confirmation(study: StoredStudy) -> Confirmation | None:
     failed = {pair: t for pair, t in dict(known).items() if t.state == "FAIL"}
     n = 1 + max((r for (_, r), _ in known), default=-1)
     order = [(label, r) for r in range(n) for label in labels]
-    n_rows, n_val = linked.data["n_train"], training["n_val"]
-    if not linked.is_of_images:
-        n_val = n_validating(n_rows, n_val)
-    left = n_rows - n_val
+    left = linked.data["n_train"] - (0 if linked.data.get("validates") else linked.n_val)
     kept = left if training["train_size"] is None else min(left, training["train_size"])
     rule = None if linked.decision is None else DecisionRule(**linked.decision)
     n_duel = N_DUEL if rule is not None and rule.thorough else 0
@@ -311,7 +307,7 @@ def read_confirmation(study: StoredStudy) -> Confirmation | None:
             for pair in order
             if pair in failed and pair[1] < linked.n_repeats + n_duel
         ),
-        n_val=n_val,
+        n_val=linked.n_val,
         n_train=kept,
         decision_rule=rule,
         splits_are_drawn=linked.splits_are_drawn,

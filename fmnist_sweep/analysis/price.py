@@ -21,12 +21,12 @@ SMALLER: Final = (0.5, 0.25, 0.1, 0.0)
 
 @dataclass(frozen=True)
 class Price:
-    """What a penalty chose, and what the same rule without it would have chosen among the same trials.
+    """What a rule chose, and what its plain validation score would have chosen among the same trials.
 
     Attributes:
         rule: The study's score rule.
         chosen: The choice of the rule, at its scored epoch.
-        plain: The choice of the rule without its penalty, at the best epoch by that.
+        plain: The choice of the rule without its penalty and its ``within_se``, at the best epoch by that.
         default: The model's default configuration at its best epoch by the rule without its penalty; None
             where it was not measured.
         sign: Why the penalty looks too strong; None where it does not.
@@ -101,7 +101,7 @@ def price_of(
     best = next((t for t in trials if t.columns and t.epoch is not None), None)
     if best is None or best.epoch is None:
         return None
-    bare = replace(rule, penalty=0.0)
+    bare = replace(rule, penalty=0.0, within_se=0.0)
     chosen = at_epoch(best, rule, best.epoch)
     plain = replayed(trials, bare, allowed=allowed)[0]
     baseline = None if default is None else next(iter(replayed([default], bare, allowed=allowed)), None)

@@ -35,10 +35,14 @@ def best_trials(study: StoredStudy, n: int | None = None) -> list[StoredTrial]:
         n: At most so many; None returns all.
 
     Returns:
-        Sorted by score; equal scores by the smaller gap, then by fewer weights, then by number.
+        Sorted by score; equal scores by the smaller gap, then by fewer weights, then by number. Before them
+        all those that the study's rule can't tell from the best, as `StoredStudy.near_best` has them.
     """
     if study not in _RANKED:
-        _RANKED[study] = tuple(sorted(measured_trials(study), key=_rank))
+        place = {number: i for i, number in enumerate(study.near_best)}
+        _RANKED[study] = tuple(
+            sorted(measured_trials(study), key=lambda t: (place.get(t.number, len(place)), _rank(t)))
+        )
     return list(_RANKED[study][:n])
 
 

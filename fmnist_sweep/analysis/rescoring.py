@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist_sweep.analysis.numbers import number_of, value_of
 from fmnist_sweep.analysis.ranking import best_trials
+from fmnist_sweep.core.choosing import Scored, near_best
 from fmnist_sweep.core.curves import FloatArray, StoredColumns
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
@@ -74,7 +75,8 @@ def rescored(study: StoredStudy, rule: ScoreRule) -> Rescored:
     Only the stored curves of COMPLETE trials are read: a sweep run with ``rule`` would have drawn and pruned
     other trials.
     """
-    rows = [_rescored_row(one) for one in replayed(best_trials(study), rule, allowed=study.allowed_epochs)]
+    ranked = replayed(best_trials(study), rule, allowed=study.allowed_epochs, n_val=study.n_val)
+    rows = [_rescored_row(one) for one in ranked]
     # Half a second and 90 MB that a run's ending and `trials` do without: they ask for what stands below.
     import pandas as pd  # noqa: PLC0415
 
@@ -91,7 +93,7 @@ def rescored(study: StoredStudy, rule: ScoreRule) -> Rescored:
 
 
 def replayed(
-    trials: Iterable[StoredTrial], rule: ScoreRule, *, allowed: Collection[int] | None
+    trials: Iterable[StoredTrial], rule: ScoreRule, *, allowed: Collection[int] | None, n_val: int = 0
 ) -> list[Replayed]:
     """Return the trials that have a curve as a rule scores them, best first.
 
@@ -99,9 +101,11 @@ def replayed(
         trials: The trials.
         rule: Any rule.
         allowed: The epochs, from 0, that may be scored; None allows all.
+        n_val: Number of validation examples: without it ``rule.within_se`` can't act.
 
     Returns:
-        Sorted by score; equal scores by the smaller gap, then by fewer weights, then by number.
+        Sorted by score; equal scores by the smaller gap, then by fewer weights, then by number. Before them
+        what the rule can't tell from the best: see `fmnist_sweep.core.choosing.near_best`.
     """
     found = []
     for trial in trials:
@@ -113,7 +117,12 @@ def replayed(
         size = one.trial.n_parameters
         return (-one.score, one.gap, inf if size is None else size, one.trial.number)
 
-    return sorted(found, key=key)
+    ranked = sorted(found, key=key)
+    scored = [Scored(one.trial.number, one.score, one.val, one.trial.columns) for one in ranked]
+    near = near_best(scored, rule, n_val=n_val, allowed=allowed)
+    by_number = {one.trial.number: one.trial for one in ranked}
+    chosen = [at_epoch(by_number[number], rule, epoch) for number, epoch in near.items()]
+    return [*chosen, *(one for one in ranked if one.trial.number not in near)]
 
 
 def at_epoch(trial: StoredTrial, rule: ScoreRule, epoch: int, scores: FloatArray | None = None) -> Replayed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Final
 
 from fmnist_sweep.analysis.price import Price, price
 from fmnist_sweep.analysis.ranking import (
@@ -12,6 +13,8 @@ from fmnist_sweep.analysis.ranking import (
     left_out_notes,
     measured_trials,
 )
+from fmnist_sweep.analysis.rescoring import Replayed
+from fmnist_sweep.core.choosing import LOSSES
 from fmnist_sweep.core.foreign import safe_line
 from fmnist_sweep.core.metrics import UNITS
 from fmnist_sweep.core.wording import NOT_STORED, Unit, show_score
@@ -59,11 +62,17 @@ def scoring(study: StoredStudy) -> str:
     epoch = "at each trial's best epoch" if rule.epoch_rule == "best" else "after each trial's last epoch"
     floor = "" if rule.min_val_accuracy is None else f", with a floor of {100 * rule.min_val_accuracy:g} %"
     cost = f"{penalty}{unit.tolerance(rule.tolerance)}" if rule.penalty else ""
-    return f"score = {value}{cost}, {epoch}{floor}"
+    tie = f"; within {rule.within_se:g} {_ERRORS} of the best, the smallest validation loss"
+    return f"score = {value}{cost}, {epoch}{floor}{tie if study.near_best else ''}"
+
+
+_ERRORS: Final = "standard errors"
 
 
 def price_words(study: StoredStudy) -> list[str]:
     """Return what a study's penalty gave up and got, and a warning where it looks too strong.
+
+    Of a rule that chooses among what it can't tell from the best, what that choice is.
 
     A sentence for each; none where there is no choice to speak of, see `price`.
 
@@ -75,12 +84,31 @@ def price_words(study: StoredStudy) -> list[str]:
     found = price(study)
     if found is None:
         return []
+    if study.near_best:
+        return [_tie(found, study)]
     if not study.rule.penalty:
         return ["The score has no penalty: nothing is given up for a smaller gap."]
     left_out = len(candidates(study)) < len(measured_trials(study))
     among = f"Of the trials within max_model_size = {study.size_limit:,} the" if left_out else "The"
     told = f"{among} penalty {_choice(found)}"
     return [told] if found.sign is None else [told, _too_strong(found, study.name)]
+
+
+def _tie(found: Price, study: StoredStudy) -> str:
+    """Return what was chosen among the epochs that validation can't tell from the best, and against what."""
+    rule, chosen, plain = found.rule, found.chosen, found.plain
+    unit, n = UNITS[rule.metric], len(study.near_best)
+    loss = next(name for name in LOSSES if name in chosen.trial.columns)
+
+    def told(one: Replayed) -> str:
+        number = one.measured(loss)
+        shown = "" if number is None else f", {loss.removeprefix('val_').replace('_', '-')} {number:.4f}"
+        return f"trial {one.trial.number} after epoch {one.epoch + 1} ({unit.show(one.val)}{shown})"
+
+    among = f"{n} trials are" if n > 1 else "1 trial is"
+    words = f"{among} within {rule.within_se:g} {_ERRORS} of the best validation {unit.name}"
+    words += f"; the smallest validation loss there is that of {told(chosen)}"
+    return f"{words}. The best {unit.name} is that of {told(plain)}." if found.changed else f"{words}."
 
 
 def _choice(found: Price) -> str:

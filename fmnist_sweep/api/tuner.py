@@ -73,6 +73,9 @@ class Tuner(StudyReader):
         penalty: Score lost for each unit of gap beyond the tolerance; None takes the default, see
             docs/score.md.
         tolerance: Gap that costs nothing, in the metric's unit; None takes the default.
+        within_se: Among all epochs of all trials within so many standard errors of the best accuracy, that
+            with the smallest validation loss is chosen. None takes the default, 0.25 where an accuracy is
+            scored without a penalty; 0 takes the best score. A study that there is keeps what it has.
         sampler: ``"tpe"``, ``"random"``, ``"grid"`` and others, as in a sweep file.
         pruner: ``"median"``, ``"none"`` and others, as in a sweep file.
         workers: Trials that train side by side; None takes one for each core, of the cluster with the engine
@@ -110,6 +113,7 @@ class Tuner(StudyReader):
         *,
         penalty: float | None = None,
         tolerance: float | None = None,
+        within_se: float | None = None,
         sampler: str = "tpe",
         pruner: str = "median",
         workers: int | None = None,
@@ -146,6 +150,7 @@ class Tuner(StudyReader):
                 **({} if self._direction is None else {"direction": self._direction}),
                 **({} if penalty is None else {"penalty": penalty}),
                 **({} if tolerance is None else {"tolerance": tolerance}),
+                **({} if within_se is None else {"within_se": within_se}),
             },
             **({} if max_model_size is None else {"max_model_size": max_model_size}),
         }

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from fmnist_sweep.config.schema import LARGEST_COUNT, MAX_PARAMETERS
+from fmnist_sweep.config.schema import MAX_PARAMETERS
+from fmnist_sweep.config.section import LARGEST_COUNT
 from fmnist_sweep.core.errors import did_you_mean
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import Parameter

@@ -17,7 +17,7 @@ from fmnist_sweep.config.overrides import apply_override
 from fmnist_sweep.config.own_functions import function_problems
 from fmnist_sweep.config.points import points_problems
 from fmnist_sweep.config.schema import AddedSection, SweepFile
-from fmnist_sweep.config.scored import returned_problems, with_score
+from fmnist_sweep.config.scored import returned_problems, tie_problems, with_score
 from fmnist_sweep.config.shipped import shipped_sweep
 from fmnist_sweep.config.sweep_config import SweepConfig, images_of, shape_corners
 from fmnist_sweep.config.toml_text import TomlTextError, read_toml, require_usable
@@ -196,6 +196,7 @@ def _first_look(
         config, more = _whole_problems(sound, own, None, given=settings)
         problems += more
     elif sound is not None:
+        problems += tie_problems(sound) if "metric" in sound.score.model_fields_set else []
         problems += _n_epochs_problems(sound.space.get("epochs"))
     return file, config, problems
 
@@ -222,7 +223,7 @@ def _whole_problems(
     unusable = [f"space.{problem}" for n, entry in entries.items() for problem in value_problems(n, entry)]
     # The model may declare them as well.
     epochs = _n_epochs_problems(file.space.get("epochs") if space is None else space.parameters.get("epochs"))
-    problems += [*epochs, *unusable]
+    problems += [*epochs, *unusable, *tie_problems(file)]
     if space is None or "epochs" not in space:
         return None, problems
     config = SweepConfig(file, own, space, data)

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationInfo, field_validator
+from pydantic import Field, StrictBool, StrictInt
 
+from fmnist_sweep.config.score_section import ScoreSection
+from fmnist_sweep.config.section import LARGEST_COUNT, Count, NonNegative, Positive, PositiveInt, Section
 from fmnist_sweep.core.engine_names import LOCAL
-from fmnist_sweep.core.errors import MetricNotRecordedError
 from fmnist_sweep.core.files import STUDY_NAME
 from fmnist_sweep.core.jobs import LARGEST_SEED, MAX_FINAL_TRAININGS, SEEDS_OF_FINALS_BEGIN, Scale, SplitKind
-from fmnist_sweep.core.metrics import METRICS_BY_NAME, Direction, inferred_direction, metric_of
 from fmnist_sweep.core.programs import PREPARE_S
 from fmnist_sweep.core.progress import MAX_RETRIES, RECONNECT_S
 from fmnist_sweep.core.registry import Registry
-from fmnist_sweep.core.score import EpochRule
 from fmnist_sweep.core.space import FiniteFloat, ParameterField, StrictScalar
 from fmnist_sweep.data.reading import Reading
 from fmnist_sweep.data.sources import FASHION_MNIST
 
-LARGEST_COUNT: Final = 2**31 - 1
-"""TensorFlow counts steps, and PostgreSQL trials, in 32 bits."""
-
 MAX_POINTS: Final = 10_000
 MAX_PARAMETERS: Final = 1000
-
-PositiveInt: TypeAlias = Annotated[StrictInt, Field(ge=1, le=LARGEST_COUNT)]
-Count: TypeAlias = Annotated[StrictInt, Field(ge=0, le=LARGEST_COUNT)]
-# What a float can still be multiplied with, or a clock wait for.
-NonNegative: TypeAlias = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
-Positive: TypeAlias = Annotated[FiniteFloat, Field(gt=0, le=1e9)]
 
 # Keras takes 32 bits, and an export trains on seeds that follow the sweep's.
 TrainingSeed: TypeAlias = Annotated[
@@ -40,58 +29,7 @@ TrainingSeed: TypeAlias = Annotated[
 MixedSeed: TypeAlias = Annotated[StrictInt, Field(ge=0, le=2**63 - 1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ScoreSection(_Section):
-    """``[score]``: how a learning curve becomes one number; see `ScoreRule`.
-
-    Attributes:
-        metric: Left out, it follows from the data and the model: see `resolved_score`.
-    """
-
-    direction: Direction | None = None
-    metric: Annotated[str, Field(max_length=200)] = "accuracy"
-    penalty: NonNegative = 0.0
-    tolerance: NonNegative = 0.01
-    epoch_rule: EpochRule = "best"
-    min_val_accuracy: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
-
-    @field_validator("metric")
-    @classmethod
-    def _has_direction(cls, metric: str, info: ValidationInfo) -> str:
-        """Refuse a metric of which it is not known whether more or less is better."""
-        try:
-            metric_of(metric, info.data.get("direction"))
-        except MetricNotRecordedError as error:
-            raise ValueError(str(error)) from None
-        return metric
-
-
-def resolved_score(score: ScoreSection, metrics: Sequence[str]) -> ScoreSection:
-    """Return the settings of a score with what they leave out filled in for a model of one's own.
-
-    The metric is the first that the model was compiled with, accuracy before any other, and the loss where
-    there is none. A tolerance is in the metric's unit: where nobody gives it, 0.
-
-    Args:
-        score: As they were given.
-        metrics: What the model measures, by the names that Keras logs; empty where it is one of ours.
-    """
-    given = score.model_fields_set
-    metric = score.metric
-    if metrics and "metric" not in given:
-        known = [name for name in metrics if name != "loss" and inferred_direction(name) is not None]
-        accurate = [name for name in known if name.endswith(("accuracy", "acc"))]
-        metric = (accurate or known or ["loss"])[0]
-    if metric in METRICS_BY_NAME:
-        return score.model_copy(update={"metric": metric})
-    tolerance = score.tolerance if "tolerance" in given else 0.0
-    return score.model_copy(update={"metric": metric, "tolerance": tolerance})
-
-
-class SplitSection(_Section):
+class SplitSection(Section):
     """``[split]``: which rows validate, of data that are handed to ``fit`` as they are.
 
     Attributes:
@@ -106,7 +44,7 @@ class SplitSection(_Section):
     groups: Annotated[str, Field(min_length=1, max_length=512)] | None = None
 
 
-class TrainingSection(_Section):
+class TrainingSection(Section):
     """``[training]``: what every trial shares.
 
     Attributes:
@@ -138,7 +76,7 @@ class TrainingSection(_Section):
     fit_epochs: PositiveInt | None = None
 
 
-class _Sampler(_Section):
+class _Sampler(Section):
     seed: MixedSeed = 0
     enqueue_default: StrictBool = True
 
@@ -253,13 +191,13 @@ SamplerSection: TypeAlias = Annotated[
 ]
 
 
-class NonePrunerSection(_Section):
+class NonePrunerSection(Section):
     """No pruning."""
 
     name: Literal["none"] = "none"
 
 
-class MedianSection(_Section):
+class MedianSection(Section):
     """`optuna.pruners.MedianPruner`: stop what is worse than the median trial at the same epoch."""
 
     name: Literal["median"] = "median"
@@ -276,7 +214,7 @@ class PercentileSection(MedianSection):
     percentile: Annotated[FiniteFloat, Field(gt=0, lt=100)] = 25.0
 
 
-class SuccessiveHalvingSection(_Section):
+class SuccessiveHalvingSection(Section):
     """`optuna.pruners.SuccessiveHalvingPruner`; a resource is an epoch."""
 
     name: Literal["successive_halving"] = "successive_halving"
@@ -285,7 +223,7 @@ class SuccessiveHalvingSection(_Section):
     min_early_stopping_rate: Count = 0
 
 
-class HyperbandSection(_Section):
+class HyperbandSection(Section):
     """`optuna.pruners.HyperbandPruner`; a resource is an epoch, at most the space's largest number."""
 
     name: Literal["hyperband"] = "hyperband"
@@ -293,7 +231,7 @@ class HyperbandSection(_Section):
     reduction_factor: Annotated[StrictInt, Field(ge=2, le=LARGEST_COUNT)] = 3
 
 
-class PatientSection(_Section):
+class PatientSection(Section):
     """`optuna.pruners.PatientPruner`: stop what has not improved for ``patience`` epochs."""
 
     name: Literal["patient"] = "patient"
@@ -312,7 +250,7 @@ PrunerSection: TypeAlias = Annotated[
 ]
 
 
-class BudgetSection(_Section):
+class BudgetSection(Section):
     """``[budget]``: the first limit reached ends the sweep.
 
     Attributes:
@@ -337,7 +275,7 @@ class BudgetSection(_Section):
     reconnect_seconds: NonNegative = RECONNECT_S
 
 
-class EngineSection(_Section):
+class EngineSection(Section):
     """``[engine]``: where the trials run. It decides nothing, and is not stored.
 
     Attributes:
@@ -350,7 +288,7 @@ class EngineSection(_Section):
     address: Annotated[str, Field(max_length=1000)] | None = None
 
 
-class SweepFile(_Section):
+class SweepFile(Section):
     """A sweep file as it is written; `load_config` joins it with the model's own space.
 
     Attributes:

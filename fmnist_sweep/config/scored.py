@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fmnist_sweep.config.schema import NonePrunerSection, SweepFile, resolved_score
-from fmnist_sweep.core.metrics import is_returned
+from fmnist_sweep.config.schema import NonePrunerSection, SweepFile
+from fmnist_sweep.config.score_section import resolved_score
+from fmnist_sweep.core.metrics import is_returned, is_share_of_right
 from fmnist_sweep.models import catalog
 
 
@@ -21,6 +22,15 @@ def with_score(file: SweepFile, metrics: Sequence[str]) -> SweepFile:
         return file.model_copy(update={"score": score})
     last = score.model_copy(update={"epoch_rule": "last"})
     return file.model_copy(update={"score": last, "pruner": NonePrunerSection()})
+
+
+def tie_problems(file: SweepFile) -> list[str]:
+    """Return what is wrong with a sweep file's ``score.within_se``, one line each."""
+    score = file.score
+    if not score.within_se or is_share_of_right(score.metric):
+        return []
+    why = f"acts where the score is an accuracy; of {score.metric!r} no standard error is known"
+    return [f"score.within_se: {why}. Leave it out, or set it to 0"]
 
 
 def returned_problems(file: SweepFile, model: catalog.ModelSpace | None) -> list[str]:

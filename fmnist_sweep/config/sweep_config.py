@@ -23,6 +23,9 @@ from fmnist_sweep.models import catalog
 DECIDES: Final = ("model", "data", "target", "scale", "space", "score", "training", "split")
 """Sections that decide a trial's result or its score: a study holds trials of one setting of them."""
 
+CHOOSES: Final = "within_se"
+"""The setting of ``[score]`` that decides which of the stored epochs is chosen, and nothing of a trial."""
+
 _LATER_SWITCHES: Final = ("running_metrics", "exact_steps", "fit_epochs")
 """Settings of ``[training]`` that are off by default and that studies of earlier versions do not hold."""
 
@@ -60,7 +63,8 @@ class SweepConfig:
     @property
     def score_rule(self) -> ScoreRule:
         """The rule that scores a learning curve."""
-        return ScoreRule(**self.file.score.model_dump())
+        score = self.file.score
+        return ScoreRule(**{**score.model_dump(), "within_se": score.errors_of_tie})
 
     @property
     def split(self) -> SplitSpec:
@@ -154,8 +158,7 @@ class SweepConfig:
             # Left out where it is off: the study's digest stays what it was before there was such a setting.
             if not settings["training"][name]:
                 del settings["training"][name]
-        if settings["score"]["direction"] is None:
-            del settings["score"]["direction"]
+        settings["score"] = self.score_rule.to_dict()
         if settings["target"] is None:
             del settings["target"]
         if settings["scale"] == "auto":
@@ -171,6 +174,8 @@ class SweepConfig:
     def digest(self) -> str:
         """SHA-256 over the settings that decide results: equal digests make comparable trials."""
         decides = {key: value for key, value in self.to_dict().items() if key in DECIDES}
+        # It chooses among what is stored, and may be another at any time.
+        decides["score"].pop(CHOOSES, None)
         if self.split.kind == "given":
             # Data that say what validates say it with or without that word.
             del decides["split"]
@@ -183,7 +188,7 @@ def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [
         f"{key}: the study has {before.get(key, 'nothing')!r}, now {after.get(key, 'nothing')!r}"
         for key in sorted({*before, *after})
-        if key.split(".")[0] in DECIDES and before.get(key) != after.get(key)
+        if key.split(".")[0] in DECIDES and key != f"score.{CHOOSES}" and before.get(key) != after.get(key)
     ]
 
 

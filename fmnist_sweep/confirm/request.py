@@ -21,7 +21,8 @@ from fmnist_sweep.analysis.ranking import (
 )
 from fmnist_sweep.analysis.repeats import BASELINE, DEFAULT, Candidate
 from fmnist_sweep.config.loading import parse_config
-from fmnist_sweep.config.schema import LARGEST_COUNT, BudgetSection, NonePrunerSection, RandomSection
+from fmnist_sweep.config.schema import BudgetSection, NonePrunerSection, RandomSection
+from fmnist_sweep.config.section import LARGEST_COUNT
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.confirm.near import merged
 from fmnist_sweep.confirm.plan import ConfirmPlan, candidate_number, repeat_seeds
@@ -162,7 +163,7 @@ class ConfirmationRequest:
         retries = file.budget.max_retries if self.max_retries is None else self.max_retries
         settings = {
             "study": confirm_name(self.swept.name),
-            "score": file.score.model_copy(update={"epoch_rule": "last"}),
+            "score": file.score.model_copy(update={"epoch_rule": "last", "within_se": 0.0}),
             "training": file.training.model_copy(update={"patience": None}),
             "sampler": RandomSection(enqueue_default=False),
             "pruner": NonePrunerSection(),
@@ -379,6 +380,9 @@ def _taken_up(swept: SweepToConfirm) -> list[Candidate]:
         if candidate.trial is None:
             continue
         now = trials.get(candidate.trial)
+        if now is not None and swept.study.rule.within_se:
+            # What is chosen of a trial depends on the best one, which later trials may have beaten.
+            now = replace(now, epochs=candidate.epochs, sweep_score=candidate.sweep_score)
         if now is None or replace(now, label=candidate.label) != candidate:
             raise StudyMismatchError(
                 f"study {linked.name!r} confirms an earlier study {swept.name!r}, whose trial "

@@ -80,6 +80,19 @@ def n_validating(n: int, wanted: int) -> int:
     return wanted if wanted <= n // 2 else max(1, round(_HELD_OUT * n))
 
 
+def n_val_of(config: Mapping[str, Any], data: Mapping[str, Any]) -> int:
+    """Return how many examples validate, by what is stored of a study; 0 where that does not tell.
+
+    Args:
+        config: The study's settings.
+        data: What it holds of its data set.
+    """
+    wanted = config.get("training", {}).get("n_val", 0)
+    if data.get("validates", False):
+        return int(data.get("n_val", 0))
+    return int(n_validating(data.get("n_train", 0), wanted) if data.get("form") == "call" else wanted)
+
+
 @dataclass(frozen=True, slots=True)
 class DataKey:
     """A data set by its content: what a job says of it, on whatever machine it runs.
@@ -95,6 +108,7 @@ class DataKey:
         validates: Whether the data themselves say what validates: then every split is the same.
         scale: What is done to its images as they are loaded, or was as they were kept.
         n_groups: Number of groups of rows that belong together; 0 where the data name none.
+        n_val: Number of rows that validate by the data's own word; 0 where they have none, or do not tell.
     """
 
     name: str
@@ -105,6 +119,7 @@ class DataKey:
     form: Literal["images", "call"] = field(default="images", kw_only=True)
     validates: bool = field(default=False, kw_only=True)
     n_groups: int = field(default=0, kw_only=True)
+    n_val: int = field(default=0, kw_only=True)
     scale: Scale = field(default="auto", kw_only=True)
 
     @property

@@ -153,6 +153,24 @@ def inferred_direction(name: str) -> Direction | None:
     return None
 
 
+_SHARES_OF_RIGHT: Final = re.compile(
+    r"(?:\w+_)?(?:acc|(?:(?:binary|categorical|sparse_categorical|top_k_categorical|"
+    r"sparse_top_k_categorical)_)?accuracy)(?:_\d+)?"
+)
+
+
+def is_share_of_right(name: str) -> bool:
+    """Return whether a metric is the share of examples that a model gets right.
+
+    Of an output's name before it nothing is asked; a balanced accuracy is a mean over classes, and no share.
+
+    Example:
+        >>> [is_share_of_right(name) for name in ("accuracy", "kind_acc", "balanced_accuracy", "auc")]
+        [True, True, False, False]
+    """
+    return _SHARES_OF_RIGHT.fullmatch(name) is not None and "balanced_accuracy" not in name
+
+
 def metric_of(name: str, direction: Direction | None = None) -> Metric:
     """Return the metric of a name: one of ours, or one that a model was compiled with.
 

@@ -43,6 +43,9 @@ class ScoreRule:
         min_val_accuracy: An epoch below this validation accuracy is scored by how far it falls short,
             under every epoch that reaches it; None sets no floor.
         direction: Whether more or less of the metric is better; None takes what its name tells.
+        within_se: Among all epochs of all trials whose score is within so many standard errors of the best
+            one, that with the smallest validation loss is chosen: see `fmnist_sweep.core.choosing`. It
+            decides which trial and epoch win, not what an epoch scores; 0 takes the best score.
 
     Example:
         >>> curve = LearningCurve.from_scores(train=[0.86, 0.90, 0.95], val=[0.86, 0.88, 0.89])
@@ -61,6 +64,7 @@ class ScoreRule:
     epoch_rule: EpochRule = "best"
     min_val_accuracy: float | None = None
     direction: Direction | None = None
+    within_se: float = 0.0
 
     @property
     def quantity(self) -> Metric:
@@ -68,11 +72,16 @@ class ScoreRule:
         return metric_of(self.metric, self.direction)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the rule as plain values; a direction that follows from the metric's name is left out."""
-        settings = asdict(self)
-        if self.direction is None:
-            del settings["direction"]
-        return settings
+        """Return the rule as plain values.
+
+        A direction that follows from the metric's name is left out, and ``within_se`` where it is 0: what is
+        stored of a rule stays what it was before there were such settings.
+        """
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if not (name == "direction" and value is None) and not (name == "within_se" and not value)
+        }
 
     @property
     def shown_metric(self) -> str:
@@ -137,13 +146,17 @@ class ScoreRule:
         """Return what `scored_epoch` does, from the scores of the curve's epochs."""
         if not len(scores):
             raise ValueError("an empty learning curve has no scored epoch")
-        last = len(scores) - 1
-        if self.epoch_rule == "last":
-            return last
-        if allowed is None:
-            return int(np.argmax(scores))
-        candidates = sorted(e for e in allowed if e <= last) or [last]
+        candidates = self.open_epochs(len(scores), allowed=allowed)
         return candidates[int(np.argmax(scores[candidates]))]
+
+    def open_epochs(self, n_epochs: int, *, allowed: Collection[int] | None = None) -> list[int]:
+        """Return which of the first epochs, from 0, may stand for a trial; ``allowed`` as above."""
+        last = n_epochs - 1
+        if self.epoch_rule == "last":
+            return [last]
+        if allowed is None:
+            return list(range(n_epochs))
+        return sorted(e for e in allowed if e <= last) or [last]
 
     def scored(self, curve: LearningCurve, *, allowed: Collection[int] | None = None) -> dict[str, float]:
         """Return what is stored of the scored epoch beside the score: its number, its scores, its gap.

@@ -79,6 +79,16 @@ class Call:
         given = self.kwargs.get("validation_data")
         return given is not None or bool(self.kwargs.get("validation_split"))
 
+    @property
+    def n_val(self) -> int:
+        """How many rows validate by the arguments; 0 where they say nothing, or no number."""
+        given, share = self.kwargs.get("validation_data"), self.kwargs.get("validation_split")
+        if isinstance(given, tuple | list) and given:
+            return n_rows(given[0])
+        n = n_rows(self.x)
+        # As Keras cuts them off.
+        return n - int(n * (1.0 - share)) if given is None and share else 0
+
 
 def with_groups(call: Call, column: str | None, *, where: str) -> Call:
     """Return a call of which a column of the inputs, where one is named, has become its groups.
@@ -164,6 +174,7 @@ def open_kept(digest: str) -> DataRef:
         # Kept by an earlier version it does not say; it does once the data are opened from their source.
         validates=facts.get("validates", False),
         n_groups=facts.get("n_groups", 0),
+        n_val=facts.get("n_val", 0),
         scale=facts.get("scale", "auto"),
     )
 
@@ -236,6 +247,7 @@ def _write(call: Call, folder: Path, name: str, *, columns: Sequence[str], scale
         "class_names": _class_names(y),
         "n_train": n_rows(x),
         "validates": call.has_validation,
+        **({"n_val": call.n_val} if call.n_val else {}),
         **of_groups,
         "columns": list(columns),
         **({} if scale == "auto" else {"scale": scale}),

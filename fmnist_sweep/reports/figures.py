@@ -172,7 +172,7 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
 
     The front joins the COMPLETE trials that no other beats in both; the choice's neighbours there are ringed.
     The dashed line holds every point with the same penalised score as the best trial: above it would be
-    better. A dotted line leads to what would have been chosen without the penalty.
+    better. A dotted line leads to what would have been chosen without the penalty, or by the score alone.
     """
     rule = study.rule
     unit = UNITS[rule.metric]
@@ -214,7 +214,7 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
         chosen = best if paid is None else paid.chosen.trial
         plain = [] if paid is None else [(paid.plain.gap, paid.plain.val)]
         places = [*((_gap(t), t.scores[key]) for t in trials), *plain]
-        _add_equal_score(figure, best, places, rule, unit)
+        _add_equal_score(figure, study, best, places)
     shown = {t.number for t in drawn_best(study)}
     if pruned:
         ring = {"symbol": "circle-open", "size": 8, "color": GREY, "line": {"width": 1.5}}
@@ -233,7 +233,7 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
             noun = "neighbour" if len(beside) == 1 else "neighbours"
             figure.add_trace(points(beside, f"{noun} ({told})", ring))
         if paid is not None and paid.changed:
-            figure.add_trace(_without_penalty(paid, unit))
+            figure.add_trace(_to_plain(paid, unit))
         star = {"symbol": "star", "size": 17, "color": ORANGE, "line": {"width": 1.5, "color": "#5c3d00"}}
         if chosen != best:
             hollow = {**star, "symbol": "star-open", "line": {"width": 2}}
@@ -242,17 +242,18 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
     return figure
 
 
-def _without_penalty(paid: Price, unit: Unit) -> go.Scatter:
-    """Return the way from what a penalty chose to what would have been chosen without it."""
+def _to_plain(paid: Price, unit: Unit) -> go.Scatter:
+    """Return the way from what a rule chose to what would have been chosen by the plain validation score."""
     ends = (paid.chosen, paid.plain)
     number, epoch = paid.plain.trial.number, paid.plain.epoch + 1
     told = f"validation {unit.show(paid.plain.val)}, gap {unit.show(paid.plain.gap, gap=True)}"
-    words = f"<b>without the penalty: trial {number}</b><br>{told}<br>epoch {epoch}"
+    without, name = ("without the penalty", "no penalty") if paid.rule.penalty else ("best score",) * 2
+    words = f"<b>{without}: trial {number}</b><br>{told}<br>epoch {epoch}"
     return go.Scatter(
         x=[unit.factor * end.gap for end in ends],
         y=[unit.factor * end.val for end in ends],
         mode="lines+markers",
-        name=f"no penalty (trial {number})",
+        name=f"{name} (trial {number})",
         line={"color": PURPLE, "width": 1.5, "dash": "dot"},
         marker={
             "symbol": "diamond",
@@ -297,13 +298,17 @@ def _cycle(n: int) -> list[str]:
 
 def _add_equal_score(
     figure: go.Figure,
+    study: StoredStudy,
     best: StoredTrial,
     places: Sequence[tuple[float, float]],
-    rule: ScoreRule,
-    unit: Unit,
 ) -> None:
-    """Draw the line of the best trial's score through the places, each a gap and a validation score."""
-    if best.value is None or rule.min_val_accuracy is not None:
+    """Draw the line of the best trial's score through the places, each a gap and a validation score.
+
+    None where the best score is not what is chosen, or the line is no line.
+    """
+    rule = study.rule
+    unit = UNITS[rule.metric]
+    if best.value is None or rule.min_val_accuracy is not None or study.near_best:
         return
     sign = rule.quantity.sign
     gaps, values = zip(*places, strict=True)

@@ -25,6 +25,7 @@ from fmnist_sweep.analysis.numbers import is_missing
 from fmnist_sweep.analysis.ranking import best_trials, default_trial
 from fmnist_sweep.analysis.study_rows import study_row
 from fmnist_sweep.analysis.summary import price_words, scoring, summary
+from fmnist_sweep.core.choosing import LOSSES
 from fmnist_sweep.core.curves import METRICS
 from fmnist_sweep.core.files import write_atomically
 from fmnist_sweep.core.foreign import safe_text
@@ -331,15 +332,18 @@ def _whatif(study: StoredStudy) -> dict[str, Any] | None:
     of_classes = rule.metric in METRICS_BY_NAME
     # Of any other metric the page is told what it can't know.
     told = {**rule.to_dict(), **({} if of_classes else {"sign": rule.quantity.sign})}
+    if rule.within_se:
+        told |= {"n_val": study.n_val, "size_limit": study.size_limit}
     # The page's own arithmetic reads the metric of the rule, and the accuracy that the rule may demand.
     known = METRICS if of_classes else (f"train_{rule.metric}", f"val_{rule.metric}")
     needed = [name for name in known if name.endswith(f"_{rule.metric}") or name == "val_accuracy"]
+    needed += LOSSES if rule.within_se else ()
     trials = [
         {
             "number": trial.number,
             "n_parameters": trial.n_parameters,
             "configuration": show_configuration(trial),
-            "curve": {name: trial.columns[name] for name in needed},
+            "curve": {name: trial.columns[name] for name in needed if name in trial.columns},
         }
         for trial in best_trials(study)
         if trial.columns.get("seconds")

@@ -84,7 +84,7 @@ class History:
         self._stored = StoredStudy.of(study)
         # By the source of the model too: an edited model has other curves.
         self._known: dict[tuple[str, str], KnownCurve] = {}
-        for trial in self._stored.trials:
+        for trial in self._stored.told_trials:
             if trial.number in self._stored.followed:
                 # The trial that tried it again stands for it.
                 continue

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from fmnist_sweep.config.sweep_config import SweepConfig, differences
+from fmnist_sweep.config.sweep_config import CHOOSES, SweepConfig, differences
 from fmnist_sweep.core.errors import StudyMismatchError
 from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.core.versions import versions
@@ -80,10 +80,20 @@ def open_study(
     if parts and (not stored.model_sources or edited_parts(stored, parts)):
         # Of a study that an earlier version made nobody knows more than what its model is now.
         write_model_parts(study, parts)
-    write_config(study, config.to_dict())
+    write_config(study, _as_chosen(config, stored))
     if config.uses_folders:
         write_folders(study, config.folders)
     return study
+
+
+def _as_chosen(config: SweepConfig, stored: StoredStudy) -> dict[str, Any]:
+    """Return the settings of a run; how a study chooses among its trials it keeps, unless it is said anew."""
+    settings = config.to_dict()
+    if config.file.score.within_se is None and stored.config:
+        settings["score"].pop(CHOOSES, None)
+        before = stored.config.get("score", {}).get(CHOOSES)
+        settings["score"] |= {} if before is None else {CHOOSES: before}
+    return settings
 
 
 def _is_untouched(study: optuna.Study) -> bool:

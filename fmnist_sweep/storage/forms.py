@@ -24,9 +24,7 @@ _MAX_INT: Final = 2**63 - 1
 """Tables keep whole numbers in 64 bits."""
 
 # Beyond it, sums of squares are no longer finite.
-_MAX_FLOAT: Final = 1e100
-
-_MAX_SECONDS: Final = 1e12
+_MAX_FLOAT: Final = 1e100_MAX_SECONDS: Final = 1e12
 _MAX_DEPTH: Final = 20
 
 _Int: TypeAlias = Annotated[int, Field(ge=-_MAX_INT, le=_MAX_INT)]
@@ -100,6 +98,7 @@ class _Score(TypedDict, total=False):
     tolerance: _Float
     epoch_rule: Literal["best", "last"]
     min_val_accuracy: _Float | None
+    within_se: _Float
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -147,6 +146,7 @@ class _Data(TypedDict, total=False):
     n_train: _Count
     form: Literal["call"]
     validates: bool
+    n_val: _Count
 
 
 class _Machine(TypedDict):

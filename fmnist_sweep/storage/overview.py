@@ -123,7 +123,7 @@ def _known(database: sqlite3.Connection, study: int) -> _Study:
     directions = database.execute("SELECT direction FROM study_directions WHERE study_id = ?", (study,))
     about = checking.direction_problems([direction for (direction,) in directions])
     problems += about
-    trials, lines, of_rows = _trials(database, study)
+    trials, lines, of_rows = _trials(database, study, band=_widest_band(attributes))
     if attributes.keys() & _SCORED or problems:
         problems += lines
     return _Study(attributes, trials, problems if about else [*problems, *of_rows])
@@ -149,12 +149,14 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         # Not what another tool told in a sweep's study.
         and (not is_scored or trial.attributes.keys() >= {*names.OURS})
     ]
-    best = min(complete, key=_rank, default=None) if not problems else None
-    attrs = {} if best is None else best.attributes
-    score = None if best is None else best.value
-    default_score = None
-    if not problems:
-        default_score = next((t.value for t in complete if t.number == default), None)
+    near = _near_best(complete, known) if is_scored and not problems else {}
+    best = None
+    if complete and not problems:
+        first = next(iter(near), None)
+        best = next((t for t in complete if t.number == first), None) or min(complete, key=_rank)
+    score, attrs = (None, {}) if best is None else _at(best, near, attributes)
+    baseline = next((t for t in complete if t.number == default), None) if not problems else None
+    default_score = None if baseline is None else _at(baseline, near, attributes)[0]
     return {
         "name": name,
         "model": config.get("model"),
@@ -180,7 +182,11 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """What is counted of a trial: its attributes hold no curve."""
+    """What is counted of a trial: its attributes hold no curve.
+
+    Attributes:
+        columns: Its curve, if the study's rule may choose another epoch of it; else empty.
+    """
 
     number: int
     is_complete: bool
@@ -188,6 +194,7 @@ class _Trial:
     attributes: Mapping[str, Any]
     n_epochs: int
     last: str | None
+    columns: Mapping[str, Sequence[float]]
 
 
 def _rank(trial: _Trial) -> tuple[float, float, float, int]:
@@ -195,6 +202,37 @@ def _rank(trial: _Trial) -> tuple[float, float, float, int]:
     gap, size = (trial.attributes.get(name) for name in (names.GAP, names.N_PARAMETERS))
     value = -inf if trial.value is None else trial.value
     return -value, inf if gap is None else gap, inf if size is None else size, trial.number
+
+
+def _near_best(complete: Sequence[_Trial], known: _Study) -> dict[int, int]:
+    """Return what a study's rule can't tell from the best, as `StoredStudy.near_best` has it."""
+    if not any(trial.columns for trial in complete):
+        return {}
+    # NumPy, too, only for a study that needs it.
+    from fmnist_sweep.core.choosing import Scored  # noqa: PLC0415
+    from fmnist_sweep.core.score import exceeds  # noqa: PLC0415
+    from fmnist_sweep.storage.choice import choice_among, stored_rule  # noqa: PLC0415
+
+    limit = known.attributes.get(names.CONFIG, {}).get("max_model_size")
+    metric = f"val_{stored_rule(known.attributes).metric}"
+    scored = [
+        Scored(trial.number, trial.value, trial.attributes[metric], trial.columns)
+        for trial in complete
+        if trial.value is not None and metric in trial.attributes and trial.columns
+        if not exceeds(limit, trial.attributes.get(names.N_PARAMETERS))
+    ]
+    return choice_among(scored, known.attributes)
+
+
+def _at(
+    trial: _Trial, near: Mapping[int, int], study: Mapping[str, Any]
+) -> tuple[float | None, Mapping[str, Any]]:
+    """Return a trial's score and attributes at the epoch that its study's rule chooses."""
+    if trial.number not in near:
+        return trial.value, trial.attributes
+    from fmnist_sweep.storage.choice import at_epoch, stored_rule  # noqa: PLC0415 - as above
+
+    return at_epoch(trial.columns, trial.attributes, near[trial.number], stored_rule(study))
 
 
 def _study_attributes(database: sqlite3.Connection, study: int) -> tuple[dict[str, Any], list[str]]:
@@ -213,8 +251,25 @@ def _parsed(rows: Iterable[tuple[str, str]]) -> tuple[dict[str, Any], list[str]]
     return found, problems
 
 
-def _trials(database: sqlite3.Connection, study: int) -> tuple[list[_Trial], list[str], list[str]]:
-    """Return a study's trials, by number, and lines: on what is wrong with each, and with its rows."""
+def _widest_band(attributes: Mapping[str, Any]) -> float | None:
+    score = attributes.get(names.CONFIG, {}).get("score", {})
+    if not score.get("within_se"):
+        return None
+    from fmnist_sweep.storage.choice import widest_band  # noqa: PLC0415 - NumPy, as in `_choice`
+
+    return widest_band(attributes)
+
+
+def _trials(
+    database: sqlite3.Connection, study: int, *, band: float | None
+) -> tuple[list[_Trial], list[str], list[str]]:
+    """Return a study's trials, by number, and lines: on what is wrong with each, and with its rows.
+
+    Args:
+        database: Where they are.
+        study: The study's row.
+        band: Keep the curves of what is no further below the best score than that; None keeps none.
+    """
     # Of several objectives, a trial has no value that could be ranked.
     values = database.execute(
         "SELECT t.number, t.trial_id, t.state, t.datetime_start, t.datetime_complete, min(v.value), "
@@ -237,6 +292,7 @@ def _trials(database: sqlite3.Connection, study: int) -> tuple[list[_Trial], lis
     found: list[_Trial] = []
     problems: list[str] = []
     of_rows: list[str] = []
+    highest = -inf
     for number, trial, state, start, end, value, kind, n_values in values:
         own: Iterable[tuple[str, str]] = ()
         if ahead is not None and ahead[0] == trial:
@@ -259,7 +315,11 @@ def _trials(database: sqlite3.Connection, study: int) -> tuple[list[_Trial], lis
             n_epochs = 0 if curve is None else len(curve["seconds"])
         small = {**fitting, names.CURVE: None} if curve is not None else fitting
         ranked = score if isinstance(score, int | float) and isfinite(score) else None
-        found.append(_Trial(number, is_complete, ranked, small, n_epochs, last))
+        kept: Mapping[str, Sequence[float]] = {}
+        if band is not None and curve is not None and is_complete and ranked is not None:
+            highest = max(highest, ranked)
+            kept = curve if ranked >= highest - band else {}
+        found.append(_Trial(number, is_complete, ranked, small, n_epochs, last, kept))
     return found, problems, of_rows
 
 

@@ -23,11 +23,13 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from fmnist_sweep import __version__
-from fmnist_sweep.core.jobs import SplitSpec, parts_digest
-from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.core.choosing import Scored
+from fmnist_sweep.core.jobs import SplitSpec, n_val_of, parts_digest
+from fmnist_sweep.core.score import ScoreRule, exceeds
 from fmnist_sweep.core.user_code import code_folders
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage import checking
+from fmnist_sweep.storage.choice import choice_among, stored_rule
 from fmnist_sweep.storage.lease.process import was_killed
 from fmnist_sweep.storage.stored_trial import State as State  # noqa: PLC0414 - one place to ask for both
 from fmnist_sweep.storage.stored_trial import Stored
@@ -52,10 +54,6 @@ def _looked_at(study: optuna.Study, trial: FrozenTrial) -> StoredTrial:
     if number not in known or known[number][0] is not trial:
         known[number] = trial, StoredTrial.of(trial)
     return known[number][1]
-
-
-_EARLIER_RULE: Final = {"penalty": 1.0}
-"""What it means where no penalty is stored: its default when it was not always written down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +87,48 @@ class StoredStudy:
         return self.of(self._study)
 
     @cached_property
-    def trials(self) -> tuple[StoredTrial, ...]:
-        """All trials, by number; none where the storage can't give them back, see `damaged`."""
+    def told_trials(self) -> tuple[StoredTrial, ...]:
+        """All trials as they were told, each at its own best epoch; see `trials`."""
         try:
             return tuple(_looked_at(self._study, trial) for trial in self._study.get_trials(deepcopy=False))
         except UNREADABLE:
             return ()
+
+    @cached_property
+    def trials(self) -> tuple[StoredTrial, ...]:
+        """All trials, by number; none where the storage can't give them back, see `damaged`.
+
+        One that can't be told from the best is at the epoch that the rule chooses: see `near_best`.
+        """
+        near = self.near_best
+
+        def chosen(trial: StoredTrial) -> StoredTrial:
+            epoch = near.get(trial.number, trial.epoch)
+            return trial if epoch is None or epoch == trial.epoch else trial.at(epoch, self.rule)
+
+        return tuple(map(chosen, self.told_trials)) if near else self.told_trials
+
+    @cached_property
+    def near_best(self) -> Mapping[int, int]:
+        """The trials that the rule can't tell from the best, and the epoch of each, the choice first.
+
+        As `fmnist_sweep.core.choosing.near_best` has them, among the trials that may be handed out.
+        """
+        if not self.is_scored or self.problems or not self.rule.within_se:
+            return {}
+        metric = f"val_{self.rule.metric}"
+        scored = [
+            Scored(t.number, t.score, t.scores[metric], t.columns)
+            for t in self.told_trials
+            if t.score is not None and t.is_ours and metric in t.scores and t.columns
+            if not exceeds(self.size_limit, t.n_parameters)
+        ]
+        return choice_among(scored, self.attributes)
+
+    @property
+    def n_val(self) -> int:
+        """Number of examples that validate; 0 where it is not stored."""
+        return n_val_of(self.config, self.data)
 
     @cached_property
     def damaged(self) -> tuple[str, ...]:
@@ -113,7 +147,7 @@ class StoredStudy:
         except UNREADABLE as error:
             lines.append(checking.unreadable("its trials", error))
         is_judged = self.is_scored or self.problems
-        for trial in self.trials:
+        for trial in self.told_trials:
             told = [*(trial.problems if is_judged else ()), *(() if about else trial.row_problems)]
             lines += [f"trial {trial.number}: {line}" for line in told]
         return tuple(lines)
@@ -185,8 +219,7 @@ class StoredStudy:
     @cached_property
     def rule(self) -> ScoreRule:
         """The rule that scored its trials."""
-        of_objective = self.attributes.get(names.SCORE_RULE, {})
-        return ScoreRule(**{**_EARLIER_RULE, **self.config.get("score", of_objective)})
+        return stored_rule(self.attributes)
 
     @property
     def size_limit(self) -> int | None:

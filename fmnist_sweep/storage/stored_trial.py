@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast
@@ -15,8 +15,10 @@ from optuna.trial import FrozenTrial, TrialState
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.foreign import safe_line
 from fmnist_sweep.core.jobs import SplitSpec
+from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage import checking
+from fmnist_sweep.storage.choice import at_epoch
 
 State: TypeAlias = Literal["COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"]
 """A trial's state, as Optuna names it."""
@@ -117,6 +119,11 @@ class StoredTrial:
         """
         whole = {**attributes, names.SPLIT_SEED: split.seed}
         return cls(number, cast("State", state), value, {}, {}, None, None, whole)
+
+    def at(self, epoch: int, rule: ScoreRule) -> Self:
+        """Return the trial as if another epoch, from 0, of its curve had been scored by a rule."""
+        score, attributes = at_epoch(self.columns, self.attributes, epoch, rule)
+        return replace(self, value=score, attributes=attributes)
 
     def bare(self, *, measured: bool) -> FrozenTrial:
         """Return it as Optuna has trials, without attributes and reports.

@@ -75,6 +75,7 @@ def write_beginning(
                 # Images are what studies held before there was anything else.
                 **({} if data.form == "images" else {"form": data.form}),
                 **({"validates": True} if data.validates else {}),
+                **({"n_val": data.n_val} if data.n_val else {}),
             },
             names.ALLOWED_EPOCHS: allowed_epochs,
             names.VERSIONS: versions,

@@ -93,7 +93,7 @@ def test_repeats_on_one_split_tell_of_other_seeds_alone() -> None:
     [
         ({}, {}, True),
         ({"form": "call"}, {"kind": "random"}, True),
-        ({"form": "call", "validates": True}, {}, False),
+        ({"form": "call", "validates": True, "n_val": 300}, {}, False),
         ({"form": "call"}, {"kind": "last"}, False),
         ({}, {"kind": "first"}, False),
     ],
@@ -111,4 +111,5 @@ def test_a_study_tells_whether_its_splits_are_drawn(
     assert found is not None
     assert found.splits_are_drawn is drawn
     if data:
-        assert (found.n_val, found.n_train) == (200, 800)
+        # Where the data say what validates, all their own rows train.
+        assert (found.n_val, found.n_train) == ((300, 1000) if "n_val" in data else (200, 800))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import optuna
 import pytest
 from made_studies import StudyMaker, add_confirmation, add_trial, params_of, stored, tell_from_elsewhere
 from optuna.trial import TrialState
 
 from fmnist_sweep.analysis.price import Price, price
-from fmnist_sweep.analysis.summary import price_words
+from fmnist_sweep.analysis.ranking import best_trials
+from fmnist_sweep.analysis.rescoring import rescored
+from fmnist_sweep.analysis.summary import price_words, scoring, summary
 from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.score import ScoreRule
 
 # At penalty 1 and tolerance 0.01 the scores are 0.86 (the default), 0.87 at a gap of 0.02, and 0.865 (0.82).
 DEFAULT = ([0.80, 0.86], [0.80, 0.86])
@@ -221,3 +226,56 @@ def test_a_warning_names_a_study_as_a_shell_takes_it(tiny_study: StudyMaker) -> 
         other.set_user_attr(key, value)
     other.add_trials(study.get_trials())
     assert "--import-from 'my study' --set" in price_words(stored(other))[1]
+
+
+def near_best(tiny_study: StudyMaker, **score: Any) -> optuna.Study:
+    """Two trials that validation can't tell apart; the second has the smaller loss, and the worse score."""
+    made = tiny_study(**{"penalty": 0.0, "within_se": 1.0, **score})
+    for i, (val, loss) in enumerate((([0.890, 0.900], [0.5, 0.4]), ([0.898, 0.899], [0.30, 0.35]))):
+        curve = LearningCurve.from_scores(
+            train=[0.9] * 2, val=val, train_cross_entropy=[0.2] * 2, val_cross_entropy=loss
+        )
+        add_trial(made, params_of(i), curve)
+    return made
+
+
+def test_the_smallest_loss_within_the_noise_is_told_beside_the_best_score(tiny_study: StudyMaker) -> None:
+    """Trial, epoch and loss of both: one standard error of 0.9 over 5,000 examples is 0.42 points."""
+    study = near_best(tiny_study)
+    assert (found(study).chosen.at, found(study).plain.at) == ((1, 0), (0, 1))
+    assert sentence(study) == (
+        "2 trials are within 1 standard errors of the best validation accuracy; the smallest validation "
+        "loss there is that of trial 1 after epoch 1 (89.80 %, cross-entropy 0.3000). The best accuracy is "
+        "that of trial 0 after epoch 2 (90.00 %, cross-entropy 0.4000)."
+    )
+    assert scoring(stored(study)).endswith(
+        "within 1 standard errors of the best, the smallest validation loss"
+    )
+
+
+def test_what_is_chosen_within_the_noise_is_the_best_everywhere(tiny_study: StudyMaker) -> None:
+    """Its epoch, its scores and its gap are those of the choice; the trial as it was told stays beside it."""
+    study = stored(near_best(tiny_study))
+    best = best_trials(study)[0]
+    assert (best.number, best.epoch, best.value) == (1, 0, 0.898)
+    assert (best.scores["val_cross_entropy"], best.gap) == (0.30, 0.002)
+    assert summary(study)[0].startswith("The best is trial 1, score 0.8980 after epoch 1")
+    assert (study.told_trials[1].epoch, study.told_trials[1].value) == (1, 0.899)
+    assert rescored(study, study.rule).picked == 1
+    assert rescored(study, ScoreRule()).picked == 0
+
+
+def test_what_may_not_be_handed_out_is_not_chosen_within_the_noise(tiny_study: StudyMaker) -> None:
+    """A trial with more weights than the sweep allows neither wins nor says how near is near."""
+    made = near_best(tiny_study)
+    add_trial(made, params_of(2), LearningCurve.from_scores(train=[0.99], val=[0.99]), n_parameters=10**6)
+    made.set_user_attr("config", {**made.user_attrs["config"], "max_model_size": 100_000})
+    assert [t.number for t in best_trials(stored(made))] == [1, 0, 2]
+
+
+def test_a_rule_that_can_not_act_says_nothing(tiny_study: StudyMaker) -> None:
+    """Data that say themselves what validates, and not how many, give no standard error."""
+    made = near_best(tiny_study)
+    made.set_user_attr("data", {**made.user_attrs["data"], "form": "call", "validates": True})
+    assert best_trials(stored(made))[0].number == 0
+    assert sentence(made) == "The score has no penalty: nothing is given up for a smaller gap."

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fmnist_sweep.config.own_functions import function_problems
-from fmnist_sweep.config.schema import ScoreSection
+from fmnist_sweep.config.score_section import ScoreSection
 from fmnist_sweep.core.metrics import inferred_direction, metric_of
 
 

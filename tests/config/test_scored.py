@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from fmnist_sweep.config.schema import ScoreSection, SweepFile
-from fmnist_sweep.config.scored import returned_problems, with_score
+from fmnist_sweep.config.schema import SweepFile
+from fmnist_sweep.config.score_section import ScoreSection
+from fmnist_sweep.config.scored import returned_problems, tie_problems, with_score
 from fmnist_sweep.core.metrics import metric_of
 from fmnist_sweep.models import catalog
 
@@ -34,6 +35,35 @@ def test_what_is_left_out_follows_from_it() -> None:
     assert (file.score.epoch_rule, file.pruner.name, file.score.tolerance) == ("last", "none", 0.0)
     other = with_score(sweep(score={"metric": "mae"}), ["mae", "loss"])
     assert (other.score.epoch_rule, other.pruner.name) == ("best", "median")
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        ({}, 0.25),
+        ({"metric": "val_acc"}, 0.25),
+        ({"within_se": 1.0}, 1.0),
+        ({"within_se": 0}, 0.0),
+        ({"penalty": 0.5}, 0.0),
+        ({"penalty": 0.5, "within_se": 0.5}, 0.5),
+        ({"epoch_rule": "last"}, 0.0),
+        ({"metric": "cross_entropy"}, 0.0),
+        ({"metric": "mae"}, 0.0),
+    ],
+)
+def test_an_accuracy_without_a_penalty_is_chosen_by_the_loss_within_its_noise(
+    score: dict[str, Any], expected: float
+) -> None:
+    """Whatever else is asked for is a wish of its own."""
+    assert ScoreSection(**score).errors_of_tie == expected
+
+
+def test_a_metric_without_a_standard_error_can_not_be_chosen_within_it() -> None:
+    """Also one that follows from the model."""
+    (line,) = tie_problems(sweep(score={"metric": "mae", "within_se": 0.25}))
+    assert line.startswith("score.within_se: acts where the score is an accuracy; of 'mae' no standard error")
+    assert tie_problems(with_score(sweep(score={"within_se": 0.25}), ["mae", "loss"])) == [line]
+    assert tie_problems(sweep(score={"metric": "accuracy", "within_se": 0.25})) == []
 
 
 def test_what_can_t_act_is_refused_all_at_once() -> None:

@@ -15,6 +15,7 @@ from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.search.loop import Search
 from fmnist_sweep.search.opening import open_study
+from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study
 from fmnist_sweep.training.testing import FakeTrainer
 
@@ -120,6 +121,21 @@ def test_a_study_of_the_earlier_default_is_told_how_it_goes_on(
     with pytest.raises(StudyMismatchError, match=r"--set score\.penalty=1, or in the sweep file, it goes on"):
         open_study(make_config(), data, storage)
     assert open_study(make_config(score={"penalty": 1}), data, storage).study_name == "tiny"
+
+
+def test_how_a_study_chooses_may_be_said_anew_at_any_time(
+    make_config: MakeConfig, data: DataRef, storage: RDBStorage
+) -> None:
+    """It decides nothing of a trial; a file that says nothing leaves it as it is, also in an old study."""
+
+    def within(**score: float) -> float:
+        opened = open_study(make_config(score={"penalty": 0.0, **score}), data, storage)
+        return StoredStudy.of(opened).rule.within_se
+
+    assert within() == 0.25
+    assert [within(within_se=1.0), within(), within(within_se=0), within()] == [1.0, 1.0, 0.0, 0.0]
+    digest = StoredStudy.of(load_study(storage, "tiny")).config_digest
+    assert digest == make_config(score={"penalty": 0.0, "within_se": 3.0}).digest
 
 
 def test_other_data_under_the_same_name_are_refused(

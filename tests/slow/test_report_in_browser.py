@@ -43,6 +43,7 @@ def random_rule(rng: np.random.Generator) -> ScoreRule:
         tolerance=float(rng.choice([0.0, 0.01, 0.2])),
         epoch_rule="best" if rng.random() < 0.7 else "last",
         min_val_accuracy=0.5 if rng.random() < 0.3 else None,
+        within_se=float(rng.choice([0.0, 0.25, 20.0])) if metric == "accuracy" else 0.0,
     )
 
 
@@ -61,7 +62,9 @@ def test_the_pages_arithmetic_is_that_of_score_py(tmp_path: Path) -> None:
             add_trial(study, params_of(i), curve, n_parameters=100 + i % 2)
             written = {name: curve.values(name).tolist() for name in METRICS}
             trials.append({"number": i, "n_parameters": 100 + i % 2, "curve": written})
-        cases.append({"rule": asdict(rule), "trials": trials, "allowed": allowed})
+        cases.append(
+            {"rule": {**asdict(rule), "n_val": stored(study).n_val}, "trials": trials, "allowed": allowed}
+        )
         # The page's own arithmetic counts epochs from 0, and what it says from 1.
         frame = rescored(stored(study), rule).trials.assign(epoch=lambda told: told["epoch"] - 1)
         expected.append(frame[["number", "epoch", "gap", "score"]].to_numpy(dtype=float).tolist())

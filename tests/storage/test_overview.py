@@ -21,6 +21,7 @@ from rich.console import Console
 from fmnist_sweep.analysis.frames import studies_frame
 from fmnist_sweep.cli.console.frame_table import records
 from fmnist_sweep.cli.console.status import print_studies
+from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.lease.process import Owner
 from fmnist_sweep.storage.opening import open_storage
@@ -46,6 +47,16 @@ def test_the_overview_is_what_optuna_reads(storage_url: str) -> None:
     # Equal scores: the smaller gap wins, then fewer weights, then the earlier trial.
     for i, n_parameters in enumerate((500, 300, 300)):
         add_trial(strict, params_of(i), scripted_curve(0.88, 0.02), n_parameters=n_parameters)
+    near = empty_study(storage_url, "near", penalty=0.0, within_se=1.0)
+    for i, val in enumerate((0.900, 0.899, 0.890)):
+        curve = LearningCurve.from_scores(
+            train=[0.9] * 3,
+            val=[val - 0.001, 0.8, val],
+            train_cross_entropy=[0.3] * 3,
+            val_cross_entropy=[0.4 - 0.1 * i, 0.5, 0.5],
+        )
+        add_trial(near, params_of(i), curve)
+    near.set_user_attr("allowed_epochs", [0, 1, 2])
     killed = empty_study(storage_url, "killed")
     killed.set_user_attr("owner", asdict(replace(Owner.this_process(), started=-100)))
     killed.ask()
@@ -57,12 +68,13 @@ def test_the_overview_is_what_optuna_reads(storage_url: str) -> None:
     found = read_overview(storage_url)
     assert found is not None
     others = ["of another tool", "of an objective"]
-    assert [row["name"] for row in found] == ["dense", "empty", "strict", "killed", *others]
-    assert [row["unmeasured"] for row in found] == [1, 0, 0, 0, 0, 1]
-    assert [row["best_trial"] for row in found[2:]] == [2, None, 0, None]
+    assert [row["name"] for row in found] == ["dense", "empty", "strict", "near", "killed", *others]
+    assert [row["unmeasured"] for row in found] == [1, 0, 0, 0, 0, 0, 1]
+    assert [row["best_trial"] for row in found[2:]] == [2, 1, None, 0, None]
     assert found[-1]["metric"] == "mae"
+    assert (found[3]["epoch"], found[3]["score"]) == (1, 0.898)
     in_training = [(row["running"], row["interrupted"]) for row in found]
-    assert in_training == [(1, 0), (0, 0), (0, 0), (0, 1), (0, 0), (0, 0)]
+    assert in_training == [(1, 0), (0, 0), (0, 0), (0, 0), (0, 1), (0, 0), (0, 0)]
     for got, want in zip(found, by_optuna(storage_url), strict=True):
         assert got == {**want, "seconds": pytest.approx(want["seconds"])}
 

@@ -110,6 +110,8 @@ function answer(panel) {
     tolerance: Number(field("tolerance").value) / unit.factor,
     epoch_rule: field("epoch_rule").value,
   };
+  // A penalty that a sweep file names takes the place of the choice by the loss; so does one that is tried.
+  if (rule.penalty > 0 && !(study.rule.penalty > 0)) rule.within_se = 0;
   panel.querySelector("[data-out=penalty]").textContent = rule.penalty;
   panel.querySelector("[data-out=tolerance]").textContent =
     `${field("tolerance").value} ${field("tolerance").value === "1" ? unit.gap.replace(/s$/, "") : unit.gap}`;
