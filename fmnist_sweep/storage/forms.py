@@ -23,8 +23,8 @@ SCORES: Final = ("train_accuracy", "train_cross_entropy", "val_accuracy", "val_c
 _MAX_INT: Final = 2**63 - 1
 """Tables keep whole numbers in 64 bits."""
 
-# Beyond it, sums of squares are no longer finite.
-_MAX_FLOAT: Final = 1e100_MAX_SECONDS: Final = 1e12
+_MAX_FLOAT: Final = 1e100  # beyond it, sums of squares are no longer finite
+_MAX_SECONDS: Final = 1e12
 _MAX_DEPTH: Final = 20
 
 _Int: TypeAlias = Annotated[int, Field(ge=-_MAX_INT, le=_MAX_INT)]
