@@ -7,8 +7,10 @@ import hypothesis.strategies as st
 import optuna
 import pytest
 from hypothesis import given
+from optuna.samplers._tpe import _truncnorm
 from optuna.trial import FrozenTrial, TrialState
 
+from fmnist_sweep.search import tpe
 from fmnist_sweep.search.tpe import N_BEST, RecentTPESampler, seen_trials
 
 STATES = st.sampled_from(TrialState)
@@ -77,6 +79,34 @@ def test_a_small_study_is_drawn_from_as_by_optuna() -> None:
     for seed in range(5):
         ours = drawn(RecentTPESampler(seed=seed, max_observations=60, **SETTINGS), study)
         assert ours == drawn(optuna.samplers.TPESampler(seed=seed, **SETTINGS), study)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_candidates_are_weighed_as_by_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By SciPy's normal distribution, which is put back: the same points are drawn."""
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=1))
+    for n in range(60):
+        trial = study.ask()
+        rate, depth = trial.suggest_float("rate", 1e-5, 1e-1, log=True), trial.suggest_int("depth", 1, 9)
+        trial.suggest_int("units", 8, 512, log=True)
+        if n < 40:
+            study.tell(trial, depth - abs(math.log(rate) + 6))
+
+    def draws() -> list[dict[str, Any]]:
+        found = []
+        for seed in range(10):
+            sampler = RecentTPESampler(max_observations=400, seed=seed, **SETTINGS)
+            trial = FrozenTrial(99, TrialState.RUNNING, None, None, None, {}, {}, {}, {}, {}, 99)
+            space = sampler.infer_relative_search_space(study, trial)
+            found.append(sampler.sample_relative(study, trial, space))
+        return found
+
+    before = dict(vars(_truncnorm))
+    fast = draws()
+    assert dict(vars(_truncnorm)) == before
+    monkeypatch.setattr(tpe, "_NORMAL", {})
+    assert draws() == fast
+    assert len({str(found) for found in fast}) == 10
 
 
 @pytest.mark.slow
