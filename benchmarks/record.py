@@ -67,7 +67,7 @@ def record(model: str, path: Path, *, n: int, epochs: int, seed: int, train_size
             config.file.training.seed,
             data,
             config.split,
-            n_probe=config.file.training.n_probe,
+            n_probe=config.n_probe,
             checkpoint=folder.key(i),
         )
         for i in waiting

@@ -42,7 +42,7 @@ def trained_model(trial: StoredTrial, config: SweepConfig, data: DataRef, hyperm
             seed=trial.seed if trial.seed is not None else 0,
             data=data.key,
             split=config.split,
-            n_probe=config.file.training.n_probe,
+            n_probe=config.n_probe,
             batch_size=config.file.training.batch_size,
             deliver_to=_DELIVERY,
             metric=config.file.score.metric,

@@ -21,6 +21,6 @@ def outline(config: SweepConfig) -> dict[str, Any]:
         "digest": config.digest,
         "notes": [
             *config.notes,
-            *data_notes(config.data, config.split, n_probe=config.file.training.n_probe),
+            *data_notes(config.data, config.split, n_probe=config.n_probe),
         ],
     }

@@ -53,7 +53,7 @@ class TrainingSection(Section):
         n_val: Number of validation images.
         split_seed: Reshuffles train and validation, stratified; left out, the first ``n_val`` validate.
         train_size: Number of training images to keep; left out, all of them.
-        n_probe: Number of training images that measure the train scores.
+        n_probe: Number of training rows that measure the train scores; left out, see `SweepConfig.n_probe`.
         patience: Epochs without a better score after which a trial stops early; left out, never.
         running_metrics: Also keep Keras's running mean of the training accuracy. No score uses it: it is for
             comparing with what others report, and costs some time in every step.
@@ -69,7 +69,7 @@ class TrainingSection(Section):
     n_val: PositiveInt = 5000
     split_seed: MixedSeed | None = None
     train_size: PositiveInt | None = None
-    n_probe: PositiveInt = 10_000
+    n_probe: PositiveInt | None = None
     patience: PositiveInt | None = None
     running_metrics: StrictBool = False
     exact_steps: StrictBool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,8 @@ from typing import Any, Final
 from fmnist_sweep.config.defaults import default_notes, default_point, no_default
 from fmnist_sweep.config.points import all_points, n_points
 from fmnist_sweep.config.schema import SweepFile
-from fmnist_sweep.core.jobs import DataRef, Hyperparameters, Scalar, SplitSpec
+from fmnist_sweep.core.jobs import N_PROBE, DataRef, Hyperparameters, Scalar, SplitSpec
+from fmnist_sweep.core.metrics import METRICS_BY_NAME
 from fmnist_sweep.core.score import ScoreRule, exceeds
 from fmnist_sweep.core.space import SearchSpace
 from fmnist_sweep.core.user_code import is_ours
@@ -74,6 +75,34 @@ class SweepConfig:
         by_group = self.data is not None and self.data.n_groups > 0
         kind = self.file.split.kind or ("groups" if by_group else None)
         return SplitSpec(training.n_val, training.split_seed, training.train_size, kind)
+
+    @property
+    def n_probe(self) -> int | None:
+        """Training rows that measure the train scores, as `TrialJob` has it.
+
+        Where it is known that ``fit`` is called once, as many as validate: what is measured there comes on
+        top of what Keras's own ``fit`` does.
+        """
+        given = self.file.training.n_probe
+        one_call = (
+            (self.data is not None and self.data.form == "call")
+            # Of images, only a fit of one's own was called to learn what it logs.
+            or bool(self.model_space.metrics)
+            or self.file.score.metric not in METRICS_BY_NAME
+        )
+        return N_PROBE if given is None and not one_call else given
+
+    def with_probe_of(self, stored: Mapping[str, Any]) -> SweepConfig:
+        """Return the settings with the probe of a study that an earlier version made, unless one is named.
+
+        Args:
+            stored: The study's config.
+        """
+        kept = stored.get("training", {}).get("n_probe")
+        if kept is None or self.n_probe is not None:
+            return self
+        training = self.file.training.model_copy(update={"n_probe": kept})
+        return replace(self, file=self.file.model_copy(update={"training": training}))
 
     @property
     def epochs(self) -> Sequence[int]:
@@ -154,6 +183,9 @@ class SweepConfig:
         """
         settings = self.file.model_dump(mode="json", exclude={"observers", "engine"})
         settings["space"] = {name: self.space[name].model_dump(mode="json") for name in self.space}
+        settings["training"]["n_probe"] = self.n_probe
+        if self.n_probe is None:
+            del settings["training"]["n_probe"]
         for name in _LATER_SWITCHES:
             # Left out where it is off: the study's digest stays what it was before there was such a setting.
             if not settings["training"][name]:

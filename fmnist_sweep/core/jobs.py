@@ -19,6 +19,9 @@ Scale: TypeAlias = Literal["auto", "none", "255"]
 Scalar: TypeAlias = bool | int | float | str
 Hyperparameters: TypeAlias = Mapping[str, Scalar]
 
+N_PROBE: Final = 10_000
+"""Training rows that measure the train scores, where nothing else is said."""
+
 LARGEST_SEED: Final = 2**32 - 1
 """What Keras and the older generators of NumPy are seeded with."""
 
@@ -159,7 +162,8 @@ class TrialJob:
         seed: Decides initial weights, dropout, augmentation and the order of the images.
         data: The data set.
         split: Its train/validation split.
-        n_probe: Number of training images that measure the train scores.
+        n_probe: Number of training rows that measure the train scores; None takes as many as validate, where
+            ``fit`` is called once.
         batch_size: Images in a step where the hyperparameters name no ``batch_size``.
         checkpoint: Name, among the checkpoints, of the one that keeps the job's progress and that the job
             goes on from; None keeps none. Does not decide the result.
@@ -187,7 +191,7 @@ class TrialJob:
     seed: int
     data: DataKey
     split: SplitSpec = field(default_factory=SplitSpec)
-    n_probe: int = 10_000
+    n_probe: int | None = N_PROBE
     batch_size: int = 32
     checkpoint: str | None = None
     deliver_to: str | None = None

@@ -37,13 +37,13 @@ def scaled_images(data: DataRef | None, scale: Scale = "auto") -> Literal["bytes
     return "floats" if images.min() >= 0 and images.max() <= 1 else None
 
 
-def data_notes(data: DataRef | None, split: SplitSpec, *, n_probe: int) -> list[str]:
+def data_notes(data: DataRef | None, split: SplitSpec, *, n_probe: int | None) -> list[str]:
     """Return what is worth a line of its own before a sweep; nothing is changed by it.
 
     Args:
         data: The data set; None stands for Fashion-MNIST, not opened.
         split: A split that can be made of it.
-        n_probe: Number of training images that are to measure the train scores.
+        n_probe: Number of training images that are to measure the train scores; None for as many as validate.
     """
     notes: list[str] = []
     if data is not None and data.form == "call":
@@ -66,7 +66,7 @@ def data_notes(data: DataRef | None, split: SplitSpec, *, n_probe: int) -> list[
     n = (N_TRAIN if data is None else data.n_train) - split.n_val
     n_train = n if split.train_size is None else split.train_size
     # Of a split that can't be made the run says more.
-    if 0 < n_train < n_probe:
+    if n_probe is not None and 0 < n_train < n_probe:
         notes.append(
             f"training.n_probe is {n_probe:,}; all {n_train:,} training images measure the train scores"
         )

@@ -28,10 +28,12 @@ from fmnist_sweep.search.plan import SweepPlan, TrialPlan
 from fmnist_sweep.search.retrying import retry_failed
 from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
+from fmnist_sweep.storage.damage import require_whole
 from fmnist_sweep.storage.lease.lease import lease
 from fmnist_sweep.storage.opening import check_storage, open_storage, side_folder
 from fmnist_sweep.storage.reconnecting import Patience
-from fmnist_sweep.storage.studies import load_study
+from fmnist_sweep.storage.stored import StoredStudy
+from fmnist_sweep.storage.studies import load_study, study_names
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -76,6 +78,14 @@ class Sweep:
         if self.import_from is not None:
             self._source = load_study(storage, self.import_from)
             require_importable(self._source, self.config, data)
+        name = self.config.file.study
+        if self.config.n_probe is None and name in study_names(storage):
+            stored = StoredStudy.of(load_study(storage, name))
+            require_whole(stored)
+            self.config = self.config.with_probe_of(stored.config)
+            if self.config.n_probe is not None:
+                n = self.config.n_probe
+                self.say(f"Note: study {name!r} goes on with training.n_probe = {n}, as it began.")
         # What failed is mostly mended in the model.
         accept = self.accept_edited_model or self.retry_failed
         self._opened = open_study(self.config, data, storage, accept_edited_model=accept)
@@ -176,8 +186,7 @@ def run(
         problems = data.check_split(data_ref, study_run.split)
         if problems:
             raise ConfigError(name, [f"training: {problem}" for problem in problems])
-        n_probe = config.file.training.n_probe
-        of_data = data.data_notes(data_ref, study_run.split, n_probe=n_probe)
+        of_data = data.data_notes(data_ref, study_run.split, n_probe=config.n_probe)
         for note in [*config.notes, *of_data]:
             say(f"Note: {note}.")
         seconds = config.file.budget.reconnect_seconds
@@ -186,6 +195,8 @@ def run(
         # Made last: a run that is refused leaves no empty database behind.
         storage = open_storage(storage_url, create=True, patience=patience)
         study = study_run.open(data_ref, storage)
+        # A study that there is may have settled what its settings leave open.
+        config = study_run.config
         where, total = safe_url(storage_url), config.file.budget.trials
         trials = f"{total} {'trial' if total == 1 else 'trials'} in all"
         beside = f"{slots} side by side" if slots else "one on each CPU of the cluster"

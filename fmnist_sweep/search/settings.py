@@ -24,7 +24,7 @@ class LoopSettings:
         rule: Scores a learning curve.
         max_epochs: Number of epochs of a trial whose parameters hold no ``epochs``.
         split: The study's train/validation split.
-        n_probe: Number of training images that measure the train scores.
+        n_probe: As in `TrialJob`.
         batch_size: Images in a step where the hyperparameters name no ``batch_size``.
         running_metrics: As in `TrialJob`.
         exact_steps: As in `TrialJob`.
@@ -45,7 +45,7 @@ class LoopSettings:
     rule: ScoreRule
     max_epochs: int
     split: SplitSpec
-    n_probe: int
+    n_probe: int | None
     batch_size: int
     running_metrics: bool = False
     exact_steps: bool = False
@@ -70,7 +70,7 @@ class LoopSettings:
             rule=config.score_rule,
             max_epochs=config.epochs[-1],
             split=config.split,
-            n_probe=training.n_probe,
+            n_probe=config.n_probe,
             batch_size=training.batch_size,
             running_metrics=training.running_metrics,
             exact_steps=training.exact_steps,

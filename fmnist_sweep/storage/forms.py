@@ -115,7 +115,7 @@ class _Training(TypedDict):
     n_val: _Count
     batch_size: _Count
     seed: _Int
-    n_probe: _Count
+    n_probe: NotRequired[_Count]
     train_size: _Count | None
     split_seed: NotRequired[_Int | None]
     patience: NotRequired[_Count | None]

@@ -24,8 +24,8 @@ from fmnist_sweep.models.calling import by_name
 from fmnist_sweep.models.load import build_model
 from fmnist_sweep.models.saving import TOLERANCE, apart
 from fmnist_sweep.training.delivery import PREDICTIONS, SOURCE, load_delivered, save_delivered
-from fmnist_sweep.training.epoch_measures import N_ROWS_AT_ONCE, part_scores
-from fmnist_sweep.training.measured_parts import Part, parts_of
+from fmnist_sweep.training.epoch_measures import part_scores
+from fmnist_sweep.training.measured_parts import N_ROWS_AT_ONCE, Part, parts_of
 from fmnist_sweep.training.runtime import n_weights
 
 EXAMPLE: Final = "example.npz"

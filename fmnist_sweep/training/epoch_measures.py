@@ -19,12 +19,11 @@ from fmnist_sweep.core.errors import TrialError, did_you_mean
 from fmnist_sweep.core.metrics import is_function
 from fmnist_sweep.data.trees import class_labels
 from fmnist_sweep.training.measure import are_probabilities, class_scores
-from fmnist_sweep.training.measured_parts import Part
+from fmnist_sweep.training.measured_parts import N_ROWS_AT_ONCE, Part
 from fmnist_sweep.training.of_outputs import METRICS_OF_OUTPUTS, metric_of_outputs
 from fmnist_sweep.training.own_metric import own_metric
 
 _OF_CLASSES: Final = ("accuracy", "cross_entropy")
-N_ROWS_AT_ONCE: Final = 256
 
 
 class EpochMeasures:
@@ -107,10 +106,7 @@ class EpochMeasures:
         return scores
 
     def _evaluated(self, model: keras.Model, part: Part) -> dict[str, float]:
-        how: dict[str, Any] = {"batch_size": N_ROWS_AT_ONCE} if part.is_arrays else {"steps": part.steps}
-        told = model.evaluate(
-            part.x, part.y, sample_weight=part.sample_weight, verbose=0, return_dict=True, **how
-        )
+        told = model.evaluate(part.batches, steps=part.steps, verbose=0, return_dict=True)
         return _plain(told)
 
     def _add_of_outputs(self, model: keras.Model, train: dict[str, float], val: dict[str, float]) -> None:

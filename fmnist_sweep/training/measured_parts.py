@@ -5,17 +5,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import GeneratorType
-from typing import Any
+from typing import Any, Final
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
 from fmnist_sweep.core.errors import TrialError
+from fmnist_sweep.core.jobs import N_PROBE
 from fmnist_sweep.data import probe_indices
 from fmnist_sweep.data.hold_out import rows
 from fmnist_sweep.data.trees import n_rows
+
+N_ROWS_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True)
@@ -32,19 +37,62 @@ class Part:
         """Whether its targets stand beside its inputs."""
         return self.y is not None
 
+    @cached_property
+    def batches(self) -> Any:
+        """What ``evaluate`` takes in place of its arrays: made once, not for each epoch anew."""
+        if not self.is_arrays:
+            return self.x
+        adapter = ArrayDataAdapter(
+            self.x, y=self.y, sample_weight=self.sample_weight, batch_size=N_ROWS_AT_ONCE
+        )
+        # Keras warns of an end that it has not been told of.
+        known = tf.data.experimental.assert_cardinality(adapter.num_batches)
+        return adapter.get_tf_dataset().apply(known)
 
-def take_batches(given: dict[str, Any], n_probe: int) -> None:
+
+def take_batches(given: dict[str, Any], n_probe: int | None) -> None:
     """Draw from Python generators what is to be measured; the training gets it as well."""
     x, validation = given.get("x"), given.get("validation_data")
-    if isinstance(x, GeneratorType):
-        first = next(x)
-        wanted = -(-n_probe // len(tf.nest.flatten(first)[0]))
-        n = max(1, min(wanted, given.get("steps_per_epoch") or 1))
-        given["x"] = Generated([first, *itertools.islice(x, n - 1)], x)
     if isinstance(validation, GeneratorType):
         batches = list(itertools.islice(validation, given.get("validation_steps") or 1))
         given["validation_data"] = tuple(_joined(part) for part in zip(*batches, strict=True))
         given["validation_steps"] = None
+    if isinstance(x, GeneratorType):
+        first = next(x)
+        wanted = -(-probe_size(given, n_probe) // len(tf.nest.flatten(first)[0]))
+        n = max(1, min(wanted, given.get("steps_per_epoch") or 1))
+        given["x"] = Generated([first, *itertools.islice(x, n - 1)], x)
+
+
+def probe_size(given: Mapping[str, Any], n_probe: int | None) -> int:
+    """Return how many rows of what trains measure the train scores of a call of ``model.fit``.
+
+    Args:
+        given: Its arguments.
+        n_probe: What is asked for. None takes as many as validate, at least one batch of `N_ROWS_AT_ONCE`,
+            and `N_PROBE` where it is not known how many do so.
+    """
+    if n_probe is not None:
+        return n_probe
+    n = _n_validating(given)
+    return N_PROBE if n is None else max(n, N_ROWS_AT_ONCE)
+
+
+def _n_validating(given: Mapping[str, Any]) -> int | None:
+    validation, share = given.get("validation_data"), given.get("validation_split")
+    if validation is None:
+        n = n_rows(given.get("x"))
+        return n - int(n * (1.0 - share)) if share else None
+    if not _is_batched(validation):
+        return n_rows(validation) or None
+    n_batches = given.get("validation_steps")
+    if n_batches is None and isinstance(validation, tf.data.Dataset):
+        # Of one that never ends, or of which only reading tells the length, less than 0.
+        n_batches = int(validation.cardinality())
+    elif n_batches is None:
+        n_batches = validation.num_batches
+    size = _batch_size(validation)
+    return n_batches * size if n_batches is not None and n_batches > 0 and size else None
 
 
 class Generated:
@@ -60,9 +108,15 @@ def _joined(batches: Sequence[Any]) -> Any:
     return tf.nest.map_structure(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *batches)
 
 
-def parts_of(given: Mapping[str, Any], *, n_probe: int) -> tuple[Part, Part]:
-    """Return what measures the train and the validation scores of a call of ``model.fit``."""
+def parts_of(given: Mapping[str, Any], *, n_probe: int | None) -> tuple[Part, Part]:
+    """Return what measures the train and the validation scores of a call of ``model.fit``.
+
+    Args:
+        given: Its arguments.
+        n_probe: As for `probe_size`.
+    """
     x, y = given.get("x"), given.get("y")
+    wanted = probe_size(given, n_probe)
     weights = given.get("sample_weight")
     validation, share = given.get("validation_data"), given.get("validation_split") or 0.0
     if y is None:
@@ -71,7 +125,7 @@ def parts_of(given: Mapping[str, Any], *, n_probe: int) -> tuple[Part, Part]:
         if isinstance(x, Generated):
             train = Part(*(_joined(part) for part in zip(*x.batches, strict=True)))
             return train, _validation(validation, given.get("validation_steps"))
-        train = _some_batches(x, given.get("batch_size") or _batch_size(x), n_probe)
+        train = _some_batches(x, given.get("batch_size") or _batch_size(x), wanted)
         return train, _validation(validation, given.get("validation_steps"))
     n = n_rows(x)
     weighted = validation is not None and isinstance(validation, tuple) and len(validation) == 3
@@ -87,7 +141,7 @@ def parts_of(given: Mapping[str, Any], *, n_probe: int) -> tuple[Part, Part]:
         )
     else:
         val = _validation(validation, given.get("validation_steps"))
-    probe = probe_indices(n, n_probe)
+    probe = probe_indices(n, wanted)
     train_weights = rows(weights, probe) if weighted and weights is not None else None
     return Part(rows(x, probe), rows(y, probe), train_weights), val
 

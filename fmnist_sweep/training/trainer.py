@@ -21,7 +21,7 @@ from keras.src.random.seed_generator import global_seed_generator
 from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import CheckpointSkipped, Noted, Returned, Started
-from fmnist_sweep.core.jobs import DataRef, job_identity
+from fmnist_sweep.core.jobs import N_PROBE, DataRef, job_identity
 from fmnist_sweep.core.metrics import METRICS_BY_NAME
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data import Split, load_split, probe_indices
@@ -145,7 +145,7 @@ def _trained_step_by_step(
     images = images_for(model, job)
     with failing_as("loading the data"):
         split = load_split(images, job.split)
-    probe = probe_indices(len(split.y_train), job.n_probe)
+    probe = probe_indices(len(split.y_train), N_PROBE if job.n_probe is None else job.n_probe)
     with failing_as("the model's first prediction"):
         from_logits = _check_model(model, split.x_val[:N_AT_ONCE], job.data.n_classes)
     y_probe, y_val = split.y_train[probe], split.y_val

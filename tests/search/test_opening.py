@@ -15,6 +15,7 @@ from fmnist_sweep.core.jobs import DataRef
 from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.search.loop import Search
 from fmnist_sweep.search.opening import open_study
+from fmnist_sweep.search.run import Sweep
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study
 from fmnist_sweep.training.testing import FakeTrainer
@@ -111,6 +112,46 @@ def test_a_study_of_other_settings_is_refused_with_the_differences(
         mend.append("Or bring its trials over to a new study: --study NEW --import-from tiny")
     assert said[-len(mend) :] == mend
     assert load_study(storage, "tiny").user_attrs == before
+
+
+def test_a_fit_of_one_call_is_measured_on_as_many_rows_as_validate(
+    make_config: MakeConfig, data: DataRef
+) -> None:
+    """Unless the file says on how many; compiled steps keep their 10,000, and studies their digest."""
+    plain, named = make_config(), make_config(training={"n_probe": 10_000})
+    assert plain.n_probe == 10_000
+    assert plain.to_dict() == named.to_dict()
+    calls = [
+        replace(plain, data=replace(data, form="call")),
+        replace(plain, model_space=replace(plain.model_space, metrics=("loss",))),
+        make_config(score={"metric": "mae"}),
+    ]
+    for config in calls:
+        assert config.n_probe is None
+        assert "n_probe" not in config.to_dict()["training"]
+    assert replace(named, data=calls[0].data).n_probe == 10_000
+
+
+def test_a_study_goes_on_with_the_probe_that_it_was_made_with(
+    make_config: MakeConfig, data: DataRef, storage: RDBStorage
+) -> None:
+    """One that began with 10,000 rows for each fit keeps them, and says it: no study mixes two probes."""
+    call, said = replace(data, form="call"), list[str]()
+    config = replace(make_config(), data=call)
+    open_study(replace(make_config(training={"n_probe": 10_000}), data=call), call, storage)
+    sweep = Sweep(config, say=said.append)
+    sweep.open(call, storage)
+    assert (sweep.config.n_probe, config.n_probe) == (10_000, None)
+    assert said == ["Note: study 'tiny' goes on with training.n_probe = 10000, as it began."]
+    fresh = Sweep(replace(config, file=config.file.model_copy(update={"study": "new"})), say=said.append)
+    fresh.open(call, storage)
+    fresh.open(call, storage)
+    assert (fresh.config.n_probe, len(said)) == (None, 1)
+    explicit = make_config(study="new", training={"n_probe": 10_000})
+    with pytest.raises(StudyMismatchError, match=r"training\.n_probe: the study has 'nothing', now 10000"):
+        Sweep(replace(explicit, data=call)).open(call, storage)
+    with pytest.raises(StudyMismatchError, match=r"training\.n_probe: the study has 10000, now 'nothing'"):
+        Sweep(fresh.config, import_from="tiny").open(call, storage)
 
 
 def test_a_study_of_the_earlier_default_is_told_how_it_goes_on(

@@ -10,6 +10,7 @@ import fits
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from placing import placed_here
 
 from fmnist_sweep.core.curves import EpochScores
@@ -20,6 +21,7 @@ from fmnist_sweep.data.call_import import as_call
 from fmnist_sweep.data.calls import Call, keep_call
 from fmnist_sweep.data.own import prepare_npz
 from fmnist_sweep.models.hyperparameters import filled
+from fmnist_sweep.training.measured_parts import parts_of, probe_size
 from fmnist_sweep.training.trainer import KerasTrainer
 
 pytestmark = [
@@ -99,6 +101,29 @@ def test_each_task_is_measured_on_what_trains_and_on_what_validates(
     assert scores[0].train != scores[1].train
     if not isinstance(given(), tuple) or given is fits.table:
         assert trained(wanted) == scores
+
+
+def test_as_many_rows_that_train_are_measured_as_validate_where_nothing_else_is_asked() -> None:
+    """At least one batch of 256; 10,000 where it is not known how many validate."""
+    x, y = np.zeros((1200, 2)), np.zeros(1200)
+    held = {"x": x, "y": y, "validation_data": (x[:300], y[:300])}
+    batched = tf.data.Dataset.from_tensor_slices((x, y)).batch(100)
+    endless = batched.repeat()
+    for given, n in [
+        (held, 300),
+        ({**held, "validation_data": (x[:9], y[:9])}, 256),
+        ({"x": x, "y": y, "validation_split": 0.25}, 300),
+        ({"x": batched, "validation_data": batched.take(4)}, 400),
+        ({"x": batched, "validation_data": endless, "validation_steps": 5}, 500),
+        ({"x": batched, "validation_data": batched.filter(lambda *_: True)}, 10_000),
+        ({"x": x, "y": y}, 10_000),
+    ]:
+        assert probe_size(given, None) == n
+        assert probe_size(given, 7) == 7
+    train, val = parts_of(held, n_probe=None)
+    assert (len(train.x), len(val.x)) == (300, 300)
+    wanted = job("regression", fits.table())
+    assert trained(replace(wanted, n_probe=None)) == trained(replace(wanted, n_probe=256))
 
 
 def test_what_a_fit_returns_is_told_and_may_be_scored() -> None:
