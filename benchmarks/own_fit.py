@@ -119,7 +119,7 @@ def ours(work: Work) -> Callable[[], None]:
     """Return the same trial as a training process runs it."""
     data = keep_call(work.call, name="own fit")
     path = f"benchmarks.own_fit:{work.model.__name__}"
-    job = TrialJob(0, path, {}, epochs=work.epochs, seed=1, data=data, metric="accuracy")
+    job = TrialJob(0, path, {}, epochs=work.epochs, seed=1, data=data, metric="accuracy", n_probe=None)
 
     def train() -> None:
         n = sum(1 for _ in KerasTrainer().fit(placed(job, Places.of(data))))
