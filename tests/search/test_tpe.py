@@ -86,17 +86,18 @@ def test_candidates_are_weighed_as_by_optuna(monkeypatch: pytest.MonkeyPatch) ->
     """By SciPy's normal distribution, which is put back: the same points are drawn."""
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=1))
     for n in range(60):
-        trial = study.ask()
-        rate, depth = trial.suggest_float("rate", 1e-5, 1e-1, log=True), trial.suggest_int("depth", 1, 9)
-        trial.suggest_int("units", 8, 512, log=True)
+        asked = study.ask()
+        rate, depth = asked.suggest_float("rate", 1e-5, 1e-1, log=True), asked.suggest_int("depth", 1, 9)
+        asked.suggest_int("units", 8, 512, log=True)
         if n < 40:
-            study.tell(trial, depth - abs(math.log(rate) + 6))
+            study.tell(asked, depth - abs(math.log(rate) + 6))
+
+    trial = study._storage.get_trial(study.ask()._trial_id)
 
     def draws() -> list[dict[str, Any]]:
         found = []
         for seed in range(10):
             sampler = RecentTPESampler(max_observations=400, seed=seed, **SETTINGS)
-            trial = FrozenTrial(99, TrialState.RUNNING, None, None, None, {}, {}, {}, {}, {}, 99)
             space = sampler.infer_relative_search_space(study, trial)
             found.append(sampler.sample_relative(study, trial, space))
         return found
