@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import pausing_page
+from benchmarks.markdown import paragraph, table
 from benchmarks.stats import Bar, limit, shown
 from fmnist_sweep.engines.machine import described
 
@@ -21,6 +22,7 @@ COMMANDS: Final = """\
     python -m benchmarks.score_race --seeds 20
     python -m benchmarks.score_race --alternatives --quantile 0.99
     python -m benchmarks.whole_sweeps
+    python -m benchmarks.pausing_race --recorded --keep races.jsonl --write   # not in make bench
     python -m benchmarks.free_epochs
     python -m benchmarks.scaling
     python -m benchmarks.interactive
@@ -75,14 +77,14 @@ def render(results: Mapping[str, Any]) -> str:
     parts = [
         "# Performance",
         "",
-        *_paragraph(
+        *paragraph(
             "What `make bench` measured, side by side with what one would pick instead. Written from",
             "`benchmarks/results.json` by `benchmarks/performance.py`; not edited by hand. Competitors",
             "alternate block by block on the same machine, and every ratio is a median with its range over",
             "blocks or seeds.",
         ),
         "",
-        *_paragraph(
+        *paragraph(
             described(results["machine"], results["versions"]),
             f"Written {results['date']}{', in the quick form' if results['quick'] else ''}.",
         ),
@@ -100,6 +102,7 @@ def render(results: Mapping[str, Any]) -> str:
         _harder_races,
         _alternatives,
         _whole_sweeps,
+        pausing_page.section,
         _free_epochs,
         _scaling,
         _scripts,
@@ -107,15 +110,6 @@ def render(results: Mapping[str, Any]) -> str:
     ):
         parts += section(results)
     return "\n".join([*parts, "## Commands", "", COMMANDS])
-
-
-def _paragraph(*pieces: str) -> list[str]:
-    return textwrap.wrap(" ".join(pieces), width=110, break_long_words=False, break_on_hyphens=False)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [" | ".join(head), " | ".join("---" for _ in head), *(" | ".join(row) for row in rows)]
-    return [f"| {line} |" for line in lines]
 
 
 def _bars_table(bars: Sequence[Bar]) -> list[str]:
@@ -131,7 +125,7 @@ def _bars_table(bars: Sequence[Bar]) -> list[str]:
         )
         for bar in bars
     ]
-    return _table(("", "comparison", "measured", "bar", "", ""), rows)
+    return table(("", "comparison", "measured", "bar", "", ""), rows)
 
 
 def _missed(bars: Sequence[Bar]) -> list[str]:
@@ -143,7 +137,7 @@ def _missed(bars: Sequence[Bar]) -> list[str]:
     if not reasons:
         return []
     lines = [
-        line for why, missed in reasons.items() for line in [*_paragraph(f"*{'; '.join(missed)}*: {why}"), ""]
+        line for why, missed in reasons.items() for line in [*paragraph(f"*{'; '.join(missed)}*: {why}"), ""]
     ]
     return ["## What is missed, and why", "", *lines]
 
@@ -159,7 +153,7 @@ def _throughput(results: Mapping[str, Any]) -> list[str]:
         lines += [
             f"## Throughput: {told['model']}",
             "",
-            *_paragraph(
+            *paragraph(
                 f"{told['n_trials']} random configurations in {told['n_blocks']} blocks,",
                 f"{told['epochs']} epochs each on {images} training images, the same seeds.",
                 "A ratio is their wall-clock over ours.",
@@ -180,7 +174,7 @@ def _throughput(results: Mapping[str, Any]) -> list[str]:
                 )
             )
         head = ("", "trials an hour", "start (s)", "ours is faster by", "without start-up")
-        lines += [*_table((*head, "accuracies differ by (ours less theirs)"), rows), ""]
+        lines += [*table((*head, "accuracies differ by (ours less theirs)"), rows), ""]
     if lines:
         lines += ["![Throughput](performance-throughput.svg)", ""]
     return lines
@@ -197,7 +191,7 @@ def _breakdown(results: Mapping[str, Any]) -> list[str]:
     ]
     rows.append(("all", *(f"{t['trial_s']:.2f}" for t in told)))
     head = ("seconds of a trial", *(f"{t['model']}, {t['epochs']} epochs" for t in told))
-    return ["## Where a trial's seconds go", "", *_table(head, rows), ""]
+    return ["## Where a trial's seconds go", "", *table(head, rows), ""]
 
 
 def _races(results: Mapping[str, Any]) -> list[str]:
@@ -207,7 +201,7 @@ def _races(results: Mapping[str, Any]) -> list[str]:
         lines += [
             f"## Time to score: {told['model']}",
             "",
-            *_paragraph(
+            *paragraph(
                 f"Seconds of virtual time until an epoch's score reaches {_target(told)};",
                 f"{told['seeds']} seeds, a race ends after the time of {told['limit_trials']} trials.",
                 f"Curves come from Gaussian processes over {told['n_configurations']} recorded trainings of",
@@ -216,18 +210,18 @@ def _races(results: Mapping[str, Any]) -> list[str]:
                 "No method is given the model's default configuration.",
             ),
             "",
-            *_table(_RACE_HEAD, [_race_row(row) for row in told["rows"]]),
+            *table(_RACE_HEAD, [_race_row(row) for row in told["rows"]]),
             "",
         ]
         if "rows_at_own_speed" in told:
             factors = ", ".join(f"{name} {factor:.2f}" for name, factor in told["slowness"].items())
             lines += [
-                *_paragraph(
+                *paragraph(
                     "The same with each peer's epochs as long as its own training takes on this machine,",
                     f"from the throughput above (factors: {factors}):",
                 ),
                 "",
-                *_table(_RACE_HEAD, [_race_row(row) for row in told["rows_at_own_speed"]]),
+                *table(_RACE_HEAD, [_race_row(row) for row in told["rows_at_own_speed"]]),
                 "",
             ]
     if lines:
@@ -247,11 +241,11 @@ def _harder_races(results: Mapping[str, Any]) -> list[str]:
         lines += [
             f"## Time to a score that is hard to reach: {told['model']}",
             "",
-            *_paragraph(
+            *paragraph(
                 f"The same, with equal epoch times, to {_target(told)}; {told['seeds']} seeds.{left_out}"
             ),
             "",
-            *_table(_RACE_HEAD, [_race_row(row) for row in told["rows"]]),
+            *table(_RACE_HEAD, [_race_row(row) for row in told["rows"]]),
             "",
         ]
     return lines
@@ -282,13 +276,13 @@ def _alternatives(results: Mapping[str, Any]) -> list[str]:
         lines += [
             f"## What was tried: {told['model']}",
             "",
-            *_paragraph(
+            *paragraph(
                 "TPE with every pruner and every sampler with the median pruner, in our own loop, racing to",
                 f"{_target(told)}; `ours` is the sweep file as it stands. Patience is that of the sweep file",
                 "throughout.",
             ),
             "",
-            *_table(_RACE_HEAD, [_race_row(row) for row in told["rows"]]),
+            *table(_RACE_HEAD, [_race_row(row) for row in told["rows"]]),
             "",
         ]
     return lines
@@ -309,12 +303,12 @@ def _whole_sweeps(results: Mapping[str, Any]) -> list[str]:
         lines += [
             f"## What thirty trials give: {told['model']}",
             "",
-            *_paragraph(
+            *paragraph(
                 "Whole sweeps of the sweep file under each pruner, two workers, in virtual time: means over",
                 f"{told['rows'][0]['n']} seeds, and the standard error of the mean.",
             ),
             "",
-            *_table(("pruner", "best score", "seconds", "epochs"), rows),
+            *table(("pruner", "best score", "seconds", "epochs"), rows),
             "",
         ]
     return lines
@@ -328,7 +322,7 @@ def _free_epochs(results: Mapping[str, Any]) -> list[str]:
     return [
         "## Epochs for free",
         "",
-        *_paragraph(
+        *paragraph(
             f"One configuration asked for {', '.join(map(str, told['grid']))} epochs, and the last of these",
             f"once more: {told['asked']} epochs asked for, {told['trained']} trained,",
             f"{told['saved']} saved by reuse.",
@@ -355,12 +349,12 @@ def _scaling(results: Mapping[str, Any]) -> list[str]:
     return [
         "## Scaling",
         "",
-        *_paragraph(
+        *paragraph(
             "The real search loop on an SQLite storage with scripted workers, a random sampler and no",
             "pruner; the last column is for dense epochs of 2.5 s, each of which is an event.",
         ),
         "",
-        *_table(head, rows),
+        *table(head, rows),
         "",
     ]
 

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from scipy.stats import spearmanr
+from typing_extensions import override
 
 from benchmarks.curves import Table, read_table
 from benchmarks.record import CURVES
@@ -55,6 +56,14 @@ class Problem:
     """
 
     def __init__(self, table: Table, *, quantile: float = TARGET_QUANTILE) -> None:
+        self._begin(table, quantile)
+        self._features = np.array([self._encode(row.point) for row in table.rows])
+        curves = np.array([_flat(row.curve) for row in table.rows])
+        self._surrogate = CurveSurrogate(self._features, curves)
+        self._left_out = curves - self._surrogate.residuals
+        self._cached: dict[tuple[str, int], LearningCurve] = {}
+
+    def _begin(self, table: Table, quantile: float) -> None:
         self.table = table
         self.quantile = quantile
         self.name = str(table.header["model"])
@@ -62,11 +71,6 @@ class Problem:
         self.defaults = self.config().model_space.defaults
         self.rule: ScoreRule = self.config().score_rule
         self.start_s = float(np.median([row.start_s for row in table.rows]))
-        self._features = np.array([self._encode(row.point) for row in table.rows])
-        curves = np.array([_flat(row.curve) for row in table.rows])
-        self._surrogate = CurveSurrogate(self._features, curves)
-        self._left_out = curves - self._surrogate.residuals
-        self._cached: dict[tuple[str, int], LearningCurve] = {}
 
     @property
     def epochs(self) -> int:
@@ -101,9 +105,13 @@ class Problem:
     @cached_property
     def target(self) -> float:
         """The score that a share of ``1 - quantile`` of all random configurations reaches."""
+        return self.reached_by(1 - self.quantile)
+
+    def reached_by(self, share: float) -> float:
+        """Return the score that a share of all random configurations reaches."""
         rng = np.random.default_rng(12_345)
         scores = self.best_scores([self.space.sample(rng) for _ in range(_N_FOR_TARGET)], 12_345)
-        return float(np.quantile(scores, self.quantile))
+        return float(np.quantile(scores, 1 - share))
 
     @cached_property
     def trial_seconds(self) -> float:
@@ -161,6 +169,43 @@ class Problem:
             else:
                 numbers += [float(value == choice) for choice in parameter.ends()]
         return numbers
+
+
+class Recorded(Problem):
+    """The recorded configurations themselves: no others have a curve, and no seed changes one.
+
+    Args:
+        table: What was recorded.
+        quantile: The score to reach is that of the recorded configurations' scores.
+    """
+
+    def __init__(self, table: Table, *, quantile: float = TARGET_QUANTILE) -> None:
+        self._begin(table, quantile)
+        self._by_point = {_short(self._searched(row.point)): row.curve for row in table.rows}
+
+    def points(self, seed: int) -> list[dict[str, Scalar]]:
+        """Return what is searched of all configurations, in the order that a seed decides."""
+        rows = [self._searched(row.point) for row in self.table.rows]
+        return [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
+
+    @override
+    def curve(self, point: dict[str, Scalar], seed: int) -> LearningCurve:
+        return self._by_point[_short(self._searched(point))]
+
+    @override
+    def reached_by(self, share: float) -> float:
+        scores = [float(self.rule.scores(row.curve).max()) for row in self.table.rows]
+        return float(np.quantile(scores, 1 - share))
+
+    def _searched(self, point: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        return {name: point[name] for name in self.space.searched if name in point}
+
+
+def _short(point: Mapping[str, Scalar]) -> str:
+    """Return a point as text, its numbers with as many digits as a table keeps."""
+    return json.dumps(
+        {n: f"{v:.6g}" if isinstance(v, float) else v for n, v in point.items()}, sort_keys=True
+    )
 
 
 def _share(parameter: FloatParameter | IntParameter, value: float) -> float:

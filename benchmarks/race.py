@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Race:
         seconds: Virtual seconds when the race ended.
         n_trials: Trials started.
         n_epochs: Epochs trained.
+        bests: Seconds and score of each epoch that was better than any before.
     """
 
     method: str
@@ -47,6 +49,15 @@ class Race:
     seconds: float
     n_trials: int
     n_epochs: int
+    bests: tuple[tuple[float, float], ...] = ()
+
+    def time_to(self, score: float) -> float | None:
+        """Return the virtual seconds until an epoch reached a score; None where none did."""
+        return next((seconds for seconds, best in self.bests if best >= score), None)
+
+    def best_by(self, seconds: float) -> float:
+        """Return the best score of the epochs that ended by then; minus infinity before the first."""
+        return max((best for moment, best in self.bests if moment <= seconds), default=-math.inf)
 
 
 @dataclass(frozen=True)
@@ -85,22 +96,44 @@ class Peer(Protocol):
 class _Finish:
     """Watches the epochs of a race."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, at_least_s: float) -> None:
         self._problem = problem
+        self._at_least_s = at_least_s
         self.reached = threading.Event()
         self.reached_s: float | None = None
+        self.bests: list[tuple[float, float]] = []
         self.engine: VirtualEngine | None = None
 
     def __call__(self, scores: EpochScores) -> None:
-        """Stop the clock where the target is reached."""
-        reached = self._problem.rule.score(scores) >= self._problem.target
-        if reached and self.reached_s is None and self.engine is not None:
-            self.reached_s = self.engine.now
+        """Stop the clock where the target is reached, and the race unless it is to last longer."""
+        if self.engine is None:
+            return
+        score, now = float(self._problem.rule.score(scores)), self.engine.now
+        if not self.bests or score > self.bests[-1][1]:
+            self.bests.append((now, score))
+        if score >= self._problem.target and self.reached_s is None:
+            self.reached_s = now
+        if self.reached_s is not None and now >= self._at_least_s:
             self.reached.set()
 
+    def race(self, name: str, seed: int, engine: VirtualEngine, n_trials: int) -> Race:
+        """Return how the race went."""
+        return Race(
+            name,
+            self._problem.digest,
+            seed,
+            self.reached_s,
+            engine.now,
+            n_trials,
+            engine.n_epochs,
+            tuple(self.bests),
+        )
 
-def _start(problem: Problem, seed: int, n_workers: int, slowness: float) -> tuple[VirtualEngine, _Finish]:
-    finish = _Finish(problem)
+
+def _start(
+    problem: Problem, seed: int, n_workers: int, slowness: float, at_least_s: float
+) -> tuple[VirtualEngine, _Finish]:
+    finish = _Finish(problem, at_least_s)
     engine = VirtualEngine(
         problem.of_job(seed), n_workers, start_s=problem.start_s, slowness=slowness, watch=finish
     )
@@ -108,22 +141,33 @@ def _start(problem: Problem, seed: int, n_workers: int, slowness: float) -> tupl
     return engine, finish
 
 
-def _limit_s(problem: Problem, n_workers: int, slowness: float) -> float:
-    return LIMIT_TRIALS * problem.trial_seconds * slowness / n_workers
+def _limit_s(problem: Problem, n_workers: int, slowness: float, limit_trials: int) -> float:
+    return limit_trials * problem.trial_seconds * slowness / n_workers
 
 
-def race_ours(name: str, problem: Problem, config: SweepConfig, seed: int, *, n_workers: int = 2) -> Race:
+def race_ours(
+    name: str,
+    problem: Problem,
+    config: SweepConfig,
+    seed: int,
+    *,
+    n_workers: int = 2,
+    at_least_s: float = 0.0,
+    limit_trials: int = LIMIT_TRIALS,
+) -> Race:
     """Run the real search loop in virtual time until the target is reached.
 
     Args:
         name: Of the method.
         problem: The problem.
-        config: The sweep, with sampler, pruner and patience; its budget is no limit here.
+        config: The sweep, with sampler, pruner and patience; the race ends with its budget of trials as well.
         seed: Of the problem's noise; the sampler's stands in the config.
         n_workers: Trials side by side.
+        at_least_s: Virtual seconds that it goes on for also where the target is reached before.
+        limit_trials: As `LIMIT_TRIALS`.
     """
-    engine, finish = _start(problem, seed, n_workers, 1.0)
-    limit = _limit_s(problem, n_workers, 1.0)
+    engine, finish = _start(problem, seed, n_workers, 1.0, at_least_s)
+    limit = _limit_s(problem, n_workers, 1.0, limit_trials)
 
     def observe(_: Progress) -> None:
         if engine.now >= limit:
@@ -133,10 +177,19 @@ def race_ours(name: str, problem: Problem, config: SweepConfig, seed: int, *, n_
     with ownership(study):
         Search.of(config, DATA, study, engine, observer=ProgressObserver(observe)).run(finish.reached)
     n_trials = len(study.get_trials(deepcopy=False))
-    return Race(name, problem.digest, seed, finish.reached_s, engine.now, n_trials, engine.n_epochs)
+    return finish.race(name, seed, engine, n_trials)
 
 
-def race_peer(name: str, problem: Problem, peer: Peer, seed: int, *, slowness: float = 1.0) -> Race:
+def race_peer(
+    name: str,
+    problem: Problem,
+    peer: Peer,
+    seed: int,
+    *,
+    slowness: float = 1.0,
+    at_least_s: float = 0.0,
+    limit_trials: int = LIMIT_TRIALS,
+) -> Race:
     """Drive a peer in virtual time until the target is reached.
 
     Args:
@@ -145,9 +198,11 @@ def race_peer(name: str, problem: Problem, peer: Peer, seed: int, *, slowness: f
         peer: The method; it is told the penalised scores, as if its user had made them its objective.
         seed: Of the problem's noise.
         slowness: How much longer its epochs take than the table's.
+        at_least_s: As for `race_ours`.
+        limit_trials: As `LIMIT_TRIALS`.
     """
-    engine, finish = _start(problem, seed, peer.n_workers, slowness)
-    limit, n_trials, ended = _limit_s(problem, peer.n_workers, slowness), 0, False
+    engine, finish = _start(problem, seed, peer.n_workers, slowness, at_least_s)
+    limit, n_trials, ended = _limit_s(problem, peer.n_workers, slowness, limit_trials), 0, False
     while not finish.reached.is_set() and engine.now < limit:
         while not ended and len(engine.running) < peer.n_workers:
             proposal = peer.propose(n_trials)
@@ -160,7 +215,7 @@ def race_peer(name: str, problem: Problem, peer: Peer, seed: int, *, slowness: f
         if not engine.running:
             break
         _pass_on(engine, peer, problem)
-    return Race(name, problem.digest, seed, finish.reached_s, engine.now, n_trials, engine.n_epochs)
+    return finish.race(name, seed, engine, n_trials)
 
 
 def _pass_on(engine: VirtualEngine, peer: Peer, problem: Problem) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_table import EPOCHS, made_table
 from threadpoolctl import threadpool_limits
 
-from benchmarks.curves import Row, Table
-from benchmarks.workload import draw, fixed_config
-from fmnist_sweep.core.curves import EpochScores, LearningCurve
+from benchmarks.workload import fixed_config
 from fmnist_sweep.core.jobs import Scalar
 
 pytest.importorskip("sklearn", reason="the surrogate needs the extra bench")
@@ -23,21 +21,7 @@ from benchmarks.instrumented import _GIVING, _TIMED
 from benchmarks.problems import Problem
 from benchmarks.race import Proposal, Race, race_peer, require_same_problem
 
-EPOCHS = 6
 ROOT = Path(__file__).parent.parent.parent
-
-
-def made_curve(point: dict[str, Scalar], rng: np.random.Generator) -> LearningCurve:
-    """Best at a learning rate of 1e-3; a second an epoch."""
-    peak = 0.9 - 0.02 * abs(math.log10(float(point["learning_rate"])) + 3) + rng.normal(scale=1e-4)
-    val = [round(peak - 0.1 * math.exp(-e), 4) for e in range(EPOCHS)]
-    return LearningCurve(tuple(EpochScores.of_classes(e, v, 1 - v, v, 1 - v, 1.0) for e, v in enumerate(val)))
-
-
-def made_table(model: str, n: int = 60) -> Table:
-    rng = np.random.default_rng(0)
-    rows = [Row(i, point, 0.5, 1000, made_curve(point, rng)) for i, point in enumerate(draw(model, n))]
-    return Table({"model": model, "epochs": EPOCHS}, tuple(rows), 0)
 
 
 @pytest.fixture(scope="module")
