@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -82,10 +83,14 @@ class FakeCluster(Cluster):
     Args:
         nodes: The nodes that there are at first.
         facts: What nodes say of themselves, where not the truth.
+        n_gpus: GPUs of each node.
     """
 
-    def __init__(self, nodes: dict[str, int], *, facts: dict[str, NodeFacts] | None = None) -> None:
+    def __init__(
+        self, nodes: dict[str, int], *, facts: dict[str, NodeFacts] | None = None, n_gpus: int = 0
+    ) -> None:
         self.there = dict(nodes)
+        self._n_gpus = n_gpus
         self.links: list[FakeLink] = []
         self.away = False
         self.lost: Exception | None = None
@@ -105,7 +110,7 @@ class FakeCluster(Cluster):
 
     @override
     def nodes(self) -> dict[str, Node]:
-        return {name: Node(name, n) for name, n in self.there.items()}
+        return {name: Node(name, n, self._n_gpus) for name, n in self.there.items()}
 
     @override
     def want(self, n: int) -> None:
@@ -222,6 +227,15 @@ class DeliveringTrainer:
         assert folder is not None
         (folder / "inside").mkdir(parents=True)
         (folder / "inside" / "model.keras").write_text(str(job.seed))
+
+
+class DeviceTrainer:
+    """Fails with the accelerators that its process may see."""
+
+    def fit(self, job: PlacedJob) -> Iterator[Started | EpochScores]:
+        """Raise a `TrialError` whose reason is ``CUDA_VISIBLE_DEVICES``."""
+        raise TrialError(f"sees {os.environ.get('CUDA_VISIBLE_DEVICES')}")
+        yield Started(job.trial, 0)
 
 
 class PlacesTrainer:

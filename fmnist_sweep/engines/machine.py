@@ -54,6 +54,10 @@ def check_workers(n_workers: int) -> list[str]:
     return [f"--workers: {n_workers} can't be used; from 1 to {most} on this machine, {n_cores()} is best"]
 
 
+NO_DEVICE: Final = "-1"
+"""The ``CUDA_VISIBLE_DEVICES`` of a process that is to see no accelerator."""
+
+
 def find_devices() -> tuple[str, ...]:
     """Return the accelerators that this process may use, without loading what would occupy them."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -303,6 +303,16 @@ def test_different_processors_are_told_of() -> None:
     assert told == f"nodes have different processors (new, old): {same}"
 
 
+def test_gpus_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray lets every process see all of a node's; a slot is a CPU, and it is told that they are not used."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with ready(engine_on(FakeCluster({"a": 1}, n_gpus=2), trainer="clusters:DeviceTrainer"), 1) as engine:
+        engine.submit(job(0))
+        events = all_events(engine)
+    assert events[-1].reason == "sees -1"  # type: ignore[union-attr]
+    assert notes(events).startswith("the cluster's 2 GPUs are not used")
+
+
 def test_a_lost_head_ends_the_run(nodes: FakeCluster) -> None:
     """Nothing runs any more that could be waited for."""
     with ready(engine_on(nodes), 2) as engine:

@@ -26,7 +26,7 @@ from fmnist_sweep.core.versions import versions
 from fmnist_sweep.engines import fork_server
 from fmnist_sweep.engines.cluster.parcels import Parcel, is_there, parcel_of, pieces, unpack
 from fmnist_sweep.engines.local import LocalEngine
-from fmnist_sweep.engines.machine import machine
+from fmnist_sweep.engines.machine import NO_DEVICE, machine
 
 Fetch: TypeAlias = Callable[[], Iterable[bytes]]
 """Gives a parcel's pieces, from wherever they are."""
@@ -260,6 +260,8 @@ class Agent:
             preload=spec.preload,
             log_dir=self._folder / "logs",
             time_limit_s=spec.time_limit_s,
+            # A slot is a CPU: GPUs are others' to be granted, and each would be shared by many trials.
+            devices=(NO_DEVICE,),
         )
 
     def _folders_of(self, code: tuple[Parcel, Fetch] | None) -> tuple[Path, ...]:

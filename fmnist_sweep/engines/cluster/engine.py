@@ -270,6 +270,10 @@ class ClusterEngine(ClosedByWith):
         if len(cpus) > 1:
             told = f"nodes have different processors ({', '.join(cpus)})"
             self._note(trial, f"{told}: a curve is the same to the last digit on equal ones only")
+        if self._hosts.n_gpus:
+            n = self._hosts.n_gpus
+            which = "the cluster's GPU is" if n == 1 else f"the cluster's {n} GPUs are"
+            self._note(trial, f"{which} not used: on a cluster, each trial trains on one CPU")
         host.link.submit(known.job, self._checkpoint_of(known.job), self._code)
 
     def _note(self, trial: int, note: str) -> None:

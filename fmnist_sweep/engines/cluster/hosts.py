@@ -92,6 +92,10 @@ class Hosts:
         spec: How agents are set up; ``slots`` is each node's own number of CPUs.
         data: Folders of data sets on this machine, by their digests.
         most: Slots to ask for; None asks for every CPU.
+
+    Attributes:
+        n_wanted: Slots that are asked for on nodes that can be used.
+        n_gpus: GPUs of those nodes, which are not used.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class Hosts:
         self._hosts: list[Host] = []
         self._grants: Counter[str] = Counter()
         self.n_wanted = 0
+        self.n_gpus = 0
         # Of nodes, by number: how often their agents were lost, and how often in a row before they were
         # ready; until when they are left alone.
         self._n_lost: Counter[str] = Counter()
@@ -151,6 +156,7 @@ class Hosts:
         now = time.monotonic()
         nodes = self._cluster.nodes()
         usable = {number: node for number, node in nodes.items() if number not in self._left_out}
+        self.n_gpus = sum(node.n_gpus for node in usable.values())
         self.n_wanted = sum(node.n_cpus for node in usable.values()) if self._most is None else self._most
         # What is granted where nothing can train is kept: given back, it would be granted there again.
         in_vain = sum(n for number, n in self._grants.items() if number in self._left_out)

@@ -98,10 +98,11 @@ class Link:
 
 @dataclass(slots=True)
 class Node:
-    """A live node: its name for messages, and its CPUs."""
+    """A live node: its name for messages, its CPUs, and its GPUs, which are not used."""
 
     name: str
     n_cpus: int
+    n_gpus: int = 0
 
 
 class LinkLostError(Exception):
@@ -216,7 +217,8 @@ class RayCluster:
             number, address = node["NodeID"], node["NodeManagerAddress"]
             # Several on one machine are told apart.
             name = address if n_at[address] == 1 else f"{address}/{number[:6]}"
-            found[number] = Node(name, int(node["Resources"].get("CPU", 0)))
+            n_cpus, n_gpus = (int(node["Resources"].get(kind, 0)) for kind in ("CPU", "GPU"))
+            found[number] = Node(name, n_cpus, n_gpus)
         return found
 
     def want(self, n: int) -> None:
