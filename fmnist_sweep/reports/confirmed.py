@@ -58,13 +58,18 @@ def _share_that_remains(study: StoredStudy, confirmation: Confirmation) -> float
 
 
 def compared_section(studies: Sequence[StoredStudy], figures: dict[str, go.Figure]) -> dict[str, Any] | None:
-    """Return what the page shows of all studies' winners, the figure added; None with fewer than two."""
+    """Return what the page shows of all studies' winners; None with fewer than two.
+
+    The figure is added where they have one scale: scores by different metrics have none.
+    """
     sides = compared_sides(studies)
     if not sides:
         return None
-    figures["winners"] = compared_figure(sides)
+    has_figure = len({(s.rule.metric, s.rule.direction) for s in sides}) == 1
+    if has_figure:
+        figures["winners"] = compared_figure(sides)
     table = text_table(["", *(s.study for s in sides)], compared_rows(sides))
-    return {"caveats": caveats(sides), **table}
+    return {"caveats": caveats(sides), "has_figure": has_figure, **table}
 
 
 def confirmed_columns(confirmation: Confirmation) -> list[str]:

@@ -244,20 +244,21 @@ def _facts(study: StoredStudy) -> list[dict[str, str]]:
 
 
 def _comparison(studies: Sequence[StoredStudy]) -> dict[str, Any]:
-    titles = ["study", "model", "score", "validation accuracy", "training accuracy", "gap", "epoch"]
+    of_accuracy = " accuracy" if all(s.rule.shown_metric == "accuracy" for s in studies) else ""
+    titles = ["study", "model", "score", f"validation{of_accuracy}", f"training{of_accuracy}", "gap", "epoch"]
     titles += ["parameters", "over the default", "trials", "pruned", "failed", "time"]
     columns = [Column(title, left=i < 2) for i, title in enumerate(titles)]
     rows = []
     for i, study in enumerate(studies):
         row = study_row(study)
         size = row["n_parameters"]
-        unit, accuracy = UNITS[study.rule.metric], UNITS["accuracy"]
+        unit = UNITS[study.rule.metric]
         cells = [
             Cell(row["name"], row["name"], href=f"#study-{i}"),
             Cell(str(row["model"] or ABSENT), str(row["model"] or "")),
             _number(row["score"], show_score(row["score"])),
             _validation(row, study),
-            _number(row["train_accuracy"], accuracy.show(row["train_accuracy"])),
+            _training(row, study),
             _number(row["gap"], unit.show(row["gap"], gap=True)),
             _number(row["epoch"], "" if is_missing(row["epoch"]) else str(row["epoch"])),
             _number(size, "" if is_missing(size) else f"{size:,}"),
@@ -275,6 +276,16 @@ def _validation(row: Mapping[Any, Any], study: StoredStudy) -> Cell:
     value = row["val_accuracy" if metric == "accuracy" else "val"]
     shown = UNITS[metric].show(value)
     return _number(value, shown if metric == "accuracy" else f"{metric} {shown}")
+
+
+def _training(row: Mapping[Any, Any], study: StoredStudy) -> Cell:
+    """Return the cell of the best trial's training accuracy, or of the metric that is scored."""
+    metric = study.rule.shown_metric
+    if metric == "accuracy":
+        return _number(row["train_accuracy"], UNITS[metric].show(row["train_accuracy"]))
+    best = next(iter(best_trials(study, 1)), None)
+    value = None if best is None else best.scores.get(f"train_{metric}")
+    return _number(value, UNITS[metric].show(value))
 
 
 def _best_table(study: StoredStudy) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ Colours are those of Okabe and Ito, which all kinds of colour vision tell apart.
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -63,6 +64,8 @@ def show_configuration(trial: StoredTrial) -> str:
 def placeholder(words: str, *, title: str) -> go.Figure:
     """Return a figure that says in words why there is nothing to see."""
     figure = go.Figure(layout={"template": TEMPLATE, "title": {"text": title}, "height": 160})
+    # On a phone a line has room for so much.
+    words = "<br>".join(textwrap.wrap(words, 40))
     figure.add_annotation(text=words, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)

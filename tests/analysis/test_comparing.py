@@ -6,12 +6,14 @@ import math
 from pathlib import Path
 
 import optuna
+import plotly.graph_objects as go
 import pytest
 from made_studies import add_confirmation, add_trial, empty_study, params_of, scripted_curve, stored
 
 from fmnist_sweep.analysis.comparing import caveats, compared, differing
 from fmnist_sweep.api.comparing import compare
 from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.reports.confirmed import compared_section
 from fmnist_sweep.storage.attributes import READ_ONLY
 
 
@@ -75,6 +77,19 @@ def test_other_rules_and_other_data_are_told(confirmed: optuna.Study) -> None:
         "The studies have different score rules: compare accuracies and gaps, not scores.",
         "The studies were run on different data.",
     ]
+
+
+def test_other_metrics_are_told(confirmed: optuna.Study) -> None:
+    """Between an error and a share of right answers there is nothing to compare."""
+    other = empty_study(None, "other", metric="cross_entropy", penalty=2.0)
+    add_trial(other, params_of(0), scripted_curve(0.88, 0.02))
+    told = "The studies are scored by different metrics: their scores have no common scale."
+    sides = [stored(confirmed), stored(other)]
+    assert told in caveats(compared(sides))
+    figures: dict[str, go.Figure] = {}
+    section = compared_section(sides, figures)
+    assert section is not None
+    assert (section["has_figure"], figures) == (False, {})
 
 
 def test_all_that_cannot_be_compared_is_told_at_once(confirmed: optuna.Study) -> None:

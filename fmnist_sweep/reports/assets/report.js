@@ -53,14 +53,28 @@ function draw(element, printing = false) {
 }
 
 const figures = [...document.querySelectorAll(".figure")];
+const usesWebGL = (element) => DATA.figures[element.dataset.figure].data.some((trace) => trace.type === "parcoords");
+// Of 16 WebGL contexts a browser takes the oldest away and leaves white; parallel coordinates have three each.
+const MOST_WITH_WEBGL = 4;
+const withWebGL = [];
+
+function show(element) {
+  if (withWebGL.includes(element)) return;
+  draw(element);
+  if (!usesWebGL(element)) {
+    seen.unobserve(element);
+    return;
+  }
+  withWebGL.push(element);
+  if (withWebGL.length > MOST_WITH_WEBGL) {
+    const oldest = withWebGL.shift();
+    Plotly.purge(oldest);
+    oldest.classList.remove("js-plotly-plot");
+  }
+}
+
 const seen = new IntersectionObserver(
-  (entries) => {
-    for (const entry of entries) {
-      if (!entry.isIntersecting) continue;
-      seen.unobserve(entry.target);
-      draw(entry.target);
-    }
-  },
+  (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => show(entry.target)),
   { rootMargin: "600px" },
 );
 const drawn = () => figures.filter((element) => element.classList.contains("js-plotly-plot"));
