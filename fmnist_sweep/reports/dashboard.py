@@ -40,7 +40,7 @@ from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS, confirmed_figure, tr
 from fmnist_sweep.reports.doors import App, StartResponse, guarded, require_password
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
 from fmnist_sweep.reports.gathered import Gathered, note_of, save_note
-from fmnist_sweep.reports.lean_pages import with_lean_pages
+from fmnist_sweep.reports.lean_pages import with_lean_pages, with_own_studies_first
 from fmnist_sweep.reports.svg import curve_svg
 from fmnist_sweep.reports.thinning import thinned_note
 from fmnist_sweep.reports.unused import without_sklearn
@@ -333,6 +333,7 @@ def make_app(storage: BaseStorage, *, artifacts: Path | None = None) -> App:
         if isinstance(storage, RDBStorage):
             pages = optuna_dashboard.wsgi(LeanStorage(storage), artifact_store=files)
             dashboard = with_lean_pages(dashboard, pages, storage, picture_words)
+        dashboard = with_own_studies_first(dashboard, storage)
     studies = _Studies(storage)
 
     def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:

@@ -1,4 +1,8 @@
-"""optuna-dashboard's page of a study, made from a lean storage and given the notes of its trials back."""
+"""What optuna-dashboard's pages ask for, changed on its way.
+
+The page of a study is made from a lean storage and given the notes of its trials back; the list of studies is
+put in order.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,14 @@ from typing import Any, Final
 
 from optuna.storages import BaseStorage
 
+from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.reports.doors import App, StartResponse
 from fmnist_sweep.storage.json_text import parsed
 from fmnist_sweep.storage.lean import lacks_curve
+from fmnist_sweep.storage.stored import StoredStudy
+from fmnist_sweep.storage.studies import load_study
 
+_LIST: Final = "/api/studies"
 _PAGE: Final = re.compile(r"/api/studies/(\d+)/?")
 _NOTE: Final = re.compile(r"dashboard:(\d+):note_(?:ver|str:(\d+))")
 
@@ -34,21 +42,59 @@ def with_lean_pages(
         match = _PAGE.fullmatch(environ.get("PATH_INFO", ""))
         if match is None or environ["REQUEST_METHOD"] != "GET":
             return dashboard(environ, start_response)
+        study_id = int(match[1])
+        return changed(pages, lambda body: _noted(body, study_id, storage, picture))(environ, start_response)
+
+    return app
+
+
+def with_own_studies_first(dashboard: App, storage: BaseStorage) -> App:
+    """Return the dashboard's app, whose list of studies shows the user's own above those that came along.
+
+    The page shows what it is answered from the last to the first, so that the newest stands on top.
+    """
+    lists = changed(dashboard, lambda body: _ordered(body, storage))
+
+    def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        is_list = environ["REQUEST_METHOD"] == "GET" and environ.get("PATH_INFO", "").rstrip("/") == _LIST
+        return (lists if is_list else dashboard)(environ, start_response)
+
+    return app
+
+
+def changed(app: App, change: Callable[[bytes], bytes]) -> App:
+    """Return an app that changes the body of what another one answers, unless that is an error."""
+
+    def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         answered: list[tuple[str, list[tuple[str, str]]]] = []
 
-        def answer(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
+        def keep(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
             answered.append((status, headers))
 
-        body = b"".join(pages(environ, answer))
+        body = b"".join(app(environ, keep))
         (status, headers) = answered[-1]
         if status.startswith("200"):
-            body = _noted(body, int(match[1]), storage, picture)
+            body = change(body)
             headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
             headers.append(("Content-Length", str(len(body))))
         start_response(status, headers)
         return [body]
 
-    return app
+    return answer
+
+
+def _ordered(body: bytes, storage: BaseStorage) -> bytes:
+    answer = parsed(body.decode())
+    answer["study_summaries"].sort(key=lambda study: not _came_along(storage, study["study_name"]))
+    return json.dumps(answer, separators=(",", ":")).encode()
+
+
+def _came_along(storage: BaseStorage, name: str) -> bool:
+    try:
+        return StoredStudy.of(load_study(storage, name, with_trials=False)).read_only is not None
+    except SweepError:
+        # Deleted meanwhile, or damaged: it is shown where it was.
+        return False
 
 
 def _noted(body: bytes, study_id: int, storage: BaseStorage, picture: Callable[[int, int], str]) -> bytes:

@@ -285,3 +285,16 @@ def test_a_name_that_is_none_is_told(storage: BaseStorage) -> None:
     """Python encodes it before the system is asked."""
     with pytest.raises(StorageError, match="is no name of a host; choose another"):
         dashboard.make_app_server(storage, host="ü" * 70, port=8080)
+
+
+def test_a_users_own_studies_are_listed_above_those_that_came_along(storage: BaseStorage) -> None:
+    """The page turns the list around: the newest of the user's own is on top, reference studies are below."""
+    for name, origin in (("reference-cnn", "with the repository"), ("mine", None)):
+        made = optuna.create_study(storage=storage, study_name=name)
+        if origin is not None:
+            made.set_user_attr("read_only", origin)
+    before = [one.study_name for one in optuna.get_all_study_summaries(storage)]
+    for path in ("/api/studies", "/api/studies/"):
+        status, body = get(dashboard.make_app(storage), path)
+        told = [one["study_name"] for one in json.loads(body)["study_summaries"]]
+        assert (status, told) == (200, ["reference-cnn", *(n for n in before if n != "reference-cnn")])
