@@ -325,8 +325,9 @@ def test_compare_sets_studies_side_by_side(command: Command, swept: Path) -> Non
     """Confirmed or not is told; one study is nothing to compare."""
     command("run", str(swept), "--study", "other", "--set", "sampler.seed=1")
     command("confirm", "tiny", "--top", "1", "--repeats", "2")
-    code, out, _ = command("compare", "tiny", "other")
+    code, out, err = command("compare", "tiny", "other")
     assert (code, "other is unconfirmed" in out) == (0, True)
+    assert err.startswith("Next: fmnist-sweep confirm other  (")
     _, out, _ = command("compare", "tiny", "other", "--json")
     assert [s["confirmed"] for s in json.loads(out)["studies"]] == [True, False]
     code, _, err = command("compare", "tiny")
@@ -346,8 +347,9 @@ def test_status_as_json_holds_the_best_trial(command: Command) -> None:
 @pytest.mark.usefixtures("swept")
 def test_status_is_a_table_for_people(command: Command) -> None:
     """Each study has a row."""
-    _, out, _ = command("status")
+    _, out, err = command("status")
     assert out.splitlines()[1].split()[:2] == ["tiny", "4"]
+    assert err.startswith("Next: fmnist-sweep trials tiny  (")
 
 
 @pytest.mark.usefixtures("swept")
@@ -533,7 +535,8 @@ def test_report_writes_the_page_it_names(command: Command) -> None:
 def test_backup_prints_the_copy_it_made(command: Command) -> None:
     """The printed path is that of a storage with the same trials; a second one needs --force."""
     code, out, err = command("backup", "copy.db")
-    assert (code, out, err) == (0, "copy.db\n", "Copied; studies: 1, trials: 4.\n")
+    assert (code, out, err.splitlines()[0]) == (0, "copy.db\n", "Copied; studies: 1, trials: 4.")
+    assert "Next: fmnist-sweep status --storage sqlite:///copy.db" in err
     assert command("backup", "copy.db")[0] == 2
     assert command("backup", "copy.db", "--force")[0] == 0
     here = command("trials", "tiny", "--csv")

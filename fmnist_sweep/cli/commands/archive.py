@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from fmnist_sweep.cli.commands.options import Storage, echo, quiet_optuna, to_stderr, uses_storage
+from fmnist_sweep.cli.commands.options import (
+    Storage,
+    command_line,
+    echo,
+    messages_console,
+    quiet_optuna,
+    say_next,
+    to_stderr,
+    uses_storage,
+)
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
 
@@ -30,8 +39,13 @@ def dump(
     """
     from fmnist_sweep.api import keeping
 
-    for path, n in keeping.dump(studies, output=output, storage=storage, say=to_stderr):
+    written = keeping.dump(studies, output=output, storage=storage, say=to_stderr)
+    for path, n in written:
         echo(f"{path}: {n} trials")
+    if written:
+        command = command_line("load", *(str(path) for path, _ in written), storage=DEFAULT_STORAGE)
+        what = "brings them back as reference studies, into the storage that --storage names"
+        say_next(messages_console(), command, what)
 
 
 @uses_storage

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from fmnist_sweep.cli.commands.options import (
     AsJson,
     Storage,
+    command_line,
+    messages_console,
     print_json,
     results_console,
+    say_next,
     to_stderr,
     uses_storage,
 )
@@ -43,6 +47,18 @@ def status(storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
         print_json(studies=rows)
     else:
         print_studies(results_console(), rows)
+        _say_what_is_next(rows, storage)
+
+
+def _say_what_is_next(rows: Sequence[Mapping[str, Any]], storage: str) -> None:
+    """Name the command that shows more of the study in which something happened last."""
+    whole = [row for row in rows if "damaged" not in row]
+    if not rows:
+        say_next(messages_console(), "init", "a model and a sweep file to start from")
+    elif whole:
+        last = max(whole, key=lambda row: str(row["last_activity"] or ""))
+        command = command_line("trials", last["name"], storage=storage)
+        say_next(messages_console(), command, "each trial of the study that was run last")
 
 
 @uses_storage
@@ -174,3 +190,5 @@ def backup(
     made = keeping.backup(file, storage=storage, overwrite=force)
     typer.echo(f"Copied; studies: {made.n_studies}, trials: {made.n_trials}.", err=True)
     typer.echo(made.path)
+    command = command_line("status", storage=f"sqlite:///{made.path}")
+    say_next(messages_console(), command, "what the copy holds; any command reads it so")

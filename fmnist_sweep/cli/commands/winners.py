@@ -157,6 +157,14 @@ def compare(
         print_json(**winner_tables.comparison_facts(sides))
     else:
         winner_tables.print_comparison(results_console(), sides)
+        unsure = next((s for s in sides if not (s.confirmed or s.read_only or s.of_objective)), None)
+        if unsure is None:
+            command = command_line("report", storage=storage)
+            what = "a page with all studies, their curves and intervals"
+        else:
+            command = command_line("confirm", unsure.study, storage=storage)
+            what = "trains its best on fresh seeds, which did not pick it"
+        say_next(messages_console(), command, what)
 
 
 @uses_storage
