@@ -6,10 +6,11 @@ first, so that nothing behind them meets a value of another form. Nothing here l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final
 
+from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.wording import shown
 from fmnist_sweep.storage import attributes as names
@@ -21,6 +22,8 @@ _IN_CONFIG: Final = ("model", "data", "training")
 HALF_LOADED: Final = (
     "not all of it is here: a load has not ended, or was killed; the same load makes it whole"
 )
+
+_MEND_NAMES: Final = "UPDATE studies SET study_name = CAST(study_name AS TEXT)"
 
 _DIRECTIONS: Final = ("MAXIMIZE", "MINIMIZE")
 
@@ -97,6 +100,27 @@ def _unfit_together(attributes: Mapping[str, Any], *, is_complete: bool) -> list
 def _scores_in(curve: Mapping[str, Any]) -> Sequence[str]:
     """Return the names of the scores that belong to a curve; without one, those of a classifier."""
     return [name for name in curve if name.startswith(names.SCORE_PREFIXES)] or forms.SCORES
+
+
+def text_names(names: Iterable[object]) -> list[str]:
+    """Return the names of studies, each of which is text.
+
+    Raises:
+        StorageError: One is something else, which SQLite stores in any column: no tool would find that study.
+
+    Example:
+        >>> text_names(["dense", "cnn"])
+        ['dense', 'cnn']
+    """
+    found = list(names)
+    wrong = [name for name in found if not isinstance(name, str)]
+    if wrong:
+        told = f"the name of a study, {str(wrong[0])[:100]}, is stored as {type(wrong[0]).__name__}"
+        raise StorageError(
+            f"{told} and not as text, so that nothing finds it; back the database up, and mend it "
+            f"with sqlite3: {_MEND_NAMES}"
+        )
+    return [name for name in found if isinstance(name, str)]
 
 
 def unreadable(what: str, error: Exception) -> str:

@@ -93,6 +93,7 @@ def _read(url: str, row: Callable[[sqlite3.Connection, int, str], _T]) -> list[_
             studies = database.execute(
                 "SELECT study_id, study_name FROM studies ORDER BY study_id"
             ).fetchall()
+            checking.text_names(name for _, name in studies)
             return [row(database, *study) for study in studies]
     except sqlite3.Error:
         return None

@@ -12,6 +12,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from fmnist_sweep.core.errors import StorageError, StudyNotFoundError, StudyReadOnlyError, did_you_mean
 from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.storage.attributes import CONFIRMS, READ_ONLY
+from fmnist_sweep.storage.checking import text_names
 from fmnist_sweep.storage.collector import collector_paused
 
 UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
@@ -19,16 +20,20 @@ UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, Asserti
 
 
 def study_names(storage: BaseStorage) -> list[str]:
-    """Return the names of all studies, oldest first."""
+    """Return the names of all studies, oldest first.
+
+    Raises:
+        StorageError: As `text_names` says.
+    """
     try:
-        return optuna.get_all_study_names(storage)
+        return text_names(optuna.get_all_study_names(storage))
     except UNREADABLE:
         # Optuna reads the attributes of all studies for it: those of one must not hide the others.
         if not isinstance(storage, RDBStorage):
             raise
         with storage.engine.connect() as connection:
             names = connection.exec_driver_sql("SELECT study_name FROM studies ORDER BY study_id")
-            return list(names.scalars())
+            return text_names(names.scalars())
 
 
 def load_study(storage: BaseStorage, name: str, *, with_trials: bool = True) -> optuna.Study:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table
 
 from fmnist_sweep.core.errors import SweepError, did_you_mean
 from fmnist_sweep.storage import attributes as names
+from fmnist_sweep.storage.checking import text_names
 from fmnist_sweep.storage.studies import confirm_name
 
 _TABLES: Final[Mapping[str, Table]] = BaseModel.metadata.tables
@@ -37,7 +38,8 @@ def study_id(connection: Connection, name: str) -> int | None:
 
 def all_names(connection: Connection) -> list[str]:
     """Return the names of all studies, oldest first."""
-    return list(connection.scalars(sqlalchemy.select(STUDIES.c.study_name).order_by(STUDIES.c.study_id)))
+    by_age = sqlalchemy.select(STUDIES.c.study_name).order_by(STUDIES.c.study_id)
+    return text_names(connection.scalars(by_age))
 
 
 def not_found(connection: Connection, name: str) -> str:

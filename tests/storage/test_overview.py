@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import sqlite3
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from fmnist_sweep.analysis.frames import studies_frame
 from fmnist_sweep.cli.console.frame_table import records
 from fmnist_sweep.cli.console.status import print_studies
 from fmnist_sweep.core.curves import LearningCurve
+from fmnist_sweep.core.errors import StorageError
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage.lease.process import Owner
 from fmnist_sweep.storage.opening import open_storage
@@ -138,3 +140,16 @@ def test_the_overview_knows_the_tables_of_the_installed_optuna(storage_url: str)
     """A new Optuna that changes its tables is noticed here, before status quietly becomes slow."""
     empty_study(storage_url)
     assert read_overview(storage_url) is not None
+
+
+def test_a_name_that_is_no_text_is_told(storage_url: str, tmp_path: Path) -> None:
+    """SQLite keeps bytes in any column; nothing would find that study by its name."""
+    optuna.create_study(storage=storage_url, study_name="dense")
+    with closing(sqlite3.connect(tmp_path / "studies.db")) as database:
+        database.execute("UPDATE studies SET study_name = CAST(study_name AS BLOB)")
+        database.commit()
+    told = r"name of a study, b'dense', is stored as bytes .* CAST\(study_name AS TEXT\)"
+    with pytest.raises(StorageError, match=told):
+        read_overview(storage_url)
+    with pytest.raises(StorageError, match=told):
+        load_study(open_storage(storage_url, create=False), "dense")
