@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from fmnist_sweep.config.limits import entry_problems, value_problems
 from fmnist_sweep.config.messages import describe, sound_part
-from fmnist_sweep.config.narrowing import narrowed, narrowing_problems, narrows
+from fmnist_sweep.config.narrowing import narrowed, narrowing_problems, narrows, typed_epochs
 from fmnist_sweep.config.overrides import apply_override
 from fmnist_sweep.config.own_functions import function_problems
 from fmnist_sweep.config.points import points_problems
@@ -259,6 +259,9 @@ def _validate(
     if isinstance(given.get("space"), dict):
         space = None if own is None else own.space
         entries = {name: narrowed(name, entry, space) for name, entry in given["space"].items()}
+        if own is None and "epochs" in entries:
+            # So that what can't be a number of epochs is told now, whatever the model declares.
+            entries["epochs"] = typed_epochs(entries["epochs"])
         given["space"] = {n: e for n, e in entries.items() if own is not None or not narrows(e)}
     for section, default in (("sampler", "tpe"), ("pruner", "median")):
         if isinstance(given.get(section), dict):

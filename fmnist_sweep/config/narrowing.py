@@ -26,10 +26,34 @@ def narrows(entry: Any) -> bool:
 
 
 def narrowed(name: str, entry: Any, space: SearchSpace | None) -> Any:
-    """Return an entry with what it leaves to the model's own space, once that is known."""
-    if space is None or not narrows(entry) or name not in space:
+    """Return an entry with what it leaves to the model's own space, once that is known.
+
+    Few models ask for their number of epochs: where one doesn't, the keys say what kind of entry it is.
+
+    Example:
+        >>> narrowed("epochs", {"low": 5, "high": 20}, SearchSpace({}))
+        {'type': 'int', 'low': 5, 'high': 20}
+    """
+    if space is None or not narrows(entry):
         return entry
+    if name not in space:
+        return typed_epochs(entry) if name == "epochs" else entry
     return {**space[name].model_dump(), **entry}
+
+
+def typed_epochs(entry: Any) -> Any:
+    """Return an entry of ``epochs`` with the type that its keys say, where they leave no doubt.
+
+    Example:
+        >>> typed_epochs({"choices": [5, 10]}), typed_epochs({"low": 5}), typed_epochs(7)
+        ({'type': 'choice', 'choices': [5, 10]}, {'low': 5}, 7)
+    """
+    if not narrows(entry):
+        return entry
+    for kind, needed in (("int", {"low", "high"}), ("choice", {"choices"}), ("fixed", {"value"})):
+        if needed <= set(entry) <= set(_KINDS[kind].model_fields):
+            return {"type": kind, **entry}
+    return entry
 
 
 def narrowing_problems(space: Any) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.narrowing import narrowing_problems
 from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.space import SearchSpace
 from fmnist_sweep.models import catalog
 
 
@@ -63,3 +64,25 @@ def test_all_problems_are_told_before_a_model_is_looked_at(monkeypatch: pytest.M
     told = str(caught.value)
     assert "3 problems" in told
     assert all(part in told for part in ("space.units", "space.rate.hihg", "budget.trials"))
+
+
+@pytest.mark.parametrize(("entry", "wrong"), [({"low": 1, "high": 3}, False), ({"low": 0, "high": 3}, True)])
+def test_epochs_without_a_type_are_known_by_their_keys(
+    entry: dict[str, int], wrong: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few models ask for their number of epochs; what can be none is told before the model is looked at."""
+    looked = []
+
+    def own(*_: object, **__: object) -> catalog.ModelSpace:
+        looked.append(True)
+        return catalog.ModelSpace("net:Net", SearchSpace({}), {})
+
+    monkeypatch.setattr(catalog, "model_name_problems", lambda *_: [])
+    monkeypatch.setattr(catalog, "model_space", own)
+    settings = {"study": "s", "model": "net:Net", "space": {"epochs": entry}}
+    if wrong:
+        with pytest.raises(ConfigError, match=r"space\.epochs: must be whole numbers from 1"):
+            parse_config(settings, where="s")
+        assert not looked
+    else:
+        assert list(parse_config(settings, where="s").epochs) == [1, 2, 3]
