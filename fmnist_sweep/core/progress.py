@@ -52,12 +52,16 @@ class BestTrial:
 
 @dataclass(frozen=True, slots=True)
 class EndedTrial:
-    """A trial that has just ended; ``value`` is None and ``reason`` told where it failed."""
+    """A trial that has just ended; ``value`` is None and ``reason`` told where it failed.
+
+    ``epoch``, from 0, is the one that has the value.
+    """
 
     number: int
     state: str
     value: float | None
     reason: str
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

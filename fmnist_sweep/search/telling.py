@@ -41,7 +41,7 @@ class Teller:
         score = self._rule.score(curve.epochs[epoch])
         write_result(running.trial, attrs)
         self._study.tell(running.trial, score if state is TrialState.COMPLETE else None, state=state)
-        return attrs, EndedTrial(running.job.trial, state.name, score, "")
+        return attrs, EndedTrial(running.job.trial, state.name, score, "", epoch)
 
     def fail(self, running: RunningTrial, reason: str, detail: str) -> Told:
         """Tell that a trial failed, and why."""

@@ -86,10 +86,8 @@ class Board(Observer):
         if trial.value is None or not len(curve):
             return
         self._last += f", score {trial.value:.4f}"
-        if trial.state == "COMPLETE":
-            scores = self._rule.scores(curve)
-            # The scored epoch is the one that has the trial's score.
-            epoch = int(abs(scores - trial.value).argmin())
+        if trial.state == "COMPLETE" and trial.epoch is not None:
+            epoch = trial.epoch
             val, gap = curve.values(f"val_{self._rule.metric}")[epoch], self._rule.gaps(curve)[epoch]
             size = None if training is None else training.n_parameters
             ended = _Ended(trial.number, trial.value, float(val), float(gap), epoch + 1, size)

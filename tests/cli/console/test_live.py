@@ -178,7 +178,7 @@ def trained(display: Display, data: DataRef, n_ended: int = 2) -> LearningCurve:
         for scores in curve.epochs:
             display.on_event(EpochDone(number, scores), job)
         if number < n_ended:
-            display.on_trial_end(EndedTrial(number, "COMPLETE", 0.81 - number / 100, ""), job, curve)
+            display.on_trial_end(EndedTrial(number, "COMPLETE", 0.81 - number / 100, "", epoch=3), job, curve)
     return curve
 
 
