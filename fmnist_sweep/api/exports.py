@@ -56,7 +56,7 @@ def plan(study: optuna.Study, *, output: Path, storage: str = DEFAULT_STORAGE, *
         study: A sweep's study.
         output: Folder that the bundle goes into.
         storage: Where the study is.
-        choice: ``trial``, ``n_repeats``, ``again`` and ``force``, as `plan_export` has them.
+        choice: ``trial``, ``n_repeats``, ``again``, ``force``, ``flip_average``, as `plan_export` has them.
 
     Raises:
         SweepError: There is nothing to export, no place for it, or the test set was read before.

@@ -303,6 +303,7 @@ class Tuner(StudyReader):
         repeats: int = 5,
         again: bool = False,
         force: bool = False,
+        flip_average: bool = False,
     ) -> Path:
         """Train the winner on fresh seeds, read the test part once, and write a bundle to take home.
 
@@ -314,6 +315,8 @@ class Tuner(StudyReader):
             repeats: Final trainings, each with a fresh seed.
             again: Read the test part though it was read before; this is counted.
             force: Write a bundle anew though it is there.
+            flip_average: Hand out the mean of what the model gives for an image and for its mirror image; for
+                the built-in models.
 
         Returns:
             The bundle's folder.
@@ -324,6 +327,7 @@ class Tuner(StudyReader):
         with quiet_optuna():
             study = self.study
             choice = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
+            choice["flip_average"] = flip_average
             planned = exports.plan(study, output=Path(path), storage=self.storage, **choice)
             if planned.is_there:
                 self._say(f"{planned.folder} is there, of this very choice: nothing was trained or read.")

@@ -182,6 +182,8 @@ class TrialJob:
         fit_epochs: Number of epochs that a ``fit`` is asked for where the training is to end after
             ``epochs`` of those that it trains, warm-ups among them; None asks for ``epochs``, and ends with
             the fit. Compiled steps have no use for it.
+        flip_average: Whether what is delivered gives the mean of an image and its mirror image. Does not
+            decide the epochs, which the model is trained and measured in without.
     """
 
     trial: int
@@ -203,6 +205,7 @@ class TrialJob:
     sometimes: tuple[str, ...] = ()
     hand_out: bool = False
     fit_epochs: int | None = None
+    flip_average: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))
@@ -216,7 +219,7 @@ class TrialJob:
 
 _DECIDES_NOTHING: Final = frozenset(
     {"trial", "checkpoint", "epochs", "deliver_to", "places", "n_parameters", "metric", "sometimes"}
-    | {"hand_out", "fit_epochs"}
+    | {"hand_out", "fit_epochs", "flip_average"}
 )
 """Fields of a job that leave its epochs alone; where the data lie does so too. No epoch depends on how many
 are to follow: a job goes on from the last epoch of a shorter one."""

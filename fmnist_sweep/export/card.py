@@ -102,6 +102,7 @@ def model_card(
             has_worst=has_worst,
             words=facts["chosen"],
             headline=facts.get("headline", ""),
+            flip_average=facts.get("flip_average", False),
             beside=" ".join(beside_words(facts)),
             scoring=scoring.removeprefix("score = "),
             hyperparameters=[(name, show_value(value)) for name, value in facts["hyperparameters"].items()],

@@ -61,6 +61,8 @@ def export_facts(
         "n_parameters": deliveries[0].source["n_parameters"],
         "hyperparameters": dict(plan.choice.hyperparameters),
         "epochs": plan.choice.epochs,
+        # Left out where it is not, as in all bundles of before.
+        **({"flip_average": True} if final.flip_average else {}),
         "model": scores[0],
         "mean": measures.over_repeats(scores),
         "intervals": _INTERVALS,

@@ -46,12 +46,14 @@ class FinalPlan:
         choice: What is trained.
         n_repeats: Number of trainings, each with a fresh seed.
         root: Folder for the trainings of all choices of the study.
+        flip_average: As in `TrialJob`.
     """
 
     study: optuna.Study
     choice: Chosen
     n_repeats: int
     root: Path
+    flip_average: bool = False
 
     @property
     def seeds(self) -> list[int]:
@@ -76,6 +78,8 @@ class FinalPlan:
             decides["split"] = self._swept.config["split"]
         if self._swept.model_source:
             decides["model_source"] = self._swept.model_source
+        if self.flip_average:
+            decides["flip_average"] = True
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -111,6 +115,7 @@ class FinalPlan:
                 batch_size=self._training["batch_size"],
                 deliver_to=delivery.folder.name,
                 hand_out=True,
+                flip_average=self.flip_average,
                 metric=self._swept.rule.metric,
                 sometimes=tuple(self.choice.hyperparameters),
                 # The bundle's script trains with Keras alone, and is to give the same numbers.
@@ -204,6 +209,7 @@ class FinalTrainings(FixedPlan):
             deliver_to=delivery.folder.name,
             n_parameters=final.choice.n_parameters,
             fit_epochs=final.choice.fit_epochs,
+            flip_average=final.flip_average,
         )
 
     def keep(self, job: TrialJob, curve: LearningCurve) -> None:

@@ -10,6 +10,7 @@ import optuna
 from fmnist_sweep.analysis.ranking import left_out_notes
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.files import safe_name
+from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.export.bundle import bundle_facts, check_place
 from fmnist_sweep.export.choice import Chosen, chosen
 from fmnist_sweep.export.delivered import Delivery
@@ -101,6 +102,7 @@ def plan_export(
     n_repeats: int = 5,
     again: bool = False,
     force: bool = False,
+    flip_average: bool = False,
 ) -> ExportPlan:
     """Choose what to export, and check what can be checked before anything trains.
 
@@ -113,6 +115,8 @@ def plan_export(
         n_repeats: Number of trainings.
         again: Read the test set although it was read before.
         force: Write the bundle anew although it is there.
+        flip_average: Hand out, and measure, the mean of what the model gives for an image and its mirror
+            image. It is a choice of its own: another one than without.
 
     Raises:
         SweepError: There is nothing to export, no place for it, or the test set was read before.
@@ -125,10 +129,16 @@ def plan_export(
         raise SweepError(f"study {name!r} was not made by fmnist-sweep: there is nothing to train from")
     require_writable(study)
     choice = chosen(stored, trial)
+    if flip_average and not is_ours(str(stored.model_path)):
+        raise SweepError(
+            f"study {name!r}: --flip-average is for the built-in models dense and cnn, which take images; "
+            f"{stored.model_path} may average in its own build"
+        )
     require_same_model(stored, n_parameters=choice.n_parameters)
     folder = output / (safe_name(name) if trial is None else f"{safe_name(name)}-trial-{trial}")
-    final = FinalPlan(study, choice, n_repeats, root)
-    beside = None if choice.beside is None else FinalPlan(study, choice.beside, n_repeats, root)
+    final = FinalPlan(study, choice, n_repeats, root, flip_average)
+    other = choice.beside
+    beside = None if other is None else FinalPlan(study, other, n_repeats, root, flip_average)
     if beside is not None and not again and _is_tested(final) and not _is_tested(beside):
         # The choice was read before it was confirmed: not for this is the test set read once more.
         beside = None

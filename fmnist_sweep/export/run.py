@@ -69,7 +69,7 @@ def run_plan(
             holds a reading of the test set if, and only if, it may have been read.
     """
     study, final = plan.study, plan.final
-    _require_same_data(study, data)
+    _require_fitting_data(study, data, flip_average=final.flip_average)
     interrupted = threading.Event() if interrupted is None else interrupted
     places = _places(final, data)
     if not plan.is_tested:
@@ -110,12 +110,17 @@ def run_plan(
     return facts
 
 
-def _require_same_data(study: optuna.Study, data: DataRef) -> None:
+def _require_fitting_data(study: optuna.Study, data: DataRef, *, flip_average: bool) -> None:
     swept_on = StoredStudy.of(study).data_digest
     if data.digest != swept_on:
         raise SweepError(
             f"study {study.study_name!r}: its data set has changed since the sweep: its content was "
             f"{str(swept_on)[:12]} and is {data.digest[:12]}; put the old one back"
+        )
+    if flip_average and data.form != "images":
+        raise SweepError(
+            f"study {study.study_name!r}: --flip-average needs images with class numbers; what the fit of "
+            "this sweep takes is handed on as it is"
         )
 
 

@@ -94,7 +94,12 @@ def train_script(
             n_parameters=f"{source['n_parameters']:,}",
             input_shape=job.data.input_shape,
             parts=parts,
+            flip_average=job.flip_average,
             stacked=", ".join(f"*{name}" for _, name in sorted(names.items())),
+            begins_epochs=any("def begin_epoch(" in definition for definition in model["definitions"]),
+            averages_weights="use_ema=True" in model["optimizer"],
+            changes_images=bool(model["definitions"])
+            or any(layer.startswith("keras.layers.Random") for layer in model["layers"]),
             optimizer=model["optimizer"],
             loss=model["loss"],
         )

@@ -13,7 +13,9 @@ _GRAPHS: Final = (Functional.call, keras.Sequential.call)
 """What calls a model that is a graph of layers and no more."""
 
 
-def inference_model(model: keras.Model, input_shape: tuple[int, ...], *, from_logits: bool) -> keras.Model:
+def inference_model(
+    model: keras.Model, input_shape: tuple[int, ...], *, from_logits: bool, flip_average: bool = False
+) -> keras.Model:
     """Return a model with the same weights that gives probabilities, and that plain Keras can load.
 
     It is not compiled, so that no loss or optimizer of ours has to be known where it is loaded, and of a
@@ -23,12 +25,19 @@ def inference_model(model: keras.Model, input_shape: tuple[int, ...], *, from_lo
         model: A trained model. It shares its layers with the returned one.
         input_shape: Shape of one image.
         from_logits: Whether ``model`` gives logits: a softmax is put behind them.
+        flip_average: Whether it gives the mean of what ``model``, a Sequential one, gives for an image and
+            for its mirror image.
     """
     if not isinstance(model, keras.Sequential) or type(model).call is not keras.Sequential.call:
         return _uncompiled(model, from_logits=from_logits)
     kept = [layer for layer in model.layers if not only_augments(layer)]
     ending = [keras.layers.Softmax(name="probabilities")] if from_logits else []
-    return keras.Sequential([keras.Input(input_shape), *kept, *ending])
+    plain = keras.Sequential([keras.Input(input_shape), *kept, *ending])
+    if not flip_average:
+        return plain
+    images = keras.Input(input_shape)
+    mirrored = keras.ops.flip(images, axis=2)
+    return keras.Model(images, keras.layers.Average()([plain(images), plain(mirrored)]))
 
 
 def only_augments(layer: keras.layers.Layer) -> bool:

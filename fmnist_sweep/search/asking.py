@@ -94,6 +94,7 @@ class Asker:
             model_source=settings.model_source,
             n_parameters=drawn.n_parameters,
             fit_epochs=drawn.fit_epochs,
+            flip_average=drawn.flip_average,
             metric=settings.rule.metric,
             sometimes=settings.sometimes,
         )

@@ -34,6 +34,7 @@ class TrialDraw:
         deliver_to: As in `TrialJob`.
         n_parameters: As in `TrialJob`.
         fit_epochs: As in `TrialJob`.
+        flip_average: As in `TrialJob`.
     """
 
     hyperparameters: Mapping[str, Scalar]
@@ -44,6 +45,7 @@ class TrialDraw:
     deliver_to: str | None = None
     n_parameters: int | None = None
     fit_epochs: int | None = None
+    flip_average: bool = False
 
 
 class TrialPlan(Protocol):

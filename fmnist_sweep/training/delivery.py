@@ -63,13 +63,17 @@ def deliver(
     if folder is None:
         raise ValueError(f"trial {job.trial} names no folder to deliver to")
     folder.mkdir(parents=True, exist_ok=True)
-    final = inference_model(model, job.data.input_shape, from_logits=from_logits)
+    final = inference_model(
+        model, job.data.input_shape, from_logits=from_logits, flip_average=job.flip_average
+    )
     needs = save_delivered(final, folder, job)
     split = load_split(images, job.split)
     # A folder is handed out once the file in it was seen to work.
     loaded = load_delivered(folder, job)
     val = predictor(loaded, split.x_val)()
     trained = predictor(model, split.x_val)()
+    if job.flip_average:
+        trained = (trained + predictor(model, split.x_val[:, :, ::-1])()) / 2
     if from_logits:
         trained = _softmax(trained)
     if np.abs(val - trained).max() > TOLERANCE:

@@ -149,6 +149,35 @@ def test_a_second_reading_is_refused(exports: Exports) -> None:
     assert exports.reader.n_readings == 1
 
 
+def test_averaging_flips_is_a_choice_of_its_own(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its trainings, words and script are its own, and without it the test set would be read again."""
+    asked: list[bool] = []
+    fit = exports.trainer.fit
+
+    def watched(job: PlacedJob) -> Iterator[Started | EpochScores]:
+        asked.append(job.flip_average)
+        yield from fit(job)
+
+    monkeypatch.setattr(exports.trainer, "fit", watched)
+    plain, averaged = exports.plan().final, exports.plan(flip_average=True).final
+    assert plain.key != averaged.key
+    assert exports.run(flip_average=True)["flip_average"] is True
+    assert asked == [True] * 3
+    folder = exports.folder / "exports" / "dense"
+    assert "for an image and for its mirror image" in (folder / "README.md").read_text()
+    assert "def with_mirror_images" in (folder / "train.py").read_text()
+    assert exports.plan(flip_average=True).is_there
+    with pytest.raises(TestAlreadyReadError):
+        exports.plan()
+
+
+def test_flips_are_averaged_of_images_of_built_in_models_alone(exports: Exports) -> None:
+    """What else there is can't be mirrored by the words of a command; nothing is trained or read."""
+    with pytest.raises(SweepError, match="--flip-average needs images with class numbers"):
+        exports.run(flip_average=True, data=replace(DATA, form="call"))
+    assert (exports.trainer.trained, exports.reader.n_readings) == ([], 0)
+
+
 def test_of_two_exports_that_were_planned_at_once_one_reads(exports: Exports) -> None:
     """The second finds the reading of the first, though there was none when it was planned."""
     plans = [exports.plan(trial=trial) for trial in (None, 0)]
@@ -447,6 +476,12 @@ def test_a_model_that_cannot_be_saved_is_refused_before_it_is_trained(own: Expor
         own.run()
     assert not own.trainer.trained
     assert own.reader.n_readings == 0
+
+
+def test_flips_of_an_own_model_are_its_author_s(own: Exports) -> None:
+    """It is told where they may be averaged in its place."""
+    with pytest.raises(SweepError, match="may average in its own build"):
+        own.plan(flip_average=True)
 
 
 def test_a_model_of_another_size_is_refused_before_it_is_trained(own: Exports) -> None:

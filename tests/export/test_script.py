@@ -41,6 +41,19 @@ def test_the_script_is_python_in_this_projects_format(data: DataRef, split: Spli
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_script_does_what_an_epoch_needs() -> None:
+    """Averages of the weights, flips that alternate, and mirror images, where they are asked for alone."""
+    layers = ["keras.layers.RandomErasing((0.5, 0.5))", *SOURCE["model"]["layers"]]
+    flip = "class Flip(keras.layers.Layer):\n    def begin_epoch(self, epoch):\n        pass"
+    made = {**SOURCE["model"], "layers": layers, "made": [[0, 3]], "definitions": [flip]}
+    made["optimizer"] = "keras.optimizers.Adam(use_ema=True)"
+    rich, plain = script({**SOURCE, "model": made}, flip_average=True), script()
+    compile(rich, "train.py", "exec")
+    for word in ("layer.begin_epoch(epoch)", "weights.clear()", "with_mirror_images", '"Random"'):
+        assert word in rich
+        assert word not in plain
+
+
 @pytest.mark.parametrize(
     "split",
     [

@@ -209,6 +209,10 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Write a bundle anew though it is there, without another reading.")
     ] = False,
+    flip_average: Annotated[
+        bool,
+        typer.Option("--flip-average", help="Hand out the mean over an image and its mirror image."),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Trainings side by side; by default one for each core.")
     ] = None,
@@ -242,6 +246,7 @@ def export(
     messages, refused = messages_console(quiet=quiet), []
     say = sayer(messages)
     choice = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
+    choice["flip_average"] = flip_average
     repeat = command_line(
         "export",
         *(studies or []),
@@ -250,6 +255,7 @@ def export(
         repeats=repeats if repeats != _N_FINALS else None,
         again=again,
         force=force,
+        flip_average=flip_average,
         workers=workers,
         engine=engine,
         address=address,
