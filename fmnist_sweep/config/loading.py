@@ -285,7 +285,7 @@ def _resolve_space(file: SweepFile, own: catalog.ModelSpace) -> tuple[SearchSpac
     for name in own.space:
         if name in file.space:
             parameters[name] = file.space[name]
-        elif file.tune_new_entries:
+        elif file.tune_new_entries and name not in own.only_named:
             parameters[name] = own.space[name]
         elif name not in own.optional:
             parameters[name] = FixedParameter(value=own.defaults[name], when=own.space[name].when)

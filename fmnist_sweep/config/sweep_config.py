@@ -33,6 +33,7 @@ _LATER_SWITCHES: Final = ("running_metrics", "exact_steps", "fit_epochs")
 _WITHOUT_WEIGHTS: Final = frozenset(
     {"learning_rate", "l2", "activation", "optimizer", "batch_size", "dropout", "epochs", "pooling"}
     | {"weight_decay", "label_smoothing", "schedule", "schedule_epochs", "flip", "shift", "conv_dropout"}
+    | {"alternate_flips", "erase", "ema"}
 )
 
 

@@ -40,6 +40,50 @@ class HorizontalFlip(keras.layers.Layer):  # type: ignore[misc]  # Keras carries
 
 
 @keras.saving.register_keras_serializable(package="fmnist_sweep")
+class AlternatingFlip(keras.layers.Layer):  # type: ignore[misc]  # Keras carries no types
+    """Mirrors each training image in every second epoch, half of them in even ones; not at inference.
+
+    Two epochs show each image both ways, where two random flips show half of the images one way twice.
+    Images ``(n, height, width, channels)`` in, the same shape out. Which epochs an image is mirrored in
+    follows from its own numbers and the seed, so that it needs no place in the data. Whoever trains calls
+    `begin_epoch` before each epoch.
+
+    Args:
+        seed: An integer; left out, one is drawn from Keras's global seed.
+
+    References:
+        Jordan (2024), "94% on CIFAR-10 in 3.29 Seconds on a Single GPU".
+    """
+
+    def __init__(self, seed: int | None = None, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed
+        # Its count is the number of the epoch: a state that no count of weights holds.
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Say which epoch, from 0, the images to come belong to."""
+        state = self.seed_generator.state
+        state.assign(keras.ops.stack([state[0], keras.ops.cast(epoch, state.dtype)]))
+
+    def call(self, images: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
+        """Return the images, those mirrored whose turn it is; unchanged unless ``training``."""
+        if not training:
+            return images
+        # Products of whole numbers wrap around: the sign of a sum of them is a coin that fell once.
+        odd = 2 * np.random.default_rng(0).integers(2**30, size=images.shape[1:]) + 1
+        bits = keras.ops.view(keras.ops.cast(images, "float32"), "int32") * odd.astype("int32")
+        seed, epoch = keras.ops.unstack(keras.ops.cast(self.seed_generator.state, "int32"))
+        coins = keras.ops.sum(bits, axis=(1, 2, 3), keepdims=True) * (2 * seed + 1) < 0
+        mirrored = keras.ops.not_equal(coins, keras.ops.equal(epoch % 2, 1))
+        return keras.ops.where(mirrored, keras.ops.flip(images, axis=2), images)
+
+    def get_config(self) -> dict[str, object]:
+        """Return the arguments that make an equal layer."""
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="fmnist_sweep")
 class PixelShift(keras.layers.Layer):  # type: ignore[misc]  # Keras carries no types
     """Moves each training image by whole pixels along both axes; at inference it does nothing.
 
@@ -89,3 +133,10 @@ class PixelShift(keras.layers.Layer):  # type: ignore[misc]  # Keras carries no 
     def get_config(self) -> dict[str, object]:
         """Return the arguments that make an equal layer."""
         return {**super().get_config(), "max_pixels": self.max_pixels, "seed": self.seed}
+
+
+def begin_epoch(model: keras.Model, epoch: int) -> None:
+    """Tell the layers of a model that alternate which epoch, from 0, is to be trained."""
+    for layer in model.layers:
+        if isinstance(layer, AlternatingFlip):
+            layer.begin_epoch(epoch)

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from fmnist_sweep.core.jobs import Hyperparameters
 from fmnist_sweep.core.space import SearchSpace
-from fmnist_sweep.models.augmentation import HorizontalFlip, PixelShift
+from fmnist_sweep.models.augmentation import AlternatingFlip, HorizontalFlip, PixelShift, begin_epoch
 from fmnist_sweep.models.hyperparameters import ask
 from fmnist_sweep.models.schedule import scheduled_learning_rate
 from fmnist_sweep.models.smoothing import SmoothedCrossentropy
@@ -53,11 +53,8 @@ class BuiltInModel(kt.HyperModel):  # type: ignore[misc]  # KerasTuner carries n
         if given.get("y") is not None:
             given.setdefault("batch_size", values["batch_size"])
         # Whoever asks for single epochs sets the learning rate of each, as a sweep does.
-        if values["schedule"] != "constant" and given["epochs"] > 1:
-            schedule = keras.callbacks.LearningRateScheduler(
-                lambda epoch, _: scheduled_learning_rate(values, epoch)
-            )
-            given["callbacks"] = [*(given.get("callbacks") or ()), schedule]
+        if given["epochs"] > 1:
+            given["callbacks"] = [*(given.get("callbacks") or ()), *_of_epochs(model, values)]
         return model.fit(**given)
 
     def learning_rate(self, hp: kt.HyperParameters, epoch: int) -> float:
@@ -67,8 +64,8 @@ class BuiltInModel(kt.HyperModel):  # type: ignore[misc]  # KerasTuner carries n
     def compiled(self, layers: Sequence[keras.layers.Layer], values: Hyperparameters) -> keras.Model:
         """Return the model of these hidden layers between input and softmax output, ready to train.
 
-        The optimizer is any that Keras knows by name; sgd runs with momentum 0.9. Training images are flipped
-        and shifted first, where that is asked for.
+        The optimizer is any that Keras knows by name; sgd runs with momentum 0.9. Training images are
+        flipped, shifted and partly erased first, where that is asked for.
         """
         output = keras.layers.Dense(
             self.n_classes, activation="softmax", kernel_regularizer=keras.regularizers.L2(values["l2"])
@@ -78,6 +75,8 @@ class BuiltInModel(kt.HyperModel):  # type: ignore[misc]  # KerasTuner carries n
         settings = {"learning_rate": values["learning_rate"], **_OPTIMIZER_SETTINGS.get(name, {})}
         if "weight_decay" in values:
             settings["weight_decay"] = values["weight_decay"]
+        if values["ema"]:
+            settings |= {"use_ema": True, "ema_momentum": values["ema"]}
         smoothing = float(values["label_smoothing"])
         model.compile(
             optimizer=keras.optimizers.get({"class_name": name, "config": settings}),
@@ -90,9 +89,31 @@ class BuiltInModel(kt.HyperModel):  # type: ignore[misc]  # KerasTuner carries n
 
 
 def augmentation(values: Hyperparameters) -> list[keras.layers.Layer]:
-    """Return the layers that flip and shift training images, where that is asked for."""
-    flip = [HorizontalFlip()] if values["flip"] else []
-    return [*flip, *([PixelShift(int(values["shift"]))] if values["shift"] else [])]
+    """Return the layers that flip, shift and erase of training images, where that is asked for."""
+    layers: list[keras.layers.Layer] = []
+    if values["flip"]:
+        # It knows an image by its numbers, so nothing may have changed them.
+        layers.append(AlternatingFlip() if values.get("alternate_flips") else HorizontalFlip())
+    if values["shift"]:
+        layers.append(PixelShift(int(values["shift"])))
+    if rate := float(values["erase"]):
+        # Two equal ends: of a single number Keras would take the half in the mean.
+        layers.append(keras.layers.RandomErasing((rate, rate), fill_value=0.0, value_range=(0, 1)))
+    return layers
+
+
+def _of_epochs(model: keras.Model, values: Hyperparameters) -> list[keras.callbacks.Callback]:
+    """Return the callbacks that set what differs from epoch to epoch, as far as anything does."""
+    callbacks: list[keras.callbacks.Callback] = []
+    if values["schedule"] != "constant":
+        callbacks.append(
+            keras.callbacks.LearningRateScheduler(lambda epoch, _: scheduled_learning_rate(values, epoch))
+        )
+    if values.get("alternate_flips"):
+        callbacks.append(
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: begin_epoch(model, epoch))
+        )
+    return callbacks
 
 
 def activated(values: Hyperparameters) -> list[keras.layers.Layer]:

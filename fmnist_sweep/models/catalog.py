@@ -30,6 +30,7 @@ from fmnist_sweep.models.spaces import (
     CONV_SPACE,
     DENSE_DEFAULTS,
     DENSE_SPACE,
+    ONLY_NAMED,
     SHARED_OPTIONAL,
     conv_n_parameters,
     conv_problems,
@@ -55,6 +56,8 @@ class ModelSpace:
         optional: Parameters that are off by default. A sweep that searches only what it names leaves them
             out altogether, so that its space, and with it the study's digest, stays what it was before the
             model learned them.
+        only_named: Those of them that are searched only where a sweep file names them, also where it searches
+            the model's whole space.
         notes: What else the builds have shown that a user should know, a line each.
         metrics: What the model measures, by the names that Keras logs; empty where that is known without.
         sometimes: Parameters that exist under conditions which no list of values can say: they are drawn for
@@ -68,6 +71,7 @@ class ModelSpace:
     problems: Callable[[Hyperparameters, tuple[int, ...]], list[str]] | None = None
     seen_n_parameters: tuple[int, int] | None = None
     optional: frozenset[str] = frozenset()
+    only_named: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     sometimes: tuple[str, ...] = ()
@@ -80,7 +84,8 @@ MODELS: Final[Mapping[str, ModelSpace]] = MappingProxyType(
             DENSE_SPACE,
             DENSE_DEFAULTS,
             dense_n_parameters,
-            optional=frozenset(SHARED_OPTIONAL),
+            optional=frozenset(SHARED_OPTIONAL) | frozenset(ONLY_NAMED),
+            only_named=frozenset(ONLY_NAMED),
         ),
         "cnn": ModelSpace(
             "fmnist_sweep.models:ConvModel",
@@ -88,7 +93,8 @@ MODELS: Final[Mapping[str, ModelSpace]] = MappingProxyType(
             CONV_DEFAULTS,
             conv_n_parameters,
             conv_problems,
-            optional=frozenset(SHARED_OPTIONAL) | frozenset(CONV_OPTIONAL),
+            optional=frozenset(SHARED_OPTIONAL) | frozenset(CONV_OPTIONAL) | frozenset(ONLY_NAMED),
+            only_named=frozenset(ONLY_NAMED),
         ),
     }
 )

@@ -52,6 +52,15 @@ SHARED_OPTIONAL: Final[dict[str, Parameter]] = {
 }
 
 
+ONLY_NAMED: Final[dict[str, Parameter]] = {
+    "alternate_flips": ChoiceParameter(choices=(False, True), when={"flip": (True,)}),
+    "erase": FloatParameter(low=0.0, high=0.5),
+    # The field's values lie near 1, which no range says well.
+    "ema": ChoiceParameter(choices=(0.0, 0.99, 0.999)),
+}
+"""Off by default, and searched only where a sweep file names them: spaces that were there before stay."""
+
+
 _OPTIONAL_DEFAULTS: Final[dict[str, Scalar]] = {
     "weight_decay": 0.004,
     "label_smoothing": 0.0,
@@ -59,6 +68,9 @@ _OPTIONAL_DEFAULTS: Final[dict[str, Scalar]] = {
     "schedule_epochs": 30,
     "flip": False,
     "shift": 0,
+    "alternate_flips": False,
+    "erase": 0.0,
+    "ema": 0.0,
 }
 
 
@@ -78,6 +90,7 @@ DENSE_SPACE: Final = SearchSpace(
             for i in range(1, MAX_DEPTH + 1)
         },
         **SHARED_OPTIONAL,
+        **ONLY_NAMED,
     }
 )
 
@@ -164,6 +177,7 @@ CONV_SPACE: Final = SearchSpace(
         "dense_units": IntParameter(low=16, high=512, log=True),
         **SHARED_OPTIONAL,
         **CONV_OPTIONAL,
+        **ONLY_NAMED,
     }
 )
 

@@ -24,14 +24,17 @@ from fmnist_sweep.core.events import CheckpointSkipped, Noted, Returned, Started
 from fmnist_sweep.core.jobs import N_PROBE, DataRef, job_identity
 from fmnist_sweep.core.metrics import METRICS_BY_NAME
 from fmnist_sweep.core.places import PlacedJob
+from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.data import Split, load_split, probe_indices
 from fmnist_sweep.data.calls import Call, open_call
+from fmnist_sweep.models.augmentation import begin_epoch
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.calling import has_own_fit
 from fmnist_sweep.models.hyperparameters import filled, unasked
 from fmnist_sweep.models.load import build_model
 from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 from fmnist_sweep.training.delivery import deliver, learning_rate
+from fmnist_sweep.training.epoch_measures import average_of_weights
 from fmnist_sweep.training.fused import fused_kernels
 from fmnist_sweep.training.images import images_for
 from fmnist_sweep.training.measure import are_probabilities, class_scores
@@ -90,6 +93,8 @@ def _takes_plain_steps(job: PlacedJob, hypermodel: keras_tuner.HyperModel, model
     """Return whether nothing but the steps of Keras's ``fit`` over our own images is asked for."""
     # A model that is not compiled has no optimizer.
     averages = getattr(getattr(model, "optimizer", None), "use_ema", False)
+    # Of a user's own it stays Keras's loop that decides when they are put in.
+    averages = averages and not is_ours(type(hypermodel).__module__)
     own_fit = type(hypermodel).fit not in _PLAIN_FITS or type(model).fit is not keras.Model.fit
     eager = model.compiled and model.run_eagerly
     # What the steps don't measure themselves is measured as Keras's fit would.
@@ -172,9 +177,11 @@ def _trained_step_by_step(
         _seed_generators(job.seed, epoch)
         with failing_as("training of the model"):
             set_learning_rate(epoch)
+            begin_epoch(model, epoch)
             train_epoch(order)
             rates.append(learning_rate(model))
-            outputs = predict()
+            with average_of_weights(model):
+                outputs = predict()
         train = class_scores(outputs[: len(probe)], y_probe, from_logits=from_logits)
         val = class_scores(outputs[len(probe) :], y_val, from_logits=from_logits)
         running = {"accuracy": _running_accuracy(model)} if job.running_metrics else {}
@@ -189,7 +196,7 @@ def _trained_step_by_step(
                 yield CheckpointSkipped(job.trial, problem)
         yield scores
     if job.delivery_folder is not None:
-        with failing_as("saving the model"):
+        with failing_as("saving the model"), average_of_weights(model):
             deliver(model, job, images, from_logits=from_logits, learning_rates=rates)
 
 

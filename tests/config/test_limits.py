@@ -17,6 +17,7 @@ from fmnist_sweep.models.spaces import MAX_BLOCKS, MAX_DEPTH
 
 BELOW_0 = math.nextafter(0.0, -1.0)
 ABOVE_0 = math.nextafter(0.0, 1.0)
+BELOW_1 = math.nextafter(1.0, 0.0)
 ABOVE_1 = math.nextafter(1.0, 2.0)
 
 Edges = tuple[str, tuple[Scalar, ...], tuple[Scalar, ...]]
@@ -36,6 +37,9 @@ RULES: dict[str, Edges] = {
     "label_smoothing": SHARE,
     "batch_norm": TRUTH,
     "flip": TRUTH,
+    "alternate_flips": TRUTH,
+    "erase": SHARE,
+    "ema": ("a number from 0 up and below 1", (0.0, 0, BELOW_1), (BELOW_0, 1, 1.0, True, "0")),
     "global_pooling": TRUTH,
     "shift": ("a whole number from 0 up", (0, 10**9), (-1, 0.0, False, "0")),
     "depth": (f"a whole number from 1 to {MAX_DEPTH}", (1, MAX_DEPTH), (0, MAX_DEPTH + 1, 1.0, True)),

@@ -31,8 +31,9 @@ SECTIONS = (
     "study, target, training, tune_new_entries"
 )
 DENSE_NAMES = (
-    "activation, batch_norm, batch_size, depth, dropout, epochs, flip, l2, label_smoothing, learning_rate, "
-    "optimizer, schedule, schedule_epochs, shift, units_1, units_2, units_3, units_4, units_5, weight_decay"
+    "activation, alternate_flips, batch_norm, batch_size, depth, dropout, ema, epochs, erase, flip, l2, "
+    "label_smoothing, learning_rate, optimizer, schedule, schedule_epochs, shift, "
+    "units_1, units_2, units_3, units_4, units_5, weight_decay"
 )
 
 ACTIVATIONS = ", ".join(sorted((*spaces.ACTIVATIONS, *limits.MORE_ACTIVATIONS)))
@@ -681,8 +682,20 @@ def test_with_new_entries_the_rest_is_searched(make_config: MakeConfig) -> None:
     assert config.space["l2"] == DENSE_SPACE["l2"]
     assert set(config.space.searched) == {
         "learning_rate", "l2", "activation", "optimizer", "batch_size", "batch_norm", "dropout",
-        "units_1", "units_2", *config.model_space.optional,
+        "units_1", "units_2", *(config.model_space.optional - config.model_space.only_named),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["dense", "cnn"])
+def test_what_was_learned_last_is_searched_where_it_is_named(make_config: MakeConfig, model: str) -> None:
+    """A file that searches the whole space keeps its study: only its own words bring them in."""
+    whole = make_config(model=model, space={"epochs": 3}, tune_new_entries=True)
+    assert whole.model_space.only_named == {"alternate_flips", "erase", "ema"}
+    assert not set(whole.space) & whole.model_space.only_named
+    named = make_config(
+        model=model, space={"epochs": 3, "erase": {}, "ema": {}, "alternate_flips": {}}, tune_new_entries=True
+    )
+    assert set(named.space.searched) - set(whole.space.searched) == whole.model_space.only_named
 
 
 def test_under_the_rule_best_epochs_are_not_sampled(make_config: MakeConfig) -> None:

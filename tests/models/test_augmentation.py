@@ -99,6 +99,29 @@ def test_the_seed_decides(name: str, images: npt.NDArray[np.float32]) -> None:
     assert not np.array_equal(np.asarray(other(images, training=True)), one)
 
 
+def test_alternating_flips_show_each_image_both_ways(images: npt.NDArray[np.float32]) -> None:
+    """Half are mirrored in the first epoch, the others in the next, wherever in the data they stand."""
+    from fmnist_sweep.models.augmentation import AlternatingFlip
+
+    def mirrored(flip: Any, x: npt.NDArray[np.float32], epoch: int) -> npt.NDArray[np.bool_]:
+        flip.begin_epoch(epoch)
+        new = np.asarray(flip(x, training=True))
+        told = [(np.array_equal(a, b[:, ::-1]), np.array_equal(a, b)) for a, b in zip(new, x, strict=True)]
+        assert all(a != b for a, b in told)
+        return np.array(told)[:, 0]
+
+    flip = AlternatingFlip(seed=1)
+    first, second, third = (mirrored(flip, images, epoch) for epoch in range(3))
+    assert 70 < first.sum() < 130
+    np.testing.assert_array_equal(second, ~first)
+    np.testing.assert_array_equal(third, first)
+    np.testing.assert_array_equal(mirrored(flip, images[::-1], 4), first[::-1])
+    assert 60 < (mirrored(AlternatingFlip(seed=2), images, 0) == first).sum() < 140
+    np.testing.assert_array_equal(np.asarray(flip(images)), images)
+    # Also of images whose numbers are large, or hardly differ from 0.
+    assert 70 < mirrored(AlternatingFlip(seed=1), 1e-6 * images, 0).sum() < 130
+
+
 @each_layer
 def test_the_state_is_a_variable_of_the_model(name: str, images: npt.NDArray[np.float32]) -> None:
     """A checkpoint of all variables brings the random numbers back to where they were."""
@@ -165,23 +188,17 @@ def test_without_smoothing_the_loss_is_keras_s() -> None:
     np.testing.assert_allclose(np.asarray(SmoothedCrossentropy(0.0).call(labels, outputs)), plain, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", [*LAYERS, "SmoothedCrossentropy"])
+@pytest.mark.parametrize("name", [*LAYERS, "AlternatingFlip", "SmoothedCrossentropy"])
 def test_the_source_of_a_class_stands_alone(name: str) -> None:
     """Copied into a script that imports keras and numpy alone, the class can be used."""
     from fmnist_sweep.models import augmentation, smoothing
 
-    kind = getattr(augmentation if name in LAYERS else smoothing, name)
+    kind = getattr(smoothing if name == "SmoothedCrossentropy" else augmentation, name)
     registered = "@keras.saving.register_keras_serializable"
     source = inspect.getsource(kind).replace(registered, "@(lambda **_: lambda kind: kind)")
     made: dict[str, Any] = {}
     exec(f"import keras\nimport numpy as np\n{source}", made)  # noqa: S102 - it is our own
 
     assert made[name](
-        **(
-            {}
-            if name == "HorizontalFlip"
-            else {"max_pixels": 2}
-            if name in LAYERS
-            else {"label_smoothing": 0.1}
-        )
+        **({} if name.endswith("Flip") else {"max_pixels": 2} if name in LAYERS else {"label_smoothing": 0.1})
     )

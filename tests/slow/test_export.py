@@ -27,6 +27,7 @@ dropout = 0.1
 batch_norm = true
 l2 = 1e-4
 flip = true
+{more}
 epochs = 2
 [training]
 train_size = 400
@@ -36,6 +37,9 @@ name = "random"
 [budget]
 trials = 1
 """
+
+MORE = {"dense": "", "cnn": "alternate_flips = true\nshift = 1\nerase = 0.25\nema = 0.9"}
+"""What the CNN has beside; it is exported with --flip-average."""
 
 LOAD = """
 import keras, numpy, sys
@@ -56,9 +60,10 @@ def run(folder: Path, *command: str) -> str:
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a sweep of one trial."""
     folder = tmp_path_factory.mktemp(request.param)
-    (folder / "tiny.toml").write_text(SWEEP.format(model=request.param))
+    (folder / "tiny.toml").write_text(SWEEP.format(model=request.param, more=MORE[request.param]))
     run(folder, "-m", "fmnist_sweep", "run", "tiny.toml")
-    done = python(folder, "-m", "fmnist_sweep", "export", "tiny", "--repeats", "2")
+    flips = ["--flip-average"] if request.param == "cnn" else []
+    done = python(folder, "-m", "fmnist_sweep", "export", "tiny", "--repeats", "2", *flips)
     assert "study created" not in done.stderr, "Optuna tells of a study that nobody asked for"
     return folder / done.stdout.strip()
 

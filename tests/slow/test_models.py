@@ -118,6 +118,7 @@ def test_weight_decay_is_that_of_adamw() -> None:
 def test_nothing_is_smoothed_or_changed_unless_asked_for(model: str) -> None:
     """Values of 0 and false leave out the layers and the loss, not only their effect."""
     off = {"label_smoothing": 0.0, "flip": False, "shift": 0, "conv_dropout": 0.0, "convs_per_block": 1}
+    off |= {"alternate_flips": False, "erase": 0.0, "ema": 0.0}
     on = {"label_smoothing": 0.1, "flip": True, "shift": 2, "conv_dropout": 0.1, "convs_per_block": 2}
     plain, rich = built(model, off), built(model, on)
     layers = [type(layer).__name__ for layer in rich.layers]
@@ -129,6 +130,11 @@ def test_nothing_is_smoothed_or_changed_unless_asked_for(model: str) -> None:
     if model == "cnn":
         assert layers[2:8] == ["Conv2D", "Activation"] * 2 + ["AveragePooling2D", "Dropout"]
         assert built(model, {"global_pooling": True}).layers[-4].name.startswith("global_average_pooling")
+    assert not plain.optimizer.use_ema
+    newer = built(model, {"flip": True, "alternate_flips": True, "shift": 1, "erase": 0.25, "ema": 0.9})
+    kinds = [type(layer).__name__ for layer in newer.layers]
+    assert kinds[:3] == ["AlternatingFlip", "PixelShift", "RandomErasing"]
+    assert (newer.layers[2].factor, newer.optimizer.ema_momentum) == ((0.25, 0.25), 0.9)
 
 
 @both

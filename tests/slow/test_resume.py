@@ -74,7 +74,7 @@ MODELS = {
         {
             "optimizer": "adamw", "schedule": "cosine", "schedule_epochs": 3, "learning_rate": 3e-3,
             "label_smoothing": 0.1, "flip": True, "shift": 2, "conv_dropout": 0.1, "batch_norm": True,
-            "global_pooling": True,
+            "global_pooling": True, "alternate_flips": True, "erase": 0.25, "ema": 0.9,
         },
     ),
     "nested": ("users_models:Nested", {}),
