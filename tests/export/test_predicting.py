@@ -58,6 +58,17 @@ def test_columns_of_a_table_are_found_by_their_names(bundle: Callable[..., Path]
     assert written(made, "new.csv")["value"].tolist() == [29, 38]
 
 
+def test_a_parquet_file_is_read_as_a_table_is(bundle: Callable[..., Path]) -> None:
+    """With the same columns it gives the same predictions; whatever index it has is left alone."""
+    pytest.importorskip("pyarrow")
+    rows = pd.DataFrame({"age": [1, 2], "rooms": [30, 40]}, index=["a", "b"])
+    rows.to_csv("new.csv", index=False)
+    rows.to_parquet("new.parquet")
+    facts = {**CALL, "inputs": {"x": [2]}, "data": {"columns": ["rooms", "age"]}}
+    made = bundle(lambda x: {"outputs": x["x"][:, :1] - x["x"][:, 1:]}, **facts)
+    assert written(made, "new.parquet", "first.csv").equals(written(made, "new.csv", "second.csv"))
+
+
 def test_a_column_that_is_missing_is_named(bundle: Callable[..., Path]) -> None:
     """And nothing is written."""
     pd.DataFrame({"age": [1, 2], "room": [30, 40]}).to_csv("new.csv", index=False)
