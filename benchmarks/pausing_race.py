@@ -23,22 +23,18 @@ from joblib import Parallel, delayed
 from benchmarks import methods, performance
 from benchmarks.curves import read_table
 from benchmarks.pausing import Promotion, Thawing
+from benchmarks.pausing_page import better
 from benchmarks.problems import Problem, Recorded
-from benchmarks.race import Race, race_ours, race_peer
+from benchmarks.race import Race, race_limit_s, race_ours, race_peer
 from benchmarks.record import CURVES
 from benchmarks.run import DOCS, RESULTS
 from benchmarks.stats import median_with_missing
-from benchmarks.whole_sweeps import N_TRIALS
+from benchmarks.whole_sweeps import N_TRIALS, N_WORKERS
 from fmnist_sweep.engines.machine import n_cores
 
 OURS: Final = "ours"
 EASY, HARD = 0.9, 0.99
 LIMIT_TRIALS: Final = 40
-FASTER: Final = 1.3
-"""How many times as fast a rule has to be to both scores to become the default."""
-
-LOSES: Final = 0.0005
-"""What it may lose of the score that thirty trials come to."""
 
 
 @dataclass(frozen=True)
@@ -175,14 +171,19 @@ def _lines(keep: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in keep.read_text("utf-8").splitlines()] if keep.exists() else []
 
 
-def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def summarise(lines: Sequence[Mapping[str, Any]], limit_s: float) -> list[dict[str, Any]]:
     """Return a row for each method of one model, over the seeds that all methods have raced.
+
+    Args:
+        lines: As `measure` gives them.
+        limit_s: Seconds after which a race ends unreached.
 
     Returns:
         ``name, n``; medians ``easy_s, hard_s`` (None: most did not arrive) and how many arrived in
         ``easy_reached, hard_reached``; ``easy_faster, hard_faster``, the first method's median over this
-        one's; of whole sweeps the means ``score, seconds, epochs``, and ``gain``, the mean difference from
-        the first method's score of the same seed, with ``gain_error``, its standard error.
+        one's, a lower bound with ``easy_at_least, hard_at_least`` true where only this one has one; of
+        whole sweeps the means ``score, seconds, epochs``, and ``gain``, the mean difference from the first
+        method's score of the same seed, with ``gain_error``, its standard error.
     """
     names = [name for name in entries() if any(line["name"] == name for line in lines)]
     raced = {name: {line["seed"]: line for line in lines if line["name"] == name} for name in names}
@@ -197,22 +198,12 @@ def summarise(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             median, base = median_with_missing(times), median_with_missing(theirs)
             row[f"{target}_s"] = median
             row[f"{target}_reached"] = sum(time is not None for time in times)
-            row[f"{target}_faster"] = None if median is None or base is None else base / median
+            row[f"{target}_faster"] = None if median is None else (limit_s if base is None else base) / median
+            row[f"{target}_at_least"] = median is not None and base is None
         row |= {what: float(np.mean([line[what] for line in own])) for what in ("score", "seconds", "epochs")}
         row |= {"gain": float(gains.mean()), "gain_error": float(gains.std(ddof=1) / len(seeds) ** 0.5)}
         rows.append(row)
     return rows
-
-
-def better(measured: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
-    """Return the methods that are `FASTER` to both scores and lose no more than `LOSES`, on all models."""
-
-    def is_better(row: Mapping[str, Any]) -> bool:
-        faster = [row["easy_faster"], row["hard_faster"]]
-        return all(f is not None and f >= FASTER for f in faster) and row["gain"] >= -LOSES
-
-    found = [{row["name"] for row in rows if is_better(row)} for rows in measured]
-    return sorted(set.intersection(*found)) if found else []
 
 
 def main() -> None:
@@ -232,7 +223,8 @@ def main() -> None:
         told = {"model": model, "recorded": options.recorded, "limit_trials": LIMIT_TRIALS}
         told["n_configurations"] = len(given.rows)
         scores = {"easy": problem.reached_by(1 - EASY), "hard": problem.target}
-        measured.append({**told, **scores, "rows": summarise(lines)})
+        limit_s = race_limit_s(problem, N_WORKERS, limit_trials=LIMIT_TRIALS)
+        measured.append({**told, **scores, "rows": summarise(lines, limit_s)})
         for row in measured[-1]["rows"]:
             print(json.dumps({"model": model, **row}))
     found = better([told["rows"] for told in measured])

@@ -141,7 +141,10 @@ def _start(
     return engine, finish
 
 
-def _limit_s(problem: Problem, n_workers: int, slowness: float, limit_trials: int) -> float:
+def race_limit_s(
+    problem: Problem, n_workers: int, slowness: float = 1.0, *, limit_trials: int = LIMIT_TRIALS
+) -> float:
+    """Return the virtual seconds after which a race ends unreached; the arguments are those of a race."""
     return limit_trials * problem.trial_seconds * slowness / n_workers
 
 
@@ -167,7 +170,7 @@ def race_ours(
         limit_trials: As `LIMIT_TRIALS`.
     """
     engine, finish = _start(problem, seed, n_workers, 1.0, at_least_s)
-    limit = _limit_s(problem, n_workers, 1.0, limit_trials)
+    limit = race_limit_s(problem, n_workers, limit_trials=limit_trials)
 
     def observe(_: Progress) -> None:
         if engine.now >= limit:
@@ -202,7 +205,8 @@ def race_peer(
         limit_trials: As `LIMIT_TRIALS`.
     """
     engine, finish = _start(problem, seed, peer.n_workers, slowness, at_least_s)
-    limit, n_trials, ended = _limit_s(problem, peer.n_workers, slowness, limit_trials), 0, False
+    limit = race_limit_s(problem, peer.n_workers, slowness, limit_trials=limit_trials)
+    n_trials, ended = 0, False
     while not finish.reached.is_set() and engine.now < limit:
         while not ended and len(engine.running) < peer.n_workers:
             proposal = peer.propose(n_trials)

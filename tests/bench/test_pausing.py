@@ -16,6 +16,7 @@ from made_table import EPOCHS, made_table
 from benchmarks import pausing_race
 from benchmarks.forecast import CurveForecast
 from benchmarks.pausing import Pausing, Promotion, Thawing
+from benchmarks.pausing_page import better
 from benchmarks.performance import render
 from benchmarks.problems import Recorded
 from benchmarks.race import Race, race_peer
@@ -108,12 +109,22 @@ def test_a_rule_is_better_that_is_faster_and_loses_nothing() -> None:
     slow, fast = pausing_race.OURS, "random / median"
     lines = [line(slow, seed, 10.0, 0.9) for seed in range(4)]
     lines += [line(fast, seed, 5.0, 0.8996) for seed in range(3)]
-    rows = pausing_race.summarise(lines)
+    rows = pausing_race.summarise(lines, 20.0)
     assert [row["n"] for row in rows] == [3, 3]
     assert rows[1]["easy_faster"] == 2.0
-    assert pausing_race.better([rows]) == [fast]
-    worse = pausing_race.summarise([*lines[:3], *(line(fast, seed, 5.0, 0.899) for seed in range(3))])
-    assert pausing_race.better([rows, worse]) == []
+    assert better([rows]) == [fast]
+    worse = pausing_race.summarise([*lines[:3], *(line(fast, seed, 5.0, 0.899) for seed in range(3))], 20.0)
+    assert better([rows, worse]) == []
+
+
+def test_where_only_one_arrives_how_much_faster_it_is_has_a_lower_bound() -> None:
+    """The other one had until the end of the race."""
+    slow, fast = pausing_race.OURS, "random / median"
+    lines = [line(slow, seed, None, 0.9) for seed in range(2)]
+    lines += [line(fast, seed, 5.0, 0.9) for seed in range(2)]
+    first, second = pausing_race.summarise(lines, 20.0)
+    assert (first["hard_faster"], first["hard_at_least"]) == (None, False)
+    assert (second["hard_faster"], second["hard_at_least"]) == (4.0, True)
 
 
 def test_races_are_kept_and_shown(problem: Recorded, tmp_path: Path) -> None:
@@ -125,9 +136,9 @@ def test_races_are_kept_and_shown(problem: Recorded, tmp_path: Path) -> None:
     lines = pausing_race.measure(problem, range(2), keep, say=said.append)
     assert (lines, len(said)) == (kept, 1)
     told = {"model": "dense", "recorded": True, "limit_trials": 40, "n_configurations": 20}
-    told |= {"easy": 0.8, "hard": 0.9, "rows": pausing_race.summarise(lines)}
+    told |= {"easy": 0.8, "hard": 0.9, "rows": pausing_race.summarise(lines, 20.0)}
     page = render({**_bare(), "pausing": [told]})
-    assert "| random / promotion by 3 from 1 epoch | 3 | 1.00 | 2 of 2 |" in page
+    assert "| random / promotion by 3 from 1 epoch | 3 s, 1.00 x (2) |" in page
 
 
 def _bare() -> dict[str, Any]:
