@@ -351,7 +351,9 @@ def _scaling(results: Mapping[str, Any]) -> list[str]:
         "",
         *paragraph(
             "The real search loop on an SQLite storage with scripted workers, a random sampler and no",
-            "pruner; the last column is for dense epochs of 2.5 s, each of which is an event.",
+            "pruner; the last column is for dense epochs of 2.5 s, each of which is an event. For 1,000",
+            "workers and TPE see",
+            "[clusters](cluster.md#how-many-workers-one-parent-keeps-busy).",
         ),
         "",
         *table(head, rows),

@@ -2,6 +2,9 @@
 
 ``python -m benchmarks.scaling [--quick]``. The scripted part runs the real search, in virtual time, on an
 SQLite storage and on one in memory: their difference is what the storage costs.
+
+``--parent N`` measures one case of it alone, with so many workers: what of a core the search takes, and how
+its memory grows, on SQLite or, with ``--storage postgresql+psycopg://...``, in an empty database of a server.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from typing import Any, Final
 
 import numpy as np
 import optuna
+import psutil
+from typing_extensions import override
 
 from benchmarks.race import DATA
 from benchmarks.stats import Bar, Spread, rotated
@@ -24,6 +29,8 @@ from benchmarks.virtual import VirtualEngine
 from benchmarks.workload import Workload, blocks, draw, fixed_config
 from fmnist_sweep.core.curves import METRICS, LearningCurve
 from fmnist_sweep.core.jobs import Scalar, TrialJob
+from fmnist_sweep.core.observer import Observer
+from fmnist_sweep.core.progress import EndedTrial
 from fmnist_sweep.engines.machine import n_cores
 from fmnist_sweep.search.loop import Search
 from fmnist_sweep.search.opening import open_study
@@ -80,29 +87,62 @@ def _equal_trials(n: int) -> list[dict[str, Scalar]]:
     return [{**base, "batch_size": 32, "learning_rate": float(rate)} for rate in np.geomspace(1e-4, 1e-3, n)]
 
 
-def simulate(n_workers: int, *, sqlite: bool, n_trials: int) -> dict[str, float]:
+def simulate(
+    n_workers: int, *, sqlite: bool, n_trials: int, url: str | None = None, sampler: str = "random"
+) -> dict[str, float]:
     """Return what the parent's loop takes for each event and each trial, whatever the workers do meanwhile.
 
-    The sampler is random and nothing is pruned: what remains is the loop and the storage.
+    Nothing is pruned: under a random sampler what remains is the loop and the storage.
+
+    Args:
+        n_workers: Trials side by side.
+        sqlite: Whether the study is in a file of SQLite, or in memory.
+        n_trials: How many.
+        url: A storage to take instead.
+        sampler: Name of the sampler.
     """
     config = fixed_config(
         "dense",
         space={"epochs": 10},
-        sampler={"name": "random", "enqueue_default": False},
+        sampler={"name": sampler, "enqueue_default": False},
         pruner={"name": "none"},
         budget={"trials": n_trials},
     )
     with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/studies.db"
-        storage = open_storage(url, create=True) if sqlite else optuna.storages.InMemoryStorage()
+        if url is None:
+            url = f"sqlite:///{folder}/studies.db" if sqlite else None
+        storage = optuna.storages.InMemoryStorage() if url is None else open_storage(url, create=True)
         study = open_study(config, DATA, storage)
         engine = VirtualEngine(_scripted, n_workers)
         with ownership(study):
-            search = Search.of(config, DATA, study, engine)
+            memory = _Memory(n_trials)
+            search = Search.of(config, DATA, study, engine, observer=memory)
             began, used = time.perf_counter(), time.process_time()
             search.run()
             spent, used = time.perf_counter() - began, time.process_time() - used
-    return {"seconds": spent, "processor_seconds": used, "n_events": engine.n_events, "n_trials": n_trials}
+    return {
+        "seconds": spent,
+        "processor_seconds": used,
+        "virtual_seconds": engine.now,
+        "n_events": engine.n_events,
+        "n_trials": n_trials,
+        **{f"memory_mb_after_{n}": mb for n, mb in memory.found.items()},
+    }
+
+
+class _Memory(Observer):
+    """Notes the memory of this process after 100 trials and at the end."""
+
+    def __init__(self, n_trials: int) -> None:
+        self.found: dict[int, float] = {}
+        self._at = {min(100, n_trials), n_trials}
+        self._n = 0
+
+    @override
+    def on_trial_end(self, trial: EndedTrial, job: TrialJob, curve: LearningCurve) -> None:
+        self._n += 1
+        if self._n in self._at:
+            self.found[self._n] = round(psutil.Process().memory_info().rss / 2**20, 1)
 
 
 def _scripted(job: TrialJob) -> LearningCurve:
@@ -207,8 +247,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--simulated-only", action="store_true")
+    parser.add_argument("--parent", type=int, metavar="N")
+    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--storage", metavar="URL")
+    parser.add_argument("--sampler", default="random")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if options.parent is not None:
+        case = simulate(
+            options.parent,
+            sqlite=True,
+            n_trials=options.trials,
+            url=options.storage,
+            sampler=options.sampler,
+        )
+        case["processor_ms_an_event"] = 1000 * case["processor_seconds"] / case["n_events"]
+        case["share_of_a_core"] = case["processor_seconds"] / case["virtual_seconds"]
+        print(json.dumps(case, indent=2))
+        return
     parent = measure_parent()
     print(json.dumps(parent, indent=2), flush=True)
     if not options.simulated_only:
