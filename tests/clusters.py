@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from typing_extensions import override
 
 from fmnist_sweep.core.curves import EpochScores
@@ -18,6 +19,7 @@ from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import Started
 from fmnist_sweep.core.files import write_atomically
 from fmnist_sweep.core.jobs import TrialJob
+from fmnist_sweep.core.kept import write_kept
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.engines.cluster.agent import Agent, AgentSpec, NodeFacts
@@ -236,6 +238,20 @@ class DeviceTrainer:
         """Raise a `TrialError` whose reason is ``CUDA_VISIBLE_DEVICES``."""
         raise TrialError(f"sees {os.environ.get('CUDA_VISIBLE_DEVICES')}")
         yield Started(job.trial, 0)
+
+
+class KeepingTrainer:
+    """The scripted trainer, which keeps its number of epochs for weights."""
+
+    def fit(self, job: PlacedJob) -> Iterator[Started | EpochScores]:
+        """Yield the scripted curve, and keep what the job is to."""
+        curve = scripted_curve(job)
+        yield Started(job.trial, n_parameters=1000)
+        for scores in curve.epochs:
+            file = job.weights_file
+            if job.keep is not None and file is not None and job.keep.wants(curve.epochs[: scores.epoch + 1]):
+                assert write_kept(file, [np.array([scores.epoch + 1])], scores) is None
+            yield scores
 
 
 class PlacesTrainer:

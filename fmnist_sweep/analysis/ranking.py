@@ -41,19 +41,13 @@ def best_trials(study: StoredStudy, n: int | None = None) -> list[StoredTrial]:
     if study not in _RANKED:
         place = {number: i for i, number in enumerate(study.near_best)}
         _RANKED[study] = tuple(
-            sorted(measured_trials(study), key=lambda t: (place.get(t.number, len(place)), _rank(t)))
+            sorted(measured_trials(study), key=lambda t: (place.get(t.number, len(place)), t.rank))
         )
     return list(_RANKED[study][:n])
 
 
 _RANKED: Final[WeakKeyDictionary[StoredStudy, tuple[StoredTrial, ...]]] = WeakKeyDictionary()
 """The trials of each study in their order: a page asks for them a dozen times."""
-
-
-def _rank(trial: StoredTrial) -> tuple[float, float, float, int]:
-    value = -np.inf if trial.value is None else trial.value
-    gap, size = (np.inf if x is None else float(x) for x in (trial.gap, trial.n_parameters))
-    return (-value, gap, size, trial.number)
 
 
 def candidates(study: StoredStudy, n: int | None = None) -> list[StoredTrial]:

@@ -10,9 +10,12 @@ import optuna
 
 from fmnist_sweep.api.options import RunOptions, Say, say_nothing
 from fmnist_sweep.api.studies import open_studies, require_model, uses_storage
+from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.observer import Observer, Observers
 from fmnist_sweep.core.progress import RECONNECT_S
-from fmnist_sweep.export.plan import ExportPlan, is_users_sweep, plan_export
+from fmnist_sweep.export.bundle import bundle_facts
+from fmnist_sweep.export.fast import plan_fast_export, run_fast_export
+from fmnist_sweep.export.plan import N_FINALS, ExportPlan, is_users_sweep, plan_export
 from fmnist_sweep.export.run import run_export
 from fmnist_sweep.observers.opening import Observed, open_observers
 from fmnist_sweep.reports.exported_call import export_words
@@ -49,19 +52,37 @@ def to_export(
 
 
 @uses_storage
-def plan(study: optuna.Study, *, output: Path, storage: str = DEFAULT_STORAGE, **choice: Any) -> ExportPlan:
+def plan(
+    study: optuna.Study,
+    *,
+    output: Path,
+    storage: str = DEFAULT_STORAGE,
+    fast: bool = False,
+    **choice: Any,
+) -> ExportPlan:
     """Return what an export would do, all checks made that need nothing heavy.
 
     Args:
         study: A sweep's study.
         output: Folder that the bundle goes into.
         storage: Where the study is.
-        choice: ``trial``, ``n_repeats``, ``again``, ``force``, ``flip_average``, as `plan_export` has them.
+        fast: Take the weights that the search has kept: nothing is trained, and no test set is read.
+        choice: ``trial``, ``n_repeats``, ``again``, ``force``, ``flip_average``, as `plan_export` has them;
+            for a fast export ``trial`` and ``force`` alone.
 
     Raises:
-        SweepError: There is nothing to export, no place for it, or the test set was read before.
+        SweepError: There is nothing to export, no place for it, the test set was read before, or the weights
+            for a fast export were not kept.
     """
     require_model(StoredStudy.of(study))
+    if fast:
+        if choice.pop("flip_average", False):
+            raise SweepError("a fast export hands the model out as it was trained: leave out flip_average")
+        if choice.pop("again", False) or choice.pop("n_repeats", N_FINALS) != N_FINALS:
+            raise SweepError(
+                "a fast export trains nothing and reads no test set: leave out repeats and again"
+            )
+        return plan_fast_export(study, output=output, storage=storage, **choice)
     root = side_folder(storage, study.study_name, kind="exports")
     return plan_export(study, output=output, root=root, **choice)
 
@@ -95,7 +116,11 @@ def export(
     chosen = options or RunOptions()
     # What can't be opened is told before anything is trained.
     told = Observers(open_observers(observe), say)
-    facts = run_export(planned, storage_url=storage, say=say, observers=observers, **chosen.of_export())
+    if planned.fast:
+        # It loads one model, on this machine.
+        facts = run_fast_export(planned, storage_url=storage, say=say, data_dir=chosen.data_dir)
+    else:
+        facts = run_export(planned, storage_url=storage, say=say, observers=observers, **chosen.of_export())
     told.on_export(planned.study.study_name, planned.folder)
     return facts
 
@@ -107,5 +132,7 @@ def words(planned: ExportPlan) -> list[str]:
         planned: An export whose bundle is there.
     """
     stored = StoredStudy.of(planned.study)
+    if planned.fast:
+        return export_words(stored, bundle_facts(planned.folder) or {})
     said = [] if planned.choice.headline is None else [planned.choice.headline]
     return said if stored.export is None else [*said, *export_words(stored, stored.export)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -101,6 +102,29 @@ class StudyReader:
             )
             for trial in best_trials(study, num_trials)
         ]
+
+    def get_best_models(self, num_models: int = 1) -> list[Any]:
+        """Return the trained `keras.Model` of each of the best trials, best first.
+
+        One whose weights the search has kept (``keep_models``) gets those, once they were seen to score what
+        the trial's curve says; any other is trained anew, with the trial's seed, up to the epoch that was
+        scored. A line says which, and why.
+
+        Args:
+            num_models: At most so many.
+
+        Raises:
+            SweepError: The study is no sweep, its data are gone, its model was edited, or a training failed.
+        """
+        study = self.stored
+        trials = best_trials(study, num_models)
+        return list(self._models(study, trials))
+
+    def _models(self, study: StoredStudy, trials: list[StoredTrial]) -> Iterator[Any]:
+        # Loaded now: whoever only reads trains nothing.
+        from fmnist_sweep.api.trained import models_of  # noqa: PLC0415
+
+        return models_of(study, trials, storage=self.storage, say=print)
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Print the best trials, with their scores and their hyperparameters.

@@ -1,77 +1,118 @@
-"""A trial's model, trained once more and handed over."""
+"""The models of trials, handed over: with the weights that were kept, or trained once more."""
 
 from __future__ import annotations
 
 import importlib
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from fmnist_sweep.config.sweep_config import SweepConfig
+import numpy as np
+
+from fmnist_sweep import data as data_sets
+from fmnist_sweep.api.options import Say
+from fmnist_sweep.api.studies import require_model
 from fmnist_sweep.core.errors import SweepError
-from fmnist_sweep.core.events import Failed, Finished
-from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.events import Failed
+from fmnist_sweep.core.jobs import DataRef
+from fmnist_sweep.core.kept import NotKeptError, Weights, kept_weights
 from fmnist_sweep.core.places import Places
-from fmnist_sweep.data.calls import open_call
+from fmnist_sweep.core.programs import PREPARE_S
+from fmnist_sweep.core.wording import counted
+from fmnist_sweep.data.calls import Call, open_call
 from fmnist_sweep.engines.opening import open_engine
-from fmnist_sweep.storage.stored import StoredTrial
+from fmnist_sweep.export.finals import events_of
+from fmnist_sweep.export.kept import find_kept, restore, trial_job, weights_folder
+from fmnist_sweep.search.model_source import require_same_model
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
-_DELIVERY: Final = "model"
 
-
-def trained_model(trial: StoredTrial, config: SweepConfig, data: DataRef, hypermodel: Any = None) -> Any:
-    """Train a trial's configuration once more, in a process of its own, and return the model here.
+def models_of(
+    study: StoredStudy,
+    trials: Sequence[StoredTrial],
+    *,
+    storage: str,
+    say: Say,
+    data: DataRef | None = None,
+    hypermodel: Any = None,
+) -> Iterator[Any]:
+    """Yield the `keras.Model` of each trial as it was after its scored epoch.
 
     Args:
-        trial: A trial that was scored.
-        config: The sweep's settings.
-        data: Its data.
-        hypermodel: What builds the model; None loads what the settings name.
+        study: A sweep's study.
+        trials: Trials of it that were scored.
+        storage: Where it is.
+        say: Is told of each whether its weights were kept, or why it is trained anew.
+        data: The sweep's data; None finds them as an export does.
+        hypermodel: What builds the models; None loads what the study names.
 
     Raises:
-        SweepError: The training failed.
+        SweepError: The study is no sweep, its model was edited, its data are gone, or a training failed.
     """
-    carrying = importlib.import_module("fmnist_sweep.models.carrying")
+    require_model(study)
+    if not study.is_ours:
+        raise SweepError(f"study {study.name!r} was not made by fmnist-sweep: its model is not known")
+    if hypermodel is None:
+        require_same_model(study, n_parameters=None)
+    data = _data_of(study, say) if data is None else data
+    for trial in trials:
+        weights = _weights_of(study, trial, storage=storage, say=say, data=data)
+        yield _built(study, trial, data, weights, hypermodel)
+
+
+def _weights_of(study: StoredStudy, trial: StoredTrial, *, storage: str, say: Say, data: DataRef) -> Weights:
+    epochs = trial.scored_after
+    job = trial_job(study, trial, epochs, data.key)
+    folder = weights_folder(storage, study.name)
+    try:
+        file = find_kept(study, trial, epochs, folder)
+        places = Places.of(data, code=study.folders, weights=folder.path)
+        with open_engine("local", 1, places=places) as engine:
+            restore(job, file, trial, engine)
+        weights = kept_weights(file)
+    except NotKeptError as error:
+        say(f"Trial {trial.number} is trained anew, for {counted(epochs, 'epoch')}: {error}.")
+    else:
+        say(f"Trial {trial.number} has the weights that were kept of it after epoch {epochs}.")
+        return weights
     with tempfile.TemporaryDirectory(prefix="fmnist-sweep-") as work:
-        job = TrialJob(
-            trial=trial.number,
-            model=config.model_space.path,
-            hyperparameters=trial.hyperparameters,
-            epochs=trial.scored_after,
-            fit_epochs=config.file.training.fit_epochs or int(trial.params.get("epochs", config.epochs[-1])),
-            seed=trial.seed if trial.seed is not None else 0,
-            data=data.key,
-            split=config.split,
-            n_probe=config.n_probe,
-            batch_size=config.file.training.batch_size,
-            deliver_to=_DELIVERY,
-            metric=config.file.score.metric,
-        )
-        places = Places.of(data, deliveries=Path(work), code=config.folders)
-        _to_its_end(job, places)
-        builder = _loaded(config) if hypermodel is None else hypermodel
+        places = Places.of(data, code=study.folders, weights=Path(work))
+        with open_engine("local", 1, places=places) as engine:
+            for event in events_of(job, engine):
+                if isinstance(event, Failed):
+                    raise SweepError(f"training trial {job.trial} once more failed: {event.reason}")
+        try:
+            return kept_weights(Path(work, job.keep.name if job.keep else ""))
+        except NotKeptError as error:
+            raise SweepError(f"training trial {job.trial} once more gave no weights: {error}") from error
+
+
+def _built(study: StoredStudy, trial: StoredTrial, data: DataRef, weights: Weights, hypermodel: Any) -> Any:
+    """Build a trial's model in this process, and give it its weights."""
+    carrying = importlib.import_module("fmnist_sweep.models.carrying")
+    if data.form == "call":
         call = open_call(Path(data.directory), _load_dataset)
-        model = carrying.build_on(builder, trial.hyperparameters, call)
-        carrying.set_weights(model, Path(work, _DELIVERY))
+    else:
+        call = Call((np.zeros((1, *data.input_shape), np.float32),))
+    if hypermodel is None:
+        load = importlib.import_module("fmnist_sweep.models.load")
+        shape, n_classes = data.input_shape, data.n_classes
+        hypermodel = load.load_model(
+            study.model_path, input_shape=shape, n_classes=n_classes, folders=study.folders
+        )
+    model = carrying.build_on(hypermodel, trial.hyperparameters, call)
+    model.set_weights(weights)
     return model
 
 
-def _to_its_end(job: TrialJob, places: Places) -> None:
-    with open_engine("local", 1, places=places) as engine:
-        engine.submit(job)
-        while engine.running:
-            for event in engine.events(1.0):
-                if isinstance(event, Failed):
-                    raise SweepError(f"training trial {job.trial} once more failed: {event.reason}")
-                if isinstance(event, Finished):
-                    return
-
-
-def _loaded(config: SweepConfig) -> Any:
-    load = importlib.import_module("fmnist_sweep.models.load")
-    shape, n_classes = config.images
-    return load.load_model(
-        config.model_space.path, input_shape=shape, n_classes=n_classes, folders=config.folders
+def _data_of(study: StoredStudy, say: Say) -> DataRef:
+    return data_sets.open_data(
+        study.config["data"],
+        say=say,
+        folders=study.folders,
+        seconds=study.config.get("budget", {}).get("prepare_seconds", PREPARE_S),
+        reading=data_sets.Reading.of(study.config),
     )
 
 

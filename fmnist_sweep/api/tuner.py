@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from fmnist_sweep.api.options import RunOptions
 from fmnist_sweep.api.reading import StudyReader
 from fmnist_sweep.api.runs import ConfirmationEnd, confirm, repeats_within, run
 from fmnist_sweep.api.studies import quiet_optuna
-from fmnist_sweep.api.trained import trained_model
+from fmnist_sweep.api.trained import models_of
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.core.engine_names import LOCAL
@@ -28,6 +28,7 @@ from fmnist_sweep.core.progress import Stop, require_results
 from fmnist_sweep.core.user_code import code_folders
 from fmnist_sweep.data.calls import SOURCE_PREFIX, Call, keep_call, with_groups
 from fmnist_sweep.storage.opening import side_folder
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class Tuner(StudyReader):
         overwrite: Whether to begin a new study in place of one of the same name. That one is never removed:
             the new one gets the next free name, which ``study_name`` tells.
         max_model_size: Most weights that a model may have; a larger one is not trained.
+        keep_models: Of how many of the best trials the trained weights are kept, for `get_best_models` and
+            ``export(fast=True)``; 0 keeps none.
         say: Takes a line of what happens. None prints it; in a notebook one table is updated in place of a
             line for each trial.
         of_kerastuner: Other arguments of KerasTuner's tuners. Their defaults are taken; for any other value
@@ -126,6 +129,7 @@ class Tuner(StudyReader):
         project_name: str | None = None,
         overwrite: bool = False,
         max_model_size: int | None = None,
+        keep_models: int = 0,
         say: Callable[[str], None] | None = None,
         **of_kerastuner: Any,
     ) -> None:
@@ -152,6 +156,7 @@ class Tuner(StudyReader):
                 **({} if tolerance is None else {"tolerance": tolerance}),
                 **({} if within_se is None else {"within_se": within_se}),
             },
+            "keep_models": keep_models,
             **({} if max_model_size is None else {"max_model_size": max_model_size}),
         }
         self._options = RunOptions(n_workers=workers, engine=engine, address=address)
@@ -304,6 +309,7 @@ class Tuner(StudyReader):
         again: bool = False,
         force: bool = False,
         flip_average: bool = False,
+        fast: bool = False,
     ) -> Path:
         """Train the winner on fresh seeds, read the test part once, and write a bundle to take home.
 
@@ -317,17 +323,26 @@ class Tuner(StudyReader):
             force: Write a bundle anew though it is there.
             flip_average: Hand out the mean of what the model gives for an image and for its mirror image; for
                 the built-in models.
+            fast: Take the weights that the search has kept (``keep_models``), into ``NAME-fast``: nothing is
+                trained, and the test part is not read.
 
         Returns:
             The bundle's folder.
 
         Raises:
-            SweepError: There is nothing to export, no place for it, or the test part was read before.
+            SweepError: There is nothing to export, no place for it, the test part was read before, or
+                ``fast`` finds no weights.
         """
         with quiet_optuna():
             study = self.study
-            choice = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
-            choice["flip_average"] = flip_average
+            choice: dict[str, Any] = {
+                "trial": trial,
+                "n_repeats": repeats,
+                "again": again,
+                "force": force,
+                "flip_average": flip_average,
+                "fast": fast,
+            }
             planned = exports.plan(study, output=Path(path), storage=self.storage, **choice)
             if planned.is_there:
                 self._say(f"{planned.folder} is there, of this very choice: nothing was trained or read.")
@@ -337,26 +352,10 @@ class Tuner(StudyReader):
 
     # --- models --------------------------------------------------------------------------------------------
 
-    def get_best_models(self, num_models: int = 1) -> list[Any]:
-        """Return the trained `keras.Model` of each of the best trials, best first.
-
-        Each is trained anew, with the trial's seed, up to the epoch that was scored, and says so: a sweep
-        keeps curves, and no weights.
-
-        Args:
-            num_models: At most so many.
-
-        Raises:
-            SweepError: A training failed, or nothing was searched yet by this tuner.
-        """
-        if self._config is None or self._data is None:
-            raise SweepError("the data are known once search was called; call it with the same data first")
+    def _models(self, study: StoredStudy, trials: list[StoredTrial]) -> Iterator[Any]:
         hypermodel = None if isinstance(self._hypermodel, str) else self._hypermodel
-        models = []
-        for trial in self.best(num_models):
-            self._say(f"Trial {trial.number} is trained anew, for {trial.scored_after} epochs.")
-            models.append(trained_model(trial, self._config, self._data, hypermodel))
-        return models
+        known = {"data": self._data, "hypermodel": hypermodel}
+        return models_of(study, trials, storage=self.storage, say=self._say, **known)
 
     def search_space_summary(self) -> None:
         """Print the parameters that are searched, with their ranges; known once a search has begun."""

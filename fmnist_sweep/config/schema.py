@@ -299,6 +299,8 @@ class SweepFile(Section):
         target: The column of a table that is predicted, or several; other data bring their targets along.
         max_model_size: Most weights that a model may have, named as in KerasTuner's tuners; left out, any
             number. A larger configuration is not trained.
+        keep_models: Of how many of the best trials the weights are kept, as they were after the scored epoch.
+            It decides nothing.
         observers: Who is told of the run, by name, each with its settings; see `open_observers`. They decide
             nothing, and are not stored.
     """
@@ -315,6 +317,7 @@ class SweepFile(Section):
     scale: Scale = "auto"
     tune_new_entries: StrictBool = True
     max_model_size: PositiveInt | None = None
+    keep_models: Count = 0
     space: dict[ParameterName, ParameterField] = Field(default_factory=dict, max_length=MAX_PARAMETERS)
     score: ScoreSection = ScoreSection()
     training: TrainingSection = TrainingSection()

@@ -192,6 +192,8 @@ class SweepConfig:
             if not settings["training"][name]:
                 del settings["training"][name]
         settings["score"] = self.score_rule.to_dict()
+        if not settings["keep_models"]:
+            del settings["keep_models"]
         if settings["target"] is None:
             del settings["target"]
         if settings["scale"] == "auto":

@@ -165,6 +165,8 @@ class ConfirmationRequest:
             "study": confirm_name(self.swept.name),
             "score": file.score.model_copy(update={"epoch_rule": "last", "within_se": 0.0}),
             "training": file.training.model_copy(update={"patience": None}),
+            # What is handed out comes from the sweep, or from final trainings.
+            "keep_models": 0,
             "sampler": RandomSection(enqueue_default=False),
             "pruner": NonePrunerSection(),
             "budget": BudgetSection(

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 SplitKind: TypeAlias = Literal["stratified", "random", "first", "last", "groups", "given"]
 """``stratified`` by class label, at ``random``, the ``first`` rows, the ``last`` ones, as for a series, whole
@@ -147,6 +147,19 @@ class DataRef(DataKey):
         return DataKey(**{f.name: getattr(self, f.name) for f in fields(DataKey)})
 
 
+class Keeps(Protocol):
+    """Says of which epoch a job keeps the weights; see `fmnist_sweep.core.kept.Keep`."""
+
+    @property
+    def name(self) -> str:
+        """Of the file, among the weights that are kept."""
+        ...
+
+    def wants(self, epochs: Sequence[Any], *, n_epochs: int | None = None) -> bool:
+        """Return whether the last one of the epochs so far is to be kept."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TrialJob:
     """All that decides a trial's result, as plain data that can go to any engine on any machine.
@@ -184,6 +197,9 @@ class TrialJob:
             the fit. Compiled steps have no use for it.
         flip_average: Whether what is delivered gives the mean of an image and its mirror image. Does not
             decide the epochs, which the model is trained and measured in without.
+        keep: Which epoch's weights are kept; None keeps none. Does not decide the result.
+        restores: Whether nothing is trained: the model gets the weights that ``keep`` names, its last epoch
+            alone is measured and told, and it is delivered as if it had been trained.
     """
 
     trial: int
@@ -206,6 +222,8 @@ class TrialJob:
     hand_out: bool = False
     fit_epochs: int | None = None
     flip_average: bool = False
+    keep: Keeps | None = None
+    restores: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", MappingProxyType(dict(self.hyperparameters)))
@@ -219,7 +237,7 @@ class TrialJob:
 
 _DECIDES_NOTHING: Final = frozenset(
     {"trial", "checkpoint", "epochs", "deliver_to", "places", "n_parameters", "metric", "sometimes"}
-    | {"hand_out", "fit_epochs", "flip_average"}
+    | {"hand_out", "fit_epochs", "flip_average", "keep", "restores"}
 )
 """Fields of a job that leave its epochs alone; where the data lie does so too. No epoch depends on how many
 are to follow: a job goes on from the last epoch of a shorter one."""

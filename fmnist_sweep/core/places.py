@@ -21,12 +21,14 @@ class Places:
         deliveries: Folder of what final trainings hand over.
         code: Folders that modules of the user's are looked for in, in their order; without any, in the
             current one.
+        weights: Folder of the weights that are kept.
     """
 
     data: Mapping[str, str] = field(default_factory=dict)
     checkpoints: Path | None = None
     deliveries: Path | None = None
     code: tuple[Path, ...] = ()
+    weights: Path | None = None
 
     @classmethod
     def of(
@@ -36,9 +38,10 @@ class Places:
         checkpoints: Path | None = None,
         deliveries: Path | None = None,
         code: tuple[Path, ...] = (),
+        weights: Path | None = None,
     ) -> Self:
         """Return the places of jobs that all train on one data set."""
-        return cls({data.digest: data.directory}, checkpoints, deliveries, code)
+        return cls({data.digest: data.directory}, checkpoints, deliveries, code, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,12 @@ class PlacedJob(TrialJob):
         """The file of the job's checkpoint; None where it keeps none."""
         folder = self.places.checkpoints
         return None if folder is None or self.checkpoint is None else folder / self.checkpoint
+
+    @property
+    def weights_file(self) -> Path | None:
+        """The file of the weights that are kept of the job; None where none are."""
+        folder = self.places.weights
+        return None if folder is None or self.keep is None else folder / self.keep.name
 
     @property
     def delivery_folder(self) -> Path | None:

@@ -24,6 +24,7 @@ from fmnist_sweep.core.versions import versions
 from fmnist_sweep.core.wording import show_interval, show_value
 from fmnist_sweep.data.calls import columns_of
 from fmnist_sweep.data.test_set import has_test
+from fmnist_sweep.export.card import fast_words
 from fmnist_sweep.export.choice import sweep_file
 from fmnist_sweep.export.contents import history
 from fmnist_sweep.export.delivered import Delivery
@@ -38,6 +39,7 @@ from fmnist_sweep.storage.stored import StoredStudy
 
 _INTERVALS: Final = {"mean": "95 %, over seeds on the same split: Student's t"}
 _NO_TEST: Final = "the data have no test part (x_test and y_test)"
+_NOT_READ: Final = "a fast export reads none"
 _MANY_PAIRS: Final = 20
 _SHARES: Final = frozenset({"accuracy", "auc", "f1", "balanced_accuracy", "average_precision", "brier"})
 _NEVER_NEGATIVE: Final = frozenset({"mae", "mse", "rmse", "mape", "log_loss", "cross_entropy"})
@@ -71,6 +73,8 @@ def export_facts(
         "chosen": choice.words,
         **({} if choice.headline is None else {"headline": choice.headline}),
         **_beside(plan, study, rows),
+        # Left out where final trainings were made.
+        **({"fast": True} if plan.fast else {}),
         "key": final.key,
         "kind": study.config["model"],
         "model_path": study.model_path,
@@ -87,7 +91,7 @@ def export_facts(
         "outputs": {one.name: one.kind for one in _outputs(deliveries[0])},
         "from_logits": bool(deliveries[0].source.get("from_logits")),
         "inputs": deliveries[0].example_inputs,
-        "untested": untested(data, plan.deliveries),
+        "untested": _NOT_READ if plan.fast else untested(data, plan.deliveries),
         "data": {
             "name": data.name,
             "digest": data.digest,
@@ -191,7 +195,9 @@ def fill_bundle(
             name = f"classification_report{_suffix(output)}.csv"
             tables[name] = table.to_csv(index=False, float_format="%.6f")
     texts = {
-        "config.toml": sweep_file(study, plan.choice, name=f"{plan.folder.name}-final", seed=first.seed),
+        "config.toml": sweep_file(
+            study, plan.choice, name=f"{plan.folder.name}-final", seed=first.seed, as_swept=plan.fast
+        ),
         "history.csv": history([d.curve for d in deliveries], plan.final.seeds, study.rule.gaps),
         "trials.csv": to_csv(trials_frame(study)),
         **tables,
@@ -297,6 +303,7 @@ def _card(
             ],
             gaps=gaps,
             repeats=len(facts["seeds"]),
+            fast=fast_words(facts),
             tested="test" in parts,
             read_times="once" if facts["n_test_readings"] == 1 else f"{facts['n_test_readings']} times",
             beside=" ".join(beside_words(facts)),

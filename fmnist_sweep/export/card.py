@@ -69,6 +69,8 @@ def model_card(
             confirmed=facts["confirmed"],
             unconfirmed=UNCONFIRMED,
             repeats=len(facts["seeds"]),
+            fast=fast_words(facts, n_train=f"{model['train']['n']:,} images"),
+            as_swept=is_fast(facts) and has_script,
             seed=facts["seeds"][0],
             mean_rows=[
                 {
@@ -128,6 +130,33 @@ def model_card(
             has_lambdas=own.has_lambdas,
             python=facts["versions"].get("python", platform.python_version()),
         )
+    )
+
+
+def is_fast(facts: Mapping[str, Any]) -> bool:
+    """Return whether a bundle was written from kept weights, without training."""
+    return bool(facts.get("fast"))
+
+
+def fast_words(facts: Mapping[str, Any], *, n_train: str = "") -> str:
+    """Return what sets the model of a fast bundle apart from one that was trained to be handed out.
+
+    Args:
+        facts: What ``metrics.json`` holds.
+        n_train: How much it was trained on; empty where that is not known.
+
+    Returns:
+        Sentences; empty for any other bundle.
+    """
+    if not is_fast(facts):
+        return ""
+    part = f"the training part alone{f' ({n_train})' if n_train else ''}"
+    return (
+        f"`model.keras` has the weights that trial {facts['trial']} of the sweep had after epoch "
+        f"{facts['epochs']} (seed {facts['seeds'][0]}), as they were kept. It was trained on {part}, not on "
+        "all data. For this bundle nothing was trained: this training is not confirmed, no other seed was "
+        "tried, and the test set was not read. The validation numbers are optimistic: the sweep chose by "
+        "them. `fmnist-sweep export` without `--fast` trains the configuration on fresh seeds and tests it."
     )
 
 

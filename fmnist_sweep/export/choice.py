@@ -121,11 +121,18 @@ def _beside(confirmation: Confirmation, winner: Standing) -> Chosen | None:
     )
 
 
-def sweep_file(study: StoredStudy, choice: Chosen, *, name: str, seed: int) -> str:
+def sweep_file(study: StoredStudy, choice: Chosen, *, name: str, seed: int, as_swept: bool = False) -> str:
     """Return a sweep file, as TOML, whose space is one point: the choice.
 
     It trains the choice's epochs with the given seed and scores the last one. A user's own fit is asked for
     as many as in the sweep, and ended where that was scored: it may train more, such as a warm-up.
+
+    Args:
+        study: The sweep's study.
+        choice: The choice.
+        name: Of the study that the file makes.
+        seed: Of the training.
+        as_swept: Train as the sweep did, bit for bit, rather than by the operations of Keras's ``fit``.
     """
     config = study.config
     # Of our own models nothing knows what was asked for.
@@ -140,7 +147,7 @@ def sweep_file(study: StoredStudy, choice: Chosen, *, name: str, seed: int) -> s
             **config["training"],
             "patience": None,
             "seed": seed,
-            "exact_steps": True,
+            **({} if as_swept else {"exact_steps": True}),
             "fit_epochs": asked,
         },
         # Nothing is left to draw, nor a second trial to compare with.
@@ -148,6 +155,7 @@ def sweep_file(study: StoredStudy, choice: Chosen, *, name: str, seed: int) -> s
         "pruner": {"name": "none"},
         "budget": {"trials": 1},
     }
+    fixed.pop("keep_models", None)
     facts = [*choice.words.split(". "), f"Data digest {study.data_digest}"]
     header = [f"# {fact.rstrip('.')}.\n" for fact in facts]
     return "".join([*header, "\n", tomli_w.dumps(without_none(fixed))])

@@ -55,6 +55,8 @@ def export_facts(
         "chosen": plan.choice.words,
         **({} if plan.choice.headline is None else {"headline": plan.choice.headline}),
         **_beside(plan, scores),
+        # Left out where final trainings were made.
+        **({"fast": True} if plan.fast else {}),
         "key": final.key,
         "kind": study.config["model"],
         "model_path": study.model_path,
@@ -141,7 +143,9 @@ def fill_bundle(
     )
     shutil.copyfile(first.model, folder / "model.keras")
     texts = {
-        "config.toml": sweep_file(study, plan.choice, name=f"{plan.folder.name}-final", seed=first.seed),
+        "config.toml": sweep_file(
+            study, plan.choice, name=f"{plan.folder.name}-final", seed=first.seed, as_swept=plan.fast
+        ),
         "history.csv": history([d.curve for d in deliveries], plan.final.seeds, generalization_gap),
         "trials.csv": to_csv(trials_frame(study)),
         "classification_report.csv": measures.classification_table(*first.predictions[judged], names).to_csv(

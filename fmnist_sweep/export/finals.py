@@ -61,9 +61,13 @@ class FinalPlan:
         first = SEEDS_OF_FINALS_BEGIN + int(self._training["seed"])
         return list(range(first, first + self.n_repeats))
 
-    @cached_property
+    @property
     def key(self) -> str:
         """A short digest of all that decides what the trainings give."""
+        return self._key
+
+    @cached_property
+    def _key(self) -> str:
         decides = {
             "model": self._swept.model_path,
             "hyperparameters": dict(self.choice.hyperparameters),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import optuna
 
@@ -21,6 +22,9 @@ from fmnist_sweep.storage.damage import require_whole
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import require_writable
 
+N_FINALS: Final = 5
+"""Final trainings, where nobody says how many."""
+
 
 @dataclass(frozen=True)
 class ExportPlan:
@@ -32,6 +36,7 @@ class ExportPlan:
         folder: The bundle.
         final: The trainings behind it.
         beside: Those of what is read beside it; None where nothing is.
+        fast: Whether it is written from kept weights, without training and without the test set.
         is_there: Whether the bundle is there already, of the same choice: nothing is left to do.
         again: Whether the test set may be read although it was.
     """
@@ -43,6 +48,7 @@ class ExportPlan:
     is_there: bool
     again: bool
     beside: FinalPlan | None = None
+    fast: bool = False
 
     @property
     def title(self) -> str:
@@ -69,6 +75,9 @@ class ExportPlan:
         """Return what the export is about to do, a line each."""
         final, folder = self.final, self.folder
         lines = [self.choice.words, *left_out_notes(StoredStudy.of(self.study))]
+        if self.fast:
+            source = f"the weights that were kept of {self.choice.name} after epoch {self.choice.epochs}"
+            return [*lines, f"Writing {folder} from {source}: nothing is trained, no test set is read."]
         if self.choice.beside is not None and self.beside is None:
             other = self.choice.beside.name
             lines.append(f"Without {other} beside it: the test set was read before. --again reads both.")
@@ -93,13 +102,23 @@ def is_users_sweep(study: StoredStudy) -> bool:
     return study.is_sweep and study.draws_trials and study.read_only is None
 
 
+def require_exportable(study: StoredStudy) -> None:
+    """Raise `SweepError` for a study that is no whole sweep of this program."""
+    require_whole(study, with_confirmation=True)
+    name = study.name
+    if study.is_confirmation:
+        raise SweepError(f"study {name!r} holds repeats that confirm another; export {study.confirms!r}")
+    if not (study.is_sweep and study.is_ours):
+        raise SweepError(f"study {name!r} was not made by fmnist-sweep: there is nothing to train from")
+
+
 def plan_export(
     study: optuna.Study,
     *,
     output: Path,
     root: Path,
     trial: int | None = None,
-    n_repeats: int = 5,
+    n_repeats: int = N_FINALS,
     again: bool = False,
     force: bool = False,
     flip_average: bool = False,
@@ -122,11 +141,7 @@ def plan_export(
         SweepError: There is nothing to export, no place for it, or the test set was read before.
     """
     name, stored = study.study_name, StoredStudy.of(study)
-    require_whole(stored, with_confirmation=True)
-    if stored.is_confirmation:
-        raise SweepError(f"study {name!r} holds repeats that confirm another; export {stored.confirms!r}")
-    if not (stored.is_sweep and stored.is_ours):
-        raise SweepError(f"study {name!r} was not made by fmnist-sweep: there is nothing to train from")
+    require_exportable(stored)
     require_writable(study)
     choice = chosen(stored, trial)
     if flip_average and not is_ours(str(stored.model_path)):

@@ -25,7 +25,7 @@ from fmnist_sweep.engines.opening import check_engine, open_engine, slots_of, wo
 from fmnist_sweep.export import call_contents, contents
 from fmnist_sweep.export.bundle import write_bundle
 from fmnist_sweep.export.finals import TEST_READER, FinalPlan, read_test, train_finals
-from fmnist_sweep.export.own_parts import MakeEngine, own_parts, require_savable
+from fmnist_sweep.export.own_parts import MakeEngine, OwnParts, own_parts, require_savable
 from fmnist_sweep.export.plan import ExportPlan
 from fmnist_sweep.export.readings import complete_reading, record_reading, require_unread
 from fmnist_sweep.export.trying import try_bundle
@@ -69,7 +69,7 @@ def run_plan(
             holds a reading of the test set if, and only if, it may have been read.
     """
     study, final = plan.study, plan.final
-    _require_fitting_data(study, data, flip_average=final.flip_average)
+    require_fitting_data(study, data, flip_average=final.flip_average)
     interrupted = threading.Event() if interrupted is None else interrupted
     places = _places(final, data)
     if not plan.is_tested:
@@ -94,23 +94,43 @@ def run_plan(
         # Also of an earlier export, which was killed before it could say so.
         complete_reading(study, key=final.key)
     own = own_parts(final, data.key, make_engine, places)
-    kind: Any = contents if data.form == "images" else call_contents
-    facts: dict[str, Any] = kind.export_facts(plan, data, deliveries, own)
-
-    def fill(place: Path) -> None:
-        kind.fill_bundle(place, plan, data, deliveries, facts, own=own)
-        if data.form == "call" and own.runs_alone:
-            # A bundle is done once its script was seen to work where nothing else is.
-            try_bundle(place)
-
+    facts, fill = bundle_filler(plan, data, own)
     write_bundle(plan.folder, facts, fill, mode=mode)
     check()
-    write_export(study, kind.export_summary(facts, deliveries[0]), bundle_entry(str(plan.folder), facts))
+    summary = _kind(data).export_summary(facts, deliveries[0])
+    write_export(study, summary, bundle_entry(str(plan.folder), facts))
     _forget_other_choices(plan)
     return facts
 
 
-def _require_fitting_data(study: optuna.Study, data: DataRef, *, flip_average: bool) -> None:
+def _kind(data: DataRef) -> Any:
+    return contents if data.form == "images" else call_contents
+
+
+def bundle_filler(
+    plan: ExportPlan, data: DataRef, own: OwnParts
+) -> tuple[dict[str, Any], Callable[[Path], None]]:
+    """Return what a bundle's ``metrics.json`` holds, and what writes all else into its folder.
+
+    Args:
+        plan: The export, its models delivered.
+        data: The sweep's data set.
+        own: What the model needs of the user's own.
+    """
+    deliveries = plan.final.deliveries
+    facts: dict[str, Any] = _kind(data).export_facts(plan, data, deliveries, own)
+
+    def fill(place: Path) -> None:
+        _kind(data).fill_bundle(place, plan, data, deliveries, facts, own=own)
+        if data.form == "call" and own.runs_alone:
+            # A bundle is done once its script was seen to work where nothing else is.
+            try_bundle(place)
+
+    return facts, fill
+
+
+def require_fitting_data(study: optuna.Study, data: DataRef, *, flip_average: bool) -> None:
+    """Raise `SweepError` if a data set is not the one that a study was made on, or can't be mirrored."""
     swept_on = StoredStudy.of(study).data_digest
     if data.digest != swept_on:
         raise SweepError(

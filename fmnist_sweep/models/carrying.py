@@ -20,7 +20,6 @@ from typing import Any, Final
 import cloudpickle
 import keras
 import keras_tuner as kt
-import numpy as np
 
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.files import new_file, write_atomically
@@ -109,12 +108,6 @@ def build_on(hypermodel: Any, values: Hyperparameters, call: Call) -> keras.Mode
         # Not called: of a table with columns of several types only Keras's own methods make a tensor.
         model.predict(rows(x, slice(0, 1)), verbose=0)
     return model
-
-
-def set_weights(model: keras.Model, folder: Path) -> None:
-    """Give a model the weights that a training process has delivered."""
-    with np.load(folder / "weights.npz", allow_pickle=False) as kept:
-        model.set_weights([kept[str(i)] for i in range(len(kept.files))])
 
 
 def hyperparameters_of(values: Hyperparameters) -> kt.HyperParameters:

@@ -38,6 +38,8 @@ def shown_metrics(kept: Mapping[str, Any]) -> list[str]:
 def export_words(study: StoredStudy, kept: Mapping[str, Any]) -> list[str]:
     """Return what came of an export, in sentences."""
     mean, n, unit, test = kept["mean"], len(kept["seeds"]), _unit(kept), _test(kept)
+    if kept.get("fast"):
+        return _fast_words(kept)
     over = f"Over {n} trainings" if n > 1 else "In one training"
     what = "The model's default" if kept["trial"] is None else f"Trial {kept['trial']}"
     sentences = [
@@ -57,6 +59,17 @@ def export_words(study: StoredStudy, kept: Mapping[str, Any]) -> list[str]:
     else:
         sentences.append(f"No {test} was read: {kept['untested']}.")
     return [*sentences, *beside_words(kept)]
+
+
+def _fast_words(kept: Mapping[str, Any]) -> list[str]:
+    mean, unit = kept["mean"], _unit(kept)
+    reached = unit.show(mean[f"val_{unit.metric}"]["mean"])
+    gap = unit.show(mean["gap_to_val"]["mean"], gap=True)
+    what = f"Trial {kept['trial']} with the weights that it had after epoch {kept['epochs']}"
+    return [
+        f"{what}, trained on the training part alone: validation {unit.name} {reached}, gap {gap}.",
+        f"Nothing was trained or confirmed, and the {_test(kept)} was not read.",
+    ]
 
 
 def beside_words(kept: Mapping[str, Any]) -> list[str]:

@@ -7,10 +7,10 @@ from optuna.trial import FrozenTrial
 
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.jobs import DataKey, TrialJob
+from fmnist_sweep.search.files import TrialFiles
 from fmnist_sweep.search.plan import TrialPlan
 from fmnist_sweep.search.running import RunningTrial
 from fmnist_sweep.search.settings import LoopSettings
-from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.stored import StoredTrial
 from fmnist_sweep.storage.writing import write_draw, write_run
 
@@ -38,7 +38,7 @@ class Asker:
         study: The study, held by this process.
         plan: What is tried.
         run: What each trial names as its owner.
-        checkpoints: Where trials keep what they have come to; None keeps nothing.
+        files: Gives trials their files.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Asker:
         plan: TrialPlan,
         *,
         run: str,
-        checkpoints: CheckpointFolder | None,
+        files: TrialFiles,
     ) -> None:
         self._settings = settings
         self._data = data
         self._study = study
         self._plan = plan
         self._run_id = run
-        self._checkpoints = checkpoints
+        self._files = files
 
     def ask(self) -> RunningTrial:
         """Return the next trial: one that waits, or else a new one, its point drawn.
@@ -86,7 +86,6 @@ class Asker:
             split=drawn.split,
             n_probe=settings.n_probe,
             batch_size=settings.batch_size,
-            checkpoint=None if self._checkpoints is None else self._checkpoints.key(trial.number),
             deliver_to=drawn.deliver_to,
             hand_out=drawn.deliver_to is not None,
             running_metrics=settings.running_metrics,
@@ -97,6 +96,7 @@ class Asker:
             flip_average=drawn.flip_average,
             metric=settings.rule.metric,
             sometimes=settings.sometimes,
+            **self._files.of(trial.number),
         )
         # A trial that was put back has reported some epochs already; equal jobs give equal scores.
         before = self._frozen(trial)

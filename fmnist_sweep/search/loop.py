@@ -28,6 +28,7 @@ from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, Stop
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.engines.base import Engine, end_jobs
 from fmnist_sweep.search.asking import Asker, UndrawableError
+from fmnist_sweep.search.files import TrialFiles
 from fmnist_sweep.search.history import History, KnownCurve
 from fmnist_sweep.search.plan import SweepPlan, TrialPlan
 from fmnist_sweep.search.running import RunningTrial
@@ -38,6 +39,7 @@ from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.held import HeldStorage, holding
 from fmnist_sweep.storage.lease.ownership import put_back
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
+from fmnist_sweep.storage.weights import WeightsFolder
 from fmnist_sweep.storage.writing import write_n_retries, write_n_reused_epochs
 
 _LONGEST_WAIT_S: Final = 0.5
@@ -56,6 +58,7 @@ class Search:
         plan: What is tried.
         run: What each running trial names as its owner; see `Owner`.
         checkpoints: Where trials keep what they have come to; None keeps nothing.
+        weights: Where the weights of the best trials are kept; None keeps none.
         check: Raises what is to end the run before it writes what came from the engine; see `Lease.check`.
         deliver: Called with each trial that was trained to its end, once the study was told. Unlike what an
             observer raises, what this raises ends the run.
@@ -72,6 +75,7 @@ class Search:
         plan: TrialPlan,
         run: str = "",
         checkpoints: CheckpointFolder | None = None,
+        weights: WeightsFolder | None = None,
         check: Callable[[], None] = lambda: None,
         deliver: Deliver = lambda _job, _curve: None,
         observer: Observer | None = None,
@@ -80,10 +84,10 @@ class Search:
         self._study = study
         self._engine = engine
         self._plan = plan
-        self._asker = Asker(settings, data, study, plan, run=run, checkpoints=checkpoints)
+        self._files = TrialFiles(settings, plan.goes_on, checkpoints, weights)
+        self._asker = Asker(settings, data, study, plan, run=run, files=self._files)
         self._teller = Teller(study, settings.rule, settings.allowed_epochs)
-        self._checkpoints = checkpoints
-        self._goes_on = checkpoints is not None and self._plan.goes_on
+        self._goes_on = checkpoints is not None and plan.goes_on
         self._observer = Observer() if observer is None else observer
         self._check = check
         self._deliver = deliver
@@ -98,8 +102,7 @@ class Search:
         self._ended: EndedTrial | None = None
         self._retried: RetriedTrial | None = None
         self._skipped: CheckpointSkipped | None = None
-        if checkpoints is not None:
-            checkpoints.keep(self._history.waiting)
+        self._files.begin(study, self._history.waiting)
         study.pruner = settings.pruner
         self._began = time.monotonic()
 
@@ -234,7 +237,7 @@ class Search:
             if other.contains(running) or (self._goes_on and running.contains(other)):
                 self._twins.setdefault(number, []).append(running)
                 return
-        if self._checkpoints is not None and self._checkpoints.go_on(running.job):
+        if self._files.go_on(running.job):
             # At most; the job's start tells how many. Written now: a run that is killed before it tells has
             # moved the checkpoint already.
             running.n_reused = running.job.epochs
@@ -360,6 +363,7 @@ class Search:
         state = TrialState[ended.state]
         told = StoredTrial.told(ended.number, ended.state, ended.value, attrs, split=running.job.split)
         self._history.take(told, epochs=running.job.epochs)
+        self._files.told(told)
         if state is TrialState.COMPLETE:
             self._deliver(running.job, running.curve)
         self._n_done_now += 1
@@ -374,18 +378,10 @@ class Search:
 
     def _freed(self, running: RunningTrial, state: TrialState) -> None:
         """Go on where a trial's job is gone: with its checkpoint, and with those that waited for it."""
-        self._close_checkpoint(running, state)
+        self._files.close(running.job, state)
         # The longest first: one slot has become free, and the others then wait for that one.
         for twin in sorted(self._twins.pop(running.job.trial, []), key=lambda twin: -twin.job.epochs):
             self._start(twin)
-
-    def _close_checkpoint(self, running: RunningTrial, state: TrialState) -> None:
-        if self._checkpoints is None:
-            return
-        longer = running.job.epochs < self._settings.max_epochs
-        if self._goes_on and longer and state is TrialState.COMPLETE:
-            self._checkpoints.finish(running.job)
-        self._checkpoints.remove(running.job.trial)
 
     def _put_back(self) -> None:
         try:
@@ -397,4 +393,5 @@ class Search:
     def _end_jobs(self) -> None:
         for event in end_jobs(self._engine):
             if event.trial in self._ending and event.trial not in self._engine.running:
-                self._close_checkpoint(*self._ending.pop(event.trial))
+                running, state = self._ending.pop(event.trial)
+                self._files.close(running.job, state)

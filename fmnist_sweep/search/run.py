@@ -34,6 +34,7 @@ from fmnist_sweep.storage.opening import check_storage, open_storage, side_folde
 from fmnist_sweep.storage.reconnecting import Patience
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study, study_names
+from fmnist_sweep.storage.weights import WeightsFolder
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -202,7 +203,9 @@ def run(
         beside = f"{slots} side by side" if slots else "one on each CPU of the cluster"
         say(f"Study {name!r} in {where}: {trials}, {beside}.")
         checkpoints = CheckpointFolder(folder)
-        places = Places.of(data_ref, checkpoints=folder, code=config.folders)
+        kept = side_folder(storage_url, name, kind="weights") if config.file.keep_models else None
+        weights = None if kept is None else WeightsFolder(kept)
+        places = Places.of(data_ref, checkpoints=folder, code=config.folders, weights=kept)
         limit = config.file.budget.trial_seconds
         with (
             stop_signals(say) as interrupted,
@@ -217,6 +220,7 @@ def run(
                 plan=study_run.plan(study),
                 run=owner.run,
                 checkpoints=checkpoints,
+                weights=weights,
                 check=held.check,
                 observer=Observers([NoteTeller(say), *observers], say),
             )
@@ -224,4 +228,6 @@ def run(
         size = checkpoints.size()
         if size:
             say(f"Checkpoints of {checkpoints.holds()} trials take {size / 1e6:.1f} MB in {folder}.")
+        if weights is not None and (size := weights.size()):
+            say(f"Weights of the best trials take {size / 1e6:.1f} MB in {weights.path}.")
         return stop, search.progress()

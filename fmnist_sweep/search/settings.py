@@ -38,6 +38,7 @@ class LoopSettings:
         max_failures: Failures in a row that end the run.
         pruner: Ends trials by comparing them with others.
         sometimes: As in `TrialJob`.
+        keep_models: Of how many of the best trials the weights are kept.
         told: What observers are told of the settings, laid out like a sweep file.
     """
 
@@ -59,6 +60,7 @@ class LoopSettings:
     max_failures: int = MAX_FAILURES_IN_A_ROW
     pruner: BasePruner = field(default_factory=NopPruner)
     sometimes: tuple[str, ...] = ()
+    keep_models: int = 0
     told: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -83,5 +85,6 @@ class LoopSettings:
             max_retries=budget.max_retries,
             pruner=build_pruner(config.file.pruner, max_epochs=config.epochs[-1]),
             sometimes=config.model_space.sometimes,
+            keep_models=config.file.keep_models,
             told=config.to_dict(),
         )

@@ -23,7 +23,7 @@ from fmnist_sweep.storage.lease.file_lock import LOCK, study_lock
 from fmnist_sweep.storage.opening import artifact_folder, side_folder
 from fmnist_sweep.storage.scratch import left_scratch, scratch_folder
 
-KINDS: Final = ("checkpoints", "exports")
+KINDS: Final = ("checkpoints", "exports", "weights")
 """The side folders of a study."""
 
 _LIST: Final = "left.json"

@@ -95,7 +95,8 @@ def side_folder(url: str, study: str, *, kind: str = "checkpoints") -> Path:
     Args:
         url: The storage's address.
         study: Name of the study, as a sweep file allows it: it can't lead out of the folder.
-        kind: ``"checkpoints"`` of a running study, or ``"exports"``: the trainings behind its bundles.
+        kind: ``"checkpoints"`` of a running study, ``"exports"``: the trainings behind its bundles, or
+            ``"weights"`` that are kept of its best trials.
     """
     return _beside(url, kind) / study
 

@@ -153,6 +153,16 @@ class StoredTrial:
         return self.value if self.state == "COMPLETE" else None
 
     @property
+    def rank(self) -> tuple[float, float, float, int]:
+        """Its place among complete trials, the least is the best.
+
+        By score, equal scores by the smaller gap, then by fewer weights, then by number.
+        """
+        value = -math.inf if self.value is None else self.value
+        gap, size = (math.inf if x is None else float(x) for x in (self.gap, self.n_parameters))
+        return -value, gap, size, self.number
+
+    @property
     def is_finished(self) -> bool:
         """Whether it came to an end, by failing too."""
         return self.state in ("COMPLETE", "PRUNED", "FAIL")

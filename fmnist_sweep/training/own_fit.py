@@ -7,6 +7,7 @@ fixed part of what trains and on what validates.
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import time
@@ -20,15 +21,17 @@ import keras_tuner
 from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import Noted, Returned, Started
+from fmnist_sweep.core.kept import Weights
 from fmnist_sweep.core.metrics import is_returned, measured_metric
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.data.calls import Call
 from fmnist_sweep.models.calling import NO_FIT, by_name, call_fit, listed, tapped_fits
 from fmnist_sweep.models.hyperparameters import unasked
-from fmnist_sweep.training.call_delivery import Trained, deliver_call
+from fmnist_sweep.training.call_delivery import SEVERAL_MODELS, Trained, deliver_call
 from fmnist_sweep.training.delivery import deliver_weights
 from fmnist_sweep.training.epoch_measures import EpochMeasures, average_of_weights
 from fmnist_sweep.training.measured_parts import Generated, Part, has_rows, parts_of, take_batches
+from fmnist_sweep.training.resuming import keep_weights, restored_weights
 from fmnist_sweep.training.returned import returned_values, scored_return
 from fmnist_sweep.training.runtime import failing_as, n_weights
 
@@ -59,7 +62,7 @@ def train_in_one_call(
     """
     heard: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
     tap = _Tap(job, model, hp, heard.put)
-    kept = list[EpochScores]()
+    untold = list[EpochScores]()
 
     def work() -> None:
         try:
@@ -74,12 +77,12 @@ def train_in_one_call(
         if isinstance(event, BaseException):
             with failing_as("training of the model"):
                 raise event
-        if isinstance(event, EpochScores) and is_returned(job.metric):
+        if isinstance(event, EpochScores) and is_returned(job.metric) and not job.restores:
             # What is scored is known once fit returns.
-            kept.append(event)
+            untold.append(event)
             continue
         yield event
-    yield from tap.with_return(kept)
+    yield from tap.with_return(untold)
     if job.delivery_folder is not None and job.data.form == "call":
         deliver_weights(tap.weights, job)
         if job.hand_out and tap.trained is not None:
@@ -102,6 +105,13 @@ def require_asked(hp: keras_tuner.HyperParameters, *, used: Collection[str] = ()
         )
 
 
+class _Restored(BaseException):
+    """The model that was to be trained has its kept weights and was measured: its fit has nothing left to do.
+
+    No error, which a fit may catch.
+    """
+
+
 class _Tap:
     """One call of a ``fit``, listened to."""
 
@@ -116,7 +126,6 @@ class _Tap:
         self.model = model
         self.hp = hp
         self.tell = tell
-        self.n_epochs = 0
         self.asked = job.fit_epochs or job.epochs
         """Number of epochs that the fit is called for."""
 
@@ -124,27 +133,31 @@ class _Tap:
         self.n_calls = 0
         self._is_started = False
         self.offered = Call()
-        self.weights: list[Any] = []
+        self.weights: Weights = []
         self.trained: Trained | None = None
-        self.last: EpochScores | None = None
+        self.trains: keras.Model | None = None
+        self.epochs: list[EpochScores] = []
         self.returned: dict[str, float] = {}
 
     def run(self, hypermodel: keras_tuner.HyperModel, call: Call) -> None:
         """Call the fit as KerasTuner's ``search`` does."""
-        with tapped_fits(self.model, self._tapped):
-            returned = call_fit(
-                hypermodel,
-                self.hp,
-                self.model,
-                call,
-                epochs=self.asked,
-                split=self.job.split,
-                offered=self._offer,
-            )
+        try:
+            with tapped_fits(self.model, self._tapped):
+                returned = call_fit(
+                    hypermodel,
+                    self.hp,
+                    self.model,
+                    call,
+                    epochs=self.asked,
+                    split=self.job.split,
+                    offered=self._offer,
+                )
+        except _Restored:
+            return
         if not self.n_calls:
             raise TrialError(NO_FIT)
         require_asked(self.hp, used=self.job.sometimes)
-        self.returned, note = returned_values(returned, self.last.by_name() if self.last else {})
+        self.returned, note = returned_values(returned, self.epochs[-1].by_name() if self.epochs else {})
         if note:
             self.tell(Noted(self.job.trial, note))
         if self.returned:
@@ -161,6 +174,11 @@ class _Tap:
             yield from (
                 replace(one, train={**one.train, **value}, val={**one.val, **value}) for one in epochs
             )
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of epochs that are trained."""
+        return len(self.epochs)
 
     @property
     def is_done(self) -> bool:
@@ -203,6 +221,13 @@ class _Tap:
         if isinstance(given.get("x"), Generated):
             given["x"] = given["x"].all
         measuring = _Measuring(self, train, val)
+        if self.job.restores:
+            # Of another model than the one that was built it is the class's own.
+            bound = fit.args[:1] if isinstance(fit, functools.partial) else ()
+            measuring.set_model(next((one for one in bound if isinstance(one, keras.Model)), self.model))
+            with failing_as("loading the kept weights"):
+                measuring.restore(restored_weights(self.job))
+            raise _Restored
         given["callbacks"] = [*listed(given.get("callbacks")), measuring]
         self._history = fit(**given)
         return self._history
@@ -252,21 +277,50 @@ class _Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carri
             )
         self._began = time.perf_counter()
 
+    def restore(self, weights: Weights) -> None:
+        """Give the model weights that were kept, in place of a training, and tell its scores."""
+        tap, model = self._tap, self.model
+        number = tap.job.epochs
+        if len(model.weights) != len(weights):
+            # Without an input layer it has none before Keras shows it data.
+            self._measures.scores(model, {}, number=number)
+        model.set_weights(weights)
+        train, val = self._measures.scores(model, {}, number=number)
+        if tap.job.delivery_folder is not None:
+            tap.weights = weights
+            tap.trained = self._trained(val)
+        tap.started(model)
+        tap.tell(EpochScores(number - 1, train, val))
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         del epoch
+        tap, number = self._tap, self._tap.n_epochs
         with average_of_weights(self.model):
-            train, val = self._measures.scores(self.model, logs or {}, number=self._tap.n_epochs + 1)
-            if self._tap.job.delivery_folder is not None:
+            train, val = self._measures.scores(self.model, logs or {}, number=number + 1)
+            seconds = round(time.perf_counter() - self._began, 3)
+            scores = EpochScores(number, train, val, seconds)
+            tap.epochs.append(scores)
+            if tap.job.delivery_folder is not None:
                 # What was measured: a callback may put other weights back in the end.
-                self._tap.weights = self.model.get_weights()
-                self._tap.trained = self._trained(val)
+                tap.weights = self.model.get_weights()
+                tap.trained = self._trained(val)
+            if tap.job.keep is not None:
+                self._keep()
         # A model without an input layer has its weights from the first batch on.
-        self._tap.started(self.model)
-        seconds = round(time.perf_counter() - self._began, 3)
-        scores = EpochScores(self._tap.n_epochs, train, val, seconds)
-        self._tap.n_epochs += 1
+        tap.started(self.model)
         self._n_here += 1
-        if self._tap.is_done:
+        if tap.is_done:
             self.model.stop_training = True
-        self._tap.last = scores
-        self._tap.tell(scores)
+        tap.tell(scores)
+
+    def _keep(self) -> None:
+        tap = self._tap
+        tap.trains = tap.trains or self.model
+        if tap.trains is not self.model:
+            # One for each fold, say: which of them is the trial's is not known.
+            if tap.job.weights_file is not None:
+                tap.job.weights_file.unlink(missing_ok=True)
+            tap.tell(Noted(tap.job.trial, f"no weights are kept: {SEVERAL_MODELS}"))
+            return
+        for note in keep_weights(tap.job, tap.epochs, self.model.get_weights):
+            tap.tell(note)

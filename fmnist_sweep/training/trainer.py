@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import keras
 import keras_tuner
@@ -21,7 +22,7 @@ from keras.src.random.seed_generator import global_seed_generator
 from fmnist_sweep.core.curves import SCORE_DECIMALS, EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import CheckpointSkipped, Noted, Returned, Started
-from fmnist_sweep.core.jobs import N_PROBE, DataRef, job_identity
+from fmnist_sweep.core.jobs import N_PROBE
 from fmnist_sweep.core.metrics import METRICS_BY_NAME
 from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.core.user_code import is_ours
@@ -32,13 +33,14 @@ from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.calling import has_own_fit
 from fmnist_sweep.models.hyperparameters import filled, unasked
 from fmnist_sweep.models.load import build_model
-from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
+from fmnist_sweep.training.checkpoint import Checkpoint
 from fmnist_sweep.training.delivery import deliver, learning_rate
 from fmnist_sweep.training.epoch_measures import average_of_weights
 from fmnist_sweep.training.fused import fused_kernels
 from fmnist_sweep.training.images import images_for
 from fmnist_sweep.training.measure import are_probabilities, class_scores
 from fmnist_sweep.training.own_fit import require_asked, train_in_one_call
+from fmnist_sweep.training.resuming import checkpoint_file, keep_weights, restored_weights, resume, variables
 from fmnist_sweep.training.runtime import (
     N_AT_ONCE,
     failing_as,
@@ -53,6 +55,7 @@ from fmnist_sweep.training.seeds import seeds_kept, seeds_note
 
 Order: TypeAlias = npt.NDArray[np.int32]
 TrainEpoch: TypeAlias = Callable[[Order], None]
+Measure: TypeAlias = Callable[[], tuple[dict[str, float], dict[str, float]]]
 
 _PLAIN_FITS: Final = (keras_tuner.HyperModel.fit, BuiltInModel.fit)
 """Methods that only hand their arguments to ``model.fit``, with a batch size that the job knows as well."""
@@ -145,7 +148,7 @@ def _trained_step_by_step(
     hypermodel: keras_tuner.HyperModel,
     hyperparameters: keras_tuner.HyperParameters,
     model: keras.Model,
-) -> Iterator[Started | CheckpointSkipped | EpochScores]:
+) -> Iterator[Started | CheckpointSkipped | Noted | EpochScores]:
     """Train on our own images, an epoch in one compiled function; goes on from a checkpoint."""
     images = images_for(model, job)
     with failing_as("loading the data"):
@@ -153,20 +156,25 @@ def _trained_step_by_step(
     probe = probe_indices(len(split.y_train), N_PROBE if job.n_probe is None else job.n_probe)
     with failing_as("the model's first prediction"):
         from_logits = _check_model(model, split.x_val[:N_AT_ONCE], job.data.n_classes)
-    y_probe, y_val = split.y_train[probe], split.y_val
-    x_measured = np.concatenate([split.x_train[probe], split.x_val])
-    predict = predictor(model, x_measured)
+    measured = _measurer(model, split, probe, from_logits=from_logits)
     set_learning_rate = _scheduler(hypermodel, hyperparameters, model)
     train_epoch = _epoch_trainer(hyperparameters, model, split, job)
     n_train = len(split.y_train)
     # What trains and measures holds tensors by now: a second copy would double the process's memory.
-    del split, x_measured
+    del split
     # Keras would make the generator of unseeded operations when one first runs, from a seed that depends
     # on what ran before.
     global_seed_generator()
-    file = _checkpoint_file(job, hypermodel, images)
-    done = [] if file is None else _resume(model, file)
     unused = tuple(sorted(unasked(hyperparameters) & set(job.sometimes)))
+    if job.restores:
+        yield from _restored(job, model, measured, unused)
+        if job.delivery_folder is not None:
+            rates = _rates_of(range(job.epochs), model, set_learning_rate)
+            with failing_as("saving the model"):
+                deliver(model, job, images, from_logits=from_logits, learning_rates=rates)
+        return
+    file = checkpoint_file(job, hypermodel, images)
+    done = [] if file is None else resume(model, file)
     yield Started(job.trial, n_weights(model), min(len(done), job.epochs), unused)
     yield from done[: job.epochs]
 
@@ -181,23 +189,53 @@ def _trained_step_by_step(
             train_epoch(order)
             rates.append(learning_rate(model))
             with average_of_weights(model):
-                outputs = predict()
-        train = class_scores(outputs[: len(probe)], y_probe, from_logits=from_logits)
-        val = class_scores(outputs[len(probe) :], y_val, from_logits=from_logits)
+                train, val = measured()
         running = {"accuracy": _running_accuracy(model)} if job.running_metrics else {}
         seconds = round(time.perf_counter() - began, 3)
         scores = EpochScores(epoch, train, val, seconds, running)
         scores.require_finite()
         done.append(scores)
+        # Before the checkpoint: what goes on from that one never trains this epoch again.
+        yield from keep_weights(job, done, partial(_measured_weights, model), n_epochs=job.epochs)
         if file is not None:
             # Before anyone hears of the epoch: what a study was told is never trained again.
-            arrays = tuple(v.numpy() for v in _variables(model))
+            arrays = tuple(v.numpy() for v in variables(model))
             if (problem := file.save(Checkpoint(tuple(done), arrays))) is not None:
                 yield CheckpointSkipped(job.trial, problem)
         yield scores
     if job.delivery_folder is not None:
         with failing_as("saving the model"), average_of_weights(model):
             deliver(model, job, images, from_logits=from_logits, learning_rates=rates)
+
+
+def _measured_weights(model: keras.Model) -> list[npt.NDArray[Any]]:
+    with average_of_weights(model):
+        weights: list[npt.NDArray[Any]] = model.get_weights()
+    return weights
+
+
+def _restored(
+    job: PlacedJob, model: keras.Model, measured: Measure, unused: tuple[str, ...]
+) -> Iterator[Started | EpochScores]:
+    """Give the model the weights that were kept, in place of a training, and tell its scores."""
+    with failing_as("loading the kept weights"):
+        model.set_weights(restored_weights(job))
+        scores = EpochScores(job.epochs - 1, *measured())
+    yield Started(job.trial, n_weights(model), unused=unused)
+    yield scores
+
+
+def _measurer(model: keras.Model, split: Split, probe: npt.NDArray[Any], *, from_logits: bool) -> Measure:
+    """Return a function that gives the scores of the probe and of the validation images."""
+    n_probe, y_probe, y_val = len(probe), split.y_train[probe], split.y_val
+    predict = predictor(model, np.concatenate([split.x_train[probe], split.x_val]))
+
+    def measured() -> tuple[dict[str, float], dict[str, float]]:
+        outputs = predict()
+        train = class_scores(outputs[:n_probe], y_probe, from_logits=from_logits)
+        return train, class_scores(outputs[n_probe:], y_val, from_logits=from_logits)
+
+    return measured
 
 
 def _built(
@@ -229,39 +267,6 @@ def _seed_generators(seed: int, epoch: int) -> None:
     for_python, for_numpy = (int(n) for n in np.random.SeedSequence((seed, epoch)).generate_state(2))
     random.seed(for_python)
     np.random.seed(for_numpy)  # noqa: NPY002 - the user's code may use the old interface
-
-
-def _checkpoint_file(
-    job: PlacedJob, hypermodel: keras_tuner.HyperModel, images: DataRef
-) -> CheckpointFile | None:
-    if job.checkpoint_file is None:
-        return None
-    try:
-        source = Path(inspect.getfile(type(hypermodel))).read_text(encoding="utf-8")
-    except (OSError, TypeError):
-        source = ""
-    versions = [library.__version__ for library in (tf, keras, keras_tuner, np)]
-    # What an earlier version kept of a model that scales its images itself, it kept of images scaled twice.
-    unscaled = [] if images.scale == job.data.scale else ["images as they are"]
-    identity = job_identity(job, software=[*versions, source, *unscaled])
-    return CheckpointFile(job.checkpoint_file, identity)
-
-
-def _resume(model: keras.Model, file: CheckpointFile) -> list[EpochScores]:
-    """Give the model its state after the last epoch that a checkpoint holds, and return the curve so far."""
-    model.optimizer.build(model.trainable_variables)
-    variables = _variables(model)
-    checkpoint = file.load([variable.numpy() for variable in variables])
-    if checkpoint is None:
-        return []
-    for variable, value in zip(variables, checkpoint.arrays, strict=True):
-        variable.assign(value)
-    return list(checkpoint.epochs)
-
-
-def _variables(model: keras.Model) -> list[keras.Variable]:
-    """Return all that training changes, the states of dropout's and augmentation's generators too."""
-    return [*model.variables, *model.optimizer.variables, global_seed_generator().state]
 
 
 def _check_model(model: keras.Model, images: npt.NDArray[np.float32], n_classes: int) -> bool:

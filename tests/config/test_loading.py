@@ -27,8 +27,8 @@ MakeConfig = Callable[..., SweepConfig]
 MakeSettings = Callable[..., dict[str, Any]]
 
 SECTIONS = (
-    "budget, data, engine, max_model_size, model, observers, pruner, sampler, scale, score, space, split, "
-    "study, target, training, tune_new_entries"
+    "budget, data, engine, keep_models, max_model_size, model, observers, pruner, sampler, scale, score, "
+    "space, split, study, target, training, tune_new_entries"
 )
 DENSE_NAMES = (
     "activation, alternate_flips, batch_norm, batch_size, depth, dropout, ema, epochs, erase, flip, l2, "

@@ -16,6 +16,7 @@ from clusters import SCRIPTED, FakeCluster, engine_on, ready, unlike
 from fmnist_sweep.core.errors import ClusterLostError, EngineError
 from fmnist_sweep.core.events import Cancelled, EpochDone, Failed, Finished, Noted, Started, TrialEvent
 from fmnist_sweep.core.jobs import DataRef, Scalar, TrialJob
+from fmnist_sweep.core.kept import Keep, kept_scores, kept_weights
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.engines import fork_server
 from fmnist_sweep.engines.cluster import engine as cluster_engine
@@ -368,3 +369,16 @@ def test_what_a_final_training_hands_over_comes_up(nodes: FakeCluster, tmp_path:
         assert not list(
             Path(tempfile.gettempdir()).glob(f"fmnist-sweep-node-{os.getpid()}-*/deliveries/seed-3")
         )
+
+
+def test_the_weights_that_a_trial_keeps_come_up(nodes: FakeCluster, tmp_path: Path) -> None:
+    """Before its end is told; nothing of them stays on the node."""
+    places = Places(weights=tmp_path / "weights")
+    with ready(engine_on(nodes, trainer="clusters:KeepingTrainer", places=places), 2) as engine:
+        one = replace(job(3), keep=Keep("trial-3.npz"))
+        engine.submit(one)
+        assert all_events(engine)[-1] == Finished(3)
+        file = tmp_path / "weights" / "trial-3.npz"
+        assert kept_scores(file).val == scripted_curve(one).epochs[2].val
+        assert kept_weights(file)[0].tolist() == [3]
+        assert not list(Path(tempfile.gettempdir()).glob(f"fmnist-sweep-node-{os.getpid()}-*/weights/*"))

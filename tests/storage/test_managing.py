@@ -126,7 +126,7 @@ def test_a_study_is_deleted_with_all_that_is_its_own(storage: RDBStorage, url: s
         ("dense", None, 2),
         ("dense-confirm", "dense", 4),
     ]
-    assert planned[0].n_bytes == {"checkpoints": 24, "exports": 23}
+    assert planned[0].n_bytes == {"checkpoints": 24, "exports": 23, "weights": 0}
     assert (planned[0].artifacts, planned[0].artifact_bytes) == (("file-of-dense",), 5)
     assert study_names(storage) == ["other"]
     assert held(storage, "other") == others

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -55,6 +55,13 @@ def delete(
         to_stderr(f"The storage's file is as large as before, for further trials: {done.not_smaller}.")
 
 
+_SIDE_FOLDERS: Final = (
+    ("checkpoints", "checkpoints"),
+    ("exports", "kept final trainings"),
+    ("weights", "kept weights"),
+)
+
+
 def _show(planned: Sequence[Removal]) -> None:
     from fmnist_sweep.core.wording import counted, megabytes
 
@@ -63,7 +70,7 @@ def _show(planned: Sequence[Removal]) -> None:
         files = [
             *(
                 f"{name} of {megabytes(one.n_bytes[kind])}"
-                for kind, name in (("checkpoints", "checkpoints"), ("exports", "kept final trainings"))
+                for kind, name in _SIDE_FOLDERS
                 if one.n_bytes[kind]
             ),
             *(

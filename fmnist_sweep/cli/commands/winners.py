@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
@@ -213,6 +213,12 @@ def export(
         bool,
         typer.Option("--flip-average", help="Hand out the mean over an image and its mirror image."),
     ] = False,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast", help="Take the weights that the sweep kept: no training, and no test set read."
+        ),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Trainings side by side; by default one for each core.")
     ] = None,
@@ -245,7 +251,7 @@ def export(
     options.check()
     messages, refused = messages_console(quiet=quiet), []
     say = sayer(messages)
-    choice = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
+    choice: dict[str, Any] = {"trial": trial, "n_repeats": repeats, "again": again, "force": force}
     choice["flip_average"] = flip_average
     repeat = command_line(
         "export",
@@ -265,12 +271,12 @@ def export(
     )
     for study in exports.to_export(studies, storage=storage, say=say):
         try:
-            plan = exports.plan(study, output=output, storage=storage, **choice)
+            plan = exports.plan(study, output=output, storage=storage, fast=fast, **choice)
             if plan.is_there:
                 say(f"{plan.folder} is there, of this very choice: nothing was trained or read.")
             else:
                 what = f"{study.study_name}: {plan.final.n_repeats} final trainings"
-                shown = [] if no_progress else [TrainingDisplay(what, plan.choice.epochs, messages)]
+                shown = [] if no_progress or fast else [TrainingDisplay(what, plan.choice.epochs, messages)]
                 exports.export(
                     plan,
                     storage=storage,

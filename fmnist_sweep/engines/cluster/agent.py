@@ -80,12 +80,14 @@ class Message:
         checkpoint: What it had come to when the event was told, or an epoch more; None where it sends none.
         delivery: What a job that is done hands over: a folder, and its pieces; None where it hands over none.
         lost: Why the trial must go on elsewhere though it is none of its fault; empty otherwise.
+        weights: Those that it keeps, with its checkpoint; None where they are as they were sent before.
     """
 
     event: TrialEvent
     checkpoint: bytes | None = None
     delivery: tuple[Parcel, tuple[bytes, ...]] | None = None
     lost: str = ""
+    weights: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Agent:
         self._ordering = threading.Lock()
         self._messages: queue.SimpleQueue[Message | Exception] = queue.SimpleQueue()
         self._sent_at: dict[int, float] = {}
+        self._sent_weights: dict[int, tuple[int, int]] = {}
         self._jobs: dict[int, TrialJob] = {}
         # Not for use from several threads: all that concerns it is done by one of its own.
         self._engine: LocalEngine | None = None
@@ -190,8 +193,10 @@ class Agent:
             if not found:
                 until = min(until, time.monotonic() + _GATHER_S)
             found.append(message)
-            size += len(message.checkpoint or b"") + sum(
-                map(len, message.delivery[1] if message.delivery else ())
+            size += (
+                len(message.checkpoint or b"")
+                + len(message.weights or b"")
+                + sum(map(len, message.delivery[1] if message.delivery else ()))
             )
         return found
 
@@ -255,6 +260,7 @@ class Agent:
                 checkpoints=self._folder / "checkpoints",
                 deliveries=self._folder / "deliveries",
                 code=code,
+                weights=self._folder / "weights",
             ),
             trainer=spec.trainer,
             preload=spec.preload,
@@ -277,11 +283,13 @@ class Agent:
         trial = event.trial
         job = self._jobs.get(trial)
         is_last = isinstance(event, Finished | Failed | Cancelled)
-        checkpoint, delivery = None, None
+        checkpoint, delivery, weights = None, None, None
         if job is not None:
             due = time.monotonic() - self._sent_at[trial] >= self._spec.checkpoint_every_s
             if is_last or (due and isinstance(event, EpochDone)):
+                # In this order: what goes on from a checkpoint never keeps the weights before it again.
                 checkpoint = self._read_checkpoint(job)
+                weights = self._read_weights(job)
                 self._sent_at[trial] = time.monotonic()
         if is_last and job is not None:
             if isinstance(event, Finished):
@@ -291,7 +299,7 @@ class Agent:
         if isinstance(event, Failed) and event.died and fork_server.exit_code() is not None:
             # All of its trials seem to die with it.
             lost = "the process that starts its trials died"
-        self._messages.put(Message(event, checkpoint, delivery, lost))
+        self._messages.put(Message(event, checkpoint, delivery, lost, weights))
 
     # --- files ---------------------------------------------------------------------------------------------
 
@@ -325,8 +333,33 @@ class Agent:
         parcel = parcel_of(folder)
         return parcel, tuple(pieces(parcel))
 
+    def _weights_file(self, job: TrialJob) -> Path | None:
+        return None if job.keep is None else self._folder / "weights" / job.keep.name
+
+    def _read_weights(self, job: TrialJob) -> bytes | None:
+        """Return the weights that a trial keeps, unless they have gone up already."""
+        file = self._weights_file(job)
+        try:
+            if file is None:
+                return None
+            found = file.stat()
+            # Never written in place.
+            version = found.st_ino, found.st_mtime_ns
+            if self._sent_weights.get(job.trial) == version:
+                return None
+            content = file.read_bytes()
+        except OSError:
+            return None
+        self._sent_weights[job.trial] = version
+        return content
+
     def _forget(self, job: TrialJob) -> None:
         del self._jobs[job.trial], self._sent_at[job.trial]
+        self._sent_weights.pop(job.trial, None)
+        weights = self._weights_file(job)
+        if weights is not None:
+            for path in [weights, *weights.parent.glob(f".{weights.name}-*.part")]:
+                path.unlink(missing_ok=True)
         delivered = self._delivery_folder(job)
         if delivered is not None:
             shutil.rmtree(delivered, ignore_errors=True)

@@ -315,7 +315,9 @@ class ClusterEngine(ClosedByWith):
         if known is None or known.host is not host:
             return
         if message.checkpoint is not None:
-            self._keep_checkpoint(known.job, message.checkpoint)
+            self._keep(known.job, self._file(known.job), message.checkpoint)
+        if message.weights is not None:
+            self._keep(known.job, self._weights_file(known.job), message.weights)
         is_last = isinstance(event, Finished | Failed | Cancelled)
         if known.cancelled:
             if is_last:
@@ -369,8 +371,11 @@ class ClusterEngine(ClosedByWith):
         except OSError:
             return None
 
-    def _keep_checkpoint(self, job: TrialJob, content: bytes) -> None:
-        file = self._file(job)
+    def _weights_file(self, job: TrialJob) -> Path | None:
+        folder = self._places.weights
+        return None if folder is None or job.keep is None else folder / job.keep.name
+
+    def _keep(self, job: TrialJob, file: Path | None, content: bytes) -> None:
         if file is None:
             return
         try:
@@ -378,5 +383,5 @@ class ClusterEngine(ClosedByWith):
             with new_file(file) as stream:
                 stream.write(content)
         except OSError as error:
-            # It costs the checkpoint, not the trial.
+            # It costs what was to be kept, not the trial.
             self._found.append(CheckpointSkipped(job.trial, error.strerror or str(error)))
