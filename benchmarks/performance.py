@@ -18,6 +18,7 @@ COMMANDS: Final = """\
     python -m benchmarks.throughput              # one comparison by itself
     python -m benchmarks.breakdown
     python -m benchmarks.steps                   # other ways to take a training step, and what they cost
+    python -m benchmarks.limits                  # what one core can do, and how much of it a step takes
     python -m benchmarks.own_fit                 # one call of a fit over Keras's own fit with validation
     python -m benchmarks.score_race --seeds 20
     python -m benchmarks.score_race --alternatives --quantile 0.99
@@ -38,17 +39,17 @@ WHY_MISSED: Final = {
     ("scaling", "overhead"): (
         "It goes into starting a process, building a net and its first prediction (see the parts of a trial) "
         "and into a checkpoint after each epoch; the first trial on each core also lays out the images that "
-        "all later ones share. Not all of it is accounted for."
+        "all later ones share. Not all of it is accounted for. Measured before the first prediction was "
+        "one of the compiled function, with images that are copied once less."
     ),
     ("scaling", "simulated"): (
         "Each epoch is a transaction in SQLite, and with every running trial the reads grow; the table on "
         "scaling has both."
     ),
     ("own fit", "one call"): (
-        "After each epoch the training scores are measured on training.n_probe rows, 10,000 unless another "
-        "number is set: here on all that train, which takes a forward pass over them. With 1,000 rows the "
-        "CNN took 1.09 times as long as Keras's own fit, and the table 1.19 (1.02 to 1.35): where the rest "
-        "of the table's excess goes is not known."
+        "Measured when the training scores took 10,000 rows, here all that train, and batches that were made "
+        "anew after each epoch. They take as many rows as validate now, and batches that are made once; that "
+        "has not been measured on an idle machine."
     ),
     ("throughput cnn", "trials an hour"): (
         "A CNN's seconds are small convolutions, which all contestants take alike. What is left to gain is "

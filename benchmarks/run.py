@@ -39,6 +39,7 @@ _SCRIPTS: Final = {
     "Studies of thousands of trials": ["benchmarks.large_study", "5000", "10000"],
     "Memory over many trials": ["benchmarks.memory", "40"],
     "Faster steps that were tried": ["benchmarks.steps", "20000"],
+    "The machine's limit": ["benchmarks.limits", "20000"],
     "One call of a fit of one's own": ["benchmarks.own_fit"],
     "What a checkpoint takes": ["benchmarks.checkpoint"],
 }
