@@ -39,17 +39,15 @@ WHY_MISSED: Final = {
     ("scaling", "overhead"): (
         "It goes into starting a process, building a net and its first prediction (see the parts of a trial) "
         "and into a checkpoint after each epoch; the first trial on each core also lays out the images that "
-        "all later ones share. Not all of it is accounted for. Measured before the first prediction was "
-        "one of the compiled function, with images that are copied once less."
+        "all later ones share. Not all of it is accounted for."
     ),
     ("scaling", "simulated"): (
         "Each epoch is a transaction in SQLite, and with every running trial the reads grow; the table on "
         "scaling has both."
     ),
     ("own fit", "one call"): (
-        "Measured when the training scores took 10,000 rows, here all that train, and batches that were made "
-        "anew after each epoch. They take as many rows as validate now, and batches that are made once; that "
-        "has not been measured on an idle machine."
+        "After each epoch the training scores are measured on as many rows as validate, which takes a "
+        "forward pass over them."
     ),
     ("throughput cnn", "trials an hour"): (
         "A CNN's seconds are small convolutions, which all contestants take alike. What is left to gain is "
