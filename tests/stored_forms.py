@@ -127,6 +127,10 @@ class _Words(HTMLParser):
             self.words.append(" ".join(data.split()))
 
 
+_SAY_MORE_NOW = ("status", "compare", "backup", "dump")
+"""Commands that name the next one since the texts were written."""
+
+
 def page_words(page: str) -> str:
     """Return what a report shows, a line for each row and paragraph, less its time of writing."""
     parser = _Words()
@@ -165,7 +169,10 @@ def command(*arguments: str) -> str:
     printed = out.getvalue()
     if arguments == ("report",) and code == 0:
         printed = page_words(Path("report/index.html").read_text("utf-8"))
-    return f"exit code {code}\n{printed}{err.getvalue()}"
+    told = err.getvalue()
+    if arguments[0] in _SAY_MORE_NOW:
+        told = "".join(line for line in told.splitlines(keepends=True) if not line.startswith("Next: "))
+    return f"exit code {code}\n{printed}{told}"
 
 
 def made_storage(folder: Path, text: str = "studies.sql") -> None:

@@ -160,7 +160,7 @@ def caveats(sides: Sequence[Side]) -> list[str]:
         if not s.confirmed
     ]
     lines += [f"{s.study}: {note}" for s in sides for note in s.left_out]
-    if len({s.rule.metric for s in sides}) > 1:
+    if len({s.rule.shown_metric for s in sides}) > 1:
         lines.append("The studies are scored by different metrics: their scores have no common scale.")
     elif len({(s.rule.metric, s.rule.penalty, s.rule.tolerance, s.rule.min_val_accuracy) for s in sides}) > 1:
         lines.append("The studies have different score rules: compare accuracies and gaps, not scores.")
