@@ -94,8 +94,12 @@ def shared_tensor(array: npt.NDArray[Any]) -> tf.Tensor:
 
 
 def predictor(model: keras.Model, images: npt.NDArray[np.float32]) -> Callable[[], npt.NDArray[Any]]:
-    """Return a function that gives the model's outputs for the images, with dropout off."""
-    batches = [tf.constant(images[i : i + N_AT_ONCE]) for i in range(0, len(images), N_AT_ONCE)]
+    """Return a function that gives the model's outputs for the images, with dropout off.
+
+    The images must not be changed afterwards; see `shared_tensor`.
+    """
+    whole = shared_tensor(images)
+    batches = [whole[i : i + N_AT_ONCE] for i in range(0, len(images), N_AT_ONCE)]
 
     @tf.function(input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.float32)], autograph=False)  # type: ignore[untyped-decorator]
     def predict(batch: tf.Tensor) -> tf.Tensor:

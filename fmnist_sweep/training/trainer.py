@@ -28,6 +28,7 @@ from fmnist_sweep.core.places import PlacedJob
 from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.data import Split, load_split, probe_indices
 from fmnist_sweep.data.calls import Call, open_call
+from fmnist_sweep.data.split import aligned
 from fmnist_sweep.models.augmentation import begin_epoch
 from fmnist_sweep.models.building import BuiltInModel
 from fmnist_sweep.models.calling import has_own_fit
@@ -228,7 +229,8 @@ def _restored(
 def _measurer(model: keras.Model, split: Split, probe: npt.NDArray[Any], *, from_logits: bool) -> Measure:
     """Return a function that gives the scores of the probe and of the validation images."""
     n_probe, y_probe, y_val = len(probe), split.y_train[probe], split.y_val
-    predict = predictor(model, np.concatenate([split.x_train[probe], split.x_val]))
+    images = aligned((n_probe + len(y_val), *split.x_val.shape[1:]))
+    predict = predictor(model, np.concatenate([split.x_train[probe], split.x_val], out=images))
 
     def measured() -> tuple[dict[str, float], dict[str, float]]:
         outputs = predict()
