@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fmnist_sweep.core.choosing import Scored, near_best
 from fmnist_sweep.core.curves import EpochScores, LearningCurve
 from fmnist_sweep.core.files import new_file
 from fmnist_sweep.core.score import ScoreRule
@@ -31,12 +32,17 @@ _LAST: Final = ScoreRule(epoch_rule="last")
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Which epoch's weights a trial keeps: those of the one that would be scored, if it ended now.
+    """Which epoch's weights a trial keeps: those of the one that would be chosen, if it ended now.
+
+    Where the rule chooses among what it can't tell from the best, the trial is taken for the best one: what
+    others have come to its process does not know. On recorded sweeps the weights of 95 to 100 % of all
+    choices were kept so (89 % of a CNN's at 500 images), of the trials' best scores 51 to 94 %.
 
     Attributes:
         name: Of the file, among the weights that are kept.
         rule: Scores the curve.
         allowed: Epochs, from 0, that may be scored; None allows all.
+        n_val: Number of validation examples, for the rule's ``within_se``; 0 where it is not known.
         patience: As in ``[training]``: an epoch that is trained after patience has ended the trial is none of
             its own.
     """
@@ -45,6 +51,7 @@ class Keep:
     rule: ScoreRule = _LAST
     allowed: tuple[int, ...] | None = None
     patience: int | None = None
+    n_val: int = 0
 
     def wants(self, epochs: Sequence[EpochScores], *, n_epochs: int | None = None) -> bool:
         """Return whether the last one of the epochs so far is to be kept.
@@ -66,7 +73,11 @@ class Keep:
         curve = LearningCurve(tuple(epochs))
         if self.rule.stop_epoch(curve, allowed=self.allowed, patience=self.patience) not in (None, last):
             return False
-        return self.rule.scored_epoch(curve, allowed=self.allowed) == last
+        scored = self.rule.scored_epoch(curve, allowed=self.allowed)
+        value = float(curve.values(f"val_{self.rule.metric}")[scored])
+        alone = Scored(0, float(self.rule.scores(curve)[scored]), value, curve.to_attribute())
+        near = near_best([alone], self.rule, n_val=self.n_val, allowed=self.allowed)
+        return near.get(0, scored) == last
 
 
 def write_kept(path: Path, weights: Weights, scores: EpochScores) -> str | None:

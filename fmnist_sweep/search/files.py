@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,8 @@ class TrialFiles:
     weights: WeightsFolder | None = None
     _ranks: dict[int, Any] = field(default_factory=dict, init=False)
     _begun: set[int] = field(default_factory=set, init=False)
+    _n_val: int = field(default=0, init=False)
+    _study: optuna.Study | None = field(default=None, init=False)
 
     def begin(self, study: optuna.Study, waiting: Collection[int]) -> None:
         """Remove what belongs to no trial of a study: a process that was killed cleans up nothing.
@@ -46,8 +48,11 @@ class TrialFiles:
         if self.checkpoints is not None:
             self.checkpoints.keep(waiting)
         if self.weights is not None:
+            stored = StoredStudy.of(study)
             self._begun = set(waiting)
-            for trial in StoredStudy.of(study).told_trials:
+            self._n_val = stored.n_val
+            self._study = study
+            for trial in stored.told_trials:
                 self._rank(trial)
             self._keep_best()
 
@@ -60,7 +65,7 @@ class TrialFiles:
             self._begun.add(trial)
         return {
             "checkpoint": None if self.checkpoints is None else self.checkpoints.key(trial),
-            "keep": None if keep is None else Keep(keep.key(trial), rule, allowed, patience),
+            "keep": None if keep is None else Keep(keep.key(trial), rule, allowed, patience, self._n_val),
         }
 
     def go_on(self, job: TrialJob) -> bool:
@@ -89,5 +94,11 @@ class TrialFiles:
             self._ranks[trial.number] = trial.rank
 
     def _keep_best(self) -> None:
-        if self.weights is not None:
-            self.weights.keep(self.settings.keep_models, self._ranks, self._begun)
+        if self.weights is None:
+            return
+        near: Mapping[int, int] = {}
+        if self._study is not None and self.settings.rule.within_se:
+            near = StoredStudy.of(self._study).near_best
+        place = {number: i for i, number in enumerate(near)}
+        order = {number: (place.get(number, len(place)), rank) for number, rank in self._ranks.items()}
+        self.weights.keep(self.settings.keep_models, order, self._begun)

@@ -25,6 +25,19 @@ def test_each_new_best_epoch_is_kept() -> None:
     assert kept_epochs(Keep("a", ScoreRule(), allowed=(2, 3, 4))) == [2, 4]
 
 
+def test_of_what_is_near_the_best_the_smallest_loss_is_kept() -> None:
+    """As it would be chosen, were the trial the best one: over 16 examples 0.7 is an error below 0.8."""
+    near = LearningCurve.from_scores(
+        train=VAL, val=VAL, val_cross_entropy=[0.9, 0.6, 0.5, 0.4, 0.7], train_cross_entropy=VAL
+    )
+
+    def kept(keep: Keep) -> list[int]:
+        return [n - 1 for n in range(1, len(near) + 1) if keep.wants(near.epochs[:n])]
+
+    assert kept(Keep("a", ScoreRule(within_se=1.0), n_val=16)) == [0, 1, 2, 4]
+    assert kept(Keep("a", ScoreRule(within_se=1.0))) == [0, 1, 4]
+
+
 def test_what_is_trained_after_patience_has_ended_a_trial_is_not_kept() -> None:
     """A process may be an epoch further before it hears of it: the scored epoch's weights stay."""
     assert kept_epochs(Keep("a", ScoreRule(), allowed=(0, 1, 2, 3, 4), patience=2)) == [0, 1]
