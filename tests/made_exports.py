@@ -197,6 +197,6 @@ class Exports:
         trainers: dict[str, Trainer] = {SAVING_CHECK: self.saving, OWN_CODE_CHECK: self.code}
         return InlineEngine(trainers.get(trainer, self.reader), places=places)
 
-    def open_engine(self, *_: Any, places: Places, trainer: str, **__: Any) -> OpenEngine:
+    def open_engine(self, *_: Any, places: Places, trainer: str = KERAS_TRAINER, **__: Any) -> OpenEngine:
         """Stand in for the function of that name."""
         return self.engine(None if trainer == KERAS_TRAINER else trainer, places)

@@ -52,7 +52,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
     """What reads the test set after the final trainings, and nothing is drawn."""
     made, finals = Reader(), FinalTrainer()
 
-    def engine(*_: Any, places: Places, trainer: str, **__: Any) -> InlineEngine:
+    def engine(*_: Any, places: Places, trainer: str = "", **__: Any) -> InlineEngine:
         return InlineEngine(made if trainer == TEST_READER else finals, places=places)
 
     monkeypatch.setattr(exporting, "open_engine", engine)
