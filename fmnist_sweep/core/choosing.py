@@ -2,8 +2,8 @@
 
 The best of many scores is partly luck. Among all epochs of all trials within a fraction of a standard error
 of the best score, the one with the smallest validation loss is chosen: on every data set that was tried its
-test log loss was lower than that of the best score, at no cost in test accuracy (``docs/evidence.md``). It is
-the one-standard-error rule of Breiman et al. (1984), with the loss in place of the size of a tree.
+test log loss was lower than that of the best score, at no shown cost in accuracy (``docs/evidence.md``). It
+is the one-standard-error rule of Breiman et al. (1984), with the loss in place of the size of a tree.
 """
 
 from __future__ import annotations
