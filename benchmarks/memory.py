@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import optuna
 import psutil
 
 from fmnist_sweep.config.loading import load_config
-from fmnist_sweep.core.observer import ProgressObserver
+from fmnist_sweep.core.observer import Observer, ProgressObserver
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.progress import Progress
 from fmnist_sweep.data import open_data
@@ -35,8 +36,6 @@ def main() -> None:
     n_trials = int(sys.argv[1]) if len(sys.argv) == 2 else 200
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = [f"budget.trials={n_trials}", "training.train_size=500", "space.epochs=1"]
-    config = load_config(ROOT / "sweeps" / "smoke.toml", settings)
-    data = open_data()
     parent = psutil.Process()
     parent_mb: list[float] = []
 
@@ -45,15 +44,35 @@ def main() -> None:
             parent_mb.append(parent.memory_info().rss / 2**20)
 
     with tempfile.TemporaryDirectory() as folder:
-        study = open_study(config, data, open_storage(f"sqlite:///{folder}/studies.db", create=True))
-        with ownership(study), LocalEngine(n_cores(), places=Places.of(data)) as engine:
-            Search.of(config, data, study, engine, observer=ProgressObserver(observe)).run()
+        study = run_smoke(folder, settings, n_cores(), ProgressObserver(observe))
         children_mb = [trial.user_attrs["peak_memory_mb"] for trial in study.get_trials(deepcopy=False)]
     print(f"{n_trials} trials, {n_cores()} at a time")
     print("process        first (MB)   last (MB)   slope (MB a trial, 95 % interval)")
     for name, sizes in (("parent", parent_mb), ("child's peak", children_mb)):
         slope, error = slope_of(sizes)
         print(f"{name:<13}{sizes[0]:>12.0f}{sizes[-1]:>12.0f}   {slope:+.4f} +- {1.96 * error:.4f}")
+
+
+def run_smoke(
+    folder: str, settings: Sequence[str], slots: int, observer: Observer | None = None
+) -> optuna.Study:
+    """Run the shipped smoke sweep with some settings of its file, in a storage of its own.
+
+    Args:
+        folder: Folder of the storage.
+        settings: What differs from the file, as ``--set`` takes it.
+        slots: Number of trials side by side.
+        observer: Told what happens.
+
+    Returns:
+        The study, in the storage.
+    """
+    config = load_config(ROOT / "sweeps" / "smoke.toml", settings)
+    data = open_data()
+    study = open_study(config, data, open_storage(f"sqlite:///{folder}/studies.db", create=True))
+    with ownership(study), LocalEngine(slots, places=Places.of(data)) as engine:
+        Search.of(config, data, study, engine, observer=observer).run()
+    return study
 
 
 def slope_of(sizes: list[float]) -> tuple[float, float]:

@@ -38,6 +38,7 @@ _PACKAGES: Final = ("fmnist-sweep", "tensorflow", "keras", "keras-tuner", "optun
 _SCRIPTS: Final = {
     "Studies of thousands of trials": ["benchmarks.large_study", "5000", "10000"],
     "Memory over many trials": ["benchmarks.memory", "40"],
+    "Memory of a run": ["benchmarks.memory_at_once", "2", "8", "64"],
     "Faster steps that were tried": ["benchmarks.steps", "20000"],
     "The machine's limit": ["benchmarks.limits", "20000"],
     "One call of a fit of one's own": ["benchmarks.own_fit"],
