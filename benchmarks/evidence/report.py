@@ -12,6 +12,7 @@ from typing import Any, Final
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from benchmarks.evidence.curves import Draw, read_draws
 from benchmarks.evidence.decision import LEAST_DRAWS, decided, verdicts
@@ -261,7 +262,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def figure(replayed: Mapping[str, Replayed]) -> Figure:
     """Draw the effects of the shown rules at every size."""
-    drawn = Figure(figsize=(10, 7.5))
+    drawn = Figure(figsize=(11, 7.5))
     panels = {"test": ("test accuracy against plain, points\n(diabetes: hundredths of mae)", 100.0)}
     panels["log_loss"] = ("test log loss against plain\n(diabetes: squared error)", 1.0)
     names = list(replayed)
@@ -277,9 +278,10 @@ def figure(replayed: Mapping[str, Replayed]) -> Figure:
         axis.axhline(0, color="#808691", linewidth=1)
         axis.set_ylabel(title)
         axis.set_yscale("symlog", linthresh=2 if outcome == "test" else 0.1)
+        axis.yaxis.set_major_formatter(ScalarFormatter())
         axis.grid(axis="y", alpha=0.3)
     axis.set_xticks(range(len(names)), [f"{name}\n{len(these)} draws" for name, these in replayed.items()])
-    axis.tick_params(axis="x", labelsize=8)
+    axis.tick_params(axis="x", labelsize=7)
     drawn.axes[0].legend(fontsize=8, ncols=2)
     drawn.tight_layout()
     return drawn

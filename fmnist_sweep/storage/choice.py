@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from fmnist_sweep.core.choosing import Scored, near_best
 from fmnist_sweep.core.curves import SCORE_DECIMALS, StoredColumns
 from fmnist_sweep.core.jobs import n_val_of
-from fmnist_sweep.core.score import ScoreRule
+from fmnist_sweep.core.score import ScoreRule, exceeds
 from fmnist_sweep.storage import attributes as names
 
 _EARLIER_RULE: Final = {"penalty": 1.0}
 """What it means where no penalty is stored: its default when it was not always written down."""
+
+
+class Told(Protocol):
+    """A trial, however it was read."""
+
+    @property
+    def number(self) -> int:
+        """Counted from 0."""
+
+    @property
+    def score(self) -> float | None:
+        """Of a complete trial, at its own best epoch."""
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What is stored of it, by `fmnist_sweep.storage.attributes`."""
+
+    @property
+    def columns(self) -> Mapping[str, Sequence[float]]:
+        """Its curve; empty without."""
 
 
 def stored_rule(attributes: Mapping[str, Any]) -> ScoreRule:
@@ -23,11 +43,24 @@ def stored_rule(attributes: Mapping[str, Any]) -> ScoreRule:
     return ScoreRule(**{**_EARLIER_RULE, **score})
 
 
-def choice_among(scored: Sequence[Scored], attributes: Mapping[str, Any]) -> dict[int, int]:
-    """Return what `fmnist_sweep.core.choosing.near_best` does, of a study with some attributes."""
-    n_val = n_val_of(attributes.get(names.CONFIG, {}), attributes.get(names.DATA, {}))
-    allowed = attributes.get(names.ALLOWED_EPOCHS)
-    return near_best(scored, stored_rule(attributes), n_val=n_val, allowed=allowed)
+def choice_among(trials: Iterable[Told], attributes: Mapping[str, Any]) -> dict[int, int]:
+    """Return what `fmnist_sweep.core.choosing.near_best` does, of a study with some attributes.
+
+    Args:
+        trials: Its trials of this program. What has no score or no curve, and what is larger than the study
+            allows now, is no candidate.
+        attributes: What is stored of the study.
+    """
+    config, rule = attributes.get(names.CONFIG, {}), stored_rule(attributes)
+    metric, limit = f"val_{rule.metric}", config.get("max_model_size")
+    scored = [
+        Scored(one.number, one.score, one.attributes[metric], one.columns)
+        for one in trials
+        if one.score is not None and metric in one.attributes and one.columns
+        if not exceeds(limit, one.attributes.get(names.N_PARAMETERS))
+    ]
+    n_val = n_val_of(config, attributes.get(names.DATA, {}))
+    return near_best(scored, rule, n_val=n_val, allowed=attributes.get(names.ALLOWED_EPOCHS))
 
 
 def widest_band(attributes: Mapping[str, Any]) -> float | None:

@@ -146,7 +146,7 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         trial
         for trial in trials
         if trial.is_complete
-        and trial.value is not None
+        and trial.score is not None
         # Not what another tool told in a sweep's study.
         and (not is_scored or trial.attributes.keys() >= {*names.OURS})
     ]
@@ -191,7 +191,7 @@ class _Trial:
 
     number: int
     is_complete: bool
-    value: float | None
+    score: float | None
     attributes: Mapping[str, Any]
     n_epochs: int
     last: str | None
@@ -201,7 +201,7 @@ class _Trial:
 def _rank(trial: _Trial) -> tuple[float, float, float, int]:
     """Return what `fmnist_sweep.analysis.ranking.best_trials` sorts by."""
     gap, size = (trial.attributes.get(name) for name in (names.GAP, names.N_PARAMETERS))
-    value = -inf if trial.value is None else trial.value
+    value = -inf if trial.score is None else trial.score
     return -value, inf if gap is None else gap, inf if size is None else size, trial.number
 
 
@@ -210,19 +210,9 @@ def _near_best(complete: Sequence[_Trial], known: _Study) -> dict[int, int]:
     if not any(trial.columns for trial in complete):
         return {}
     # NumPy, too, only for a study that needs it.
-    from fmnist_sweep.core.choosing import Scored  # noqa: PLC0415
-    from fmnist_sweep.core.score import exceeds  # noqa: PLC0415
-    from fmnist_sweep.storage.choice import choice_among, stored_rule  # noqa: PLC0415
+    from fmnist_sweep.storage.choice import choice_among  # noqa: PLC0415
 
-    limit = known.attributes.get(names.CONFIG, {}).get("max_model_size")
-    metric = f"val_{stored_rule(known.attributes).metric}"
-    scored = [
-        Scored(trial.number, trial.value, trial.attributes[metric], trial.columns)
-        for trial in complete
-        if trial.value is not None and metric in trial.attributes and trial.columns
-        if not exceeds(limit, trial.attributes.get(names.N_PARAMETERS))
-    ]
-    return choice_among(scored, known.attributes)
+    return choice_among(complete, known.attributes)
 
 
 def _at(
@@ -230,7 +220,7 @@ def _at(
 ) -> tuple[float | None, Mapping[str, Any]]:
     """Return a trial's score and attributes at the epoch that its study's rule chooses."""
     if trial.number not in near:
-        return trial.value, trial.attributes
+        return trial.score, trial.attributes
     from fmnist_sweep.storage.choice import at_epoch, stored_rule  # noqa: PLC0415 - as above
 
     return at_epoch(trial.columns, trial.attributes, near[trial.number], stored_rule(study))

@@ -23,9 +23,8 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from fmnist_sweep import __version__
-from fmnist_sweep.core.choosing import Scored
 from fmnist_sweep.core.jobs import SplitSpec, n_val_of, parts_digest
-from fmnist_sweep.core.score import ScoreRule, exceeds
+from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.user_code import code_folders
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage import checking
@@ -116,14 +115,7 @@ class StoredStudy:
         """
         if not self.is_scored or self.problems or not self.rule.within_se:
             return {}
-        metric = f"val_{self.rule.metric}"
-        scored = [
-            Scored(t.number, t.score, t.scores[metric], t.columns)
-            for t in self.told_trials
-            if t.score is not None and t.is_ours and metric in t.scores and t.columns
-            if not exceeds(self.size_limit, t.n_parameters)
-        ]
-        return choice_among(scored, self.attributes)
+        return choice_among((t for t in self.told_trials if t.is_ours), self.attributes)
 
     @property
     def n_val(self) -> int:
