@@ -29,6 +29,7 @@ class RunOptions:
         take_over: Run a study even if a process on another machine may be running it.
         engine: Name of the engine; None leaves it to the sweep file. See `open_engine`.
         address: Of the cluster; None leaves it to the sweep file.
+        checkpoint_storage: Folder in which its nodes keep checkpoints; None leaves it to the sweep file.
     """
 
     n_workers: int | None = None
@@ -36,6 +37,7 @@ class RunOptions:
     take_over: bool = False
     engine: str | None = None
     address: str | None = None
+    checkpoint_storage: str | None = None
 
     def problems(self, engine: str | None = None) -> list[str]:
         """Return why trainings can't be run so; empty if they can.
@@ -45,8 +47,8 @@ class RunOptions:
         """
         name = self.engine or engine or LOCAL
         problems = worker_problems(name, self.n_workers)
-        if self.engine is not None or self.address is not None:
-            problems += engine_problems(name, self.address)
+        if any(given is not None for given in (self.engine, self.address, self.checkpoint_storage)):
+            problems += engine_problems(name, self.address, self.checkpoint_storage)
         return problems
 
     def check(self) -> None:
@@ -56,7 +58,8 @@ class RunOptions:
 
     def of_run(self) -> dict[str, Any]:
         """Return the options of a run."""
-        return {**self._of_all(), "take_over": self.take_over, "engine": self.engine}
+        own = {"take_over": self.take_over, "checkpoint_storage": self.checkpoint_storage}
+        return {**self._of_all(), **own, "engine": self.engine}
 
     def of_export(self) -> dict[str, Any]:
         """Return the options of an export, which owns no study."""

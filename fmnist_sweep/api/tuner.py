@@ -84,6 +84,8 @@ class Tuner(StudyReader):
         engine: Where trials run: ``"local"``, processes of this machine, or ``"ray"``, the nodes of a
             cluster; those of `confirm` and the final trainings of `export` as well.
         address: Of the cluster: ``"auto"``, ``"HOST:PORT"`` or ``"ray://HOST:PORT"``; None is ``"auto"``.
+        checkpoint_storage: Folder in which its nodes keep checkpoints, such as ``"file:///shared"`` or
+            ``"s3://bucket/folder"``; None brings them to this machine. For the engine ``"ray"``.
         seed: Decides initial weights, dropout and the order of the rows, and what the sampler draws.
         study: Name of the study; None takes ``project_name``, or the name of the model.
         storage: Where the study is, or is made: ``"sqlite:///studies.db"``, or a PostgreSQL server's address.
@@ -122,6 +124,7 @@ class Tuner(StudyReader):
         workers: int | None = None,
         engine: str = LOCAL,
         address: str | None = None,
+        checkpoint_storage: str | None = None,
         seed: int = 0,
         study: str | None = None,
         storage: str | None = None,
@@ -159,7 +162,9 @@ class Tuner(StudyReader):
             "keep_models": keep_models,
             **({} if max_model_size is None else {"max_model_size": max_model_size}),
         }
-        self._options = RunOptions(n_workers=workers, engine=engine, address=address)
+        self._options = RunOptions(
+            n_workers=workers, engine=engine, address=address, checkpoint_storage=checkpoint_storage
+        )
         self._options.check()
         self._say: Callable[[str], None] = print if say is None else say
         self._shows_table = say is None and in_notebook()

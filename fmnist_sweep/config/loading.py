@@ -187,7 +187,8 @@ def _first_look(
         problems += [f"data: {problem}" for problem in source_problems(settings["data"], folders)]
     problems += _sampler_problems(settings)
     if sound is not None:
-        problems += engine_problems(sound.engine.name, sound.engine.address)
+        on = sound.engine
+        problems += engine_problems(on.name, on.address, on.checkpoint_storage)
     given = settings.get("space")
     problems += narrowing_problems(given) if own is None else entry_problems(given, own)
     config = None

@@ -282,10 +282,13 @@ class EngineSection(Section):
         name: ``"local"``, processes of this machine; ``"ray"``, the nodes of a cluster; or an installed
             package's own.
         address: Of the cluster: ``"auto"``, ``"HOST:PORT"`` or ``"ray://HOST:PORT"``.
+        checkpoint_storage: Folder in which nodes of a cluster keep checkpoints, such as ``"file:///shared"``
+            or ``"s3://bucket/folder"``; left out, they come to this machine with the events.
     """
 
     name: Annotated[str, Field(max_length=100)] = LOCAL
     address: Annotated[str, Field(max_length=1000)] | None = None
+    checkpoint_storage: Annotated[str, Field(max_length=1000)] | None = None
 
 
 class SweepFile(Section):

@@ -7,6 +7,7 @@ from typing import Final
 
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.registry import Registry
+from fmnist_sweep.core.shared_folder import folder_problems
 
 LOCAL: Final = "local"
 RAY: Final = "ray"
@@ -22,12 +23,15 @@ ENGINES: Final = Registry(
 """Each name stands for something that is called as `fmnist_sweep.engines.opening.open_engine` calls it."""
 
 
-def engine_problems(name: str, address: str | None = None) -> list[str]:
+def engine_problems(
+    name: str, address: str | None = None, checkpoint_storage: str | None = None
+) -> list[str]:
     """Return why an engine can't be used as it is asked for, a line each; empty if it can.
 
     Args:
         name: One of ours, or of an installed package's entry points.
         address: Of the cluster; None where none was given.
+        checkpoint_storage: Address of the folder that nodes keep checkpoints in; None where none was given.
 
     Example:
         >>> engine_problems("local", "10.0.0.1:6379")
@@ -43,6 +47,11 @@ def engine_problems(name: str, address: str | None = None) -> list[str]:
     if name == LOCAL and address is not None:
         told = f"{name!r} runs on this machine and has no address; the engine of a cluster is {RAY!r}"
         problems.append(f"engine.address: {told}")
+    if name == LOCAL and checkpoint_storage is not None:
+        told = f"{name!r} keeps checkpoints beside the studies; it is for the engine of a cluster, {RAY!r}"
+        problems.append(f"engine.checkpoint_storage: {told}")
+    if name == RAY and checkpoint_storage is not None:
+        problems += [f"engine.checkpoint_storage: {told}" for told in folder_problems(checkpoint_storage)]
     if name == RAY and address is not None:
         problems += _address_problems(address)
     return problems

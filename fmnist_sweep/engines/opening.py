@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fmnist_sweep.core.engine_names import ENGINES, LOCAL, RAY, engine_problems
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.places import Places
+from fmnist_sweep.core.shared_folder import SharedFolder
 from fmnist_sweep.engines.base import KERAS_TRAINER, OpenEngine
 from fmnist_sweep.engines.machine import check_workers, n_cores
 
@@ -17,6 +20,7 @@ def open_engine(
     trainer: str = KERAS_TRAINER,
     time_limit_s: float | None = None,
     address: str | None = None,
+    checkpoint_storage: SharedFolder | None = None,
 ) -> OpenEngine:
     """Open an engine; leaving it as a context manager closes it.
 
@@ -28,25 +32,34 @@ def open_engine(
         trainer: Import path of the trainer, ``"package.module:Class"``, called without arguments.
         time_limit_s: Seconds after which a job is ended as failed; None sets no limit.
         address: Of the cluster; None leaves it to the engine, and is all that one without a cluster takes.
+        checkpoint_storage: Where nodes of a cluster keep checkpoints; None brings them to this machine, and
+            is all that one without a cluster takes.
 
     Raises:
         ConfigError: There is no engine of that name, or no cluster at the address.
     """
-    where = {} if address is None else {"address": address}
+    where: dict[str, Any] = {} if address is None else {"address": address}
+    if checkpoint_storage is not None:
+        where["checkpoint_storage"] = checkpoint_storage
     engine: OpenEngine = ENGINES.load(name)(
         slots, places=places, trainer=trainer, time_limit_s=time_limit_s, **where
     )
     return engine
 
 
-def check_engine(name: str, address: str | None = None) -> None:
+def check_engine(name: str, address: str | None = None, checkpoint_storage: str | None = None) -> None:
     """Raise `ConfigError` if an engine can't be opened, before anything is stored.
 
     Args:
         name: As for `open_engine`.
         address: As for `open_engine`.
+        checkpoint_storage: Address of the folder that nodes keep checkpoints in; a small file is put there.
     """
-    problems = engine_problems(name, address)
+    problems = engine_problems(name, address, checkpoint_storage)
+    if not problems and checkpoint_storage is not None:
+        shared = SharedFolder(checkpoint_storage)
+        if trouble := shared.trouble():
+            problems = [f"engine.checkpoint_storage: {shared} can't be used from here: {trouble}"]
     if problems:
         raise ConfigError("engine", problems)
     engine = ENGINES.load(name)

@@ -17,6 +17,7 @@ from fmnist_sweep.core.jobs import DataRef, SplitSpec
 from fmnist_sweep.core.observer import NoteTeller, Observer, Observers
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.progress import Progress, Stop
+from fmnist_sweep.core.shared_folder import SharedFolder
 from fmnist_sweep.core.user_code import shadow_notes
 from fmnist_sweep.engines.opening import check_engine, open_engine, slots_of, worker_problems
 from fmnist_sweep.search.checks import check_studies
@@ -30,8 +31,9 @@ from fmnist_sweep.storage.address import safe_url
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.damage import require_whole
 from fmnist_sweep.storage.lease.lease import lease
-from fmnist_sweep.storage.opening import check_storage, open_storage, side_folder
+from fmnist_sweep.storage.opening import check_storage, open_storage, shared_name, side_folder
 from fmnist_sweep.storage.reconnecting import Patience
+from fmnist_sweep.storage.shared_checkpoints import SharedCheckpoints
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study, study_names
 from fmnist_sweep.storage.weights import WeightsFolder
@@ -146,6 +148,7 @@ def run(
     observers: Iterable[Observer] = (),
     engine: str | None = None,
     address: str | None = None,
+    checkpoint_storage: str | None = None,
     n_workers: int | None = None,
     data_dir: Path | None = None,
     take_over: bool = False,
@@ -159,6 +162,7 @@ def run(
         observers: Told what happens; see `Observer`.
         engine: Name of the engine that the trials run on; None takes the sweep file's. See `open_engine`.
         address: Of the cluster; None takes the sweep file's.
+        checkpoint_storage: Folder in which its nodes keep checkpoints; None takes the sweep file's.
         n_workers: Trials that train side by side; None takes one for each core that the engine has.
         data_dir: Where Fashion-MNIST is to be found.
         take_over: Run the study even if a process on another machine may be running it.
@@ -174,6 +178,7 @@ def run(
     section = config.file.engine
     if engine is None or engine == section.name:
         engine, address = section.name, section.address if address is None else address
+        checkpoint_storage = section.checkpoint_storage if checkpoint_storage is None else checkpoint_storage
     problems = worker_problems(engine, n_workers)
     if problems:
         raise ConfigError(name, problems)
@@ -192,7 +197,7 @@ def run(
             say(f"Note: {note}.")
         seconds = config.file.budget.reconnect_seconds
         patience = Patience(storage_url, seconds, say=say, is_kept=held.is_kept)
-        check_engine(engine, address)
+        check_engine(engine, address, checkpoint_storage)
         # Made last: a run that is refused leaves no empty database behind.
         storage = open_storage(storage_url, create=True, patience=patience)
         study = study_run.open(data_ref, storage)
@@ -202,7 +207,11 @@ def run(
         trials = f"{total} {'trial' if total == 1 else 'trials'} in all"
         beside = f"{slots} side by side" if slots else "one on each CPU of the cluster"
         say(f"Study {name!r} in {where}: {trials}, {beside}.")
+        shared = None
         checkpoints = CheckpointFolder(folder)
+        if checkpoint_storage is not None:
+            shared = SharedFolder(checkpoint_storage, shared_name(storage_url, name))
+            checkpoints = SharedCheckpoints(shared, folder)
         kept = side_folder(storage_url, name, kind="weights") if config.file.keep_models else None
         weights = None if kept is None else WeightsFolder(kept)
         places = Places.of(data_ref, checkpoints=folder, code=config.folders, weights=kept)
@@ -210,7 +219,14 @@ def run(
         with (
             stop_signals(say) as interrupted,
             held.owning(study) as owner,
-            open_engine(engine, slots, places=places, time_limit_s=limit, address=address) as running_on,
+            open_engine(
+                engine,
+                slots,
+                places=places,
+                time_limit_s=limit,
+                address=address,
+                checkpoint_storage=shared,
+            ) as running_on,
         ):
             search = Search.of(
                 config,
@@ -227,7 +243,7 @@ def run(
             stop = search.run(interrupted)
         size = checkpoints.size()
         if size:
-            say(f"Checkpoints of {checkpoints.holds()} trials take {size / 1e6:.1f} MB in {folder}.")
+            say(f"Checkpoints of {checkpoints.holds()} trials take {size / 1e6:.1f} MB in {checkpoints}.")
         if weights is not None and (size := weights.size()):
             say(f"Weights of the best trials take {size / 1e6:.1f} MB in {weights.path}.")
         return stop, search.progress()

@@ -17,6 +17,12 @@ MAX_FINISHED_BYTES: Final = 256 * 2**20
 """What the checkpoints of finished trials may take together: seventy of the default dense net."""
 
 
+def finished_name(job: TrialJob) -> str:
+    """Return the name of the checkpoint that jobs like one finish with, whatever their numbers of epochs."""
+    # The trainer knows more of what decides: the file says so itself, and is refused where it differs.
+    return f"finished-{job_identity(job, software=())[:32]}.checkpoint"
+
+
 class CheckpointFolder:
     """One file for each trial that has begun and not ended, and those of finished ones worth going on from.
 
@@ -90,9 +96,11 @@ class CheckpointFolder:
         }
         return " and ".join(kind for kind, there in kinds.items() if there)
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     def _finished(self, job: TrialJob) -> Path:
-        # The trainer knows more of what decides: the file says so itself, and is refused where it differs.
-        return self.path / f"finished-{job_identity(job, software=())[:32]}.checkpoint"
+        return self.path / finished_name(job)
 
     def _unfinished(self) -> Iterator[Path]:
         if self.path.is_dir():

@@ -101,6 +101,17 @@ def side_folder(url: str, study: str, *, kind: str = "checkpoints") -> Path:
     return _beside(url, kind) / study
 
 
+def shared_name(url: str, study: str) -> str:
+    """Return the folder of a study's checkpoints in one that the studies of several storages share.
+
+    Args:
+        url: The storage's address.
+        study: Name of the study.
+    """
+    path = sqlite_path(url)
+    return f"{_digest(address_words(url) if path is None else str(path.absolute()))}/{study}"
+
+
 def artifact_folder(url: str) -> Path:
     """Return the folder of the files that optuna-dashboard shows with studies; it need not exist."""
     return _beside(url, "artifacts")
@@ -110,7 +121,11 @@ def _beside(url: str, kind: str) -> Path:
     path = sqlite_path(url)
     if path is not None:
         return Path(f"{path.absolute()}.{kind}")
-    return cache_folder() / kind / hashlib.sha256(address_words(url).encode()).hexdigest()[:16]
+    return cache_folder() / kind / _digest(address_words(url))
+
+
+def _digest(words: str) -> str:
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
 def open_storage(url: str, *, create: bool, patience: Patience | None = None) -> RDBStorage:

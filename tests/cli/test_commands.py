@@ -604,6 +604,12 @@ def test_validate_reports_every_file(command: Command, sweep: Path) -> None:
         (["run", "tiny.toml", "--address", "head:1"], "engine.address: 'local' runs on this machine"),
         (["confirm", "tiny", "--address", "head:1"], "engine.address: 'local' runs on this machine"),
         (["export", "tiny", "--address", "head:1"], "engine.address: 'local' runs on this machine"),
+        (["run", "tiny.toml", "--checkpoint-storage", "file:///x"], "'local' keeps checkpoints beside the"),
+        (["confirm", "tiny", "--checkpoint-storage", "file:///x"], "'local' keeps checkpoints beside the"),
+        (
+            ["run", "tiny.toml", "--engine", "ray", "--checkpoint-storage", "/x"],
+            "'/x' is no address of a folder",
+        ),
         (["export", "tiny", "--engine", "rai"], "engine.name: unknown 'rai'; did you mean 'ray'?"),
         (["run", "tiny.toml", "--engine", "ray", "--address", "h"], "engine.address: 'h' is no address"),
         (["run", "tiny.toml", "--engine", "ray", "--workers", "0"], "--workers: 0 can't be used; from 1 up"),

@@ -230,18 +230,27 @@ def test_a_node_that_is_cut_off_and_comes_back_changes_no_curve(project: Path) -
 
 @pytest.mark.faults
 def test_ctrl_c_puts_trials_back_and_the_same_command_goes_on(nodes: LocalNodes, project: Path) -> None:
-    """Within ten seconds; from the checkpoints that came up with the end."""
+    """Within ten seconds; from the checkpoints of the end, here in a folder that the nodes share.
+
+    Of what trials no longer need nothing is left there, and the weights that are kept come to the parent.
+    """
+    shared = project / "shared by #all"
     line = command(project, "stopped.db", "--engine", "ray", "--address", nodes.address, "--json-events")
+    line += ["--checkpoint-storage", f"file://{shared}", "--set", "keep_models=1"]
     run = Running(line, project)
     run.wait_for("epoch", 8)
     began = time.monotonic()
     run.process.send_signal(signal.SIGINT)
     assert run.end(within_s=60) == 130
     assert time.monotonic() - began < 20
+    assert list(shared.rglob("trial-*.checkpoint"))
     again = Running(line, project)
     assert again.end() == 0, again.told[-3:]
     resumed = [told["n_resumed"] for told in again.told if told["event"] == "trial_start"]
     assert max(resumed) > 0
+    assert not [path for path in shared.rglob("*") if path.is_file()]
+    assert not list((project / "stopped.db.checkpoints").rglob("*.checkpoint"))
+    assert len(list((project / "stopped.db.weights").rglob("*.npz"))) == 1
 
 
 @pytest.mark.faults

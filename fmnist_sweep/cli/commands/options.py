@@ -87,6 +87,14 @@ Address = Annotated[
     str | None,
     typer.Option("--address", metavar="A", help="Of the cluster: auto, HOST:PORT or ray://HOST:PORT."),
 ]
+CheckpointStorage = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint-storage",
+        metavar="URL",
+        help="Where the nodes keep checkpoints: file:///FOLDER, s3://BUCKET/FOLDER; by default here.",
+    ),
+]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Run the study though its owner, on another machine, may live.")
 ]
@@ -99,12 +107,18 @@ def run_options(
     take_over: bool = False,
     engine: str | None = None,
     address: str | None = None,
+    checkpoint_storage: str | None = None,
 ) -> RunOptions:
     """Return the options that all commands share that train something."""
     from fmnist_sweep.api.options import RunOptions
 
     return RunOptions(
-        n_workers=workers, data_dir=data_dir, take_over=take_over, engine=engine, address=address
+        n_workers=workers,
+        data_dir=data_dir,
+        take_over=take_over,
+        engine=engine,
+        address=address,
+        checkpoint_storage=checkpoint_storage,
     )
 
 

@@ -14,6 +14,7 @@ from fmnist_sweep.cli.commands.options import (
     Address,
     AsJson,
     Builds,
+    CheckpointStorage,
     DataDir,
     Engine,
     MaxRetries,
@@ -84,6 +85,7 @@ def run(
     max_retries: MaxRetries = None,
     engine: Engine = None,
     address: Address = None,
+    checkpoint_storage: CheckpointStorage = None,
     take_over: TakeOver = False,
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
@@ -110,6 +112,7 @@ def run(
         "budget.max_retries": max_retries,
         "engine.name": engine,
         "engine.address": address,
+        "engine.checkpoint_storage": checkpoint_storage,
     }
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     options = run_options(workers, data_dir, take_over=take_over)
@@ -124,6 +127,7 @@ def run(
         max_retries=max_retries,
         engine=engine,
         address=address,
+        checkpoint_storage=checkpoint_storage,
         data_dir=data_dir,
         set=overrides,
         observe=observe,

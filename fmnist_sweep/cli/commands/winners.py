@@ -10,6 +10,7 @@ import typer
 from fmnist_sweep.cli.commands.options import (
     Address,
     AsJson,
+    CheckpointStorage,
     DataDir,
     Engine,
     MaxRetries,
@@ -78,6 +79,7 @@ def confirm(
     max_retries: MaxRetries = None,
     engine: Engine = None,
     address: Address = None,
+    checkpoint_storage: CheckpointStorage = None,
     take_over: TakeOver = False,
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
@@ -110,7 +112,14 @@ def confirm(
         prefer=prefer,
         within=within,
         max_retries=max_retries,
-        options=run_options(workers, data_dir, take_over=take_over, engine=engine, address=address),
+        options=run_options(
+            workers,
+            data_dir,
+            take_over=take_over,
+            engine=engine,
+            address=address,
+            checkpoint_storage=checkpoint_storage,
+        ),
         say=sayer(messages),
         observers=[Display(messages, progress=not no_progress)],
     )
@@ -131,6 +140,7 @@ def confirm(
             repeats=repeats,
             incumbents=incumbents,
             max_retries=max_retries,
+            checkpoint_storage=checkpoint_storage,
             **kept,
         )
         exit_unless_done(*came.end, study=came.linked, again=again)

@@ -22,9 +22,12 @@ from fmnist_sweep.core.files import cache_folder
 from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import Places
+from fmnist_sweep.core.shared_folder import SharedFolder
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.engines import fork_server
+from fmnist_sweep.engines.cluster.messages import Message
 from fmnist_sweep.engines.cluster.parcels import Parcel, is_there, parcel_of, pieces, unpack
+from fmnist_sweep.engines.cluster.uploads import Uploads, fetched, trouble_with
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.engines.machine import NO_DEVICE, machine
 
@@ -53,6 +56,8 @@ class AgentSpec:
         preload: As in `LocalEngine`.
         time_limit_s: As in `LocalEngine`.
         checkpoint_every_s: Seconds between two checkpoints of a trial that go up; its last goes up always.
+        shared: The folder that they go to; None sends them to the parent.
+        marker: Name of the file by which nodes know the folder; see `uploads.mark`.
     """
 
     slots: int
@@ -60,34 +65,25 @@ class AgentSpec:
     preload: Sequence[str]
     time_limit_s: float | None = None
     checkpoint_every_s: float = 10.0
+    shared: SharedFolder | None = None
+    marker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """What decides whether a node's curves can be those of another."""
+    """What decides whether a node's curves can be those of another.
+
+    Attributes:
+        host: The machine's name.
+        cpu: Its processor in words.
+        versions: Of the packages that decide results.
+        trouble: Why nothing can be trained there, in a line; empty where it can.
+    """
 
     host: str
     cpu: str
     versions: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What comes up from a trial.
-
-    Attributes:
-        event: What happened.
-        checkpoint: What it had come to when the event was told, or an epoch more; None where it sends none.
-        delivery: What a job that is done hands over: a folder, and its pieces; None where it hands over none.
-        lost: Why the trial must go on elsewhere though it is none of its fault; empty otherwise.
-        weights: Those that it keeps, with its checkpoint; None where they are as they were sent before.
-    """
-
-    event: TrialEvent
-    checkpoint: bytes | None = None
-    delivery: tuple[Parcel, tuple[bytes, ...]] | None = None
-    lost: str = ""
-    weights: bytes | None = None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +120,7 @@ class Agent:
         self._next_turn = 0
         self._ordering = threading.Lock()
         self._messages: queue.SimpleQueue[Message | Exception] = queue.SimpleQueue()
+        self._uploads = None if spec.shared is None else Uploads(spec.shared, self._messages.put)
         self._sent_at: dict[int, float] = {}
         self._sent_weights: dict[int, tuple[int, int]] = {}
         self._jobs: dict[int, TrialJob] = {}
@@ -134,7 +131,9 @@ class Agent:
 
     def facts(self) -> NodeFacts:
         """Return what this node is."""
-        return NodeFacts(socket.gethostname(), str(machine()["cpu"]), versions())
+        shared = self._spec.shared
+        trouble = "" if shared is None else trouble_with(shared, self._spec.marker)
+        return NodeFacts(socket.gethostname(), str(machine()["cpu"]), versions(), trouble)
 
     def lacks(self, parcels: Sequence[Parcel]) -> list[str]:
         """Return the keys of data sets that are not on this node, looked for by their digests."""
@@ -204,6 +203,8 @@ class Agent:
         """End everything and remove what was written."""
         self._commands.put(None)
         self._worker.join()
+        if self._uploads is not None:
+            self._uploads.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     # --- the thread that knows the engine ------------------------------------------------------------------
@@ -246,7 +247,9 @@ class Agent:
         job = command.job
         if self._engine is None:
             self._engine = self._opened(self._folders_of(command.code))
-        self._write_checkpoint(job, command.checkpoint)
+        shared = self._spec.shared
+        checkpoint = None if shared is None else fetched(shared, job, self._weights_file(job))
+        self._write_checkpoint(job, command.checkpoint if checkpoint is None else checkpoint)
         self._engine.submit(job)
         self._jobs[job.trial] = job
         self._sent_at[job.trial] = time.monotonic()
@@ -286,6 +289,7 @@ class Agent:
         checkpoint, delivery, weights = None, None, None
         if job is not None:
             due = time.monotonic() - self._sent_at[trial] >= self._spec.checkpoint_every_s
+            due = due and (self._uploads is None or not self._uploads.is_busy(trial))
             if is_last or (due and isinstance(event, EpochDone)):
                 # In this order: what goes on from a checkpoint never keeps the weights before it again.
                 checkpoint = self._read_checkpoint(job)
@@ -299,7 +303,11 @@ class Agent:
         if isinstance(event, Failed) and event.died and fork_server.exit_code() is not None:
             # All of its trials seem to die with it.
             lost = "the process that starts its trials died"
-        self._messages.put(Message(event, checkpoint, delivery, lost, weights))
+        message = Message(event, checkpoint, delivery, lost, weights)
+        if self._uploads is None or job is None:
+            self._messages.put(message)
+        else:
+            self._uploads.send(job, message, is_last=is_last)
 
     # --- files ---------------------------------------------------------------------------------------------
 

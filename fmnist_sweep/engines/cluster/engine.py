@@ -29,13 +29,16 @@ from fmnist_sweep.core.files import new_file
 from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import Places
+from fmnist_sweep.core.shared_folder import SharedFolder
 from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.engines.base import KERAS_TRAINER, ClosedByWith, require_free
-from fmnist_sweep.engines.cluster.agent import AgentSpec, Message
+from fmnist_sweep.engines.cluster.agent import AgentSpec
 from fmnist_sweep.engines.cluster.connection import AUTO, connect
 from fmnist_sweep.engines.cluster.hosts import Cluster, Host, Hosts
+from fmnist_sweep.engines.cluster.messages import Message
 from fmnist_sweep.engines.cluster.nodes import LinkLostError, RayCluster
 from fmnist_sweep.engines.cluster.parcels import Parcel, code_files, parcel_of, unpack
+from fmnist_sweep.engines.cluster.uploads import mark, unmark
 from fmnist_sweep.engines.local import KERAS_PRELOAD
 
 _LOOK_S: Final = 1.0
@@ -88,10 +91,12 @@ class ClusterEngine(ClosedByWith):
         address: Of the cluster; see `connection.connect`.
         checkpoint_every_s: Seconds between two checkpoints of a trial that come up: what the loss of a node
             costs at most, beside the epoch in training.
+        checkpoint_storage: Folder in which nodes keep checkpoints; None brings them to this machine.
         cluster: Stands in for Ray in tests.
 
     Raises:
         ConfigError: There is no cluster at the address.
+        EngineError: The folder for checkpoints can't be written.
     """
 
     def __init__(
@@ -104,10 +109,15 @@ class ClusterEngine(ClosedByWith):
         time_limit_s: float | None = None,
         address: str = AUTO,
         checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+        checkpoint_storage: SharedFolder | None = None,
         cluster: Cluster | None = None,
     ) -> None:
         self._places = Places() if places is None else places
-        spec = AgentSpec(1, trainer, tuple(preload), time_limit_s, checkpoint_every_s)
+        self._shared = checkpoint_storage
+        self._marker = "" if checkpoint_storage is None else mark(checkpoint_storage)
+        spec = AgentSpec(
+            1, trainer, tuple(preload), time_limit_s, checkpoint_every_s, checkpoint_storage, self._marker
+        )
         self._cluster: Cluster = RayCluster(address) if cluster is None else cluster
         self._hosts = Hosts(self._cluster, spec, data=self._places.data, most=slots or None)
         self._trials: dict[int, _Trial] = {}
@@ -210,6 +220,8 @@ class ClusterEngine(ClosedByWith):
         self._found.clear()
         self._code = None
         self._hosts.close()
+        if self._shared is not None:
+            unmark(self._shared, self._marker)
 
     # --- nodes ---------------------------------------------------------------------------------------------
 

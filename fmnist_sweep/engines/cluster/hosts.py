@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 
 from fmnist_sweep.core.errors import EngineError
 from fmnist_sweep.core.versions import versions
-from fmnist_sweep.engines.cluster.agent import AgentSpec, Message, NodeFacts
+from fmnist_sweep.engines.cluster.agent import AgentSpec, NodeFacts
+from fmnist_sweep.engines.cluster.messages import Message
 from fmnist_sweep.engines.cluster.nodes import Link, LinkLostError, Node
 from fmnist_sweep.engines.cluster.parcels import Parcel, parcel_of
 
@@ -202,7 +203,7 @@ class Hosts:
         if host.state == "facts":
             facts: NodeFacts = answer
             host.cpu = facts.cpu
-            why = _unlike(facts.versions, versions())
+            why = _unlike(facts.versions, versions()) or facts.trouble
             if why:
                 self._left_out[host.link.node] = (host.link.name, why)
                 self._remove(host)

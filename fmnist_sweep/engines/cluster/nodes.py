@@ -19,7 +19,7 @@ from typing import Any, Final
 from fmnist_sweep.core.errors import ClusterLostError
 from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.jobs import TrialJob
-from fmnist_sweep.engines.cluster.agent import Agent, AgentSpec, Message, NodeFacts
+from fmnist_sweep.engines.cluster.agent import Agent, AgentSpec, NodeFacts
 from fmnist_sweep.engines.cluster.connection import (
     AUTO,
     CLIENT,
@@ -28,6 +28,7 @@ from fmnist_sweep.engines.cluster.connection import (
     disconnect,
     in_short,
 )
+from fmnist_sweep.engines.cluster.messages import Message
 from fmnist_sweep.engines.cluster.parcels import Parcel, pieces
 
 _LOST_AFTER_S: Final = 20.0
