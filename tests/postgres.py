@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from programs import free_port
 
 SECRET = secrets.token_hex(8)
 """The part of the password that looks the same in every way of writing it: it may be seen nowhere."""
@@ -38,9 +38,7 @@ class Server:
         # Not in pytest's folder: the server's own user may not look into that.
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._data = self._folder / "data"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         password = self._folder / "password"
         password.write_text(_PASSWORD)
         if _ROOT:

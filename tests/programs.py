@@ -1,8 +1,9 @@
-"""Python programs that tests run to their end, on the sources beside the tests."""
+"""Python programs that tests run to their end, on the sources beside the tests, and ports for servers."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,13 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 """
 """Begins a program that has TensorFlow and NumPy, and nothing that a bundle must do without."""
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

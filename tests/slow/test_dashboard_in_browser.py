@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import optuna
 import pytest
 from browser import needs_chromium, opened
 from made_studies import empty_study, fill_study
+from programs import free_port
 
 from fmnist_sweep.storage.opening import open_storage
 
@@ -39,9 +39,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def served(storage: str) -> Iterator[str]:
     """The address of the dashboard, as the command serves it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "fmnist_sweep", "dashboard", "--storage", storage, "--port", str(port)]
     quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=quiet)

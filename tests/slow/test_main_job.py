@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from programs import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -124,9 +125,10 @@ def test_what_a_sweep_leaves_can_be_browsed_and_exported(tmp_path: Path) -> None
     facts = json.loads((bundle / "metrics.json").read_text())
     assert again["val_accuracy"] == facts["model"]["val"]["accuracy"]
 
-    served = start(tmp_path, "dashboard", "--port", "18765")
+    port = free_port()
+    served = start(tmp_path, "dashboard", "--port", str(port))
     try:
-        studies = fetch("http://127.0.0.1:18765/api/studies")["study_summaries"]
+        studies = fetch(f"http://127.0.0.1:{port}/api/studies")["study_summaries"]
         assert [study["study_name"] for study in studies] == ["smoke", "smoke-final"]
     finally:
         served.kill()

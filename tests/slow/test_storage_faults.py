@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from urllib.request import urlopen
 import optuna
 import pytest
 from faults import Sweep, compare
+from programs import free_port
 from small_study import Small
 
 from fmnist_sweep.storage.opening import open_storage
@@ -304,9 +304,7 @@ def test_the_dashboard_and_the_sweep_do_not_wait_for_each_other(whole: Sweep, tm
     cut = Sweep(tmp_path, trials=8, epochs=8, sleep_s=0.4)
     run = cut.start()
     wait_for_epochs(cut, 2)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     answers: list[float] = []
     with program(cut, "dashboard", "--port", str(port)) as dashboard:
         while run.poll() is None:
