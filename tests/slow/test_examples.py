@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from programs import ROOT, python
+
+import fmnist_sweep as fs
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +20,6 @@ def test_an_example_runs(path: Path, tmp_path: Path) -> None:
     short = ["--trials", "2", "--set", "space.epochs=2", "--set", "pruner.name=none"]
     python(tmp_path, "-m", "fmnist_sweep", "run", str(path), *short)
     study = f"example-{path.stem.replace('_', '-')}"
-    told = python(tmp_path, "-m", "fmnist_sweep", "trials", study, "--json").stdout
-    rows = json.loads(told)["trials"]
-    assert [row["state"] for row in rows] == ["COMPLETE"] * 2
-    assert all(row["gap"] is not None for row in rows)
+    trials = fs.load_study(study, f"sqlite:///{tmp_path / 'studies.db'}").trials_dataframe()
+    assert list(trials["state"]) == ["COMPLETE"] * 2
+    assert trials["gap"].notna().all()
