@@ -155,8 +155,11 @@ def machine(n_running: int) -> str:
     """Return how much of the machine is in use, in a line.
 
     Example:
-        ``2 of 2 cores, 3.1 of 23.5 GiB``
+        ``2 training, 2 cores, memory 3.1 of 23.5 GiB``
     """
     memory = psutil.virtual_memory()
-    used = f"{(memory.total - memory.available) / _GIB:.1f} of {memory.total / _GIB:.1f} GiB"
-    return f"{n_running} training on {psutil.cpu_count() or 1} cores, memory {used}"
+    used, whole = (
+        f"{n / _GIB:.0f}" if n >= 100 * _GIB else f"{n / _GIB:.1f}"
+        for n in (memory.total - memory.available, memory.total)
+    )
+    return f"{n_running} training, {psutil.cpu_count() or 1} cores, memory {used} of {whole} GiB"

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
@@ -16,6 +15,7 @@ from typing_extensions import override
 
 from fmnist_sweep.cli.console.board import Board, machine
 from fmnist_sweep.cli.console.cells import say, shown
+from fmnist_sweep.cli.console.resized import ResizedLive
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.events import TrialEvent
 from fmnist_sweep.core.jobs import TrialJob
@@ -132,7 +132,9 @@ class Display(Observer):
         self._waits = _WaitLines(console)
         self._board = Board()
         # Drawn anew each time, by the size that the terminal has then.
-        self._live = Live(console=console, get_renderable=self._panel, refresh_per_second=4, transient=True)
+        self._live = ResizedLive(
+            console=console, get_renderable=self._panel, refresh_per_second=4, transient=True
+        )
 
     @override
     def on_start(self, study: str, settings: Mapping[str, Any]) -> None:
