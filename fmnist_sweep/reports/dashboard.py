@@ -40,7 +40,8 @@ from fmnist_sweep.reports.confirmed import CONFIRMED_WORDS, confirmed_figure, tr
 from fmnist_sweep.reports.doors import App, StartResponse, guarded, require_password
 from fmnist_sweep.reports.figures import accuracy_against_gap, best_curves
 from fmnist_sweep.reports.gathered import Gathered, note_of, save_note
-from fmnist_sweep.reports.lean_pages import with_lean_pages, with_own_studies_first
+from fmnist_sweep.reports.lean_pages import with_lean_pages, with_narrow_pages, with_own_studies_first
+from fmnist_sweep.reports.style import GREY
 from fmnist_sweep.reports.svg import curve_svg
 from fmnist_sweep.reports.thinning import thinned_note
 from fmnist_sweep.reports.unused import without_sklearn
@@ -58,8 +59,13 @@ _log = logging.getLogger(__name__)
 FIGURES: Final = {"validation-and-gap": accuracy_against_gap, "learning-curves": best_curves}
 """Graph objects of a study in the dashboard, by id: saving again replaces them."""
 
-_FIGURE_HEIGHT: Final = 420
-"""The dashboard cuts off what is higher."""
+_AS_SHOWN: Final = {
+    # The dashboard cuts off what is higher, and has its buttons above the figure, on a bar of their own.
+    "height": 420,
+    "margin": {"t": 60},
+    "title": {"y": 0.93},
+    "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY},
+}
 
 _CURVE_URL: Final = re.compile(r"/learning-curves/(\d{1,18})/(\d{1,18})\.svg")
 _PORTS_TRIED: Final = 20
@@ -93,7 +99,7 @@ def attach_figures(study: optuna.Study, stored: StoredStudy | None = None) -> No
         figures["confirmation"] = confirmed_figure(confirmation)
     gathered = Gathered(study)
     for name, figure in figures.items():
-        gathered.figure(name, figure.update_layout(height=_FIGURE_HEIGHT))
+        gathered.figure(name, figure.update_layout(_AS_SHOWN).update_yaxes(title_font_size=11))
     words = map(markdown, [*_study_words(stored, confirmation)])
     gathered.note("\n\n".join([f"**{markdown(study.study_name)}**", *words]))
     noted = _noted(stored)
@@ -188,7 +194,8 @@ def note_with_picture(
 
 def picture_words(study_id: int, number: int) -> str:
     """Return the picture of a trial's learning curve in Markdown, as `make_app` draws it."""
-    return f"![The picture shows in: fmnist-sweep dashboard](/learning-curves/{study_id}/{number}.svg)"
+    words = f"Learning curve of trial {number}: the picture shows in fmnist-sweep dashboard"
+    return f"![{words}](/learning-curves/{study_id}/{number}.svg)"
 
 
 def trial_note(curve: LearningCurve, rule: ScoreRule, *, epoch: int | None = None) -> str:
@@ -333,7 +340,7 @@ def make_app(storage: BaseStorage, *, artifacts: Path | None = None) -> App:
         if isinstance(storage, RDBStorage):
             pages = optuna_dashboard.wsgi(LeanStorage(storage), artifact_store=files)
             dashboard = with_lean_pages(dashboard, pages, storage, picture_words)
-        dashboard = with_own_studies_first(dashboard, storage)
+        dashboard = with_narrow_pages(with_own_studies_first(dashboard, storage))
     studies = _Studies(storage)
 
     def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:

@@ -1,7 +1,7 @@
 """What optuna-dashboard's pages ask for, changed on its way.
 
 The page of a study is made from a lean storage and given the notes of its trials back; the list of studies is
-put in order.
+put in order; long attributes are broken into lines.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from optuna.storages import BaseStorage
 
@@ -24,6 +24,17 @@ from fmnist_sweep.storage.studies import load_study
 _LIST: Final = "/api/studies"
 _PAGE: Final = re.compile(r"/api/studies/(\d+)/?")
 _NOTE: Final = re.compile(r"dashboard:(\d+):note_(?:ver|str:(\d+))")
+_HTML: Final = re.compile(r"/dashboard(?:/|$)")
+_HEAD_END: Final = b"</head>"
+_STYLE: Final = (
+    b"<style>main, main div { min-width: 0 } main p { white-space: normal; overflow-wrap: anywhere }</style>"
+)
+"""A trial's page is else as wide as its longest attribute, the curve: thousands of pixels."""
+
+
+@runtime_checkable
+class _Closable(Protocol):
+    def close(self) -> None: ...
 
 
 def with_lean_pages(
@@ -62,6 +73,17 @@ def with_own_studies_first(dashboard: App, storage: BaseStorage) -> App:
     return app
 
 
+def with_narrow_pages(dashboard: App) -> App:
+    """Return the dashboard's app, whose pages are as wide as the window."""
+    pages = changed(dashboard, lambda body: body.replace(_HEAD_END, _STYLE + _HEAD_END, 1))
+
+    def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        is_page = environ["REQUEST_METHOD"] == "GET" and _HTML.match(environ.get("PATH_INFO", ""))
+        return (pages if is_page else dashboard)(environ, start_response)
+
+    return app
+
+
 def changed(app: App, change: Callable[[bytes], bytes]) -> App:
     """Return an app that changes the body of what another one answers, unless that is an error."""
 
@@ -71,7 +93,11 @@ def changed(app: App, change: Callable[[bytes], bytes]) -> App:
         def keep(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
             answered.append((status, headers))
 
-        body = b"".join(app(environ, keep))
+        given = app(environ, keep)
+        body = b"".join(given)
+        if isinstance(given, _Closable):
+            # A page is an open file.
+            given.close()
         (status, headers) = answered[-1]
         if status.startswith("200"):
             body = change(body)

@@ -46,6 +46,16 @@ def test_attached_figures_are_served_once_however_often_they_are_attached(
     assert "The best is trial" in shown["note"]["body"]
 
 
+def test_pages_are_as_wide_as_the_window(storage: BaseStorage, study: optuna.Study) -> None:
+    """A curve among a trial's attributes is broken into lines; what is no page stays as it is."""
+    app = dashboard.make_app(storage)
+    for path in ("/dashboard", f"/dashboard/studies/{study._study_id}/trials"):
+        status, body = get(app, path)
+        assert status == 200
+        assert b"overflow-wrap: anywhere }</style></head>" in body
+    assert b"overflow-wrap" not in get(app, "/api/studies")[1]
+
+
 def test_a_studys_note_tells_the_price_of_its_penalty(tiny_study: StudyMaker) -> None:
     """In a paragraph of its own; a warning, where there is one, in the next."""
     study = tiny_study(([0.78, 1.0], [0.76, 0.83]), ([0.80], [0.78]), ([0.98], [0.84]))

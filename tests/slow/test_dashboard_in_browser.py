@@ -64,6 +64,12 @@ def test_the_page_shows_all_studies(served: str, tmp_path: Path) -> None:
     assert {"mine", "given"} <= set(re.findall(r"\d\. (\w+)", page))
 
 
+def test_own_studies_stand_first(served: str, tmp_path: Path) -> None:
+    """On the page, as it is opened; the study that came along is older than the user's own."""
+    page = opened(f"{served}/dashboard", tmp_path / "profile")
+    assert re.findall(r"\d\. (\w+)", page)[:2] == ["mine", "given"]
+
+
 def test_a_study_that_came_along_is_not_deleted(served: str, storage: str) -> None:
     """The server that people use refuses it; the studies are all there."""
     with urlopen(f"{served}/api/studies") as answer:  # noqa: S310 - of this machine
