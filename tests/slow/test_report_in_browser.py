@@ -228,6 +228,35 @@ def test_the_slider_answers_for_any_metric(tmp_path: Path) -> None:
     assert told["rows"][:2] == ["1", "3 of 3"]
 
 
+def test_parallel_coordinates_are_printed(tmp_path: Path) -> None:
+    """Of more studies than a browser has WebGL contexts for, and as lines: paper shows nothing of WebGL."""
+    studies = [empty_study(None, f"study {i}") for i in range(6)]
+    for made in studies:
+        fill_study(made, 8)
+    page = write_report([stored(made) for made in studies], tmp_path / "report.html")
+    look = """
+      const wide = figures.filter(usesWebGL);
+      const lines = () => wide.map((one) => one.querySelectorAll(".scatterlayer .js-line").length);
+      const canvases = () => wide.map((one) => one.querySelectorAll("canvas").length);
+      dispatchEvent(new Event("beforeprint"));
+      await new Promise((done) => setTimeout(done, 500));
+      told.printed = [lines(), canvases()];
+      dispatchEvent(new Event("afterprint"));
+      await new Promise((done) => setTimeout(done, 500));
+      told.shown = [lines(), canvases()];
+    """
+    told = probed(page, tmp_path / "profile", look)
+    assert told.get("error") is None
+    lines, canvases = told["printed"]
+    assert len(lines) == 6
+    assert min(lines) > 1
+    assert canvases == [0] * 6
+    # On the screen, where lines can be picked, those near it are drawn by WebGL again.
+    lines, canvases = told["shown"]
+    assert lines == [0] * 6
+    assert sum(map(bool, canvases)) <= 4
+
+
 AXE = "axe-core@4.11.0"
 NPM = shutil.which("npm")
 

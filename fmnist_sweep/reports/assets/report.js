@@ -49,7 +49,49 @@ function draw(element, printing = false) {
   const traces = structuredClone(figure.data);
   for (const trace of traces) if (trace.texts) trace.text = trace.texts.map((place) => DATA.texts[place]);
   const layout = layoutOf(figure, printing, element.closest(".slices") !== null);
+  if (printing && usesWebGL(element)) return Plotly.react(element, ...asLines(traces[0], layout), CONFIG);
   return Plotly.react(element, traces, { ...layout, height }, CONFIG);
+}
+
+// Parallel coordinates are drawn by WebGL, which paper shows nothing of: there they are lines of an ordinary figure.
+function asLines({ dimensions, line }, layout) {
+  const n = dimensions[0].values.length;
+  const ends = dimensions.map(({ values, range }) => range ?? [Math.min(...values), Math.max(...values)]);
+  const place = (d, value) => (value - ends[d][0]) / (ends[d][1] - ends[d][0] || 1);
+  const scores = line.color;
+  const [low, high] = [Math.min(...scores), Math.max(...scores)];
+  // A few colours, each in one trace.
+  const shades = 8;
+  const traces = Array.from({ length: shades }, (_, shade) => ({
+    type: "scatter", mode: "lines", x: [], y: [], hoverinfo: "skip", showlegend: false,
+    line: { width: 1, color: shadeOf(line.colorscale, shade / (shades - 1)) },
+  }));
+  for (let i = 0; i < n; i++) {
+    const { x, y } = traces[Math.round((shades - 1) * (high > low ? (scores[i] - low) / (high - low) : 1))];
+    dimensions.forEach((dimension, d) => (x.push(d), y.push(place(d, dimension.values[i]))));
+    x.push(null), y.push(null);
+  }
+  const annotations = dimensions.flatMap(({ tickvals, ticktext, tickformat }, d) => {
+    const ticks = tickvals ?? [0, 1, 2, 3].map((k) => ends[d][0] + (k / 3) * (ends[d][1] - ends[d][0]));
+    const words = ticktext ?? ticks.map((tick) => Number(tick.toPrecision(tickformat === ".4~g" ? 4 : 3)).toString());
+    return ticks.map((tick, k) => ({
+      x: d, y: place(d, tick), text: words[k], showarrow: false, font: { size: 9 }, bgcolor: "rgba(255,255,255,0.8)", borderpad: 0,
+    }));
+  });
+  const xaxis = {
+    tickvals: dimensions.map((_, d) => d), ticktext: dimensions.map(({ label }) => label), tickangle: -30,
+    tickfont: { size: 10 }, range: [-0.1, dimensions.length - 0.9], showline: false, gridcolor: "#8a8f98",
+  };
+  const yaxis = { visible: false, range: [-0.04, 1.04] };
+  return [traces, { ...layout, annotations, xaxis, yaxis, height: layout.height, margin: { l: 72, r: 48, t: 24, b: 96 } }];
+}
+
+function shadeOf(scale, at) {
+  const k = Math.max(1, scale.findIndex(([stop]) => stop >= at));
+  const [[from, a], [to, b]] = [scale[k - 1], scale[k]];
+  const part = (colour, i) => parseInt(colour.slice(1 + 2 * i, 3 + 2 * i), 16);
+  const mixed = [0, 1, 2].map((i) => Math.round(part(a, i) + ((at - from) / (to - from)) * (part(b, i) - part(a, i))));
+  return `rgb(${mixed.join(",")})`;
 }
 
 const figures = [...document.querySelectorAll(".figure")];
@@ -67,10 +109,13 @@ function show(element) {
   }
   withWebGL.push(element);
   if (withWebGL.length > MOST_WITH_WEBGL) {
-    const oldest = withWebGL.shift();
-    Plotly.purge(oldest);
-    oldest.classList.remove("js-plotly-plot");
+    clear(withWebGL.shift());
   }
+}
+
+function clear(element) {
+  Plotly.purge(element);
+  element.classList.remove("js-plotly-plot");
 }
 
 const seen = new IntersectionObserver(
@@ -80,7 +125,12 @@ const seen = new IntersectionObserver(
 const drawn = () => figures.filter((element) => element.classList.contains("js-plotly-plot"));
 dark.addEventListener("change", () => drawn().forEach((element) => draw(element)));
 window.addEventListener("beforeprint", () => figures.forEach((element) => draw(element, true)));
-window.addEventListener("afterprint", () => drawn().forEach((element) => draw(element)));
+window.addEventListener("afterprint", () => {
+  for (const element of drawn()) {
+    if (!usesWebGL(element) || withWebGL.includes(element)) draw(element);
+    else clear(element);
+  }
+});
 
 for (const select of document.querySelectorAll("select[data-target]")) {
   const show = () => {
