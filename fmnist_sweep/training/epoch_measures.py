@@ -147,7 +147,11 @@ class EpochMeasures:
         if is_function(self._metric):
             scores[self._metric] = own_metric(self._metric, self._folders, part.y, outputs)
         if self._metric in METRICS_OF_OUTPUTS and self._metric not in scores:
-            scores[self._metric] = metric_of_outputs(self._metric, np.asarray(part.y), outputs)
+            # Keras takes outputs for probabilities unless the loss says otherwise.
+            logits = bool(getattr(model.loss, "from_logits", False))
+            scores[self._metric] = metric_of_outputs(
+                self._metric, np.asarray(part.y), outputs, from_logits=logits
+            )
         return scores
 
     def _are_logits(self, model: keras.Model, outputs: Any) -> bool:

@@ -19,19 +19,23 @@ METRICS_OF_OUTPUTS: Final = frozenset(
 """Names, with their directions in `fmnist_sweep.core.metrics`."""
 
 
-def metric_of_outputs(name: str, y: Array, outputs: Array) -> float:
+def metric_of_outputs(name: str, y: Array, outputs: Array, *, from_logits: bool = False) -> float:
     """Return a metric of a model's outputs.
 
     Args:
         name: One of `METRICS_OF_OUTPUTS`.
-        y: Targets: class numbers, one column a class, 0 and 1, or real numbers.
+        y: Targets: class numbers, one column a class, 0 and 1 (of several labels in a row the mean over the
+            labels is taken), or real numbers.
         outputs: What the model gives for each: probabilities of classes, of the one class ``(n, 1)``, or
             real numbers.
+        from_logits: Whether the outputs are logits where probabilities are spoken of above.
 
     Raises:
-        TrialError: The metric is not defined for them, as an AUC of a single class is not.
+        TrialError: The metric is not defined for them, as an AUC of a single class is not, or an accuracy of
+            real numbers.
     """
     # Imported here: seconds that trials of other metrics save.
+    from scipy import special  # noqa: PLC0415
     from sklearn import metrics  # noqa: PLC0415
 
     try:
@@ -39,6 +43,9 @@ def metric_of_outputs(name: str, y: Array, outputs: Array) -> float:
             return float(
                 getattr(metrics, _OF_NUMBERS[name])(y.reshape(len(y), -1), outputs.reshape(len(y), -1))
             )
+        outputs = outputs.reshape(len(outputs), -1)
+        if from_logits:
+            outputs = special.expit(outputs) if outputs.shape[1] == 1 else special.softmax(outputs, axis=1)
         return _of_classes(metrics, name, y, outputs)
     except (ValueError, IndexError) as error:
         raise TrialError(f"{name} can't be measured: {str(error).splitlines()[0]}") from error
@@ -54,7 +61,13 @@ _OF_NUMBERS: Final[Mapping[str, str]] = {
 
 
 def _of_classes(metrics: Any, name: str, y: Array, outputs: Array) -> float:
-    outputs = outputs.reshape(len(outputs), -1)
+    if (y != np.round(y)).any() or (outputs.shape[1] == 1 and not np.isin(y, (0, 1)).all()):
+        wanted = "0 and 1" if outputs.shape[1] == 1 else "classes"
+        raise ValueError(f"the targets are not {wanted}; of numbers score {', '.join(_OF_NUMBERS)}")
+    if y.shape == outputs.shape and y.shape[1] > 1 and (y.sum(axis=1) != 1).any():
+        # Several labels in a row, or none.
+        columns = range(y.shape[1])
+        return float(np.mean([_of_classes(metrics, name, y[:, [k]], outputs[:, [k]]) for k in columns]))
     if outputs.shape[1] == 1:
         labels, likely = y.reshape(-1).astype(np.int64), outputs[:, 0]
         predicted, shares = (likely >= 0.5).astype(np.int64), likely

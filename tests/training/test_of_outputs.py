@@ -40,6 +40,37 @@ def test_metrics_take_targets_in_each_form(name: str, y: Any, outputs: Any, valu
     assert metric_of_outputs(name, y, outputs) == pytest.approx(value)
 
 
+def test_several_labels_in_a_row_are_measured_one_by_one() -> None:
+    """The mean over the labels, each of them one class or not."""
+    y = np.array([[1, 1], [0, 0], [1, 0], [0, 1]])
+    outputs = np.array([[0.9, 0.6], [0.2, 0.7], [0.8, 0.1], [0.6, 0.9]])
+    assert metric_of_outputs("accuracy", y, outputs) == 0.75
+    assert metric_of_outputs("auc", y, outputs) == pytest.approx((1.0 + 0.75) / 2)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "log_loss", "brier", "auc"])
+def test_logits_are_measured_as_the_probabilities_that_they_mean(name: str) -> None:
+    """A logit above 0 is a yes, and one of 0.3 as well."""
+    logits = np.array([[-1.0], [0.3], [-0.2], [2.0]])
+    sure = 1 / (1 + np.exp(-logits))
+    assert metric_of_outputs(name, BINARY, logits, from_logits=True) == pytest.approx(
+        metric_of_outputs(name, BINARY, sure)
+    )
+    assert metric_of_outputs("log_loss", LABELS, np.log(THREE), from_logits=True) == pytest.approx(
+        metric_of_outputs("log_loss", LABELS, THREE)
+    )
+
+
+@pytest.mark.parametrize("name", ["accuracy", "auc", "log_loss"])
+@pytest.mark.parametrize(
+    "y", [np.array([0.2, 1.7, -0.3, 0.9]), np.array([1, 2, 3, 4]), np.array([-1, 1, 1, -1])]
+)
+def test_numbers_are_not_measured_as_classes(name: str, y: Any) -> None:
+    """Cut off to whole numbers they would score something."""
+    with pytest.raises(TrialError, match="the targets are not 0 and 1; of numbers score mae"):
+        metric_of_outputs(name, y, ONE)
+
+
 def test_what_is_not_defined_fails_with_its_reason() -> None:
     """An AUC needs both classes, and scikit-learn's own words say so."""
     with pytest.raises(TrialError, match="average_precision can't be measured"):
