@@ -1,11 +1,11 @@
-"""Arguments of KerasTuner's tuners that a search here has no use for: said, never ignored."""
+"""What KerasTuner's tuners have and a search here has no use for: said, never ignored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.errors import ConfigError, NotHereError
 
 _COMPILE: Final = "compile the model with it in build"
 _SPACE: Final = "ask in build for what is to be searched, with hp.Fixed for what is not"
@@ -70,3 +70,62 @@ def require_usable(given: Mapping[str, Any]) -> None:
             problems.append(f"{name}={value!r} of KerasTuner's tuners is not known here: {advice}")
     if problems:
         raise ConfigError("Tuner", problems)
+
+
+_OF_TRIALS: Final = (
+    "trials_dataframe() has one row a trial, best(n) the best of them, and get_best_hyperparameters(n) their "
+    "KerasTuner HyperParameters"
+)
+_OF_MODELS: Final = (
+    "get_best_models(n) hands trained models out, those of the search with Tuner(keep_models=n)"
+)
+_OF_FILES: Final = "trials are in the study, which `storage` and `study_name` tell"
+_IN_FIT: Final = "put it into the fit(hp, model, ...) of a HyperModel, which every trial calls"
+_IN_A_CALLBACK: Final = "give search a Keras callback, or observers=[...] for what becomes of trials"
+
+_INSTEAD: Final[dict[str, str]] = {
+    "oracle": f"{_OF_TRIALS}; search_space_summary() prints the space",
+    "executions_per_trial": "confirm(repeats=...) trains the best several times",
+    "remaining_trials": _OF_TRIALS,
+    "project_dir": _OF_FILES,
+    "get_trial_dir": _OF_FILES,
+    "get_state": _OF_FILES,
+    "set_state": _OF_FILES,
+    "save": _OF_FILES,
+    "reload": "search goes on where it stopped, and reading needs no search: fs.load_study(name, storage)",
+    "load_model": _OF_MODELS,
+    "save_model": _OF_MODELS,
+    "run_trial": _IN_FIT,
+    "on_search_begin": _IN_A_CALLBACK,
+    "on_search_end": _IN_A_CALLBACK,
+    "on_trial_begin": _IN_A_CALLBACK,
+    "on_trial_end": _IN_A_CALLBACK,
+    "on_epoch_begin": _IN_A_CALLBACK,
+    "on_epoch_end": _IN_A_CALLBACK,
+    "on_batch_begin": _IN_A_CALLBACK,
+    "on_batch_end": _IN_A_CALLBACK,
+}
+"""Of each public name of a tuner of KerasTuner's that there is none of here, what there is in its place."""
+
+
+class NamesOfKerasTuner:
+    """Tells of names that KerasTuner's tuners have, where they are asked for or overridden."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in vars(cls):
+            if name in _INSTEAD:
+                raise NotHereError(f"{cls.__name__}.{name} would never be called: {_INSTEAD[name]}")
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise: this is asked for what is not there.
+
+        Raises:
+            NotHereError: KerasTuner's tuners have it; the message says what to do.
+            AttributeError: Nobody has it.
+        """
+        if name in _INSTEAD:
+            raise NotHereError(
+                f"{type(self).__name__} has no {name!r} of KerasTuner's tuners: {_INSTEAD[name]}"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fmnist_sweep.api import exports
+from fmnist_sweep.api.arguments import by_argument, metric_and_direction, number_of_epochs
 from fmnist_sweep.api.naming import free_name, storage_in, study_name
 from fmnist_sweep.api.notebook import Lines, Table, in_notebook
-from fmnist_sweep.api.of_kerastuner import require_usable
+from fmnist_sweep.api.of_kerastuner import NamesOfKerasTuner, require_usable
 from fmnist_sweep.api.options import RunOptions
 from fmnist_sweep.api.reading import StudyReader
 from fmnist_sweep.api.runs import ConfirmationEnd, confirm, repeats_within, run
@@ -57,7 +58,7 @@ class Metric(Objective):
     """
 
 
-class Tuner(StudyReader):
+class Tuner(NamesOfKerasTuner, StudyReader):
     """Searches the hyperparameters of a Keras model, and keeps every trial in a study.
 
     Each trial trains in a process of its own; after every epoch, training and validation metric are measured
@@ -86,7 +87,8 @@ class Tuner(StudyReader):
         address: Of the cluster: ``"auto"``, ``"HOST:PORT"`` or ``"ray://HOST:PORT"``; None is ``"auto"``.
         checkpoint_storage: Folder in which its nodes keep checkpoints, such as ``"file:///shared"`` or
             ``"s3://bucket/folder"``; None brings them to this machine. For the engine ``"ray"``.
-        seed: Decides initial weights, dropout and the order of the rows, and what the sampler draws.
+        seed: Decides initial weights, dropout and the order of the rows, and what the sampler draws;
+            None, KerasTuner's default, is 0.
         study: Name of the study; None takes ``project_name``, or the name of the model.
         storage: Where the study is, or is made: ``"sqlite:///studies.db"``, or a PostgreSQL server's address.
         directory: As in KerasTuner: a folder for the storage. Only without ``storage``.
@@ -125,7 +127,7 @@ class Tuner(StudyReader):
         engine: str = LOCAL,
         address: str | None = None,
         checkpoint_storage: str | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         study: str | None = None,
         storage: str | None = None,
         directory: str | Path | None = None,
@@ -144,14 +146,14 @@ class Tuner(StudyReader):
         name = study_name(study or project_name, hypermodel)
         super().__init__(name, storage or storage_in(directory))
         self._hypermodel = hypermodel
-        self._metric, self._direction = _objective(objective)
+        self._metric, self._direction = metric_and_direction(objective)
         self._overwrite = overwrite
         self._settings: dict[str, Any] = {
             "study": self.study_name,
-            "sampler": {"name": sampler, "seed": seed},
+            "sampler": {"name": sampler, "seed": seed or 0},
             "pruner": {"name": pruner},
             "budget": {"trials": max_trials},
-            "training": {"seed": seed},
+            "training": {"seed": seed or 0},
             "score": {
                 "metric": self._metric,
                 **({} if self._direction is None else {"direction": self._direction}),
@@ -201,6 +203,7 @@ class Tuner(StudyReader):
                 back, and calling it again goes on.
         """
         where = f"data of {self.study_name}"
+        epochs = number_of_epochs(epochs)
         by_name = isinstance(groups, str)
         call = Call(args, kwargs, groups=None if by_name else groups)
         call = with_groups(call, groups if by_name else None, where=where)
@@ -240,7 +243,10 @@ class Tuner(StudyReader):
         }
         upto = {"type": "int", "low": 1, "high": most} if most != 1 else 1
         where = f"Tuner {self.study_name!r}"
-        config = parse_config(settings, where=where, folders=folders, say=self._say, epochs=upto)
+        try:
+            config = parse_config(settings, where=where, folders=folders, say=self._say, epochs=upto)
+        except ConfigError as error:
+            raise ConfigError(error.where, list(dict.fromkeys(map(by_argument, error.problems)))) from None
         if epochs is not None and list(config.epochs) != list(range(1, most + 1)):
             self._say(
                 f"Note: epochs={epochs} of search is not used: the model asks for its epochs itself, "
@@ -357,6 +363,12 @@ class Tuner(StudyReader):
 
     # --- models --------------------------------------------------------------------------------------------
 
+    @property
+    def hypermodel(self) -> Any:
+        """The `keras_tuner.HyperModel` that is searched: ``tuner.hypermodel.build(hp)`` makes a new model."""
+        carrying = importlib.import_module("fmnist_sweep.models.carrying")
+        return carrying.as_hypermodel(self._hypermodel, data=self._data)
+
     def _models(self, study: StoredStudy, trials: list[StoredTrial]) -> Iterator[Any]:
         hypermodel = None if isinstance(self._hypermodel, str) else self._hypermodel
         known = {"data": self._data, "hypermodel": hypermodel}
@@ -372,15 +384,3 @@ class Tuner(StudyReader):
             told = space[name].model_dump(exclude_defaults=True)
             lines.append(f"  {name}: {', '.join(f'{key} {value}' for key, value in told.items())}")
         print("\n".join(lines))  # noqa: T201 - as in KerasTuner
-
-
-def _objective(objective: Any) -> tuple[str, Direction | None]:
-    """Return the metric of an objective, without ``val_``, and its direction if that is given."""
-    if isinstance(objective, list | tuple):
-        told = "several objectives can't be searched at once; take the one that decides, and read the others"
-        raise ConfigError("objective", [f"{told} in trials_dataframe()"])
-    name, direction = getattr(objective, "name", objective), getattr(objective, "direction", None)
-    if not isinstance(name, str) or not name:
-        told = f"{objective!r} is no objective; give a name that Keras logs, such as 'val_accuracy'"
-        raise ConfigError("objective", [told])
-    return name.removeprefix("val_"), direction

@@ -61,6 +61,10 @@ class DataError(ProblemsError):
     """A data set is missing, damaged, or not what it says it is."""
 
 
+class NotHereError(SweepError, AttributeError):
+    """Something of KerasTuner's tuners that this package has under another name, or not at all."""
+
+
 class MetricNotRecordedError(SweepError, LookupError):
     """A metric was asked for that the learning curve does not hold."""
 

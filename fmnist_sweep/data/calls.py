@@ -22,6 +22,7 @@ import numpy.typing as npt
 from fmnist_sweep.core.errors import DataError
 from fmnist_sweep.core.files import cache_folder, told_as_data_error
 from fmnist_sweep.core.jobs import DataRef, Scale
+from fmnist_sweep.data.arguments import argument_problems
 from fmnist_sweep.data.carried import (
     CallPickler,
     CallUnpickler,
@@ -217,7 +218,8 @@ def columns_of(folder: Path) -> list[str]:
 
 def _write(call: Call, folder: Path, name: str, *, columns: Sequence[str], scale: Scale, epochs: int) -> str:
     problem = _generator_problem(call)
-    problems = [problem] if problem is not None else [*call_problems(call), *problems_of_test(call)]
+    problems = [problem] if problem is not None else list(argument_problems(call.x, call.y, call.kwargs))
+    problems = problems or [*call_problems(call), *problems_of_test(call)]
     if call.groups is not None:
         problems += group_problems(call.groups, n_rows(call.x) if call.y is not None else 0)
     if problems:

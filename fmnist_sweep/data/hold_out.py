@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,12 +69,16 @@ def with_hold_out(call: Call, split: SplitSpec) -> tuple[tuple[Any, ...], dict[s
     """
     x, y = call.x, call.y
     weights = call.kwargs.get("sample_weight")
-    if y is None or not n_rows(x):
+    if not n_rows(x):
         raise TrialError(
             "nothing validates: give validation_data, which a tf.data.Dataset or a generator can't be split "
             "into"
         )
-    train, val = held_out(y, split, call.groups)
+    if y is None:
+        # Of a model that trains on x alone, such as an autoencoder with a step of its own.
+        train, val = held_out(x, replace(split, kind=split.kind or "random"), call.groups)
+    else:
+        train, val = held_out(y, split, call.groups)
     kwargs = dict(call.kwargs)
     rest = [rows(part, train) for part in call.args[2:]]
     kwargs["validation_data"] = (

@@ -13,6 +13,7 @@ import keras
 import keras_tuner
 import numpy as np
 
+from fmnist_sweep.core.errors import TrialError, did_you_mean
 from fmnist_sweep.core.jobs import SplitSpec
 from fmnist_sweep.data.calls import Call
 from fmnist_sweep.data.hold_out import rows, with_hold_out
@@ -53,9 +54,18 @@ def fit_arguments(
 
 
 def by_name(fit: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a call's arguments by their names."""
+    """Return a call's arguments by their names.
+
+    Raises:
+        TrialError: The fit has no argument of a name, or too many are given.
+    """
     signature = inspect.signature(fit)
-    given = dict(signature.bind(*args, **kwargs).arguments)
+    try:
+        given = dict(signature.bind(*args, **kwargs).arguments)
+    except TypeError as error:
+        unknown = sorted(kwargs.keys() - signature.parameters.keys())
+        near = did_you_mean(unknown[0], signature.parameters) if unknown else ""
+        raise TrialError(f"model.fit {error}{near}") from error
     for name, parameter in signature.parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             given |= given.pop(name, {})

@@ -23,13 +23,13 @@ import keras_tuner as kt
 
 from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.files import new_file, write_atomically
-from fmnist_sweep.core.jobs import Hyperparameters
+from fmnist_sweep.core.jobs import DataRef, Hyperparameters
 from fmnist_sweep.core.user_code import is_library, is_ours
 from fmnist_sweep.data.calls import Call
 from fmnist_sweep.data.carried import users_modules_by_value
 from fmnist_sweep.data.hold_out import rows
 from fmnist_sweep.models.hyperparameters import filled
-from fmnist_sweep.models.load import FromFunction, build_model
+from fmnist_sweep.models.load import FromFunction, build_model, load_model
 
 _MODULE: Final = '''"""The model of a study, as it was handed over; written by fmnist-sweep."""
 
@@ -59,6 +59,9 @@ def keep_model(hypermodel: Any, folder: Path, *, name: str) -> str:
     Raises:
         ConfigError: It is none of these, or can't be carried to another process.
     """
+    if isinstance(hypermodel, keras.Model):
+        told = "a model that is built has nothing to search; give a function build(hp) that returns it"
+        raise ConfigError("hypermodel", [told])
     is_class = inspect.isclass(hypermodel) and issubclass(hypermodel, kt.HyperModel)
     if not (isinstance(hypermodel, kt.HyperModel) or is_class or inspect.isroutine(hypermodel)):
         callable_one = callable(hypermodel) and not inspect.isclass(hypermodel)
@@ -93,12 +96,27 @@ def source_digest(what: Any) -> str:
     return hashlib.sha256("\n".join(sorted(seen.values())).encode()).hexdigest()[:16]
 
 
-def build_on(hypermodel: Any, values: Hyperparameters, call: Call) -> keras.Model:
-    """Build a model in this process, with a row of the data where it is not built without."""
+def as_hypermodel(hypermodel: Any, *, data: DataRef | None = None) -> kt.HyperModel:
+    """Return a HyperModel, a class of one, a build function or an import path as a HyperModel.
+
+    Args:
+        hypermodel: What a tuner was given.
+        data: What is trained on, once that is known: of an import path some ask for its shape and classes.
+
+    Raises:
+        ConfigError: It is none of these, or can't be imported.
+    """
+    if isinstance(hypermodel, str):
+        shape, names = ((), ()) if data is None else (data.input_shape, data.class_names)
+        return load_model(hypermodel, input_shape=shape, n_classes=len(names))
     if inspect.isclass(hypermodel):
         hypermodel = hypermodel()
-    made = hypermodel if isinstance(hypermodel, kt.HyperModel) else FromFunction(hypermodel)
-    model = build_model(made, filled(values))
+    return hypermodel if isinstance(hypermodel, kt.HyperModel) else FromFunction(hypermodel)
+
+
+def build_on(hypermodel: Any, values: Hyperparameters, call: Call) -> keras.Model:
+    """Build a model in this process, with a row of the data where it is not built without."""
+    model = build_model(as_hypermodel(hypermodel), filled(values))
     if not model.built:
         x = call.x
         if hasattr(x, "element_spec"):

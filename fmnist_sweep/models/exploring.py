@@ -87,6 +87,9 @@ class _Build:
     asked: frozenset[str]
     n_parameters: int | None
     problem: str | None
+    of_fit: bool
+    """Whether the problem is one of the fit that was tried on what was built."""
+
     values: Hyperparameters
 
     def lacks(self, name: str) -> bool:
@@ -126,7 +129,8 @@ class _Explorer:
     def explored(self) -> Explored:
         first = self._build({})
         if first.problem is not None:
-            raise ConfigError("build", [f"build with its default values failed: {first.problem}"])
+            what = "fit" if first.of_fit else "build"
+            raise ConfigError(what, [f"{what} with its default values failed: {first.problem}"])
         if self._tasting is not None and not self._tasting.called:
             raise ConfigError("fit", [NO_FIT])
         self._vary_all()
@@ -195,11 +199,13 @@ class _Explorer:
     def _fresh_build(self, point: dict[str, Scalar]) -> _Build:
         keras.utils.clear_session(free_memory=False)
         hp = filled(point)
-        n_parameters, problem = None, None
+        n_parameters, problem, tasting = None, None, False
         try:
             model = build_model(self._hypermodel, hp)
             if self._tasting is not None:
+                tasting = True
                 self._tasting.taste(self._hypermodel, hp, model)
+                tasting = False
             if not model.built and self._input_shape:
                 model.build((None, *self._input_shape))
             n_parameters = int(model.count_params()) if model.built else None
@@ -218,7 +224,7 @@ class _Explorer:
             asked.name for asked in hp.space if asked.name in active and asked.name in self._defaults
         ]
         values = {name: point.get(name, self._defaults[name]) for name in asked_for}
-        return _Build(active, names, n_parameters, problem, values)
+        return _Build(active, names, n_parameters, problem, tasting, values)
 
     def _note_unsavable(self, model: keras.Model, module: str) -> None:
         """Note why the default model can't be exported: told before the sweep, it costs no trial."""

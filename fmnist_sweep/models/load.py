@@ -18,9 +18,10 @@ import keras_tuner as kt
 from typing_extensions import override
 
 import fmnist_sweep
-from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.errors import ConfigError, TrialError
 from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.user_code import code_folders, import_users, instead, no_module, shadow_problem
+from fmnist_sweep.data.arguments import text_advice
 
 # What a HyperModel may call the number of classes; KerasTuner's own applications say "classes".
 _N_CLASSES_NAMES: Final = ("n_classes", "num_classes", "classes")
@@ -119,9 +120,12 @@ def describe(error: BaseException) -> str:
         >>> describe(ValueError("no such layer"))
         'ValueError: no such layer'
     """
+    if isinstance(error, TrialError):
+        return str(error)
     text = "; ".join(error.problems) if isinstance(error, ConfigError) else one_line(error)
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{text} ({error.filename}:{error.lineno})"
+    text += text_advice(text)
     if not isinstance(error, ConfigError) and _is_of_legacy(text):
         text = f"{text}; {_LEGACY} is the legacy Keras, which does not go with Keras 3: {_legacy_mend()}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]

@@ -119,7 +119,7 @@ def parts_of(given: Mapping[str, Any], *, n_probe: int | None) -> tuple[Part, Pa
     wanted = probe_size(given, n_probe)
     weights = given.get("sample_weight")
     validation, share = given.get("validation_data"), given.get("validation_split") or 0.0
-    if y is None:
+    if y is None and not has_rows(x):
         if validation is None:
             raise TrialError("fit hands no validation_data to model.fit, and its data can't be split")
         if isinstance(x, Generated):
