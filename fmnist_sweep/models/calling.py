@@ -208,9 +208,11 @@ class Tasting:
         try:
             with tapped_fits(model, tasted):
                 call_fit(hypermodel, hp, model, self._call, epochs=1, split=self._split)
-        except Exception:
+        except Exception as error:
             # Of what was made up nothing follows: the trials will tell.
             self.called = self.called or self._made_up
+            if not self._made_up and self._call.y is None and "None values not supported" in str(error):
+                raise TrialError("the model's loss needs targets, and there is no y; give x and y") from error
             if not self._made_up:
                 raise
 

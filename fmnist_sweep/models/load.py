@@ -20,7 +20,14 @@ from typing_extensions import override
 import fmnist_sweep
 from fmnist_sweep.core.errors import ConfigError, TrialError
 from fmnist_sweep.core.foreign import one_line
-from fmnist_sweep.core.user_code import code_folders, import_users, instead, no_module, shadow_problem
+from fmnist_sweep.core.user_code import (
+    code_folders,
+    import_users,
+    instead,
+    is_library,
+    no_module,
+    shadow_problem,
+)
 from fmnist_sweep.data.arguments import text_advice
 
 # What a HyperModel may call the number of classes; KerasTuner's own applications say "classes".
@@ -128,7 +135,11 @@ def describe(error: BaseException) -> str:
     text += text_advice(text)
     if not isinstance(error, ConfigError) and _is_of_legacy(text):
         text = f"{text}; {_LEGACY} is the legacy Keras, which does not go with Keras 3: {_legacy_mend()}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if is_users(frame.filename) and not is_library(Path(frame.filename))
+    ]
     return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
 
 

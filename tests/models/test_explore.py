@@ -9,11 +9,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fmnist_sweep.core.errors import ConfigError
+from fmnist_sweep.core.jobs import SplitSpec
 from fmnist_sweep.core.space import ChoiceParameter, IntParameter
+from fmnist_sweep.data.calls import Call
 from fmnist_sweep.models import catalog
+
+ROWS = np.zeros((8, 2), np.float32)
 
 # KerasTuner loads Keras, and Keras TensorFlow.
 pytestmark = pytest.mark.slow
@@ -254,6 +259,35 @@ def test_what_a_sweep_cannot_search_is_told(name: str, said: list[str]) -> None:
     assert len(caught.value.problems) == len(said)
     for problem, pattern in zip(caught.value.problems, said, strict=True):
         assert re.search(pattern, problem), problem
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "said"),
+    [
+        ((ROWS,), {}, r"the model's loss needs targets, and there is no y; give x and y$"),
+        ((ROWS, ROWS), {"validaton_split": 0.2}, r"'validaton_split'; did you mean 'validation_split'\?$"),
+        ((ROWS, np.array(["a"] * 8)), {}, r"labels as numbers, np.unique\(y, return_inverse=True\)\[1\]$"),
+    ],
+)
+def test_a_fit_that_fails_is_told_as_one(args: Any, kwargs: dict[str, Any], said: str) -> None:
+    """With what mends it, and without a place in a library's file."""
+    import keras
+
+    from fmnist_sweep.models.calling import Tasting
+    from fmnist_sweep.models.exploring import explore
+    from fmnist_sweep.models.load import FromFunction
+
+    def build(hp: Any) -> Any:
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(hp.Int("units", 1, 2))])
+        model.compile("sgd", "mse")
+        return model
+
+    tasting = Tasting(Call(args, kwargs), SplitSpec())
+    with pytest.raises(ConfigError) as caught:
+        explore(FromFunction(build), (), tasting=tasting)
+    (problem,) = caught.value.problems
+    assert problem.startswith("fit with its default values failed: ")
+    assert re.search(said, problem), problem
 
 
 def test_a_space_that_takes_too_many_builds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

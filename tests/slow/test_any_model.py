@@ -103,6 +103,16 @@ def test_each_task_is_measured_on_what_trains_and_on_what_validates(
         assert trained(wanted) == scores
 
 
+@pytest.mark.parametrize(
+    "split", [{}, {"validation_split": 0.25}, {"validation_data": (fits.table()[0][:32],)}]
+)
+def test_inputs_without_targets_train_and_validate(split: dict[str, Any]) -> None:
+    """Of a model with a step of its own, whether rows are held out, split by Keras or given."""
+    scores = trained(job("autoencoder", Call((fits.table()[0],), split), epochs=2))
+    assert [set(one.train) for one in scores] == [{"loss", "mae"}] * 2
+    assert scores[1].val["mae"] < scores[0].val["mae"]
+
+
 def test_as_many_rows_that_train_are_measured_as_validate_where_nothing_else_is_asked() -> None:
     """At least one batch of 256; 10,000 where it is not known how many validate."""
     x, y = np.zeros((1200, 2)), np.zeros(1200)
