@@ -369,11 +369,17 @@ def call_problems(call: Call, *, names: tuple[str, str] = ("x", "y")) -> list[st
     return problems
 
 
+def _is_generator(data: Any) -> bool:
+    # What Keras's older ImageDataGenerator gives has both: it can be read by number, again and again.
+    by_number = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    return isinstance(data, GeneratorType | Iterator) and not by_number and not is_dataset(data)
+
+
 def _generator_problem(call: Call) -> str | None:
     given = call.kwargs.get("validation_data")
-    if isinstance(call.x, GeneratorType | Iterator) and not is_dataset(call.x):
+    if _is_generator(call.x):
         which = "x is a generator, which can be read once and by one process alone"
-    elif isinstance(given, GeneratorType | Iterator) and not is_dataset(given):
+    elif _is_generator(given):
         which = "validation_data is a generator, which can be read once and by one process alone"
     else:
         return None

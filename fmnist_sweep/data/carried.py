@@ -9,6 +9,7 @@ import hashlib
 import io
 import pickle
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -69,6 +70,13 @@ class CallPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle car
         # What is written stays alive: the number of an object tells it from others only as long.
         self._written: list[Any] = []
         self.digests: list[str] = []
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how an object is made again, where it can't say so itself."""
+        if _is_image_iterator(obj):
+            state = {n: value for n, value in vars(obj).items() if n not in ("lock", "index_generator")}
+            return _image_iterator, (type(obj), state)
+        return super().reducer_override(obj)
 
     def persistent_id(self, obj: Any) -> tuple[str, int] | None:
         """Return where something large lies, once it is written; None for what is pickled with the rest."""
@@ -139,6 +147,20 @@ class CallUnpickler(pickle.Unpickler):
             return np.load(self._folder / f"{n}.npy", mmap_mode="c", allow_pickle=False)
         dataset = self._load_dataset(str(self._folder / f"{n}.dataset"))
         return dataset.repeat() if kind == "repeated" else dataset
+
+
+def _is_image_iterator(obj: Any) -> bool:
+    """Return whether something is what ``flow`` of Keras's older `ImageDataGenerator` returns."""
+    home = "legacy.preprocessing.image"
+    return any(kind.__name__ == "Iterator" and kind.__module__.endswith(home) for kind in type(obj).__mro__)
+
+
+def _image_iterator(kind: Any, state: Mapping[str, Any]) -> Any:
+    """Make one again with what its own `__init__` gives it, and no process can hand another."""
+    made = kind.__new__(kind)
+    vars(made).update(state, lock=threading.Lock())
+    made.index_generator = made._flow_index()  # noqa: SLF001 - as its own __init__ does
+    return made
 
 
 def _array_digest(array: Array) -> str:

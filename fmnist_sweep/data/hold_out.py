@@ -72,7 +72,7 @@ def with_hold_out(call: Call, split: SplitSpec) -> tuple[tuple[Any, ...], dict[s
     if not n_rows(x):
         raise TrialError(
             "nothing validates: give validation_data, which a tf.data.Dataset or a generator can't be split "
-            "into"
+            "into; of a data set of batches data.take(n) validates where data.skip(n) trains"
         )
     if y is None:
         # Of a model that trains on x alone, such as an autoencoder with a step of its own.

@@ -21,7 +21,7 @@ from fmnist_sweep.data.trees import is_dataset
 
 NO_FIT: Final = (
     "its fit never calls model.fit, so that there is nothing to measure: no training score, and no gap; call "
-    "model.fit, or leave fit out"
+    "model.fit, with a step of your own in the train_step of the model's class, or leave fit out"
 )
 _N_TASTED: Final = 64
 """Rows, two batches of Keras's usual size, that a first call trains on."""

@@ -143,6 +143,13 @@ def test_weights_of_an_earlier_study_of_the_name_are_not_taken(study: optuna.Stu
         find_kept(stored(study), trial, trial.scored_after, weights_folder(url, study.study_name))
 
 
+def test_a_mean_over_mirror_images_is_no_kept_model() -> None:
+    """It hands out what was trained: the option is refused, and not ignored."""
+    study = optuna.create_study(study_name="s")
+    with pytest.raises(SweepError, match="a fast export hands the model out as it was trained: leave out"):
+        api_exports.plan(study, output=Path(), fast=True, flip_average=True)
+
+
 def test_a_model_that_scores_otherwise_is_not_handed_out(
     study: optuna.Study, url: str, tmp_path: Path
 ) -> None:

@@ -40,9 +40,12 @@ def trained(job: PlacedJob) -> list[EpochScores]:
     return [replace(step, seconds=0.0) for step in steps if isinstance(step, EpochScores)]
 
 
-def test_weights_are_kept_through_a_resume_and_score_what_was_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"ema": 0.9}])
+def test_weights_are_kept_through_a_resume_and_score_what_was_measured(
+    more: dict[str, Any], tmp_path: Path
+) -> None:
     """The curve is the one without keeping, bit for bit; the model of the best epoch measures the same."""
-    values = {"dropout": 0.2, "batch_norm": True, "learning_rate": 0.003}
+    values = {"dropout": 0.2, "batch_norm": True, "learning_rate": 0.003, **more}
     data = open_data()
     plain = TrialJob(0, "fmnist_sweep.models:DenseModel", values, 3, 1, data, SplitSpec(**SMALL), 200)
     curve = trained(placed_here(plain))
@@ -82,6 +85,31 @@ def test_a_sweep_hands_out_what_it_has_kept(tmp_path: Path, monkeypatch: pytest.
     (model,) = fs.load_study("tiny").get_best_models()
     given = keras.models.load_model("exports/tiny-fast/model.keras").predict(images, verbose=0)
     np.testing.assert_allclose(model.predict(images, verbose=0), given, atol=1e-5)
+
+
+def test_what_is_kept_of_an_average_is_the_average(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one call of fit: what was measured, whatever the training went on from."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(160, 5)).astype("float32")
+    y = x[:, :1] * 2
+
+    def build(hp: Any) -> Any:
+        net = keras.Sequential(
+            [keras.Input((5,)), keras.layers.Dense(hp.Int("units", 2, 8)), keras.layers.Dense(1)]
+        )
+        net.compile(keras.optimizers.Adam(0.1, use_ema=True, ema_momentum=0.8), "mse", metrics=["mae"])
+        return net
+
+    said: list[str] = []
+    tuner = fs.Tuner(build, "val_mae", 1, workers=1, study="average", keep_models=1, say=said.append)
+    tuner.search(x[:120], y[:120], validation_data=(x[120:], y[120:]), epochs=2, batch_size=16)
+    (trial,), (model,) = tuner.best(), tuner.get_best_models()
+    assert "has the weights that were kept of it" in said[-1]
+    handed = keras.models.load_model(tuner.export(fast=True) / "model.keras")
+    for one in (model, handed):
+        error = np.abs(one.predict(x[120:], verbose=0) - y[120:]).mean()
+        assert error == pytest.approx(trial.scores["val_mae"], abs=1e-5)
 
 
 def test_an_own_fit_keeps_its_best_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

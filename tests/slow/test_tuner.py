@@ -353,6 +353,22 @@ def test_data_sets_that_never_end_are_kept_for_all_epochs() -> None:
         assert list(search.trials_dataframe()["state"]) == ["COMPLETE"] * 2
 
 
+def test_images_of_an_older_generator_are_carried() -> None:
+    """What `ImageDataGenerator.flow` gives is an iterator too, with a lock that no process can hand on."""
+    from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+    made = ImageDataGenerator(rescale=0.5).flow(
+        np.ones((6, 4, 4, 1)), np.arange(6), batch_size=4, shuffle=False
+    )
+    data = keep_call(Call((made,), {"validation_data": made}), name="images")
+    opened = open_call(Path(data.directory), tf.data.Dataset.load)
+    assert len(opened.x) == 2
+    images, labels = opened.x[1]
+    assert images.max() == 0.5
+    assert list(labels) == [4, 5]
+    assert next(opened.x)[0].shape == (4, 4, 4, 1)
+
+
 def test_batches_of_all_epochs_are_kept() -> None:
     """In their order: an epoch goes on where the one before it ended."""
     numbers = tf.data.Dataset.range(100, output_type=tf.float32).map(lambda n: (n[None], n[None]))
