@@ -31,6 +31,9 @@ RUN_OPTIONS = --storage "$(STORAGE)" $(if $(TRIALS),--trials $(TRIALS)) $(if $(T
 CONFIRM_OPTIONS = --storage "$(STORAGE)" $(if $(TOP),--top $(TOP)) $(if $(REPEATS),--repeats $(REPEATS)) \
 	$(if $(WORKERS),--workers $(WORKERS))
 
+# Commands name others by the program's name alone.
+TELL_NAME = command -v fmnist-sweep > /dev/null || echo "To type fmnist-sweep yourself here: . $(BIN)/activate"
+
 .PHONY: help sweep-dense sweep-cnn confirm-dense confirm-cnn dashboard report export paper studies.db data test \
 	test-fast test-faults bench cluster-demo evidence docs check audit format clean
 
@@ -39,30 +42,37 @@ help: ## show this list
 	@echo "  settings: TRIALS=8 TIMEOUT=600 WORKERS=2 TOP=3 REPEATS=5 STUDY=name STORAGE=sqlite:///studies.db"
 
 sweep-dense: $(INSTALLED) ## search for dense nets on Fashion-MNIST
+	@$(TELL_NAME)
 	@$(SWEEP) run sweeps/dense.toml $(RUN_OPTIONS)
 
 sweep-cnn: $(INSTALLED) ## search for LeNet-like convolutional nets on Fashion-MNIST
+	@$(TELL_NAME)
 	@$(SWEEP) run sweeps/cnn.toml $(RUN_OPTIONS)
 
 confirm-dense: $(INSTALLED) ## train the best dense nets anew, on fresh seeds and splits
+	@$(TELL_NAME)
 	@$(SWEEP) confirm $(if $(STUDY),"$(STUDY)",dense) $(CONFIRM_OPTIONS)
 
 confirm-cnn: $(INSTALLED) ## train the best convolutional nets anew, on fresh seeds and splits
+	@$(TELL_NAME)
 	@$(SWEEP) confirm $(if $(STUDY),"$(STUDY)",cnn) $(CONFIRM_OPTIONS)
 
 dashboard: $(INSTALLED) ## browse the studies in optuna-dashboard
 	@$(SWEEP) dashboard --storage "$(STORAGE)"
 
 report: $(INSTALLED) ## write a static page on all studies to report/
+	@$(TELL_NAME)
 	@$(SWEEP) report --storage "$(STORAGE)"
 
 export: $(INSTALLED) ## train the winners anew, test them once, write them to exports/
+	@$(TELL_NAME)
 	@$(SWEEP) export $(if $(STUDY),"$(STUDY)") --storage "$(STORAGE)" $(if $(WORKERS),--workers $(WORKERS))
 
 paper: $(INSTALLED) ## run the original study again, a verdict for each claim; QUICK=1 takes ten minutes
 	@$(BIN)/python -m original_study --storage "$(STORAGE)" $(if $(QUICK),--quick) $(if $(WORKERS),--workers $(WORKERS))
 
 studies.db: $(INSTALLED) ## bring the reference studies into the storage, read-only, beside what is there
+	@$(TELL_NAME)
 	@$(SWEEP) load --storage "$(STORAGE)"
 
 data: $(INSTALLED) ## find Fashion-MNIST, or fetch it, and verify it

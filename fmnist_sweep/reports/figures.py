@@ -101,7 +101,8 @@ def curve_figure(curve: LearningCurve, rule: ScoreRule, *, title: str, epoch: in
                 showlegend=False,
             )
         )
-        words = f"scored epoch {epoch + 1}: gap {unit.show(float(rule.gaps(curve)[epoch]), gap=True)}"
+        # On a phone a line has room for so much.
+        words = f"scored epoch {epoch + 1}<br>gap {unit.show(float(rule.gaps(curve)[epoch]), gap=True)}"
         right = epoch + 1 > 0.6 * len(curve)
         figure.add_annotation(
             x=epoch + 1,
@@ -110,6 +111,7 @@ def curve_figure(curve: LearningCurve, rule: ScoreRule, *, title: str, epoch: in
             text=words,
             showarrow=False,
             xanchor="right" if right else "left",
+            align="right" if right else "left",
             xshift=-6 if right else 6,
             yanchor="bottom" if sign > 0 else "top",
             font={"size": 12},

@@ -6,11 +6,12 @@ import copy
 import math
 import warnings
 from collections.abc import Container, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import optuna
 import plotly.graph_objects as go
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
@@ -21,6 +22,7 @@ from fmnist_sweep.core.wording import ABSENT, show_value
 from fmnist_sweep.reports.style import (
     BLUE,
     GAP_SCALE,
+    GREY,
     ORANGE,
     SCORE_SCALE,
     TEMPLATE,
@@ -40,6 +42,9 @@ with without_sklearn():
 
 MIN_FOR_IMPORTANCE: Final = 5
 """With fewer COMPLETE trials an importance is noise."""
+
+_N_DRAWS: Final = 20
+"""Times that an importance is found anew, from trials drawn with replacement."""
 
 _FEW_TRIALS: Final = 10
 """Up to this number each trial has a tick."""
@@ -68,6 +73,9 @@ def score_history(study: StoredStudy) -> go.Figure:
             hovertemplate="%{text}<extra></extra>",
         )
     )
+    if np.ptp(values) == 0:
+        # Else the axis counts millionths.
+        figure.update_yaxes(range=[values[0] - 0.01, values[0] + 0.01])
     so_far = np.maximum.accumulate(values)
     # A step is drawn by its ends: where nothing got better, there is nothing to draw.
     steps = [0, *(np.flatnonzero(np.diff(so_far)) + 1).tolist(), len(so_far) - 1]
@@ -85,7 +93,10 @@ def score_history(study: StoredStudy) -> go.Figure:
 
 
 def importance(study: StoredStudy) -> go.Figure:
-    """Return how much each hyperparameter decided whether a trial's score was good (PED-ANOVA)."""
+    """Return how much each hyperparameter decided whether a trial's score was good (PED-ANOVA).
+
+    Each bar has a line for what most redrawn sets of trials give: where it is long, the bar says little.
+    """
     title = "What mattered"
     trials = [t for t in best_trials(study) if t.params]
     if len(trials) < MIN_FOR_IMPORTANCE or len({t.value for t in trials}) < 2:
@@ -95,22 +106,45 @@ def importance(study: StoredStudy) -> go.Figure:
     with warnings.catch_warnings():
         # Optuna warns of parameters too rarely seen to be judged; they are left out or get 0.
         warnings.simplefilter("ignore", UserWarning)
-        shares = get_param_importances(bare_study(study))
-    if not shares:
-        return placeholder("No hyperparameter varied.", title=title)
+        bare = bare_study(study)
+        shares = get_param_importances(bare)
+        if not shares:
+            return placeholder("No hyperparameter varied.", title=title)
+        low, high = _redrawn_importances(bare, list(shares))
     names = list(reversed(shares))
-    figure = new_figure(title, x="importance (%)", y="")
+    figure = new_figure(title, x=f"importance (%)<br>lines: 80 % of {_N_DRAWS} redrawn sets", y="")
     figure.add_trace(
         go.Bar(
             x=[100 * float(shares[name]) for name in names],
             y=names,
             orientation="h",
             marker={"color": BLUE},
-            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+            error_x={
+                "array": rounded([100 * max(0.0, high[name] - shares[name]) for name in names]),
+                "arrayminus": rounded([100 * max(0.0, shares[name] - low[name]) for name in names]),
+                "color": GREY,
+                "thickness": 1.5,
+                "width": 3,
+            },
+            customdata=[rounded([100 * low[name], 100 * high[name]]) for name in names],
+            hovertemplate="%{y}: %{x:.1f} %, %{customdata[0]:.1f} to %{customdata[1]:.1f}<extra></extra>",
         )
     )
     figure.update_layout(height=120 + 26 * len(names), showlegend=False, bargap=0.35)
     return figure
+
+
+def _redrawn_importances(bare: optuna.Study, names: list[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return between which values, by hyperparameter, most redrawn sets of trials have their importance."""
+    trials = [t for t in bare.get_trials(deepcopy=False) if t.state is TrialState.COMPLETE]
+    rng = np.random.default_rng(0)
+    found: list[list[float]] = []
+    for _ in range(_N_DRAWS):
+        drawn = [trials[i] for i in rng.integers(len(trials), size=len(trials))]
+        shares = get_param_importances(_held_study(drawn, "redrawn", bare.direction))
+        found.append([shares.get(name, 0.0) for name in names])
+    low, high = np.quantile(np.nan_to_num(found), [0.1, 0.9], axis=0).tolist()
+    return dict(zip(names, low, strict=True)), dict(zip(names, high, strict=True))
 
 
 def parallel_coordinates(study: StoredStudy) -> go.Figure:
@@ -245,14 +279,20 @@ def bare_study(study: StoredStudy) -> optuna.Study:
     measured = {trial.number for trial in measured_trials(study)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        verbosity = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        try:
-            # A stand-in for each other trial keeps the numbers as they are.
-            held = _Held([trial.bare(measured=trial.number in measured) for trial in study.trials])
-            return optuna.create_study(study_name=study.name, direction=study.direction, storage=held)
-        finally:
-            optuna.logging.set_verbosity(verbosity)
+        # A stand-in for each other trial keeps the numbers as they are.
+        trials = [trial.bare(measured=trial.number in measured) for trial in study.trials]
+        return _held_study(trials, study.name, study.direction)
+
+
+def _held_study(
+    trials: list[FrozenTrial], name: str, direction: Literal["minimize", "maximize"] | StudyDirection
+) -> optuna.Study:
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        return optuna.create_study(study_name=name, direction=direction, storage=_Held(trials))
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 class _Held(optuna.storages.InMemoryStorage):

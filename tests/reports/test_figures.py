@@ -4,7 +4,16 @@ from collections.abc import Callable
 import optuna
 import plotly.graph_objects as go
 import pytest
-from made_studies import DISTRIBUTIONS, StudyMaker, add_trial, empty_study, params_of, scripted_curve, stored
+from made_studies import (
+    DISTRIBUTIONS,
+    StudyMaker,
+    add_trial,
+    empty_study,
+    fill_study,
+    params_of,
+    scripted_curve,
+    stored,
+)
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
@@ -70,6 +79,25 @@ def test_every_study_has_every_figure(
     figure.to_json()
 
 
+def test_importances_tell_their_uncertainty() -> None:
+    """Around each lies what redrawn sets of trials give, the same each time, and never below nothing."""
+    study = empty_study(None)
+    fill_study(study, 24)
+    bars = [search_figures.importance(stored(study)).data[0] for _ in range(2)]
+    assert bars[0] == bars[1]
+    assert max(bars[0].error_x.array) > 0
+    for value, below in zip(bars[0].x, bars[0].error_x.arrayminus, strict=True):
+        assert 0 <= below <= value + 1e-4
+
+
+def test_one_score_has_an_axis_of_readable_steps() -> None:
+    """Of a single trial plotly would count millionths."""
+    study = empty_study(None)
+    add_trial(study, params_of(0), scripted_curve(0.88, 0.05))
+    low, high = search_figures.score_history(stored(study)).layout.yaxis.range
+    assert high - low == pytest.approx(0.02)
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "cross_entropy"])
 def test_learning_curves_show_both_scores_and_the_scored_epoch(metric: str) -> None:
     """Train and validation are drawn in the metric's unit, and the scored epoch is named from 1."""
@@ -83,7 +111,7 @@ def test_learning_curves_show_both_scores_and_the_scored_epoch(metric: str) -> N
     for name, part in (("training", "train"), ("validation", "val")):
         shown = [factor * value for value in curve[f"{part}_{metric}"]]
         assert list(lines[name].y) == pytest.approx(shown, abs=1e-5)
-    assert f"scored epoch {trial.scored_after}:" in figure.layout.annotations[0].text
+    assert f"scored epoch {trial.scored_after}<br>" in figure.layout.annotations[0].text
 
 
 def test_the_shaded_gap_is_parted_at_the_tolerance(tiny_study: StudyMaker) -> None:
