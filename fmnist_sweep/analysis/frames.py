@@ -52,7 +52,7 @@ def studies_frame(studies: Iterable[StoredStudy]) -> pd.DataFrame:
     """Return one row for each study.
 
     Returns:
-        Columns ``name, model, n_trials, complete, pruned, failed, running, interrupted`` (see
+        Columns ``name, model, n_trials, complete, pruned, paused, failed, running, interrupted`` (see
         `StoredStudy.is_interrupted`) ``, waiting, unmeasured`` (see `n_unmeasured`); of the best COMPLETE
         trial ``best_trial, score, val_accuracy, train_accuracy, gap, epoch`` (from 1) ``, n_parameters``;
         where another metric is scored, its name ``metric`` and ``val``;
@@ -69,10 +69,11 @@ def trials_frame(study: StoredStudy) -> pd.DataFrame:
     """Return one row for each trial, by number.
 
     Returns:
-        Columns ``number, state, score`` (NaN unless COMPLETE) ``, pruned_score`` (the last report of a
-        PRUNED trial: never to be ranked with scores) ``, val_accuracy, train_accuracy, gap,
-        val_cross_entropy, train_cross_entropy, epoch`` (from 1) ``, n_epochs, n_parameters, seconds,
-        peak_memory_mb, seed, stopped_early, fail_reason, datetime_start, datetime_complete`` and, as in
+        Columns ``number, state`` (see `StoredTrial.told_state`) ``, score`` (NaN unless COMPLETE) ``,
+        pruned_score`` (the last report of a PRUNED trial: never to be ranked with scores) ``, val_accuracy,
+        train_accuracy, gap, val_cross_entropy, train_cross_entropy, epoch`` (from 1) ``, n_epochs,
+        n_parameters, seconds, peak_memory_mb, seed, stopped_early, fail_reason, datetime_start,
+        datetime_complete`` and, as in
         Optuna's ``trials_dataframe``, ``params_NAME`` for each hyperparameter, fixed ones too; before these
         ``returned``, a number that the user's ``fit`` returned, and ``returned_NAME`` for those of a mapping.
     """
@@ -86,7 +87,7 @@ def trials_frame(study: StoredStudy) -> pd.DataFrame:
         values = trial.hyperparameters
         row: dict[str, Any] = {
             "number": trial.number,
-            "state": trial.state,
+            "state": trial.told_state,
             "score": np.nan if trial.score is None else trial.score,
             "pruned_score": value_of(trial if trial.state == "PRUNED" else None),
             **{name: number_of(trial, name) for name in (*NUMBERS, *more)},
@@ -132,7 +133,7 @@ def curves_frame(study: StoredStudy) -> pd.DataFrame:
         part = pd.DataFrame(
             {name: column for name, column in curve.to_attribute().items() if "running" not in name}
         )
-        part["number"], part["state"] = trial.number, trial.state
+        part["number"], part["state"] = trial.number, trial.told_state
         part["epoch"] = np.arange(1, len(curve) + 1)
         part["gap"], part["score"] = rule.gaps(curve), rule.scores(curve)
         part["scored"] = part["epoch"] == number_of(trial, "epoch")

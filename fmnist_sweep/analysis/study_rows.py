@@ -8,6 +8,7 @@ import numpy as np
 
 from fmnist_sweep.analysis.numbers import number_of, value_of
 from fmnist_sweep.analysis.ranking import best_trials, default_trial, n_unmeasured
+from fmnist_sweep.core.progress import PAUSED
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
@@ -22,7 +23,7 @@ def study_row(study: StoredStudy) -> dict[str, Any]:
     default = None if damage else default_trial(study)
     score = value_of(best)
     activity = [time for t in trials for time in (t.datetime_start, t.datetime_complete) if time is not None]
-    states = [t.state for t in trials]
+    states = [t.told_state for t in trials]
     n_running, interrupted = states.count("RUNNING"), study.is_interrupted
     row: dict[str, Any] = {
         "name": study.name,
@@ -30,6 +31,7 @@ def study_row(study: StoredStudy) -> dict[str, Any]:
         "n_trials": len(trials),
         "complete": states.count("COMPLETE"),
         "pruned": states.count("PRUNED"),
+        "paused": states.count(PAUSED),
         "failed": states.count("FAIL"),
         "running": 0 if interrupted else n_running,
         "interrupted": n_running if interrupted else 0,

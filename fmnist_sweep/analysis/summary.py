@@ -17,8 +17,9 @@ from fmnist_sweep.analysis.rescoring import Replayed
 from fmnist_sweep.core.choosing import LOSSES
 from fmnist_sweep.core.foreign import safe_line
 from fmnist_sweep.core.metrics import UNITS
+from fmnist_sweep.core.progress import PAUSED
 from fmnist_sweep.core.wording import NOT_STORED, Unit, show_score
-from fmnist_sweep.storage.stored import State, StoredStudy, StoredTrial
+from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
 def summary(study: StoredStudy) -> list[str]:
@@ -157,10 +158,11 @@ def _numbers(trial: StoredTrial, unit: Unit) -> str:
 
 
 def _others(study: StoredStudy) -> list[str]:
-    states = [t.state for t in study.trials]
-    words: dict[State, str] = {
+    states = [t.told_state for t in study.trials]
+    words = {
         "COMPLETE": "complete",
         "PRUNED": "pruned",
+        PAUSED: "paused",
         "FAIL": "failed",
         "RUNNING": "interrupted" if study.is_interrupted else "running",
         "WAITING": "waiting",

@@ -58,18 +58,20 @@ class Lines(Observer):
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._told: EndedTrial | None = None
+        self._told: list[EndedTrial | None] = [None, None]
 
     def on_progress(self, progress: Progress) -> None:
-        """Tell of a trial that has ended since."""
-        ended = progress.ended
-        if ended is None or ended is self._told:
-            return
-        self._told = ended
+        """Tell of a trial that has ended, or paused, since."""
+        before, self._told = self._told, [progress.ended, progress.paused]
+        for ended in self._told:
+            if ended is not None and not any(ended is one for one in before):
+                self._tell(progress, ended)
+
+    def _tell(self, progress: Progress, ended: EndedTrial) -> None:
         value = "" if ended.value is None else f", score {ended.value:.4f}"
         reason = "" if not ended.reason else f": {ended.reason}"
         so_far = f"; {_best(progress)}" if progress.best is not None else ""
-        count = f"[{progress.n_done}/{progress.n_trials}]"
+        count = f"[{progress.n_begun}/{progress.n_trials}]"
         self._say(f"{count} trial {ended.number} {ended.state.lower()}{value}{reason}{so_far}")
 
 
@@ -95,9 +97,9 @@ class Table(Observer):
 
     def on_progress(self, progress: Progress) -> None:
         """Show it, not more often than eyes follow."""
-        ended = progress.ended
-        if ended is not None and ended not in self._ended:
-            self._ended.append(ended)
+        for ended in (progress.ended, progress.paused):
+            if ended is not None and ended not in self._ended:
+                self._ended.append(ended)
         self._last = progress
         now = time.monotonic()
         if self._shown_at is None or now - self._shown_at >= _EVERY_S:
@@ -139,8 +141,7 @@ class Table(Observer):
 
 
 def _counts(progress: Progress) -> str:
-    states = f"{progress.n_complete} complete, {progress.n_pruned} pruned, {progress.n_failed} failed"
-    return f"{progress.n_done} of {progress.n_trials} trials ({states})"
+    return f"{progress.n_begun} of {progress.n_trials} trials ({progress.states})"
 
 
 def _best(progress: Progress) -> str:

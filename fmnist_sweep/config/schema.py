@@ -231,6 +231,19 @@ class HyperbandSection(Section):
     reduction_factor: Annotated[StrictInt, Field(ge=2, le=LARGEST_COUNT)] = 3
 
 
+class PromotionSection(Section):
+    """Successive halving that pauses: the best at each rung go on, the others wait there for their turn.
+
+    Attributes:
+        min_resource: Epochs until the first rung.
+        reduction_factor: One trial of so many goes on from a rung; the next is so many times as far.
+    """
+
+    name: Literal["promotion"] = "promotion"
+    min_resource: PositiveInt = 2
+    reduction_factor: Annotated[StrictInt, Field(ge=2, le=LARGEST_COUNT)] = 3
+
+
 class PatientSection(Section):
     """`optuna.pruners.PatientPruner`: stop what has not improved for ``patience`` epochs."""
 
@@ -245,7 +258,8 @@ PrunerSection: TypeAlias = Annotated[
     | PercentileSection
     | SuccessiveHalvingSection
     | HyperbandSection
-    | PatientSection,
+    | PatientSection
+    | PromotionSection,
     Field(discriminator="name"),
 ]
 

@@ -78,6 +78,16 @@ class SweepConfig:
         return SplitSpec(training.n_val, training.split_seed, training.train_size, kind)
 
     @property
+    def fits_in_one_call(self) -> bool:
+        """Whether it is known that ``fit`` is called once, with all epochs: no trial has a checkpoint."""
+        return (
+            (self.data is not None and self.data.form == "call")
+            # Of images, only a fit of one's own was called to learn what it logs.
+            or bool(self.model_space.metrics)
+            or self.file.score.metric not in METRICS_BY_NAME
+        )
+
+    @property
     def n_probe(self) -> int | None:
         """Training rows that measure the train scores, as `TrialJob` has it.
 
@@ -85,13 +95,7 @@ class SweepConfig:
         top of what Keras's own ``fit`` does.
         """
         given = self.file.training.n_probe
-        one_call = (
-            (self.data is not None and self.data.form == "call")
-            # Of images, only a fit of one's own was called to learn what it logs.
-            or bool(self.model_space.metrics)
-            or self.file.score.metric not in METRICS_BY_NAME
-        )
-        return N_PROBE if given is None and not one_call else given
+        return N_PROBE if given is None and not self.fits_in_one_call else given
 
     def with_probe_of(self, stored: Mapping[str, Any]) -> SweepConfig:
         """Return the settings with the probe of a study that an earlier version made, unless one is named.

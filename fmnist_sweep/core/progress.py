@@ -11,6 +11,9 @@ from fmnist_sweep.core.events import CheckpointSkipped
 
 MAX_FAILURES_IN_A_ROW: Final = 5
 
+PAUSED: Final = "PAUSED"
+"""What stands for the state of a trial that waits at a rung; Optuna's own is RUNNING or WAITING."""
+
 MAX_RETRIES: Final = 2
 """How often a trial whose process died is started again where nothing else is asked for."""
 
@@ -82,12 +85,14 @@ class Progress:
         n_complete: Finished trials by state; those answered from a stored curve are among them.
         n_pruned: As above.
         n_failed: As above.
+        n_paused: Trials that wait at a rung for their turn to go on.
         n_reused_epochs: Epochs that were not trained because a stored curve or a checkpoint held them.
         seconds: Wall-clock time of this run.
         n_done_now: Trials that this run finished.
         running: The trials in training, by number.
         best: None until a trial is complete.
         ended: The trial that ended last in this run.
+        paused: The trial that paused last in this run, its state `PAUSED` and its value its last epoch's.
         retried: The trial whose process died last in this run and was started again.
         skipped: The last checkpoint of this run that could not be written.
         waits: What the engine waits for, and for how long; empty where it waits for nothing.
@@ -108,6 +113,8 @@ class Progress:
     skipped: CheckpointSkipped | None = None
     first_failure: str | None = None
     waits: str = ""
+    n_paused: int = 0
+    paused: EndedTrial | None = None
 
     @property
     def n_done(self) -> int:
@@ -115,9 +122,24 @@ class Progress:
         return self.n_complete + self.n_pruned + self.n_failed
 
     @property
+    def n_begun(self) -> int:
+        """Trials that take nothing more of the budget: those that are finished, and those that wait."""
+        return self.n_done + self.n_paused
+
+    @property
+    def states(self) -> str:
+        """How many trials are in which state, in words.
+
+        Example:
+            ``9 complete, 0 pruned, 1 failed, 20 paused``
+        """
+        paused = f", {self.n_paused} paused" if self.n_paused else ""
+        return f"{self.n_complete} complete, {self.n_pruned} pruned, {self.n_failed} failed{paused}"
+
+    @property
     def nothing_trains(self) -> bool:
         """Whether trials of the study ended and every one of them failed."""
-        return 0 < self.n_failed == self.n_done
+        return 0 < self.n_failed == self.n_begun
 
 
 def require_results(study: str, stop: Stop, progress: Progress) -> None:

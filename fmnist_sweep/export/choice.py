@@ -187,7 +187,7 @@ def _complete_trial(study: StoredStudy, number: int | None) -> StoredTrial:
         )
     if found.state != "COMPLETE":
         raise SweepError(
-            f"trial {number} of study {study.name!r} is {found.state.lower()}, not complete; "
+            f"trial {number} of study {study.name!r} is {found.told_state.lower()}, not complete; "
             f"the best complete one is trial {complete[0].number}"
         )
     if not found.is_ours:

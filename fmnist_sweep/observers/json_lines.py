@@ -29,8 +29,9 @@ EVENTS: Final[Mapping[str, str]] = {
     "epoch": "trial epoch score train val seconds",
     "trial_retry": "trial n_retries reason",
     "checkpoint_skipped": "trial reason",
+    "trial_pause": "trial score n_epochs",
     "trial_end": "trial state score reason n_epochs",
-    "end": "stop n_trials n_complete n_pruned n_failed n_reused_epochs seconds best",
+    "end": "stop n_trials n_complete n_pruned n_failed n_paused n_reused_epochs seconds best",
     "error": "message exit_code",
 }
 """The events, and what each holds beside ``schema_version``, ``event`` and ``time``."""
@@ -43,6 +44,7 @@ class EventWriter(Observer):
         self._rule = ScoreRule()
         self._last: Progress | None = None
         self._retried: RetriedTrial | None = None
+        self._paused: EndedTrial | None = None
 
     def note(self, message: str) -> None:
         """Write what is said to the user."""
@@ -120,6 +122,12 @@ class EventWriter(Observer):
                 "trial_retry", trial=retried.number, n_retries=retried.n_retries, reason=retried.reason
             )
 
+        paused = progress.paused
+        if paused is not None and paused is not self._paused:
+            self._paused = paused
+            n_epochs = 0 if paused.epoch is None else paused.epoch + 1
+            self.write("trial_pause", trial=paused.number, score=paused.value, n_epochs=n_epochs)
+
     @override
     def on_end(self, stop: Stop | None) -> None:
         progress = self._last
@@ -134,6 +142,7 @@ class EventWriter(Observer):
             n_complete=progress.n_complete,
             n_pruned=progress.n_pruned,
             n_failed=progress.n_failed,
+            n_paused=progress.n_paused,
             n_reused_epochs=progress.n_reused_epochs,
             seconds=progress.seconds,
             best=None if best is None else {"trial": best.number, "score": best.score},

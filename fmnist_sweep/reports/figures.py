@@ -7,7 +7,7 @@ yet, the figure says so in words. Epochs are counted from 1, as people read them
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from fmnist_sweep.analysis.ranking import (
 )
 from fmnist_sweep.core.curves import FloatArray, LearningCurve
 from fmnist_sweep.core.metrics import UNITS
+from fmnist_sweep.core.progress import PAUSED
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.core.wording import Unit
 from fmnist_sweep.reports.style import (
@@ -169,6 +170,15 @@ def best_curves(study: StoredStudy, *, n: int = 5) -> go.Figure:
     return figure
 
 
+def _stopped(trials: Sequence[StoredTrial]) -> Iterator[tuple[str, list[StoredTrial], dict[str, Any]]]:
+    """Yield the trials that others stopped, by what became of them, with a marker for each kind."""
+    for state, symbol in (("PRUNED", "circle-open"), (PAUSED, "diamond-open")):
+        some = [t for t in trials if t.told_state == state]
+        if some:
+            ring = {"symbol": symbol, "size": 8, "color": GREY, "line": {"width": 1.5}}
+            yield state.lower(), list(even_share(some)), ring
+
+
 def accuracy_against_gap(study: StoredStudy) -> go.Figure:
     """Return trials' validation scores against their gaps at the scored epoch, with the front of all trials.
 
@@ -183,7 +193,6 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
     measured = {t.number for t in measured_trials(study)}
     trials = [t for t in study.trials if key in t.scores and t.gap is not None]
     complete = [t for t in trials if t.number in measured]
-    pruned = [t for t in trials if t.state == "PRUNED"]
     if not trials:
         return placeholder("No trial has been scored yet.", title=title)
     figure = new_figure(title, x=unit.gap_axis(), y=unit.axis("validation"))
@@ -218,9 +227,8 @@ def accuracy_against_gap(study: StoredStudy) -> go.Figure:
         places = [*((_gap(t), t.scores[key]) for t in trials), *plain]
         _add_equal_score(figure, study, best, places)
     shown = {t.number for t in drawn_best(study)}
-    if pruned:
-        ring = {"symbol": "circle-open", "size": 8, "color": GREY, "line": {"width": 1.5}}
-        figure.add_trace(points(even_share(pruned), "pruned", ring))
+    for state, some, marker in _stopped(trials):
+        figure.add_trace(points(some, state, marker))
     if complete:
         dots = {"size": 9, "color": BLUE, "opacity": 0.8, "line": {"width": 1, "color": "white"}}
         figure.add_trace(points([t for t in complete if t.number in shown], "complete", dots))

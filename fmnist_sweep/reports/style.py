@@ -117,7 +117,7 @@ def hovers(study: StoredStudy, trials: Iterable[StoredTrial]) -> list[str]:
 
 def hover(trial: StoredTrial, unit: Unit, key: str) -> str:
     """Return what a trial's point shows on hover, as plotly's small HTML; values are escaped."""
-    lines = [f"<b>trial {trial.number}</b> ({trial.state.lower()})"]
+    lines = [f"<b>trial {trial.number}</b> ({trial.told_state.lower()})"]
     if trial.score is not None:
         lines.append(f"score {show_score(trial.score)}")
     lines.append(f"validation {unit.show(trial.scores.get(key))}, gap {unit.show(trial.gap, gap=True)}")

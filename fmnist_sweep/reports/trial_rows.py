@@ -41,9 +41,8 @@ def trial_rows(study: StoredStudy) -> dict[str, Any] | None:
 
 
 def _measured(study: StoredStudy, trial: StoredTrial, unit: Unit) -> list[Any]:
-    interrupted = study.is_interrupted and trial.state == "RUNNING"
     again = study.followed.get(trial.number)
-    state = "interrupted" if interrupted else trial.state.lower()
+    state = study.state_word(trial)
     return [
         [trial.number, study.label(trial)],
         state if again is None else f"{state}, again as {again}",

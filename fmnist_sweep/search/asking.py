@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.jobs import DataKey, TrialJob
@@ -11,8 +11,9 @@ from fmnist_sweep.search.files import TrialFiles
 from fmnist_sweep.search.plan import TrialPlan
 from fmnist_sweep.search.running import RunningTrial
 from fmnist_sweep.search.settings import LoopSettings
+from fmnist_sweep.storage.paused import is_paused, paused_trials
 from fmnist_sweep.storage.stored import StoredTrial
-from fmnist_sweep.storage.writing import write_draw, write_run
+from fmnist_sweep.storage.writing import write_draw, write_paused, write_run
 
 
 class UndrawableError(Exception):
@@ -74,6 +75,27 @@ class Asker:
             self._plan.require_drawable(self._frozen(trial))
         except TrialError as error:
             raise UndrawableError(trial, error.reason) from error
+        if is_paused(self._frozen(trial)):
+            # By a pruner that is no more.
+            write_paused(trial, None)
+        return self._begun(trial)
+
+    def take_up_paused(self) -> list[RunningTrial]:
+        """Return the trials that paused in an earlier run, with all that they have come to, by number."""
+        found = []
+        for frozen in paused_trials(self._study):
+            number = frozen._trial_id  # noqa: SLF001
+            self._study._storage.set_trial_state_values(number, TrialState.RUNNING)  # noqa: SLF001
+            self._study.sampler = self._plan.sampler(frozen.number)
+            trial = optuna.Trial(self._study, number)
+            write_run(trial, self._run_id)
+            running = self._begun(trial)
+            running.take_over(StoredTrial.of(frozen))
+            found.append(running)
+        return found
+
+    def _begun(self, trial: optuna.Trial) -> RunningTrial:
+        """Return a trial that is running, and its job; its point is drawn as far as it was not."""
         drawn, settings = self._plan.draw(trial), self._settings
         write_draw(trial, drawn.attributes, split=None if drawn.split == settings.split else drawn.split)
         job = TrialJob(

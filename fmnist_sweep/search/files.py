@@ -78,7 +78,12 @@ class TrialFiles:
             self._rank(trial)
 
     def close(self, job: TrialJob, state: TrialState) -> None:
-        """Take a trial's files away, once nothing writes them any more, but for those that are of use yet."""
+        """Take a trial's files away, once nothing writes them any more, but for those that are of use yet.
+
+        Of one that paused, and so has not ended, that is all of them.
+        """
+        if not state.is_finished():
+            return
         if self.checkpoints is not None:
             longer = job.epochs < self.settings.max_epochs
             if self.goes_on and longer and state is TrialState.COMPLETE:

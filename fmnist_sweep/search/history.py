@@ -84,6 +84,8 @@ class History:
         self._stored = StoredStudy.of(study)
         # By the source of the model too: an edited model has other curves.
         self._known: dict[tuple[str, str], KnownCurve] = {}
+        # Of trials that paused: what counts as trained already.
+        self._counted: dict[int, int] = {}
         for trial in self._stored.told_trials:
             if trial.number in self._stored.followed:
                 # The trial that tried it again stands for it.
@@ -115,24 +117,50 @@ class History:
     def take(self, trial: StoredTrial, *, epochs: int) -> None:
         """Take note of a finished trial, which was asked to train so many epochs."""
         self._count(trial)
-        n_epochs = trial.n_epochs or 0
-        self.n_epochs += n_epochs - trial.n_reused_epochs
+        n_epochs = self._count_epochs(trial)
         self.n_reused_epochs += trial.n_reused_epochs
-        split_seed = trial.split_seed if trial.has_own_split else self._split_seed
-        key = configuration_key(trial.hyperparameters, trial.seed, split_seed)
-        self.tried.add((key, epochs))
+        trained = self._trained(trial)
+        self.tried.add((trained[0], epochs))
         if trial.state == "FAIL":
             return
         pruned = trial.state == "PRUNED"
         known = KnownCurve(trial.number, n_epochs, trial.n_parameters, pruned, trial.stopped_early)
-        trained = key, self._stored.source_of(trial)
-        before = self._known.get(trained)
-        if before is None or before.n_epochs < known.n_epochs:
-            self._known[trained] = known
+        self._know(trained, known)
         score = trial.score
         if score is not None and (self.best is None or score > self.best.score):
             value = trial.scores.get(f"val_{self._stored.rule.shown_metric}", score)
             self.best = BestTrial(trial.number, score, value, trial.gap or 0.0, trial.scored_after)
+
+    def paused(self, trial: StoredTrial) -> None:
+        """Take note of a trial that waits at a rung: an equal one would wait as well, and is told PRUNED."""
+        n_epochs = self._count_epochs(trial)
+        known = KnownCurve(trial.number, n_epochs, trial.n_parameters, pruned=True, stopped_early=False)
+        self._know(self._trained(trial), known)
+
+    def went_on(self, trial: StoredTrial) -> None:
+        """Take note of a trial that waits no more: an equal one may wait for what it comes to."""
+        trained = self._trained(trial)
+        if trained in self._known and self._known[trained].number == trial.number:
+            del self._known[trained]
+
+    def _know(self, trained: tuple[str, str], known: KnownCurve) -> None:
+        before = self._known.get(trained)
+        if before is None or before.n_epochs < known.n_epochs:
+            self._known[trained] = known
+
+    def _trained(self, trial: StoredTrial) -> tuple[str, str]:
+        """Return what trials have in common whose curves are the same."""
+        split_seed = trial.split_seed if trial.has_own_split else self._split_seed
+        key = configuration_key(trial.hyperparameters, trial.seed, split_seed)
+        return key, self._stored.source_of(trial)
+
+    def _count_epochs(self, trial: StoredTrial) -> int:
+        """Count the epochs that a trial has trained since it was last counted, and return all that it has."""
+        n_epochs = trial.n_epochs or 0
+        trained = n_epochs - trial.n_reused_epochs
+        self.n_epochs += trained - self._counted.get(trial.number, 0)
+        self._counted[trial.number] = trained
+        return n_epochs
 
     def refused(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Take note of a trial that failed before there was anything to train."""

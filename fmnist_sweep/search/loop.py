@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self, TypeAlias
 
@@ -30,10 +29,13 @@ from fmnist_sweep.engines.base import Engine, end_jobs
 from fmnist_sweep.search.asking import Asker, UndrawableError
 from fmnist_sweep.search.files import TrialFiles
 from fmnist_sweep.search.history import History, KnownCurve
+from fmnist_sweep.search.limits import Limits
+from fmnist_sweep.search.pausing import PausedTrials
 from fmnist_sweep.search.plan import SweepPlan, TrialPlan
 from fmnist_sweep.search.running import RunningTrial
 from fmnist_sweep.search.settings import LoopSettings
 from fmnist_sweep.search.size_limit import size_problem
+from fmnist_sweep.search.standing import Standing
 from fmnist_sweep.search.telling import Teller
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.held import HeldStorage, holding
@@ -92,19 +94,16 @@ class Search:
         self._check = check
         self._deliver = deliver
         self._history = History(study, max_epochs=settings.max_epochs, split_seed=settings.split.seed)
+        self._paused = PausedTrials(settings, study, self._history)
         self._held: HeldStorage | None = None
         self._running: dict[int, RunningTrial] = {}
-        # Told already; the engine has not yet said that their jobs are gone.
+        # Told already, or paused (RUNNING); the engine has not yet said that their jobs are gone.
         self._ending: dict[int, tuple[RunningTrial, TrialState]] = {}
         self._twins: dict[int, list[RunningTrial]] = {}
-        self._n_done_now = 0
-        self._n_failures_in_a_row = 0
-        self._ended: EndedTrial | None = None
-        self._retried: RetriedTrial | None = None
-        self._skipped: CheckpointSkipped | None = None
         self._files.begin(study, self._history.waiting)
         study.pruner = settings.pruner
-        self._began = time.monotonic()
+        self._limits = Limits(settings, plan, self._history)
+        self._standing = Standing(plan, self._history, self._limits, engine, self._running, self._paused)
 
     @classmethod
     def of(
@@ -140,6 +139,7 @@ class Search:
     def _held_run(self, interrupted: threading.Event) -> Stop:
         stop: Stop | None = None
         try:
+            self._paused.take_up(self._asker)
             stop = self._run(interrupted)
         finally:
             try:
@@ -169,33 +169,19 @@ class Search:
 
     def progress(self) -> Progress:
         """Return what the sweep is at."""
-        history = self._history
-        return Progress(
-            n_trials=self._plan.n_trials,
-            n_complete=history.counts[TrialState.COMPLETE],
-            n_pruned=history.counts[TrialState.PRUNED],
-            n_failed=history.counts[TrialState.FAIL],
-            n_reused_epochs=history.n_reused_epochs,
-            seconds=time.monotonic() - self._began,
-            n_done_now=self._n_done_now,
-            running=tuple(
-                self._running[number].progress for number in self._engine.running if number in self._running
-            ),
-            best=history.best,
-            ended=self._ended,
-            retried=self._retried,
-            skipped=self._skipped,
-            first_failure=history.first_failure,
-            waits=getattr(self._engine, "waits", ""),
-        )
+        return self._standing.progress()
 
     # --- ask and submit ------------------------------------------------------------------------------------
 
     def _fill(self) -> Stop | None:
         """Start trials until the workers are busy or a limit is reached; return the limit."""
         while True:
-            stop = self._limit()
-            if stop is not None or len(self._engine.running) >= self._engine.slots:
+            stop = self._limits.reached(self._running, self._paused)
+            if len(self._engine.running) >= self._engine.slots:
+                return stop
+            if self._limits.spent() is None and self._promote(stop):
+                continue
+            if stop is not None:
                 return stop
             try:
                 running = self._asker.ask()
@@ -206,24 +192,19 @@ class Search:
             self._running[running.job.trial] = running
             self._start(running)
 
-    def _limit(self) -> Stop | None:
-        """Return the limit that lets no further trial start."""
-        settings, history = self._settings, self._history
-        if history.n_finished + len(self._running) >= self._plan.n_trials:
-            return Stop.TRIALS
-        if settings.max_seconds is not None and time.monotonic() - self._began >= settings.max_seconds:
-            return Stop.SECONDS
-        if settings.max_trained_epochs is not None and history.n_epochs >= settings.max_trained_epochs:
-            return Stop.EPOCHS
-        if self._n_failures_in_a_row >= settings.max_failures:
-            return Stop.FAILURES
-        # First roughly: putting the points together would take longer than an event.
-        left = self._plan.size - len(history.tried) - len(self._running)
-        if left <= 0 and not history.waiting:
-            seen = history.tried | {running.point for running in self._running.values()}
-            if len(seen) >= self._plan.size:
-                return Stop.SPACE
-        return None
+    def _promote(self, stop: Stop | None) -> bool:
+        """Let the paused trial go on that deserves it, and return whether there was one.
+
+        Where nothing new is to come and nothing runs, the best one of each rung goes on: so that one comes
+        to its end however few there are.
+        """
+        is_last = stop is not None and not self._running and not self._ending
+        running = self._paused.take_next(at_least=int(is_last), busy=self._ending)
+        if running is None:
+            return False
+        self._running[running.job.trial] = running
+        self._engine.submit(running.job)
+        return True
 
     def _start(self, running: RunningTrial) -> None:
         """Train a trial, unless an equal one has been trained, or is being trained, for as long."""
@@ -272,7 +253,7 @@ class Search:
             case Started():
                 self._started(running, event)
             case CheckpointSkipped():
-                self._skipped = event
+                self._standing.skipped = event
             case EpochDone(scores=scores):
                 self._epoch_done(running, scores)
             case Finished():
@@ -301,10 +282,8 @@ class Search:
         running.n_retries += 1
         # Written now: a run that is killed as well must not count from the beginning.
         write_n_retries(running.trial, running.n_retries)
-        running.reported = max(running.reported, len(running.epochs) - 1)
-        running.epochs.clear()
-        running.score = None
-        self._retried = RetriedTrial(running.job.trial, running.n_retries, reason)
+        running.begin_again()
+        self._standing.retried = RetriedTrial(running.job.trial, running.n_retries, reason)
         self._engine.submit(running.job)
 
     def _epoch_done(self, running: RunningTrial, scores: EpochScores) -> None:
@@ -322,6 +301,9 @@ class Search:
         if self._out_of_patience(running):
             self._engine.cancel(running.job.trial)
             self._tell(running, TrialState.COMPLETE, stopped_early=True)
+        elif fresh and self._paused.waits(running):
+            self._engine.cancel(running.job.trial)
+            self._pause(running)
         elif fresh and running.trial.should_prune():
             self._engine.cancel(running.job.trial)
             self._tell(running, TrialState.PRUNED)
@@ -329,6 +311,7 @@ class Search:
     def _report(self, running: RunningTrial, scores: EpochScores) -> bool:
         """Report an epoch's score, and return whether it is new to the study."""
         running.score = self._settings.rule.score(scores)
+        self._paused.note(running, scores.epoch)
         if scores.epoch <= running.reported:
             return False
         running.trial.report(running.score, scores.epoch)
@@ -339,23 +322,35 @@ class Search:
         stop = known.rule.stop_epoch(running.curve, allowed=known.allowed_epochs, patience=known.patience)
         return stop is not None
 
+    def _pause(self, running: RunningTrial) -> None:
+        """Let a trial wait for its turn: its checkpoint stays, and its worker is free."""
+        paused = self._teller.pause(running)
+        if self._held is not None:
+            # Now: with its last report, or a run that is killed would not know that it was decided.
+            self._held.write()
+        del self._running[paused.number]
+        self._paused.add(running)
+        self._standing.paused = paused
+        self._observer.on_progress(self.progress())
+        self._let_go(running, TrialState.RUNNING)
+
     # --- tell ----------------------------------------------------------------------------------------------
 
     def _tell(self, running: RunningTrial, state: TrialState, *, stopped_early: bool | None = None) -> None:
         attrs, ended = self._teller.tell(running, state, stopped_early=stopped_early)
-        self._n_failures_in_a_row = 0
+        self._limits.n_failures_in_a_row = 0
         self._close(running, attrs, ended)
 
     def _fail(self, running: RunningTrial, reason: str, detail: str, *, broken: bool = True) -> None:
         attrs, ended = self._teller.fail(running, reason, detail)
-        self._n_failures_in_a_row += broken
+        self._limits.n_failures_in_a_row += broken
         self._close(running, attrs, ended)
 
     def _refuse(self, refused: UndrawableError) -> None:
         """Fail a trial that another tool enqueued; the sweep's own trials are none the worse for it."""
-        attrs, self._ended = self._teller.refuse(refused.trial, refused.reason)
-        self._history.refused(self._ended.number, attrs)
-        self._n_done_now += 1
+        attrs, self._standing.ended = self._teller.refuse(refused.trial, refused.reason)
+        self._history.refused(self._standing.ended.number, attrs)
+        self._standing.n_done += 1
         self._observer.on_progress(self.progress())
 
     def _close(self, running: RunningTrial, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
@@ -366,13 +361,18 @@ class Search:
         self._files.told(told)
         if state is TrialState.COMPLETE:
             self._deliver(running.job, running.curve)
-        self._n_done_now += 1
-        self._ended = ended
+        self._standing.n_done += 1
+        self._standing.ended = ended
         self._observer.on_trial_end(ended, running.job, running.curve)
         self._observer.on_progress(self.progress())
-        if ended.number in self._engine.running:
+        if state is TrialState.FAIL:
+            self._paused.failed(ended.number)
+        self._let_go(running, state)
+
+    def _let_go(self, running: RunningTrial, state: TrialState) -> None:
+        if running.job.trial in self._engine.running:
             # Its end was asked for: until that comes, it may still write to its checkpoint.
-            self._ending[ended.number] = (running, state)
+            self._ending[running.job.trial] = (running, state)
         else:
             self._freed(running, state)
 

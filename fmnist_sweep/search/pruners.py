@@ -15,7 +15,15 @@ from optuna.pruners import (
     SuccessiveHalvingPruner,
 )
 
-from fmnist_sweep.config.schema import PrunerSection
+from fmnist_sweep.config.schema import PromotionSection, PrunerSection
+from fmnist_sweep.core.halving import Halving
+
+
+def halving_of(section: PrunerSection) -> Halving | None:
+    """Return where trials pause; None under a pruner that ends them."""
+    if not isinstance(section, PromotionSection):
+        return None
+    return Halving(section.min_resource, section.reduction_factor)
 
 
 def build_pruner(section: PrunerSection, *, max_epochs: int) -> BasePruner:
@@ -24,7 +32,7 @@ def build_pruner(section: PrunerSection, *, max_epochs: int) -> BasePruner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match section.name:
-            case "none":
+            case "none" | "promotion":
                 return NopPruner()
             case "median":
                 return MedianPruner(**settings)

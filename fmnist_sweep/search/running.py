@@ -15,6 +15,7 @@ from fmnist_sweep.core.events import EpochDone, Returned, TrialEvent
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.progress import TrialProgress
 from fmnist_sweep.search.history import configuration_key
+from fmnist_sweep.storage.stored import StoredTrial
 from fmnist_sweep.storage.writing import result_attributes
 
 
@@ -34,7 +35,9 @@ class RunningTrial:
         peak_memory_mb: As in `EpochDone`.
         returned: What the user's ``fit`` returned, by name.
         unused: Hyperparameters that were drawn and that the model does not ask for: no part of the result.
-        began: When it was asked for, by `time.monotonic`.
+        began: When it was asked for, or went on, by `time.monotonic`.
+        before: What it had come to when it last paused.
+        earlier_s: Seconds until then.
     """
 
     trial: optuna.Trial
@@ -49,6 +52,8 @@ class RunningTrial:
     unused: tuple[str, ...] = ()
     returned: Mapping[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
+    before: LearningCurve = field(default_factory=lambda: LearningCurve(()))
+    earlier_s: float = 0.0
     _shown: TrialProgress | None = field(default=None, init=False, repr=False)
 
     @property
@@ -79,6 +84,38 @@ class RunningTrial:
             case Returned(values=values):
                 self.returned = values
 
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time since it was asked for, less that in which it was paused."""
+        return self.earlier_s + time.monotonic() - self.began
+
+    def take_over(self, stored: StoredTrial) -> None:
+        """Take over what a trial that was paused had come to in an earlier run."""
+        self.before = stored.curve or LearningCurve(())
+        self.epochs = list(self.before.epochs)
+        self.n_parameters = stored.n_parameters
+        self.earlier_s = stored.seconds or 0.0
+
+    def stored(self) -> StoredTrial:
+        """Return what the study holds of it so far."""
+        return StoredTrial.told(self.job.trial, "RUNNING", None, self.attributes(), split=self.job.split)
+
+    def pause(self) -> None:
+        """Keep what it has come to, and stop its clock."""
+        self.before = self.curve
+        self.earlier_s, self.began = self.seconds, time.monotonic()
+
+    def go_on(self) -> None:
+        """Begin its clock again."""
+        self.began = time.monotonic()
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Expect a process that tells the epochs of the checkpoint once more."""
+        self.reported = max(self.reported, len(self.epochs) - 1)
+        self.epochs.clear()
+        self.score = None
+
     def contains(self, other: RunningTrial) -> bool:
         """Return whether this trial's curve will hold the other's."""
         (key, epochs), (other_key, other_epochs) = self.point, other.point
@@ -88,10 +125,11 @@ class RunningTrial:
         """Return what is stored whatever becomes of the trial."""
         return result_attributes(
             hyperparameters={n: v for n, v in self.job.hyperparameters.items() if n not in self.unused},
-            curve=self.curve,
+            # Equal jobs give equal epochs: what is known of them stays true where a new process fails sooner.
+            curve=max(self.curve, self.before, key=len),
             n_parameters=self.n_parameters,
             seed=self.job.seed,
-            seconds=time.monotonic() - self.began,
+            seconds=self.seconds,
             peak_memory_mb=self.peak_memory_mb,
             # A trial that fails before it starts has gone on from nothing yet.
             n_reused_epochs=min(self.n_reused, len(self.epochs)) if self.n_reused else None,

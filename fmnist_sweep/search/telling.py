@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 import optuna
 from optuna.trial import TrialState
 
-from fmnist_sweep.core.progress import EndedTrial
+from fmnist_sweep.core.progress import PAUSED, EndedTrial
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.search.running import RunningTrial
-from fmnist_sweep.storage.writing import failed_attributes, scored_attributes, write_result
+from fmnist_sweep.storage.writing import failed_attributes, scored_attributes, write_paused, write_result
 
 Told: TypeAlias = tuple[Mapping[str, Any], EndedTrial]
 """What was stored with a trial, and how it ended."""
@@ -42,6 +42,16 @@ class Teller:
         write_result(running.trial, attrs)
         self._study.tell(running.trial, score if state is TrialState.COMPLETE else None, state=state)
         return attrs, EndedTrial(running.job.trial, state.name, score, "", epoch)
+
+    def pause(self, running: RunningTrial) -> EndedTrial:
+        """Tell that a trial waits for its turn, and all that it has come to, for another run to go on."""
+        running.pause()
+        curve = running.curve
+        scored = self._rule.scored(curve, allowed=self._allowed)
+        write_result(running.trial, scored_attributes(scored, running.attributes()))
+        write_paused(running.trial, len(curve))
+        score = self._rule.score(curve.epochs[-1])
+        return EndedTrial(running.job.trial, PAUSED, score, "", len(curve) - 1)
 
     def fail(self, running: RunningTrial, reason: str, detail: str) -> Told:
         """Tell that a trial failed, and why."""

@@ -15,6 +15,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy import special
 from typing_extensions import override
 
+from fmnist_sweep.storage.paused import as_pruned
+
 N_BEST: Final = 25
 """As many of the best trials as TPE models apart from the others, at the most."""
 
@@ -112,7 +114,8 @@ class _View:
 
     def __init__(self, study: optuna.Study, max_observations: int) -> None:
         self._study = study
-        self._trials = seen_trials(study.get_trials(deepcopy=False), max_observations)
+        trials = [as_pruned(trial) for trial in study.get_trials(deepcopy=False)]
+        self._trials = seen_trials(trials, max_observations)
 
     def add(self, trial: FrozenTrial) -> None:
         self._trials = [*self._trials, trial]

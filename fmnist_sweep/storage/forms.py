@@ -297,9 +297,9 @@ OF_TRIALS: Final[dict[str, Any]] = {
     names.STOPPED_EARLY: bool,
     **dict.fromkeys((names.FAIL_REASON, names.FAIL_DETAIL, names.RUN, names.CANDIDATE), str),
     names.RETURNED: dict[str, _Float],
-    names.REPEAT: _Count,
+    **dict.fromkeys((names.REPEAT, names.RETRY_OF), _Count),
     names.IMPORTED_FROM: _Origin,
-    names.RETRY_OF: _Count,
+    names.PAUSED: _Count | None,
     names.MODEL_SOURCE: str,
     **dict.fromkeys(SCORES, _Float),
 }

@@ -139,6 +139,8 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
     counts = dict(
         database.execute("SELECT state, count(*) FROM trials WHERE study_id = ? GROUP BY state", (study,))
     )
+    paused = [trial.state for trial in trials if trial.is_paused]
+    counts = {state: n - paused.count(state) for state, n in counts.items()}
     is_scored = bool(attributes.keys() & _SCORED)
     rule = config.get("score", attributes.get(names.SCORE_RULE, {}))
     metric = rule.get("metric", _OF_CLASSES[0])
@@ -163,6 +165,7 @@ def _row(database: sqlite3.Connection, study: int, name: str) -> dict[str, Any]:
         "model": config.get("model"),
         "n_trials": sum(counts.values()),
         **{word: counts.get(state, 0) for word, state in _STATES.items()},
+        "paused": len(paused),
         "running": 0 if killed else counts.get("RUNNING", 0),
         "interrupted": counts.get("RUNNING", 0) if killed else 0,
         "unmeasured": counts.get("COMPLETE", 0) - (0 if problems else len(complete)),
@@ -190,12 +193,21 @@ class _Trial:
     """
 
     number: int
-    is_complete: bool
+    state: str
     score: float | None
     attributes: Mapping[str, Any]
     n_epochs: int
     last: str | None
     columns: Mapping[str, Sequence[float]]
+
+    @property
+    def is_complete(self) -> bool:
+        return self.state == "COMPLETE"
+
+    @property
+    def is_paused(self) -> bool:
+        """As `StoredTrial.is_paused` has it."""
+        return self.state in ("RUNNING", "WAITING") and self.attributes.get(names.PAUSED) is not None
 
 
 def _rank(trial: _Trial) -> tuple[float, float, float, int]:
@@ -310,7 +322,7 @@ def _trials(
         if band is not None and curve is not None and is_complete and ranked is not None:
             highest = max(highest, ranked)
             kept = curve if ranked >= highest - band else {}
-        found.append(_Trial(number, is_complete, ranked, small, n_epochs, last, kept))
+        found.append(_Trial(number, state, ranked, small, n_epochs, last, kept))
     return found, problems, of_rows
 
 

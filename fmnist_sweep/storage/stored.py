@@ -316,6 +316,11 @@ class StoredStudy:
         """Whether its run was killed: its RUNNING trials wait for the next one to take them up."""
         return was_killed(self.owner)
 
+    def state_word(self, trial: StoredTrial) -> str:
+        """Return what a trial is at, as people read it: ``"interrupted"`` where its run was killed."""
+        state = trial.told_state
+        return "interrupted" if state == "RUNNING" and self.is_interrupted else state.lower()
+
     # Its confirmation, or what it confirms.
 
     confirms = Stored[str | None](names.CONFIRMS, None)

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from fmnist_sweep.core.curves import LearningCurve
 from fmnist_sweep.core.foreign import safe_line
 from fmnist_sweep.core.jobs import SplitSpec
+from fmnist_sweep.core.progress import PAUSED
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.storage import attributes as names
 from fmnist_sweep.storage import checking
@@ -172,6 +173,16 @@ class StoredTrial:
         """Whether it holds what every complete trial of a sweep does, and not what another tool leaves."""
         return self.attributes.keys() >= {*names.OURS}
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether it waits at a rung, with all that it has come to, for its turn to go on."""
+        return not self.is_finished and self.paused_after is not None
+
+    @property
+    def told_state(self) -> str:
+        """Its state in the words of tables: Optuna's, or PAUSED, for which Optuna has none."""
+        return PAUSED if self.is_paused else self.state
+
     # What was trained.
 
     configuration = Stored[Mapping[str, Any] | None](names.HYPERPARAMETERS, None)
@@ -252,6 +263,9 @@ class StoredTrial:
 
     stopped_early = Stored[bool](names.STOPPED_EARLY, False)
     """Whether patience ended it."""
+
+    paused_after = Stored[int | None](names.PAUSED, None)
+    """After how many epochs it paused last; None where it never did, or went on since."""
 
     n_retries = Stored[int](names.N_RETRIES, 0)
     """How often its process died and was started again."""

@@ -216,6 +216,11 @@ def write_n_retries(trial: optuna.Trial, n: int) -> None:
     _write(trial, {names.N_RETRIES: n})
 
 
+def write_paused(trial: optuna.Trial, n_epochs: int | None) -> None:
+    """Write after how many epochs a trial waits for its turn; None where it goes on."""
+    _write(trial, {names.PAUSED: n_epochs})
+
+
 def result_attributes(
     *,
     hyperparameters: Mapping[str, Scalar],

@@ -169,6 +169,17 @@ def test_a_cancelled_trial_whose_node_is_lost_is_gone(
     assert all_events(resuming) == [Cancelled(0)]
 
 
+def test_a_cancelled_trial_goes_on_from_what_was_told(resuming: ClusterEngine, tmp_path: Path) -> None:
+    """As one that pauses does, on whatever node: its last checkpoint comes up before it is gone."""
+    for first in (0, 3):
+        resuming.submit(job(0, epochs=8, sleep_s=0.05, log=str(tmp_path / "log")))
+        until_epoch(resuming, first + 2)
+        resuming.cancel(0)
+        assert all_events(resuming) == [Cancelled(0)]
+    trained = (tmp_path / "log").read_text().split("\n")
+    assert {trained.count(f"0 {epoch}") for epoch in range(3)} == {1}
+
+
 def test_a_trial_that_takes_every_node_down_fails(
     resuming: ClusterEngine, nodes: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from fmnist_sweep.core.places import PlacedJob, Places
 from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, Progress, Stop
 from fmnist_sweep.core.score import ScoreRule
 from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.search import loop as search
+from fmnist_sweep.search import limits
 from fmnist_sweep.search.opening import open_study
 from fmnist_sweep.search.plan import SweepPlan, TrialDraw
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
@@ -257,7 +257,7 @@ def test_the_budget_of_seconds_is_for_one_run(
 ) -> None:
     """No trial starts once the time is up, to the second; another run has the time again."""
     clock = [100.0]
-    monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def ten_seconds(job: TrialJob) -> LearningCurve:
         clock[0] += 10.0

@@ -15,6 +15,9 @@ import psutil
 import pytest
 from faults import PHASES, Sweep, compare, drive, family, seconds_until_gone, trainings
 
+from fmnist_sweep.storage.overview import read_overview
+from fmnist_sweep.storage.stored import StoredStudy
+
 pytestmark = pytest.mark.slow
 
 DEATHS = [
@@ -186,6 +189,36 @@ def test_a_run_that_was_killed_leaves_nothing_behind(whole: Sweep, tmp_path: Pat
     cut.finish()
     equal(whole, cut, epochs_repeated=2)
     assert cut.study().user_attrs["owner"] is None
+
+
+def test_trials_that_wait_survive_kills(whole: Sweep, tmp_path: Path) -> None:
+    """Killed with some paused and some in training, twice: nothing is lost, and what goes on is the same."""
+    promotion = ("--set", "pruner.name=promotion", "--set", "pruner.min_resource=1", "--trials", "8")
+    cut = Sweep(tmp_path, sleep_s=0.4)
+
+    def n_paused() -> int:
+        return sum(row["paused"] for row in read_overview(cut.url) or ())
+
+    for n in (1, 3):
+        run = cut.start(*promotion)
+        wait_for(lambda n=n: n_paused() >= n, within_s=90)  # type: ignore[misc]
+        run.kill()
+        run.communicate()
+        assert n_paused() >= n
+    cut = replace(cut, sleep_s=0.0)
+    cut.finish(*promotion)
+    trials = StoredStudy.of(cut.study()).trials
+    assert {trial.told_state for trial in trials} == {"COMPLETE", "PAUSED"}
+    assert [trial.number for trial in trials] == list(range(8))
+    unbroken = {str(trial.params): trial for trial in StoredStudy.of(whole.study()).trials}
+    for trial in trials[:4]:
+        curve, other = trial.curve, unbroken[str(trial.params)].curve
+        assert curve is not None
+        assert other is not None
+        assert curve.values("val_accuracy").tolist() == other.values("val_accuracy").tolist()[: len(curve)]
+    # Of the epochs that were told none is trained again: only those that a kill or a pause cut short.
+    assert compare(whole, cut)["most_repeated_by_one_kill"] <= 1
+    assert all(name.startswith("studies.db.checkpoints") for name in cut.leftovers())
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ FITS: Final = {
 } | {
     (name, "nothing")
     for name in (
-        names.ALLOWED_EPOCHS, names.OWNER, names.LOADING, names.N_PARAMETERS, names.MODEL_SOURCES
+        names.ALLOWED_EPOCHS, names.OWNER, names.LOADING, names.N_PARAMETERS, names.MODEL_SOURCES,
+        names.PAUSED,
     )
 } | {
     (name, "empty list")

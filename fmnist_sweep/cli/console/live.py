@@ -37,7 +37,7 @@ def seconds_left(progress: Progress) -> float | None:
     done = progress.n_done_now + in_part
     if done < 0.5:
         return None
-    return progress.seconds / done * max(0.0, progress.n_trials - progress.n_done - in_part)
+    return progress.seconds / done * max(0.0, progress.n_trials - progress.n_begun - in_part)
 
 
 class TrainingDisplay(Observer):
@@ -126,7 +126,7 @@ class Display(Observer):
         self._study = ""
         self._in_points = True
         self._value = UNITS["accuracy"]
-        self._shown: EndedTrial | None = None
+        self._shown: set[EndedTrial | None] = {None}
         self._shown_retry: RetriedTrial | None = None
         self._shown_skips: set[int] = set()
         self._waits = _WaitLines(console)
@@ -173,10 +173,11 @@ class Display(Observer):
             say(self._console, line)
         if not self._draws:
             self._waits.say(progress)
-        if progress.ended is not None and progress.ended != self._shown:
-            self._shown = progress.ended
-            if progress.ended.reason or (self._tells and not self._draws):
-                say(self._console, self._line(progress, progress.ended))
+        told = self._tells and not self._draws
+        for one in (progress.ended, progress.paused):
+            if one is not None and one not in self._shown and (told or one.reason):
+                say(self._console, self._line(progress, one))
+        self._shown = {None, progress.ended, progress.paused}
         self._at = progress
 
     def _gap(self, gap: float) -> str:
@@ -187,7 +188,7 @@ class Display(Observer):
         reason = f": {ended.reason}" if ended.reason else ""
         best = progress.best
         so_far = "" if best is None else f"; best {best.score:.4f} (trial {best.number})"
-        count = f"[{progress.n_done}/{progress.n_trials}] trial {ended.number} {ended.state.lower()}"
+        count = f"[{progress.n_begun}/{progress.n_trials}] trial {ended.number} {ended.state.lower()}"
         return f"{count}{value}{reason}{so_far}; {self._times(progress)}"
 
     def _times(self, progress: Progress) -> str:
@@ -206,14 +207,15 @@ class Display(Observer):
             TextColumn("{task.fields[note]}"),
             console=self._console,
         )
+        paused = f", {progress.n_paused} paused" if progress.n_paused else ""
         counts = (
             f"{progress.n_complete} complete, {len(progress.running)} running, "
-            f"{progress.n_pruned} pruned, {progress.n_failed} failed"
+            f"{progress.n_pruned} pruned, {progress.n_failed} failed{paused}"
         )
         bars.add_task(
             f"[bold]{shown(self._study)}[/]",
             total=progress.n_trials,
-            completed=progress.n_done,
+            completed=progress.n_begun,
             note=f"trials: {counts}",
         )
         best = self._board.best()

@@ -11,7 +11,9 @@ from rich.table import Table
 from fmnist_sweep.cli.console.cells import new_table, say, shown
 from fmnist_sweep.core.wording import difference, fraction, unmeasured_note
 
-_COUNTS: Final = ("done", "pruned", "failed", "running", "interrupted", "waiting")
+_COUNTS: Final = ("done", "pruned", "paused", "failed", "running", "interrupted", "waiting")
+_RARE: Final = ("paused", "interrupted")
+"""Shown where there are any."""
 
 _RESULTS: Final = ("best trial", "score", "val acc", "gap", "vs default")
 
@@ -23,8 +25,7 @@ def print_studies(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         console.print("There are no studies yet.")
         return
-    # Few studies were ever killed.
-    counts = [word for word in _COUNTS if word != "interrupted" or any(row[word] for row in rows)]
+    counts = [word for word in _COUNTS if word not in _RARE or any(row[word] for row in rows)]
     whole = _studies_table(rows, [*counts, *_RESULTS])
     wide = console.options.update(max_width=_NO_LIMIT)
     if console.measure(whole, options=wide).maximum <= console.width:
@@ -51,7 +52,7 @@ def _studies_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) ->
     table = new_table("study", *columns)
     for row in rows:
         cells = {
-            **{word: shown(row[word]) for word in ("pruned", "failed", "running", "interrupted", "waiting")},
+            **{word: shown(row[word]) for word in _COUNTS if word != "done"},
             "done": shown(row["complete"] + row["pruned"] + row["failed"]),
             "best trial": shown(row["best_trial"]),
             "score": fraction(row["score"]),

@@ -18,10 +18,9 @@ _N_BEST = 5
 def print_summary(console: Console, study: StoredStudy, stop: Stop, progress: Progress) -> None:
     """Print what came of a sweep: the five best trials, and how they compare with the default."""
     name = study.name
-    counts = f"{progress.n_complete} complete, {progress.n_pruned} pruned, {progress.n_failed} failed"
     n_saved = progress.n_reused_epochs
     reused = f"; saved {n_saved} {'epoch' if n_saved == 1 else 'epochs'} by reuse" if n_saved else ""
-    say(console, f"\nStudy {name!r}: {stop.value}; {counts}{reused}.")
+    say(console, f"\nStudy {name!r}: {stop.value}; {progress.states}{reused}.")
     best = best_trials(study, _N_BEST)
     if best:
         metric = study.rule.shown_metric

@@ -34,7 +34,7 @@ def print_trials(
         wide: Give each parameter that varies a column, and name the others once.
     """
     shown = study.trials if trials is None else trials
-    killed, given = study.is_interrupted, [trial.hyperparameters for trial in shown]
+    given = [trial.hyperparameters for trial in shown]
     columns = {name: _alike([values.get(name) for values in given]) for name in dict.fromkeys(_names(given))}
     varying = {
         safe_line(name, MAX_CELL): column
@@ -49,7 +49,7 @@ def print_trials(
         rows.append(
             (
                 study.label(trial),
-                _state(study, trial, killed=killed),
+                _state(study, trial),
                 fraction(trial.score),
                 fraction(trial.scores.get(f"val_{metric}")),
                 difference(trial.gap),
@@ -100,11 +100,9 @@ def _print_failures(console: Console, study: StoredStudy) -> None:
         say(console, f"{len(failed) - _MAX_REASONS} more reasons: --csv has them all")
 
 
-def _state(study: StoredStudy, trial: StoredTrial, *, killed: bool) -> str:
-    if killed and trial.state == "RUNNING":
-        return "interrupted"
+def _state(study: StoredStudy, trial: StoredTrial) -> str:
     again = study.followed.get(trial.number)
-    return trial.state.lower() if again is None else f"{trial.state.lower()}, again as {again}"
+    return study.state_word(trial) if again is None else f"{study.state_word(trial)}, again as {again}"
 
 
 def configuration(values: Mapping[str, Any]) -> str:
