@@ -109,6 +109,8 @@ def entries(*, recorded: bool = False) -> dict[str, Method]:
         for first in (1, 2):
             name = f"{sampler} / promotion by 3 from {first} {'epoch' if first == 1 else 'epochs'}"
             found[name] = Method(section, peer=_promotion(first))
+        promotion = {"name": "promotion", "min_resource": 2, "reduction_factor": 3}
+        found[f"{sampler} / [pruner] promotion by 3 from 2 epochs"] = Method(section, promotion)
         found[f"{sampler} / freeze-thaw, 4 epochs a trial"] = Method(section, peer=Thawing)
     found["random / ray asha"] = Method(random, peer=_Asha)
     return found

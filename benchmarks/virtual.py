@@ -50,6 +50,8 @@ class VirtualEngine(ClosedByWith):
         self._queue: list[tuple[float, int, TrialEvent]] = []
         self._order = itertools.count()
         self._running: dict[int, int] = {}
+        # Of each trial: as from its checkpoint.
+        self._told: dict[int, int] = {}
         self._closed = False
 
     @property
@@ -58,8 +60,12 @@ class VirtualEngine(ClosedByWith):
         return tuple(self._running)
 
     def submit(self, job: TrialJob, *, n_resumed: int = 0) -> None:
-        """Start a job; its first ``n_resumed`` epochs come from a checkpoint and take no time."""
+        """Start a job; its first ``n_resumed`` epochs come from a checkpoint and take no time.
+
+        A trial that was dropped goes on from the last epoch that was told of it.
+        """
         require_free(self, job.trial, closed=self._closed)
+        n_resumed = max(n_resumed, self._told.get(job.trial, 0))
         self._running[job.trial] = n_resumed
         at = self.now + self._start_s
         self._push(at, Started(job.trial, 1000, n_resumed))
@@ -81,6 +87,7 @@ class VirtualEngine(ClosedByWith):
             if isinstance(event, EpochDone):
                 if event.scores.epoch >= self._running[event.trial]:
                     self.n_epochs += 1
+                    self._told[event.trial] = event.scores.epoch + 1
                 self._watch(event.scores)
             elif isinstance(event, Finished | Cancelled):
                 del self._running[event.trial]
