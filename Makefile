@@ -20,6 +20,10 @@ FAULT_TESTS := $(addprefix tests/slow/test_,faults.py storage_faults.py resume.p
 BIN := .venv/bin
 # Hundreds of processes of the tests import the same files: they compile each once, wherever that may be kept.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
+# Side by side too, since their processes wait for each other half of the time; a file stays with one worker, which
+# makes once what its tests share. In the order of their names: the long files lie in the middle. Each test starts
+# processes of its own, with a few hundred MB each, so that more than four workers would crowd each other out.
+SLOW_WORKERS := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 UV := $(shell command -v uv 2>/dev/null)
 INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
@@ -80,7 +84,7 @@ data: $(INSTALLED) ## find Fashion-MNIST, or fetch it, and verify it
 
 test: $(INSTALLED_DEV) ## run all tests but most of test-faults, those that train real models too
 	@$(PYTEST) -m "not slow" -n auto --hypothesis-profile default
-	@$(PYTEST) -m "slow and not faults"
+	@$(PYTEST) -m "slow and not faults" $(SLOW_WORKERS)
 
 test-fast: $(INSTALLED_DEV) ## run the tests that train nothing
 	@$(PYTEST) -m "not slow" -n auto
