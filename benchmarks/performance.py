@@ -86,6 +86,7 @@ def render(results: Mapping[str, Any]) -> str:
         *paragraph(
             described(results["machine"], results["versions"]),
             f"Written {results['date']}{', in the quick form' if results['quick'] else ''}.",
+            *_dates(results),
         ),
         "",
         "## The bars",
@@ -109,6 +110,17 @@ def render(results: Mapping[str, Any]) -> str:
     ):
         parts += section(results)
     return "\n".join([*parts, "## Commands", "", COMMANDS])
+
+
+def _dates(results: Mapping[str, Any]) -> list[str]:
+    """Return when areas were measured by themselves, newest first; nothing where all were at once."""
+    measured: Mapping[str, str] = results.get("measured", {})
+    by_date: dict[str, list[str]] = {}
+    for area, date in sorted(measured.items()):
+        by_date.setdefault(date, []).append(area.replace("_", " "))
+    if len(by_date) == 1 and measured.keys() >= results["seconds"].keys():
+        return []
+    return [f"Measured {date}: {', '.join(by_date[date])}." for date in sorted(by_date, reverse=True)]
 
 
 def _bars_table(bars: Sequence[Bar]) -> list[str]:

@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -192,7 +192,8 @@ def begin(path: Path, *, quick: bool, areas: Sequence[str]) -> dict[str, Any]:
     """Return the results that a run adds to: those of the file, where only some areas are measured anew.
 
     Raises:
-        ValueError: The file is of another machine, of other versions or of the other form.
+        ValueError: The file is of another kind of machine, of other versions or of the other form. One kind
+            has one processor, as many cores, as much memory and one Python; its kernel's build may differ.
     """
     fresh: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
@@ -206,13 +207,21 @@ def begin(path: Path, *, quick: bool, areas: Sequence[str]) -> dict[str, Any]:
     if set(areas) == set(AREAS) or not path.exists():
         return fresh
     before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    differ = [key for key in ("quick", "machine", "versions") if before[key] != fresh[key]]
+    differ = [key for key in ("quick", "versions") if before[key] != fresh[key]]
+    if _kind(before["machine"]) != _kind(fresh["machine"]):
+        differ.append("machine")
     if differ:
         raise ValueError(
             f"{path} was measured otherwise ({', '.join(differ)} differ): name another file with --output, "
             "or measure all areas"
         )
-    return {**before, "date": fresh["date"]}
+    return {**before, "date": fresh["date"], "machine": fresh["machine"]}
+
+
+def _kind(of_machine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what says of a machine how fast it is; the bytes of its memory differ from boot to boot."""
+    kind = {name: fact for name, fact in of_machine.items() if name != "system"}
+    return {**kind, "memory_gb": round(kind.get("memory_gb", 0))}
 
 
 def joined(kept: Sequence[Bar], found: Sequence[Bar]) -> list[Bar]:
@@ -248,6 +257,7 @@ def main() -> None:
             began = time.monotonic()
             found += run(results, quick=options.quick)
             results["seconds"][area] = round(time.monotonic() - began, 1)
+            results.setdefault("measured", {})[area] = results["date"]
             results["bars"] = [bar.to_dict() for bar in joined(kept, found)]
             # After each area: hours of measuring are not lost to the last one's failure.
             options.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

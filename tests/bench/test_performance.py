@@ -167,3 +167,12 @@ def test_the_readmes_ratios_are_those_of_the_committed_results(model: str, noun:
     words = (ROOT / "README.md").read_text("utf-8").replace("\n ", "").split(noun)[0]
     low, high = re.findall(r"([\d.]+) to ([\d.]+) times", words)[-1]
     assert (low, high) == (f"{min(ratios):.1f}", f"{max(ratios):.1f}")
+
+
+def test_the_page_tells_which_areas_are_newer_than_the_others() -> None:
+    """They were measured on another day; of all at once the date above says it."""
+    seconds = {"scaling": 1.0, "throughput_cnn": 1.0}
+    newer = {**RESULTS, "seconds": seconds, "measured": {"throughput_cnn": "2026-11-28"}}
+    assert "Measured 2026-11-28: throughput cnn." in " ".join(render(newer).split())
+    at_once = {**RESULTS, "seconds": seconds, "measured": dict.fromkeys(seconds, "2026-11-28")}
+    assert "Measured 2026" not in render(at_once)

@@ -31,6 +31,16 @@ def test_areas_of_two_machines_are_not_mixed(tmp_path: Path) -> None:
         begin(path, quick=True, areas=["races"])
 
 
+def test_another_kernel_of_the_same_kind_of_machine_adds_to_what_is_there(tmp_path: Path) -> None:
+    """Each ratio is of one area, and each area of one run."""
+    path = tmp_path / "results.json"
+    fresh = begin(path, quick=False, areas=["races"])
+    booted = {**fresh["machine"], "system": "Linux 0", "memory_gb": fresh["machine"]["memory_gb"] + 1e-5}
+    path.write_text(json.dumps({**fresh, "scaling": [1], "machine": booted}), "utf-8")
+    added = begin(path, quick=False, areas=["races"])
+    assert (added["scaling"], added["machine"]) == ([1], fresh["machine"])
+
+
 def test_bars_measured_anew_take_their_area_s_place() -> None:
     """Also those that are called otherwise now; the order of areas stays."""
     kept = [Bar(area, what, 1.0, 1.0, ">=") for area, what in (("a", "x"), ("b", "worst: x"), ("c", "x"))]
