@@ -29,16 +29,20 @@ class PausedTrials(Mapping[int, RunningTrial]):
     """
 
     def __init__(self, settings: LoopSettings, study: optuna.Study, history: History) -> None:
-        stored = StoredStudy.of(study)
         self._rungs = None if settings.halving is None else Rungs(settings.halving)
-        self._rule = rule = settings.rule
+        self._rule = settings.rule
         self._history = history
-        self._baseline = stored.default_trial
+        self._baseline: int | None = None
         self._waiting: dict[int, RunningTrial] = {}
         self._at: dict[int, int] = {}
-        for trial in () if self._rungs is None else stored.told_trials:
+        if self._rungs is not None:
+            self._recall(StoredStudy.of(study))
+
+    def _recall(self, stored: StoredStudy) -> None:
+        self._baseline = stored.default_trial
+        for trial in stored.told_trials:
             if trial.curve is not None and (trial.state in ("COMPLETE", "PRUNED") or trial.is_paused):
-                scores = [rule.score(epoch) for epoch in trial.curve.epochs]
+                scores = [self._rule.score(epoch) for epoch in trial.curve.epochs]
                 for n in range(1, len(scores) + 1):
                     self._reach(trial.number, scores[:n])
 
