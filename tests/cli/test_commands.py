@@ -23,6 +23,7 @@ import sqlalchemy.exc
 from made_exports import FinalTrainer, Reader, draw_nothing
 from made_studies import tell_from_elsewhere
 from optuna.storages import RDBStorage
+from scripted_sweeps import follow, scripted_sweep
 
 from fmnist_sweep import data
 from fmnist_sweep.api import runs
@@ -44,7 +45,6 @@ from fmnist_sweep.reports import dashboard
 from fmnist_sweep.search import run as runner
 from fmnist_sweep.storage import DEFAULT_STORAGE
 from fmnist_sweep.storage.held import HeldStorage
-from fmnist_sweep.training.testing import ScriptedTrainer
 
 SWEEP = """
 study = "tiny"
@@ -93,15 +93,7 @@ def quick_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A sweep file whose trials follow a script instead of training."""
-    found = DataRef("fashion-mnist", "d1" * 32, (28, 28, 1), tuple("abcdefghij"), 60_000, "/nowhere")
-    monkeypatch.setattr(data, "open_data", lambda *_args, **_kwargs: found)
-    monkeypatch.setattr(data, "check_split", lambda *_args: [])
-    monkeypatch.setattr(
-        runner, "open_engine", lambda *_, places, **__: InlineEngine(ScriptedTrainer(), places=places)
-    )
-    path = tmp_path / "tiny.toml"
-    path.write_text(SWEEP)
-    return path
+    return scripted_sweep(monkeypatch, tmp_path, SWEEP)
 
 
 @pytest.fixture(scope="module")
@@ -174,9 +166,7 @@ def test_without_a_complete_trial_no_confirmation_or_export_is_advised(
             yield Started(job.trial, n_parameters=1000)
             raise TrialError("it fails")
 
-    monkeypatch.setattr(
-        runner, "open_engine", lambda *_, places, **__: InlineEngine(Failing(), places=places)
-    )
+    follow(monkeypatch, Failing())
     _, out, err = command("run", str(sweep), "--storage", "sqlite:///mine.db")
     assert "0 complete" in out
     following = "Next: fmnist-sweep trials tiny --storage sqlite:///mine.db  (why no trial is complete)"
@@ -672,9 +662,7 @@ def let_all_fail(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
         def fit(self, job: TrialJob) -> Iterator[Started | EpochScores]:
             raise ValueError(f"{words} in trial {job.trial}")
 
-    monkeypatch.setattr(
-        runner, "open_engine", lambda *_, places, **__: InlineEngine(Failing(), places=places)
-    )
+    follow(monkeypatch, Failing())
 
 
 def test_a_model_that_never_builds_ends_the_sweep(

@@ -12,17 +12,14 @@ from typing import Any
 
 import pytest
 from programs import ROOT
+from scripted_sweeps import follow, scripted_sweep
 
-from fmnist_sweep import data
 from fmnist_sweep.api.events import EVENTS, JsonEvents
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import TrialError
 from fmnist_sweep.core.events import Started
-from fmnist_sweep.core.jobs import DataRef, TrialJob
+from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.versions import SCHEMA_VERSION
-from fmnist_sweep.engines.inline import InlineEngine
-from fmnist_sweep.search import run as runner
-from fmnist_sweep.training.testing import ScriptedTrainer
 
 Command = Callable[..., tuple[int, str, str]]
 PAGE = (ROOT / "docs" / "machine.md").read_text(encoding="utf-8")
@@ -41,18 +38,7 @@ trials = 2
 @pytest.fixture
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A sweep file whose trials follow a script instead of training."""
-    found = DataRef("fashion-mnist", "d1" * 32, (28, 28, 1), tuple("abcdefghij"), 60_000, "/nowhere")
-    monkeypatch.setattr(data, "open_data", lambda *_args, **_kwargs: found)
-    monkeypatch.setattr(data, "check_split", lambda *_args: [])
-    follow(monkeypatch, ScriptedTrainer())
-    path = tmp_path / "tiny.toml"
-    path.write_text(SWEEP)
-    return path
-
-
-def follow(monkeypatch: pytest.MonkeyPatch, trainer: Any) -> None:
-    """Let all trials be trained by something else, in this process."""
-    monkeypatch.setattr(runner, "open_engine", lambda *_, places, **__: InlineEngine(trainer, places=places))
+    return scripted_sweep(monkeypatch, tmp_path, SWEEP)
 
 
 def events_of(out: str) -> list[dict[str, Any]]:

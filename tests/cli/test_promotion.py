@@ -8,21 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_sweeps import scripted_sweep
 
-from fmnist_sweep import data
 from fmnist_sweep.analysis.study_rows import study_row
 from fmnist_sweep.analysis.summary import summary
-from fmnist_sweep.core.jobs import DataRef
-from fmnist_sweep.engines.inline import InlineEngine
 from fmnist_sweep.reports import dashboard
 from fmnist_sweep.reports.figures import accuracy_against_gap
 from fmnist_sweep.reports.trial_rows import trial_rows
-from fmnist_sweep.search import run as runner
 from fmnist_sweep.storage.opening import open_storage
 from fmnist_sweep.storage.overview import read_overview
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study
-from fmnist_sweep.training.testing import ScriptedTrainer
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -46,16 +42,8 @@ trials = 6
 @pytest.fixture
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A sweep file whose trials follow a script: all curves are the same, so the first ones go on."""
-    found = DataRef("fashion-mnist", "d1" * 32, (28, 28, 1), tuple("abcdefghij"), 60_000, "/nowhere")
     monkeypatch.setattr(dashboard, "FIGURES", {})
-    monkeypatch.setattr(data, "open_data", lambda *_args, **_kwargs: found)
-    monkeypatch.setattr(data, "check_split", lambda *_args: [])
-    monkeypatch.setattr(
-        runner, "open_engine", lambda *_, places, **__: InlineEngine(ScriptedTrainer(), places=places)
-    )
-    path = tmp_path / "tiny.toml"
-    path.write_text(SWEEP)
-    return path
+    return scripted_sweep(monkeypatch, tmp_path, SWEEP)
 
 
 def stored(folder: Path) -> StoredStudy:
