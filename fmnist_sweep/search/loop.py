@@ -34,6 +34,7 @@ from fmnist_sweep.search.pausing import PausedTrials
 from fmnist_sweep.search.plan import SweepPlan, TrialPlan
 from fmnist_sweep.search.running import RunningTrial
 from fmnist_sweep.search.settings import LoopSettings
+from fmnist_sweep.search.showing import Showing
 from fmnist_sweep.search.size_limit import size_problem
 from fmnist_sweep.search.standing import Standing
 from fmnist_sweep.search.telling import Teller
@@ -104,6 +105,7 @@ class Search:
         study.pruner = settings.pruner
         self._limits = Limits(settings, plan, self._history)
         self._standing = Standing(plan, self._history, self._limits, engine, self._running, self._paused)
+        self._showing = Showing(self._observer, self._standing)
 
     @classmethod
     def of(
@@ -164,7 +166,7 @@ class Search:
                 self._handle(event)
             if self._held is not None:
                 self._held.write_in_time()
-            self._observer.on_progress(self.progress())
+            self._showing.show()
         return Stop.INTERRUPTED
 
     def progress(self) -> Progress:
@@ -331,7 +333,7 @@ class Search:
         del self._running[paused.number]
         self._paused.add(running)
         self._standing.paused = paused
-        self._observer.on_progress(self.progress())
+        self._showing.show()
         self._let_go(running, TrialState.RUNNING)
 
     # --- tell ----------------------------------------------------------------------------------------------
@@ -351,7 +353,7 @@ class Search:
         attrs, self._standing.ended = self._teller.refuse(refused.trial, refused.reason)
         self._history.refused(self._standing.ended.number, attrs)
         self._standing.n_done += 1
-        self._observer.on_progress(self.progress())
+        self._showing.show()
 
     def _close(self, running: RunningTrial, attrs: Mapping[str, Any], ended: EndedTrial) -> None:
         del self._running[ended.number]
@@ -364,7 +366,7 @@ class Search:
         self._standing.n_done += 1
         self._standing.ended = ended
         self._observer.on_trial_end(ended, running.job, running.curve)
-        self._observer.on_progress(self.progress())
+        self._showing.show()
         if state is TrialState.FAIL:
             self._paused.failed(ended.number)
         self._let_go(running, state)

@@ -46,6 +46,11 @@ class Standing:
     retried: RetriedTrial | None = None
     skipped: CheckpointSkipped | None = None
 
+    @property
+    def news(self) -> tuple[object, ...]:
+        """What happened last, of each kind: each is told before the next of its kind takes its place."""
+        return self.ended, self.paused, self.retried, self.skipped
+
     def progress(self) -> Progress:
         """Return what the run is at."""
         history = self.history
