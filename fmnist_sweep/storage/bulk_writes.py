@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 import optuna
@@ -79,6 +80,38 @@ def set_system_attributes(study: optuna.Study, values: Mapping[str, Any]) -> Non
                 connection.execute(statement, rows)
 
         patiently(study, write)
+
+
+def upsert_rows(
+    connection: sqlalchemy.Connection,
+    table: sqlalchemy.FromClause,
+    keys: tuple[str, ...],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Put rows into a table by one statement; one with the same keys is replaced.
+
+    Args:
+        connection: Of SQLite or PostgreSQL.
+        table: The table.
+        keys: Columns that tell its rows from each other; no two of ``rows`` are equal in them.
+        rows: At least one; all name the same columns. A column's values are all of one type, or None.
+    """
+    dialect, names = connection.dialect.name, tuple(rows[0])
+    values: Any = {name: [row[name] for row in rows] for name in names} if dialect == "postgresql" else rows
+    connection.execute(_upsert(dialect, table, keys, names), values)
+
+
+@cache
+def _upsert(dialect: str, table: sqlalchemy.FromClause, keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    """Return the statement of `upsert_rows`: to put it together takes as long as to run it."""
+    insert: Any = UPSERTS[dialect]
+    new = insert(table)
+    if dialect == "postgresql":
+        # Psycopg would send, and the server run, a statement for each row: here each column is one value.
+        arrays = [sqlalchemy.bindparam(name, type_=postgresql.ARRAY(table.c[name].type)) for name in names]
+        new = new.from_select(names, sqlalchemy.select(*map(sqlalchemy.func.unnest, arrays)))
+    changed = {name: new.excluded[name] for name in names if name not in keys}
+    return new.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
 @contextmanager

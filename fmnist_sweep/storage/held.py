@@ -24,7 +24,7 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
-from fmnist_sweep.storage.bulk_writes import UPSERTS, told_as_optuna
+from fmnist_sweep.storage.bulk_writes import UPSERTS, told_as_optuna, upsert_rows
 from fmnist_sweep.storage.reconnecting import patiently
 from fmnist_sweep.storage.studies import tables_of
 
@@ -137,7 +137,9 @@ class HeldStorage(_CachedStorage):
             trial.distributions = {**trial.distributions, param_name: distribution}
 
         self._change(trial_id, change)
-        row = {"param_value": param_value_internal, "distribution_json": distribution_to_json(distribution)}
+        # A column of whole and other numbers can't go to PostgreSQL as one value.
+        value = float(param_value_internal)
+        row = {"param_value": value, "distribution_json": distribution_to_json(distribution)}
         self._add(_PARAMS, trial_id, param_name, row)
 
     @override
@@ -147,7 +149,7 @@ class HeldStorage(_CachedStorage):
 
         self._change(trial_id, change)
         told = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
-        value, kind = told(intermediate_value)
+        value, kind = told(float(intermediate_value))
         self._add(_REPORTS, trial_id, step, {"intermediate_value": value, "intermediate_value_type": kind})
 
     @override
@@ -193,7 +195,7 @@ class HeldStorage(_CachedStorage):
         if state.is_finished():
             stored["datetime_complete"] = now
         for objective, value in enumerate(values or ()):
-            number, kind = models.TrialValueModel.value_to_stored_repr(value)
+            number, kind = models.TrialValueModel.value_to_stored_repr(float(value))
             self._add(_VALUES, trial_id, objective, {"value": number, "value_type": kind})
         self._states[trial_id] = stored
         # Now: what follows may remove what the trial could go on from.
@@ -232,17 +234,12 @@ class HeldStorage(_CachedStorage):
         """Do so; done twice, as where an answer was lost, it does it once."""
         again, self._tried = self._tried, True
         trials = {*self._states, *(trial for rows in self._pending.values() for trial, _ in rows)}
-        insert: Any = UPSERTS[self._engine.dialect.name]
         with told_as_optuna(), self._engine.begin() as connection:
             self._require_open(connection, trials, again=again)
             for table, key in _KEYS.items():
                 rows = list(self._pending.get(table, {}).values())
                 if rows:
-                    new = insert(table)
-                    changed = {name: new.excluded[name] for name in rows[0] if name not in ("trial_id", key)}
-                    connection.execute(
-                        new.on_conflict_do_update(index_elements=["trial_id", key], set_=changed), rows
-                    )
+                    upsert_rows(connection, table, ("trial_id", key), rows)
             for trial_id, stored in self._states.items():
                 connection.execute(
                     sqlalchemy.update(_TRIALS).where(_TRIALS.c.trial_id == trial_id).values(stored)

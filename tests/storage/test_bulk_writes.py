@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import datetime
 from typing import Any
@@ -10,11 +11,12 @@ import optuna
 import pytest
 from made_studies import empty_study, fill_study
 from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 from statements import counted
 
 from fmnist_sweep.storage.bulk_reads import BulkStorage
-from fmnist_sweep.storage.bulk_writes import add_trials, set_system_attributes
+from fmnist_sweep.storage.bulk_writes import add_trials, set_system_attributes, upsert_rows
 
 TABLES = ("trials", "trial_values", "trial_params", "trial_user_attributes", "trial_intermediate_values")
 
@@ -97,3 +99,38 @@ def test_a_study_in_memory_takes_them_too() -> None:
     study = optuna.create_study()
     add_trials(study, given(2))
     assert len(study.trials) == len(given(2))
+
+
+def test_many_rows_are_one_statement(storage: BulkStorage) -> None:
+    """What has a row's key takes its place; numbers that no column holds, and quotes, come through."""
+    study = optuna.create_study(storage=storage)
+    number = study.ask()._trial_id
+    of_reports, of_attributes = models.TrialIntermediateValueModel, models.TrialUserAttributeModel
+    told = of_reports.intermediate_value_to_stored_repr
+    given = [
+        {0: 0.5, 1: math.nan, 2: math.inf, 3: -math.inf, 4: 1e-300},
+        {1: 0.25, 4: math.nan, **{step: step / 7 for step in range(5, 500)}},
+    ]
+    texts = {"a": '["\u5c42", "it\'s {1,2}"]', "b": "null", "c": '"\\\\"'}
+    with counted(storage.engine) as statements, storage.engine.begin() as connection:
+        for reports in given:
+            rows = [
+                {
+                    "trial_id": number,
+                    "step": step,
+                    "intermediate_value": value,
+                    "intermediate_value_type": kind,
+                }
+                for step, score in reports.items()
+                for value, kind in [told(score)]
+            ]
+            upsert_rows(connection, of_reports.__table__, ("trial_id", "step"), rows)
+        attributes = [{"trial_id": number, "key": key, "value_json": text} for key, text in texts.items()]
+        upsert_rows(connection, of_attributes.__table__, ("trial_id", "key"), attributes)
+    assert len(statements) == 3
+    if storage.engine.dialect.name == "postgresql":
+        assert all("unnest" in statement for statement in statements)
+    (trial,) = study.trials
+    stored = sorted(trial.intermediate_values.items())
+    assert repr(stored) == repr(sorted({**given[0], **given[1]}.items()))
+    assert trial.user_attrs == {key: json.loads(text) for key, text in texts.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import sqlalchemy
@@ -120,6 +122,23 @@ def test_reports_are_written_together(storage: BulkStorage) -> None:
         held.write_in_time()
         assert again(storage, "one").trials[0].last_step == 100
     assert again(storage, "one").trials[0].last_step == 101
+
+
+def test_whole_numbers_are_stored_beside_others(storage: BulkStorage) -> None:
+    """As scores, values and parameters: a server takes a column of them as one value of one type."""
+    study = study_named(storage, "one")
+    with holding(study):
+        first, second = study.ask(), study.ask()
+        for trial in (first, second):
+            trial.suggest_int("depth", 1, 3)
+            trial.suggest_float("rate", 0.0, 1.0)
+        first.report(1, 0)
+        second.report(np.float64(0.5), 0)
+        second.report(math.nan, 1)
+        study.tell(first, 1)
+    one, other = again(storage, "one").trials
+    assert (one.value, one.intermediate_values, other.intermediate_values[0]) == (1.0, {0: 1.0}, 0.5)
+    assert math.isnan(other.intermediate_values[1])
 
 
 def test_what_waited_long_enough_is_written(storage: BulkStorage, monkeypatch: pytest.MonkeyPatch) -> None:
