@@ -1,4 +1,4 @@
-"""Methods that pause trials and go on with them later: halving that promotes, and a forecast of curves."""
+"""Halving that promotes in a few lines of its own, which the search's is compared with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
-from benchmarks.forecast import MIN_CURVES, CurveForecast
 from benchmarks.methods import own_config
 from benchmarks.problems import Problem
 from benchmarks.race import Proposal
@@ -46,15 +45,24 @@ class Begun:
         return max(self.scores)
 
 
-class Pausing:
-    """Draws configurations as our search does; a paused one is, to the sampler, one that was pruned.
+class Promotion:
+    """Asynchronous successive halving as published: a trial that reaches a rung waits until it is promoted.
+
+    At each rung a trial stops; of those that reached it, the best one in ``factor`` go on to the next, which
+    is ``factor`` times as many epochs away. Ray's ASHA and Optuna's pruner decide once, as a trial arrives.
+    Configurations are drawn as our search does; a paused one is, to the sampler, one that was pruned.
 
     Args:
         problem: The problem.
         seed: Of the sampler.
+        factor: Of halving.
+        first: Epochs until the first rung.
         sampler: As in ``[sampler]``; None takes the sweep file's.
         n_trials: Configurations that are begun at the most.
         n_workers: Trials side by side.
+
+    References:
+        Li et al. (2020), "A System for Massively Parallel Hyperparameter Tuning", algorithm 2.
     """
 
     def __init__(
@@ -62,6 +70,8 @@ class Pausing:
         problem: Problem,
         seed: int,
         *,
+        factor: int = 3,
+        first: int = 1,
         sampler: Mapping[str, Any] | None = None,
         n_trials: int | None = None,
         n_workers: int = 2,
@@ -72,6 +82,11 @@ class Pausing:
         self._n_trials = n_trials
         self._begun: list[Begun] = []
         self._running: dict[int, Begun] = {}
+        self._factor = factor
+        self._rungs: list[int] = []
+        while first < problem.epochs:
+            self._rungs.append(first)
+            first *= factor
 
     def propose(self, trial: int) -> Proposal | None:
         """Return the paused configuration that is to go on, or a new one."""
@@ -101,7 +116,7 @@ class Pausing:
             return False
         begun.state = "paused"
         # Where it is the one to go on, it does so at once.
-        if self._next(begun) is begun:
+        if self._next() is begun:
             self._go_on(begun)
         return begun.state == "paused"
 
@@ -117,18 +132,22 @@ class Pausing:
 
     def _go_on(self, begun: Begun) -> None:
         begun.state = "running"
+        begun.rung += bool(begun.scores)
 
     def _is_due(self, begun: Begun) -> bool:
         """Return whether a trial is to be looked at after this epoch."""
-        raise NotImplementedError
+        return begun.rung < len(self._rungs) and len(begun.scores) == self._rungs[begun.rung]
 
-    def _next(self, running: Begun | None = None) -> Begun | None:
-        """Return the paused configuration that goes on; None begins a new one.
-
-        Args:
-            running: One of them that has just been paused and needs no start to go on.
-        """
-        raise NotImplementedError
+    def _next(self) -> Begun | None:
+        """Return the paused configuration that goes on; None begins a new one."""
+        for rung in reversed(range(len(self._rungs))):
+            epochs = self._rungs[rung]
+            reached = [one for one in self._begun if len(one.scores) >= epochs]
+            reached.sort(key=lambda one: -max(one.scores[:epochs]))
+            for one in reached[: len(reached) // self._factor]:
+                if one.state == "paused" and one.rung == rung:
+                    return one
+        return None
 
     def _draw(self) -> Begun:
         study = optuna.create_study(direction="maximize")
@@ -149,99 +168,3 @@ def _as_optuna(begun: Begun) -> optuna.trial.FrozenTrial:
         distributions=begun.distributions,
         intermediate_values=dict(enumerate(begun.scores)),
     )
-
-
-class Promotion(Pausing):
-    """Asynchronous successive halving as published: a trial that reaches a rung waits until it is promoted.
-
-    At each rung a trial stops; of those that reached it, the best one in ``factor`` go on to the next, which
-    is ``factor`` times as many epochs away. Ray's ASHA and Optuna's pruner decide once, as a trial arrives.
-
-    Args:
-        problem: The problem.
-        seed: Of the sampler.
-        factor: Of halving.
-        first: Epochs until the first rung.
-        settings: As for `Pausing`.
-
-    References:
-        Li et al. (2020), "A System for Massively Parallel Hyperparameter Tuning", algorithm 2.
-    """
-
-    def __init__(
-        self, problem: Problem, seed: int, *, factor: int = 3, first: int = 1, **settings: Any
-    ) -> None:
-        super().__init__(problem, seed, **settings)
-        self._factor = factor
-        self._rungs: list[int] = []
-        while first < problem.epochs:
-            self._rungs.append(first)
-            first *= factor
-
-    def _is_due(self, begun: Begun) -> bool:
-        return begun.rung < len(self._rungs) and len(begun.scores) == self._rungs[begun.rung]
-
-    def _go_on(self, begun: Begun) -> None:
-        super()._go_on(begun)
-        begun.rung += bool(begun.scores)
-
-    def _next(self, running: Begun | None = None) -> Begun | None:  # noqa: ARG002 - a start decides nothing
-        for rung in reversed(range(len(self._rungs))):
-            epochs = self._rungs[rung]
-            reached = [one for one in self._begun if len(one.scores) >= epochs]
-            reached.sort(key=lambda one: -max(one.scores[:epochs]))
-            for one in reached[: len(reached) // self._factor]:
-                if one.state == "paused" and one.rung == rung:
-                    return one
-        return None
-
-
-class Thawing(Pausing):
-    """Freeze-thaw: the next epoch goes to the paused trial that promises the most.
-
-    What a trial promises is the expected improvement of its last epoch over the best score so far, by
-    `CurveForecast`, for each epoch that is left until then, its start counted as epochs too. The forecast is
-    made anew whenever a quarter more curves have begun. A new configuration begins whenever the others have
-    been trained for so many epochs in the mean: where it has to promise more than all paused ones instead,
-    it nearly always does, since nothing is known of it, and no trial is ever trained to its end.
-
-    Args:
-        problem: The problem.
-        seed: Of the sampler.
-        epochs_a_trial: Mean number of epochs that configurations are trained for.
-        settings: As for `Pausing`.
-
-    References:
-        Swersky, Snoek and Adams (2014), "Freeze-Thaw Bayesian Optimization".
-    """
-
-    def __init__(self, problem: Problem, seed: int, *, epochs_a_trial: int = 4, **settings: Any) -> None:
-        super().__init__(problem, seed, **settings)
-        self._epochs_a_trial = epochs_a_trial
-        self._forecast: CurveForecast | None = None
-        self._start_epochs = problem.start_s * problem.epochs / (problem.trial_seconds - problem.start_s)
-
-    def propose(self, trial: int) -> Proposal | None:
-        """Return the configuration that goes on, or a new one; None where the epochs are used up."""
-        return None if self._is_due_new and not self._may_begin else super().propose(trial)
-
-    @property
-    def _is_due_new(self) -> bool:
-        n_epochs = sum(len(one.scores) for one in self._begun)
-        return len(self._begun) < MIN_CURVES or n_epochs >= self._epochs_a_trial * len(self._begun)
-
-    def _is_due(self, begun: Begun) -> bool:  # noqa: ARG002 - each epoch may be a trial's last for now
-        return True
-
-    def _next(self, running: Begun | None = None) -> Begun | None:
-        paused = [one for one in self._begun if one.state == "paused"]
-        curves = [one.scores for one in self._begun if one.scores]
-        if not paused or self._is_due_new or len(curves) < MIN_CURVES:
-            return None
-        if self._forecast is None or len(curves) >= 1.25 * self._forecast.n_curves:
-            self._forecast = CurveForecast(curves, self._problem.epochs)
-        best = max(one.best for one in self._begun if one.scores)
-        promised = self._forecast.improvements([one.scores for one in paused], best)
-        left = [self._problem.epochs - len(one.scores) for one in paused]
-        starts = [0.0 if one is running else self._start_epochs for one in paused]
-        return paused[int((promised / (np.array(left) + starts)).argmax())]

@@ -19,9 +19,10 @@ Promotion is asynchronous successive halving as published (Li et al., 2020): a t
 and the best third of those that reached it go on. Freeze-thaw gives the next epoch to the paused trial
 of the largest expected improvement for each epoch left, by Gaussian processes over epochs with the
 decaying kernel of Swersky et al. (2014): chosen because it needs no trained network and no PyTorch, as
-later ones do, and is read in a minute (`benchmarks/forecast.py`). A start costs what it took in the
-recording, to go on as much as to begin. The rows with `[pruner]` are the search itself, with
-`name = "promotion"` in its sweep file; those beside them are the race's own few lines of the same rule.
+later ones do, and is read in a minute (`fmnist_sweep/search/forecast.py`). A start costs what it took in
+the recording, to go on as much as to begin. The rows with `[pruner]` are the search itself, with
+`name = "promotion"` or `"freeze_thaw"` in its sweep file; the other promotions are the race's own few
+lines of the same rule.
 """
 _TABLE: Final = """
 *{model}.* {drawn} Two workers, {n} seeds, equal epoch times. Seconds are medians until an epoch reaches

@@ -22,7 +22,7 @@ from joblib import Parallel, delayed
 
 from benchmarks import methods, performance
 from benchmarks.curves import read_table
-from benchmarks.pausing import Promotion, Thawing
+from benchmarks.pausing import Promotion
 from benchmarks.pausing_page import better
 from benchmarks.problems import Problem, Recorded
 from benchmarks.race import Race, race_limit_s, race_ours, race_peer
@@ -111,7 +111,9 @@ def entries(*, recorded: bool = False) -> dict[str, Method]:
             found[name] = Method(section, peer=_promotion(first))
         promotion = {"name": "promotion", "min_resource": 2, "reduction_factor": 3}
         found[f"{sampler} / [pruner] promotion by 3 from 2 epochs"] = Method(section, promotion)
-        found[f"{sampler} / freeze-thaw, 4 epochs a trial"] = Method(section, peer=Thawing)
+        found[f"{sampler} / [pruner] freeze-thaw, 4 epochs a trial"] = Method(
+            section, {"name": "freeze_thaw"}
+        )
     found["random / ray asha"] = Method(random, peer=_Asha)
     return found
 

@@ -15,8 +15,8 @@ from fmnist_sweep.config.messages import describe, sound_part
 from fmnist_sweep.config.narrowing import narrowed, narrowing_problems, narrows, typed_epochs
 from fmnist_sweep.config.overrides import apply_override
 from fmnist_sweep.config.own_functions import function_problems
+from fmnist_sweep.config.pausing import pausing_problems
 from fmnist_sweep.config.points import points_problems
-from fmnist_sweep.config.promotion import promotion_problems
 from fmnist_sweep.config.schema import AddedSection, SweepFile
 from fmnist_sweep.config.scored import returned_problems, tie_problems, with_score
 from fmnist_sweep.config.shipped import shipped_sweep
@@ -230,7 +230,7 @@ def _whole_problems(
         return None, problems
     config = SweepConfig(file, own, space, data)
     if not epochs:
-        problems += [*_epochs_problems(config), *promotion_problems(config)]
+        problems += [*_epochs_problems(config), *pausing_problems(config)]
     if not unusable and (data is not None or known_source(file.data) is not None):
         problems += [*_fit_problems(config), *_size_problems(config), *_split_problems(config)]
     sampled = config.sampled_space

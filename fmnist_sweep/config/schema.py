@@ -244,6 +244,20 @@ class PromotionSection(Section):
     reduction_factor: Annotated[StrictInt, Field(ge=2, le=LARGEST_COUNT)] = 3
 
 
+class FreezeThawSection(Section):
+    """Freeze-thaw: each next epoch goes to the trial whose forecast promises the most, and all others wait.
+
+    Attributes:
+        mean_epochs: A new trial begins once those before it were trained for so many epochs in the mean.
+        start_epochs: What it costs to go on with a paused trial, in epochs: the higher, the longer one trains
+            before another one has its turn.
+    """
+
+    name: Literal["freeze_thaw"] = "freeze_thaw"
+    mean_epochs: Annotated[FiniteFloat, Field(ge=1, le=1e9)] = 4
+    start_epochs: NonNegative = 1.0
+
+
 class PatientSection(Section):
     """`optuna.pruners.PatientPruner`: stop what has not improved for ``patience`` epochs."""
 
@@ -259,7 +273,8 @@ PrunerSection: TypeAlias = Annotated[
     | SuccessiveHalvingSection
     | HyperbandSection
     | PatientSection
-    | PromotionSection,
+    | PromotionSection
+    | FreezeThawSection,
     Field(discriminator="name"),
 ]
 

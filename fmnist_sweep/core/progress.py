@@ -12,7 +12,7 @@ from fmnist_sweep.core.events import CheckpointSkipped
 MAX_FAILURES_IN_A_ROW: Final = 5
 
 PAUSED: Final = "PAUSED"
-"""What stands for the state of a trial that waits at a rung; Optuna's own is RUNNING or WAITING."""
+"""What stands for the state of a paused trial; Optuna's own is RUNNING or WAITING."""
 
 MAX_RETRIES: Final = 2
 """How often a trial whose process died is started again where nothing else is asked for."""
@@ -85,7 +85,7 @@ class Progress:
         n_complete: Finished trials by state; those answered from a stored curve are among them.
         n_pruned: As above.
         n_failed: As above.
-        n_paused: Trials that wait at a rung for their turn to go on.
+        n_paused: Trials that wait for their turn to go on.
         n_reused_epochs: Epochs that were not trained because a stored curve or a checkpoint held them.
         seconds: Wall-clock time of this run.
         n_done_now: Trials that this run finished.

@@ -132,7 +132,7 @@ class History:
             self.best = BestTrial(trial.number, score, value, trial.gap or 0.0, trial.scored_after)
 
     def paused(self, trial: StoredTrial) -> None:
-        """Take note of a trial that waits at a rung: an equal one would wait as well, and is told PRUNED."""
+        """Take note of a trial that is paused: an equal one would wait as well, and is told PRUNED."""
         n_epochs = self._count_epochs(trial)
         known = KnownCurve(trial.number, n_epochs, trial.n_parameters, pruned=True, stopped_early=False)
         self._know(self._trained(trial), known)

@@ -200,8 +200,9 @@ class Search:
         Where nothing new is to come and nothing runs, the best one of each rung goes on: so that one comes
         to its end however few there are.
         """
-        is_last = stop is not None and not self._running and not self._ending
-        running = self._paused.take_next(at_least=int(is_last), busy=self._ending)
+        closing = stop is not None
+        is_last = closing and not self._running and not self._ending
+        running = self._paused.take_next(at_least=int(is_last), closing=closing, busy=self._ending)
         if running is None:
             return False
         self._running[running.job.trial] = running
@@ -367,8 +368,7 @@ class Search:
         self._standing.ended = ended
         self._observer.on_trial_end(ended, running.job, running.curve)
         self._showing.show()
-        if state is TrialState.FAIL:
-            self._paused.failed(ended.number)
+        self._paused.told(ended.number, state)
         self._let_go(running, state)
 
     def _let_go(self, running: RunningTrial, state: TrialState) -> None:

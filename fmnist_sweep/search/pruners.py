@@ -15,15 +15,20 @@ from optuna.pruners import (
     SuccessiveHalvingPruner,
 )
 
-from fmnist_sweep.config.schema import PromotionSection, PrunerSection
+from fmnist_sweep.config.schema import FreezeThawSection, PromotionSection, PrunerSection
 from fmnist_sweep.core.halving import Halving
+from fmnist_sweep.search.thawing import FreezeThaw
 
 
-def halving_of(section: PrunerSection) -> Halving | None:
-    """Return where trials pause; None under a pruner that ends them."""
-    if not isinstance(section, PromotionSection):
-        return None
-    return Halving(section.min_resource, section.reduction_factor)
+def pausing_of(section: PrunerSection) -> Halving | FreezeThaw | None:
+    """Return by what rule trials pause; None under a pruner that ends them."""
+    match section:
+        case PromotionSection(min_resource=first, reduction_factor=factor):
+            return Halving(first, factor)
+        case FreezeThawSection(mean_epochs=mean, start_epochs=start):
+            return FreezeThaw(mean, start)
+        case _:
+            return None
 
 
 def build_pruner(section: PrunerSection, *, max_epochs: int) -> BasePruner:
@@ -32,7 +37,7 @@ def build_pruner(section: PrunerSection, *, max_epochs: int) -> BasePruner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match section.name:
-            case "none" | "promotion":
+            case "none" | "promotion" | "freeze_thaw":
                 return NopPruner()
             case "median":
                 return MedianPruner(**settings)

@@ -13,7 +13,8 @@ from fmnist_sweep.core.halving import Halving
 from fmnist_sweep.core.jobs import SplitSpec
 from fmnist_sweep.core.progress import MAX_FAILURES_IN_A_ROW, MAX_RETRIES
 from fmnist_sweep.core.score import ScoreRule
-from fmnist_sweep.search.pruners import build_pruner, halving_of
+from fmnist_sweep.search.pruners import build_pruner, pausing_of
+from fmnist_sweep.search.thawing import FreezeThaw
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class LoopSettings:
         max_retries: How often a trial whose process died is started again.
         max_failures: Failures in a row that end the run.
         pruner: Ends trials by comparing them with others.
-        halving: Lets trials pause instead, at rungs; None lets none.
+        pausing: Lets trials pause instead, by this rule; None lets none.
         sometimes: As in `TrialJob`.
         keep_models: Of how many of the best trials the weights are kept.
         told: What observers are told of the settings, laid out like a sweep file.
@@ -61,7 +62,7 @@ class LoopSettings:
     max_retries: int = MAX_RETRIES
     max_failures: int = MAX_FAILURES_IN_A_ROW
     pruner: BasePruner = field(default_factory=NopPruner)
-    halving: Halving | None = None
+    pausing: Halving | FreezeThaw | None = None
     sometimes: tuple[str, ...] = ()
     keep_models: int = 0
     told: Mapping[str, Any] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class LoopSettings:
             max_trained_epochs=budget.epochs,
             max_retries=budget.max_retries,
             pruner=build_pruner(config.file.pruner, max_epochs=config.epochs[-1]),
-            halving=halving_of(config.file.pruner),
+            pausing=pausing_of(config.file.pruner),
             sometimes=config.model_space.sometimes,
             keep_models=config.file.keep_models,
             told=config.to_dict(),

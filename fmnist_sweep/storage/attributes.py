@@ -97,7 +97,7 @@ REPEAT: Final = "repeat"
 IMPORTED_FROM: Final = "imported_from"
 
 PAUSED: Final = "paused"
-"""Of a trial that waits at a rung, see `core.halving`: after how many epochs; None once it went on."""
+"""Of a paused trial, see `search.pausing`: after how many epochs; None once it went on."""
 
 RETURNED: Final = "returned"
 """Numbers that the user's ``fit`` returned, by name."""

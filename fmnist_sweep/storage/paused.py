@@ -1,4 +1,4 @@
-"""Trials that wait at a rung: RUNNING while their run lasts, WAITING after it, and never finished."""
+"""Trials that are paused: RUNNING while their run lasts, WAITING after it, and never finished."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fmnist_sweep.storage import attributes as names
 
 
 def is_paused(trial: FrozenTrial) -> bool:
-    """Return whether a trial waits at a rung for its turn to go on."""
+    """Return whether a trial waits for its turn to go on."""
     return trial.user_attrs.get(names.PAUSED) is not None and not trial.state.is_finished()
 
 

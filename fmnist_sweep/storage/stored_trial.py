@@ -175,7 +175,7 @@ class StoredTrial:
 
     @property
     def is_paused(self) -> bool:
-        """Whether it waits at a rung, with all that it has come to, for its turn to go on."""
+        """Whether it is paused, with all that it has come to, for its turn to go on."""
         return not self.is_finished and self.paused_after is not None
 
     @property

@@ -7,15 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="the problems need the extra bench")
 from made_table import EPOCHS, made_table
 
 from benchmarks import pausing_race
-from benchmarks.forecast import CurveForecast
-from benchmarks.pausing import Pausing, Promotion, Thawing
+from benchmarks.pausing import Promotion
 from benchmarks.pausing_page import better
 from benchmarks.performance import render
 from benchmarks.problems import Recorded
@@ -30,7 +28,7 @@ def problem() -> Recorded:
     return Recorded(made_table("dense", 20), quantile=0.99)
 
 
-def raced(problem: Recorded, peer: Pausing) -> Race:
+def raced(problem: Recorded, peer: Promotion) -> Race:
     return race_peer("it", problem, peer, 0, at_least_s=math.inf)
 
 
@@ -62,26 +60,6 @@ def test_promotion_trains_the_best_to_the_end_and_no_epoch_twice(problem: Record
 def test_a_paused_trial_goes_on_after_others_have_begun(problem: Recorded) -> None:
     """Or nothing would have been paused: it takes more starts than there are configurations."""
     assert raced(problem, Promotion(problem, 0, first=2, **listed(problem))).n_trials > N_TRIALS
-
-
-def test_thawing_uses_up_its_epochs_where_they_promise_most(problem: Recorded) -> None:
-    """Four epochs a trial in the mean, and the best has more of them than the worst."""
-    peer = Thawing(problem, 0, **listed(problem))
-    told = raced(problem, peer)
-    assert 4 * N_TRIALS <= told.n_epochs <= 4 * N_TRIALS + 1
-    best, worst = (pick(peer._begun, key=lambda begun: begun.best) for pick in (max, min))
-    assert len(best.scores) > len(worst.scores)
-
-
-def test_a_forecast_ranks_curves_by_what_they_have_shown() -> None:
-    """And leaves a new one between: nothing is known of it but what the others came to."""
-    rng = np.random.default_rng(0)
-    ends = rng.normal(0.85, 0.02, 30)
-    curves = [[end - 0.1 / (t + 1) for t in range(1 + i % 8)] for i, end in enumerate(ends)]
-    forecast = CurveForecast(curves, 10)
-    high, low = ([end - 0.1 / (t + 1) for t in range(4)] for end in (0.89, 0.80))
-    good, bad, new = forecast.improvements([high, low, []], 0.86)
-    assert good > new > bad >= 0
 
 
 def test_a_race_tells_when_a_score_was_reached_and_the_best_until_then() -> None:

@@ -9,26 +9,21 @@ from typing import Any
 
 import optuna
 import pytest
+from resuming import EPOCHS, NO_DEFAULT, SPACE, Resuming, n_epochs, words
 
 from fmnist_sweep.config.loading import parse_config
 from fmnist_sweep.config.sweep_config import SweepConfig
-from fmnist_sweep.core.curves import EpochScores, LearningCurve
-from fmnist_sweep.core.errors import ConfigError, TrialError
+from fmnist_sweep.core.curves import EpochScores
+from fmnist_sweep.core.errors import ConfigError
 from fmnist_sweep.core.events import Started
-from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import PlacedJob, Places
 from fmnist_sweep.core.progress import Progress, Stop
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
 from fmnist_sweep.storage.paused import as_pruned
 from fmnist_sweep.storage.stored import StoredStudy
-from fmnist_sweep.training.checkpoint import Checkpoint, CheckpointFile
 
 MakeConfig = Callable[..., SweepConfig]
 Sweep = Callable[..., tuple[Stop, optuna.Study]]
-
-EPOCHS = 8
-SPACE: dict[str, Any] = {"learning_rate": {"low": 1e-4, "high": 1e-2}, "epochs": EPOCHS}
-NO_DEFAULT: dict[str, Any] = {"name": "random", "enqueue_default": False}
 
 
 @pytest.fixture
@@ -40,50 +35,6 @@ def promoting(make_config: MakeConfig) -> MakeConfig:
         return make_config(budget={"trials": trials}, **given)
 
     return make
-
-
-def height(job: TrialJob) -> float:
-    """What a trial comes to: the higher its learning rate, the better."""
-    return 0.5 + 40 * float(job.hyperparameters["learning_rate"])
-
-
-def curve_of(job: TrialJob) -> LearningCurve:
-    val = [height(job) - 0.1 / (n + 1) for n in range(job.epochs)]
-    return LearningCurve.from_scores(train=val, val=val)
-
-
-class Resuming:
-    """Trains from a script with checkpoints as the real trainer keeps them, and counts what it trains."""
-
-    def __init__(self, *, fails: int | None = None) -> None:
-        self.trained: list[tuple[int, int]] = []
-        self.starts: list[tuple[int, int]] = []
-        self._fails = fails
-
-    def fit(self, job: PlacedJob) -> Iterator[Started | EpochScores]:
-        """Go on from the checkpoint, and tell its epochs first."""
-        file = None if job.checkpoint_file is None else CheckpointFile(job.checkpoint_file, "it")
-        kept = None if file is None else file.load([])
-        done = [] if kept is None else list(kept.epochs)
-        self.starts.append((job.trial, len(done)))
-        yield Started(job.trial, 1000, len(done))
-        yield from done
-        for scores in curve_of(job).epochs[len(done) :]:
-            if job.trial == self._fails and kept is not None:
-                raise TrialError("no more")
-            self.trained.append((job.trial, scores.epoch))
-            done.append(scores)
-            if file is not None:
-                file.save(Checkpoint(tuple(done), ()))
-            yield scores
-
-
-def words(study: optuna.Study) -> list[str]:
-    return [trial.told_state for trial in StoredStudy.of(study).trials]
-
-
-def n_epochs(study: optuna.Study) -> list[int]:
-    return [trial.n_epochs or 0 for trial in StoredStudy.of(study).trials]
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from scipy import special
 from scipy.optimize import minimize
-from scipy.stats import norm
 
 from fmnist_sweep.core.curves import FloatArray
 
@@ -30,7 +30,7 @@ class CurveForecast:
 
     Args:
         curves: Scores of some trials' epochs, higher is better; `MIN_CURVES` at the least.
-        epochs: Number of epochs of a whole trial.
+        epochs: Number of epochs of the longest trial.
 
     Attributes:
         n_curves: How many curves it was made from.
@@ -41,7 +41,6 @@ class CurveForecast:
 
     def __init__(self, curves: Sequence[Sequence[float]], epochs: int) -> None:
         self.n_curves = len(curves)
-        self._epochs = epochs
         last = np.array([curve[-1] for curve in curves])
         low, self._middle, high = np.quantile(last, [0.25, 0.5, 0.75])
         self._spread = max((high - low) / 1.349, 1e-6)
@@ -51,41 +50,44 @@ class CurveForecast:
         stacked = [np.array(group) for group in groups.values()]
         found = minimize(_misfit, _START, args=(stacked,), method="L-BFGS-B", options={"maxiter": 50})
         self._moments = _moments(found.x, epochs)
-        self._known: dict[int, tuple[FloatArray, FloatArray, float]] = {}
+        self._known: dict[tuple[int, int], tuple[FloatArray, float, float]] = {}
 
-    def improvements(self, curves: Iterable[Sequence[float]], best: float) -> FloatArray:
-        """Return the expected improvement of each trial's last epoch over a score, in standard units.
+    def improvement(self, curve: Sequence[float], epochs: int, best: float) -> float:
+        """Return the expected improvement of a trial's last epoch over a score, in standard units.
 
         Args:
-            curves: The trials' scores so far; an empty one is a trial that has not begun.
+            curve: The trial's scores so far; an empty one is a trial that has not begun.
+            epochs: Number of its epochs.
             best: The score.
         """
-        target = (best - self._middle) / self._spread
-        forecasts = [self._last(self._standardised(curve)) for curve in curves]
-        if not forecasts:
-            return np.empty(0)
-        means, spreads = np.array(forecasts).T
-        z = (means - target) / spreads
-        return np.asarray(spreads * (z * norm.cdf(z) + norm.pdf(z)))
+        mean, spread = self._last(curve, epochs)
+        z = (mean - (best - self._middle) / self._spread) / spread
+        return float(spread * (z * special.ndtr(z) + np.exp(-z * z / 2) / np.sqrt(2 * np.pi)))
+
+    def last(self, curve: Sequence[float], epochs: int) -> float:
+        """Return the score that is expected of a trial's last epoch; arguments as for `improvement`."""
+        return float(self._middle + self._spread * self._last(curve, epochs)[0])
 
     def _standardised(self, curve: Sequence[float]) -> FloatArray:
         scaled = (np.asarray(curve, dtype=float) - self._middle) / self._spread
         return np.asarray(np.maximum(scaled, _LOWEST))
 
-    def _last(self, seen: FloatArray) -> tuple[float, float]:
-        """Return mean and spread of a trial's last epoch, its noise left out."""
-        mean, weights, spread = self._after(len(seen))
-        return float(mean[-1] + weights @ (seen - mean[: len(seen)])), spread
+    def _last(self, curve: Sequence[float], epochs: int) -> tuple[float, float]:
+        """Return mean and spread of a trial's last epoch, standardised, its noise left out."""
+        n, mean = len(curve), self._moments[0]
+        weights, last, spread = self._after(n, epochs)
+        return float(last + weights @ (self._standardised(curve) - mean[:n])), spread
 
-    def _after(self, n: int) -> tuple[FloatArray, FloatArray, float]:
-        """Return the mean curve, the weights of ``n`` epochs for the last one, and its spread after them."""
-        if n not in self._known:
+    def _after(self, n: int, epochs: int) -> tuple[FloatArray, float, float]:
+        """Return what ``n`` epochs weigh for the last one, that one's mean, and its spread after them."""
+        if (n, epochs) not in self._known:
             mean, covariance, noise = self._moments
+            last = epochs - 1
             seen = covariance[:n, :n] + noise * np.eye(n)
-            weights = np.asarray(np.linalg.solve(seen, covariance[:n, -1]), dtype=float)
-            variance = covariance[-1, -1] - weights @ covariance[:n, -1]
-            self._known[n] = mean, weights, float(np.sqrt(max(variance, 1e-12)))
-        return self._known[n]
+            weights = np.asarray(np.linalg.solve(seen, covariance[:n, last]), dtype=float)
+            variance = covariance[last, last] - weights @ covariance[:n, last]
+            self._known[n, epochs] = weights, float(mean[last]), float(np.sqrt(max(variance, 1e-12)))
+        return self._known[n, epochs]
 
 
 def _moments(parameters: FloatArray, epochs: int) -> tuple[FloatArray, FloatArray, float]:
