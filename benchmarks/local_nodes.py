@@ -42,16 +42,18 @@ class LocalNodes:
 
 
 @contextmanager
-def local_nodes(n: int, *, cpus: int = 1) -> Iterator[LocalNodes]:
+def local_nodes(n: int, *, cpus: int = 1, gpus: int = 0) -> Iterator[LocalNodes]:
     """Start nodes in processes of their own, and stop them in the end.
 
     Args:
         n: How many, the head among them.
         cpus: Of each, as Ray counts them.
+        gpus: Of the second, as Ray counts them; it then has twice as many CPUs as GPUs. There need be none.
     """
     # Ray lets its workers wait for all else that a machine does: beside other work they would starve.
     env = {**os.environ, "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-    command = [sys.executable, "-m", "benchmarks.local_nodes", "--nodes", str(n), "--cpus", str(cpus)]
+    command = [sys.executable, "-m", "benchmarks.local_nodes", "--nodes", str(n)]
+    command += ["--cpus", str(cpus), "--gpus", str(gpus)]
     root = Path(__file__).parents[1]
     with subprocess.Popen(
         command, cwd=root, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -73,12 +75,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Start Ray nodes on this machine.")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0)
     asked = parser.parse_args()
     from ray.cluster_utils import Cluster
 
     kind = {"num_cpus": asked.cpus, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args={**kind, "_system_config": _QUICKLY})
-    nodes = [cluster.head_node, *(cluster.add_node(**kind) for _ in range(asked.nodes - 1))]
+    nodes = [cluster.head_node]
+    for i in range(1, asked.nodes):
+        with_gpus = {"num_cpus": 2 * asked.gpus, "num_gpus": asked.gpus} if i == 1 and asked.gpus else {}
+        nodes.append(cluster.add_node(**{**kind, **with_gpus}))
     raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
     head = cluster.head_node.all_processes["gcs_server"][0].process.pid
     print(json.dumps({"address": cluster.address, "head": head, "raylets": raylets}), flush=True)

@@ -27,6 +27,7 @@ from fmnist_sweep.engines.cluster.engine import ClusterEngine
 from fmnist_sweep.engines.cluster.hosts import Cluster
 from fmnist_sweep.engines.cluster.nodes import Link, LinkLostError, Node
 from fmnist_sweep.engines.cluster.parcels import Parcel, pieces
+from fmnist_sweep.engines.cluster.slots import Slot, Wanted
 from fmnist_sweep.training.testing import scripted_curve
 
 SCRIPTED = "fmnist_sweep.training.testing:ScriptedTrainer"
@@ -64,10 +65,14 @@ class FakeLink(Link):
 
     @override
     def submit(
-        self, job: TrialJob, checkpoint: bytes | None, code: tuple[Parcel, Sequence[Any]] | None
+        self,
+        job: TrialJob,
+        checkpoint: bytes | None,
+        code: tuple[Parcel, Sequence[Any]] | None,
+        device: str | None,
     ) -> None:
         sent = None if code is None else (code[0], lambda: code[1])
-        self.agent.submit(self._turn(), job, checkpoint, sent)
+        self.agent.submit(self._turn(), job, checkpoint, sent, device)
 
     @override
     def cancel(self, trial: int) -> None:
@@ -85,19 +90,23 @@ class FakeCluster(Cluster):
     Args:
         nodes: The nodes that there are at first.
         facts: What nodes say of themselves, where not the truth.
-        n_gpus: GPUs of each node.
+        gpus: Nodes that have GPUs, and how many.
     """
 
     def __init__(
-        self, nodes: dict[str, int], *, facts: dict[str, NodeFacts] | None = None, n_gpus: int = 0
+        self,
+        nodes: dict[str, int],
+        *,
+        facts: dict[str, NodeFacts] | None = None,
+        gpus: dict[str, int] | None = None,
     ) -> None:
         self.there = dict(nodes)
-        self._n_gpus = n_gpus
+        self._gpus = gpus or {}
         self.links: list[FakeLink] = []
         self.away = False
         self.lost: Exception | None = None
         self._facts = facts or {}
-        self._n = 0
+        self.wanted = Wanted(0)
         self._gone: set[int] = set()
 
     @property
@@ -112,17 +121,24 @@ class FakeCluster(Cluster):
 
     @override
     def nodes(self) -> dict[str, Node]:
-        return {name: Node(name, n, self._n_gpus) for name, n in self.there.items()}
+        return {name: Node(name, n, self._gpus.get(name, 0), "H100") for name, n in self.there.items()}
 
     @override
-    def want(self, n: int) -> None:
-        self._n = n
+    def want(self, wanted: Wanted) -> None:
+        self.wanted = wanted
 
     @override
-    def granted(self) -> list[str]:
+    def granted(self) -> list[Slot]:
+        wanted = self.wanted
         most = max(self.there.values(), default=0)
-        turns = [name for i in range(most) for name, n in self.there.items() if i < n]
-        return turns[: self._n]
+        on_cpus = {name: n for name, n in self.there.items() if name not in wanted.gpu_nodes}
+        turns = [Slot(name) for i in range(most) for name, n in on_cpus.items() if i < n]
+        shares = [
+            Slot(name, f"{name}{i % n}")
+            for name, n in self._gpus.items()
+            for i in range(min(self.there.get(name, 0), n * wanted.per_gpu))
+        ]
+        return [*turns[: wanted.n_cpus], *shares[: wanted.n_gpus]]
 
     @override
     def start(self, node: str, name: str, spec: AgentSpec) -> Link:

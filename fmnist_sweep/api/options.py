@@ -30,6 +30,8 @@ class RunOptions:
         engine: Name of the engine; None leaves it to the sweep file. See `open_engine`.
         address: Of the cluster; None leaves it to the sweep file.
         checkpoint_storage: Folder in which its nodes keep checkpoints; None leaves it to the sweep file.
+        trials_per_gpu: Trials that share a GPU of one of its nodes, 0 to train on CPUs alone; None
+            leaves it to the sweep file.
     """
 
     n_workers: int | None = None
@@ -38,6 +40,7 @@ class RunOptions:
     engine: str | None = None
     address: str | None = None
     checkpoint_storage: str | None = None
+    trials_per_gpu: int | None = None
 
     def problems(self, engine: str | None = None) -> list[str]:
         """Return why trainings can't be run so; empty if they can.
@@ -47,8 +50,9 @@ class RunOptions:
         """
         name = self.engine or engine or LOCAL
         problems = worker_problems(name, self.n_workers)
-        if any(given is not None for given in (self.engine, self.address, self.checkpoint_storage)):
-            problems += engine_problems(name, self.address, self.checkpoint_storage)
+        of_cluster = (self.address, self.checkpoint_storage, self.trials_per_gpu)
+        if any(given is not None for given in (self.engine, *of_cluster)):
+            problems += engine_problems(name, *of_cluster)
         return problems
 
     def check(self) -> None:
@@ -66,4 +70,9 @@ class RunOptions:
         return {**self._of_all(), "engine": self.engine or LOCAL}
 
     def _of_all(self) -> dict[str, Any]:
-        return {"n_workers": self.n_workers, "data_dir": self.data_dir, "address": self.address}
+        return {
+            "n_workers": self.n_workers,
+            "data_dir": self.data_dir,
+            "address": self.address,
+            "trials_per_gpu": self.trials_per_gpu,
+        }

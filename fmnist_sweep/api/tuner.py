@@ -87,6 +87,8 @@ class Tuner(NamesOfKerasTuner, StudyReader):
         address: Of the cluster: ``"auto"``, ``"HOST:PORT"`` or ``"ray://HOST:PORT"``; None is ``"auto"``.
         checkpoint_storage: Folder in which its nodes keep checkpoints, such as ``"file:///shared"`` or
             ``"s3://bucket/folder"``; None brings them to this machine. For the engine ``"ray"``.
+        trials_per_gpu: Trials that share a GPU of one of its nodes; None gives each one of its own, 0
+            trains on CPUs alone.
         seed: Decides initial weights, dropout and the order of the rows, and what the sampler draws;
             None, KerasTuner's default, is 0.
         study: Name of the study; None takes ``project_name``, or the name of the model.
@@ -127,6 +129,7 @@ class Tuner(NamesOfKerasTuner, StudyReader):
         engine: str = LOCAL,
         address: str | None = None,
         checkpoint_storage: str | None = None,
+        trials_per_gpu: int | None = None,
         seed: int | None = 0,
         study: str | None = None,
         storage: str | None = None,
@@ -165,7 +168,11 @@ class Tuner(NamesOfKerasTuner, StudyReader):
             **({} if max_model_size is None else {"max_model_size": max_model_size}),
         }
         self._options = RunOptions(
-            n_workers=workers, engine=engine, address=address, checkpoint_storage=checkpoint_storage
+            n_workers=workers,
+            engine=engine,
+            address=address,
+            checkpoint_storage=checkpoint_storage,
+            trials_per_gpu=trials_per_gpu,
         )
         self._options.check()
         self._say: Callable[[str], None] = print if say is None else say

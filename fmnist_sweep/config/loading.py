@@ -189,7 +189,7 @@ def _first_look(
     problems += _sampler_problems(settings)
     if sound is not None:
         on = sound.engine
-        problems += engine_problems(on.name, on.address, on.checkpoint_storage)
+        problems += engine_problems(on.name, on.address, on.checkpoint_storage, on.trials_per_gpu)
     given = settings.get("space")
     problems += narrowing_problems(given) if own is None else entry_problems(given, own)
     config = None

@@ -8,7 +8,7 @@ from pydantic import Field, StrictBool, StrictInt
 
 from fmnist_sweep.config.score_section import ScoreSection
 from fmnist_sweep.config.section import LARGEST_COUNT, Count, NonNegative, Positive, PositiveInt, Section
-from fmnist_sweep.core.engine_names import LOCAL
+from fmnist_sweep.core.engine_names import LOCAL, MOST_PER_GPU
 from fmnist_sweep.core.files import STUDY_NAME
 from fmnist_sweep.core.jobs import LARGEST_SEED, MAX_FINAL_TRAININGS, SEEDS_OF_FINALS_BEGIN, Scale, SplitKind
 from fmnist_sweep.core.programs import PREPARE_S
@@ -313,11 +313,14 @@ class EngineSection(Section):
         address: Of the cluster: ``"auto"``, ``"HOST:PORT"`` or ``"ray://HOST:PORT"``.
         checkpoint_storage: Folder in which nodes of a cluster keep checkpoints, such as ``"file:///shared"``
             or ``"s3://bucket/folder"``; left out, they come to this machine with the events.
+        trials_per_gpu: Trials that share a GPU of a cluster's node; left out, each has one of its own. 0
+            leaves GPUs alone, and takes their nodes' CPUs.
     """
 
     name: Annotated[str, Field(max_length=100)] = LOCAL
     address: Annotated[str, Field(max_length=1000)] | None = None
     checkpoint_storage: Annotated[str, Field(max_length=1000)] | None = None
+    trials_per_gpu: Annotated[int, Field(ge=0, le=MOST_PER_GPU)] | None = None
 
 
 class SweepFile(Section):

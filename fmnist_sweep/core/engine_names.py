@@ -12,6 +12,9 @@ from fmnist_sweep.core.shared_folder import folder_problems
 LOCAL: Final = "local"
 RAY: Final = "ray"
 
+MOST_PER_GPU: Final = 100
+"""Trials that may share a GPU."""
+
 ENGINES: Final = Registry(
     "engine",
     "fmnist_sweep.engines",
@@ -24,7 +27,10 @@ ENGINES: Final = Registry(
 
 
 def engine_problems(
-    name: str, address: str | None = None, checkpoint_storage: str | None = None
+    name: str,
+    address: str | None = None,
+    checkpoint_storage: str | None = None,
+    trials_per_gpu: int | None = None,
 ) -> list[str]:
     """Return why an engine can't be used as it is asked for, a line each; empty if it can.
 
@@ -32,6 +38,7 @@ def engine_problems(
         name: One of ours, or of an installed package's entry points.
         address: Of the cluster; None where none was given.
         checkpoint_storage: Address of the folder that nodes keep checkpoints in; None where none was given.
+        trials_per_gpu: Trials that share a GPU; None where nothing was said of it.
 
     Example:
         >>> engine_problems("local", "10.0.0.1:6379")
@@ -50,6 +57,12 @@ def engine_problems(
     if name == LOCAL and checkpoint_storage is not None:
         told = f"{name!r} keeps checkpoints beside the studies; it is for the engine of a cluster, {RAY!r}"
         problems.append(f"engine.checkpoint_storage: {told}")
+    if name == LOCAL and trials_per_gpu is not None:
+        told = f"{name!r} shares this machine's GPUs out among --workers; it is for the engine of a cluster"
+        problems.append(f"engine.trials_per_gpu: {told}, {RAY!r}")
+    elif trials_per_gpu is not None and not 0 <= trials_per_gpu <= MOST_PER_GPU:
+        told = f"{trials_per_gpu} can't be used; from 1 to {MOST_PER_GPU}, or 0 to train on CPUs alone"
+        problems.append(f"engine.trials_per_gpu: {told}")
     if name == RAY and checkpoint_storage is not None:
         problems += [f"engine.checkpoint_storage: {told}" for told in folder_problems(checkpoint_storage)]
     if name == RAY and address is not None:

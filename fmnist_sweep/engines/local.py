@@ -129,8 +129,13 @@ class LocalEngine(ClosedByWith):
         """Return the file that takes what a trial's process prints."""
         return self._log_dir / f"trial-{trial}.log"
 
-    def submit(self, job: TrialJob) -> None:
+    def submit(self, job: TrialJob, *, device: str | None = None) -> None:
         """Start a job's process.
+
+        Args:
+            job: The job.
+            device: The accelerator that it sees, by its ``CUDA_VISIBLE_DEVICES`` name; None takes one of the
+                engine's.
 
         Raises:
             EngineError: No process can be started: the fork server died, and once more after a new start.
@@ -138,7 +143,8 @@ class LocalEngine(ClosedByWith):
         require_free(self, job.trial, closed=self._closed)
         slot = min(set(range(self.slots)) - {worker.slot for worker in self._workers.values()})
         log = self.log_path(job.trial)
-        device = self._devices[slot % len(self._devices)] if self._devices else None
+        if device is None and self._devices:
+            device = self._devices[slot % len(self._devices)]
         spec = child.ChildSpec(self._trainer, self._places, self._preload, log, device)
         try:
             process, ours = self._launch(job, spec)

@@ -21,19 +21,22 @@ def open_engine(
     time_limit_s: float | None = None,
     address: str | None = None,
     checkpoint_storage: SharedFolder | None = None,
+    trials_per_gpu: int | None = None,
 ) -> OpenEngine:
     """Open an engine; leaving it as a context manager closes it.
 
     Args:
         name: One of ours, or of an installed package's entry points.
         slots: How many jobs run at the same time; 0, for an engine of other machines, as many as they have
-            CPUs.
+            room for.
         places: Where on this machine lies what jobs name.
         trainer: Import path of the trainer, ``"package.module:Class"``, called without arguments.
         time_limit_s: Seconds after which a job is ended as failed; None sets no limit.
         address: Of the cluster; None leaves it to the engine, and is all that one without a cluster takes.
         checkpoint_storage: Where nodes of a cluster keep checkpoints; None brings them to this machine, and
             is all that one without a cluster takes.
+        trials_per_gpu: Trials that share a GPU, 0 to leave GPUs alone; None leaves it to the engine, and is
+            all that one without a cluster takes.
 
     Raises:
         ConfigError: There is no engine of that name, or no cluster at the address.
@@ -41,21 +44,29 @@ def open_engine(
     where: dict[str, Any] = {} if address is None else {"address": address}
     if checkpoint_storage is not None:
         where["checkpoint_storage"] = checkpoint_storage
+    if trials_per_gpu is not None:
+        where["trials_per_gpu"] = trials_per_gpu
     engine: OpenEngine = ENGINES.load(name)(
         slots, places=places, trainer=trainer, time_limit_s=time_limit_s, **where
     )
     return engine
 
 
-def check_engine(name: str, address: str | None = None, checkpoint_storage: str | None = None) -> None:
+def check_engine(
+    name: str,
+    address: str | None = None,
+    checkpoint_storage: str | None = None,
+    trials_per_gpu: int | None = None,
+) -> None:
     """Raise `ConfigError` if an engine can't be opened, before anything is stored.
 
     Args:
         name: As for `open_engine`.
         address: As for `open_engine`.
         checkpoint_storage: Address of the folder that nodes keep checkpoints in; a small file is put there.
+        trials_per_gpu: As for `open_engine`.
     """
-    problems = engine_problems(name, address, checkpoint_storage)
+    problems = engine_problems(name, address, checkpoint_storage, trials_per_gpu)
     if not problems and checkpoint_storage is not None:
         shared = SharedFolder(checkpoint_storage)
         if trouble := shared.trouble():
@@ -98,5 +109,5 @@ def worker_problems(name: str, n_workers: int | None) -> list[str]:
     if n_workers is None or (name != LOCAL and n_workers >= 1):
         return []
     if name != LOCAL:
-        return [f"--workers: {n_workers} can't be used; from 1 up, or leave it out for every CPU there is"]
+        return [f"--workers: {n_workers} can't be used; from 1 up, or leave it out for all that there is"]
     return check_workers(n_workers)

@@ -174,6 +174,7 @@ def run_export(
     observers: Iterable[Observer] = (),
     engine: str = LOCAL,
     address: str | None = None,
+    trials_per_gpu: int | None = None,
     n_workers: int | None = None,
     data_dir: Path | None = None,
 ) -> Mapping[str, Any]:
@@ -187,6 +188,7 @@ def run_export(
         engine: Name of the engine that they run on; see `open_engine`. All else, such as the reading of the
             test set, runs on this machine.
         address: Of the cluster; None leaves it to the engine.
+        trials_per_gpu: Trainings that share a GPU of one of its nodes; None leaves it to the engine.
         n_workers: Trainings side by side; None takes one for each core that the engine has.
         data_dir: Where Fashion-MNIST is to be found.
 
@@ -205,7 +207,14 @@ def run_export(
     def make_engine(trainer: str | None, places: Places) -> OpenEngine:
         if trainer is not None:
             return open_engine(LOCAL, 1, places=places, trainer=trainer)
-        return open_engine(engine, slots, places=places, time_limit_s=final.time_limit_s, address=address)
+        return open_engine(
+            engine,
+            slots,
+            places=places,
+            time_limit_s=final.time_limit_s,
+            address=address,
+            trials_per_gpu=trials_per_gpu,
+        )
 
     swept = StoredStudy.of(plan.study)
     budget = swept.config.get("budget", {})
@@ -224,7 +233,7 @@ def run_export(
             seconds=seconds,
             reading=data_sets.Reading.of(swept.config),
         )
-        check_engine(engine, address)
+        check_engine(engine, address, trials_per_gpu=trials_per_gpu)
         for line in plan.outlook():
             say(line)
         with stop_signals(say, what="trainings that are done are kept") as interrupted:

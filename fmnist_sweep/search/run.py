@@ -149,6 +149,7 @@ def run(
     engine: str | None = None,
     address: str | None = None,
     checkpoint_storage: str | None = None,
+    trials_per_gpu: int | None = None,
     n_workers: int | None = None,
     data_dir: Path | None = None,
     take_over: bool = False,
@@ -163,6 +164,7 @@ def run(
         engine: Name of the engine that the trials run on; None takes the sweep file's. See `open_engine`.
         address: Of the cluster; None takes the sweep file's.
         checkpoint_storage: Folder in which its nodes keep checkpoints; None takes the sweep file's.
+        trials_per_gpu: Trials that share a GPU of one of them; None takes the sweep file's.
         n_workers: Trials that train side by side; None takes one for each core that the engine has.
         data_dir: Where Fashion-MNIST is to be found.
         take_over: Run the study even if a process on another machine may be running it.
@@ -179,6 +181,7 @@ def run(
     if engine is None or engine == section.name:
         engine, address = section.name, section.address if address is None else address
         checkpoint_storage = section.checkpoint_storage if checkpoint_storage is None else checkpoint_storage
+        trials_per_gpu = section.trials_per_gpu if trials_per_gpu is None else trials_per_gpu
     problems = worker_problems(engine, n_workers)
     if problems:
         raise ConfigError(name, problems)
@@ -197,7 +200,7 @@ def run(
             say(f"Note: {note}.")
         seconds = config.file.budget.reconnect_seconds
         patience = Patience(storage_url, seconds, say=say, is_kept=held.is_kept)
-        check_engine(engine, address, checkpoint_storage)
+        check_engine(engine, address, checkpoint_storage, trials_per_gpu)
         # Made last: a run that is refused leaves no empty database behind.
         storage = open_storage(storage_url, create=True, patience=patience)
         study = study_run.open(data_ref, storage)
@@ -205,7 +208,7 @@ def run(
         config = study_run.config
         where, total = safe_url(storage_url), config.file.budget.trials
         trials = f"{total} {'trial' if total == 1 else 'trials'} in all"
-        beside = f"{slots} side by side" if slots else "one on each CPU of the cluster"
+        beside = f"{slots} side by side" if slots else "as many side by side as the cluster has room for"
         say(f"Study {name!r} in {where}: {trials}, {beside}.")
         shared = None
         checkpoints = CheckpointFolder(folder)
@@ -226,6 +229,7 @@ def run(
                 time_limit_s=limit,
                 address=address,
                 checkpoint_storage=shared,
+                trials_per_gpu=trials_per_gpu,
             ) as running_on,
         ):
             search = Search.of(

@@ -596,6 +596,13 @@ def test_validate_reports_every_file(command: Command, sweep: Path) -> None:
         (["export", "tiny", "--address", "head:1"], "engine.address: 'local' runs on this machine"),
         (["run", "tiny.toml", "--checkpoint-storage", "file:///x"], "'local' keeps checkpoints beside the"),
         (["confirm", "tiny", "--checkpoint-storage", "file:///x"], "'local' keeps checkpoints beside the"),
+        (["run", "tiny.toml", "--trials-per-gpu", "2"], "'local' shares this machine's GPUs out among"),
+        (["export", "tiny", "--trials-per-gpu", "2"], "'local' shares this machine's GPUs out among"),
+        (["run", "tiny.toml", "--engine", "ray", "--trials-per-gpu", "-1"], "must be at least 0, got -1"),
+        (
+            ["confirm", "tiny", "--engine", "ray", "--trials-per-gpu", "101"],
+            "101 can't be used; from 1 to 100, or 0",
+        ),
         (
             ["run", "tiny.toml", "--engine", "ray", "--checkpoint-storage", "/x"],
             "'/x' is no address of a folder",

@@ -22,6 +22,7 @@ from fmnist_sweep.engines import fork_server
 from fmnist_sweep.engines.cluster import engine as cluster_engine
 from fmnist_sweep.engines.cluster.agent import Agent, AgentSpec
 from fmnist_sweep.engines.cluster.engine import ClusterEngine
+from fmnist_sweep.engines.cluster.slots import Wanted
 from fmnist_sweep.engines.local import LocalEngine
 from fmnist_sweep.training.testing import scripted_curve
 
@@ -315,14 +316,62 @@ def test_different_processors_are_told_of() -> None:
     assert told == f"nodes have different processors (new, old): {same}"
 
 
-def test_gpus_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray lets every process see all of a node's; a slot is a CPU, and it is told that they are not used."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    with ready(engine_on(FakeCluster({"a": 1}, n_gpus=2), trainer="clusters:DeviceTrainer"), 1) as engine:
+GPUS = {"g": 2}
+ON_DEVICES = "clusters:DeviceTrainer"
+
+
+def seen(events: list[TrialEvent]) -> list[str]:
+    """Return what trials of `DeviceTrainer` saw."""
+    return sorted(event.reason for event in events if isinstance(event, Failed))
+
+
+def test_each_trial_trains_on_a_gpu_of_its_own() -> None:
+    """As many as there are GPUs, and on the CPUs of nodes that have none; what curves are of is told."""
+    mixed = FakeCluster({"a": 1, "g": 8}, gpus=GPUS, facts={"a": unlike(cpu="fast"), "g": unlike(cpu="fast")})
+    with ready(engine_on(mixed, trainer=ON_DEVICES), 3) as engine:
+        assert engine.slots == 3
+        assert mixed.wanted == Wanted(1, 2, gpu_nodes=frozenset("g"))
+        for n in range(3):
+            engine.submit(job(n))
+        events = all_events(engine)
+        # What was given back is given again.
+        engine.submit(job(3))
+        assert seen(all_events(engine))[0] in {"sees g0", "sees g1"}
+    assert seen(events) == ["sees -1", "sees g0", "sees g1"]
+    assert "nodes have different processors (GPU H100, fast)" in notes(events)
+    assert "on nodes that have GPUs trials train on those, one on each" in notes(events)
+
+
+def test_trials_share_gpus_where_the_user_says_so() -> None:
+    """So many on each, and first one on each; with 0 they train on CPUs, and see no GPU."""
+    with ready(
+        engine_on(FakeCluster({"g": 8}, gpus=GPUS), trials_per_gpu=2, trainer=ON_DEVICES), 4
+    ) as engine:
+        for n in range(2):
+            engine.submit(job(n))
+        assert {slot.device for host in engine._hosts._hosts for slot in host.trials.values()} == {"g0", "g1"}
+        for n in range(2, 4):
+            engine.submit(job(n))
+        assert seen(all_events(engine)) == ["sees g0", "sees g0", "sees g1", "sees g1"]
+    with ready(
+        engine_on(FakeCluster({"g": 3}, gpus=GPUS), trials_per_gpu=0, trainer=ON_DEVICES), 3
+    ) as engine:
         engine.submit(job(0))
         events = all_events(engine)
-    assert events[-1].reason == "sees -1"  # type: ignore[union-attr]
-    assert notes(events).startswith("the cluster's 2 GPUs are not used")
+    assert seen(events) == ["sees -1"]
+    assert notes(events) == ""
+
+
+def test_a_number_of_workers_takes_gpus_first() -> None:
+    """What it leaves over is asked for as CPUs; trials on CPUs go on there where a node with GPUs joins."""
+    mixed = FakeCluster({"a": 4, "g": 8}, gpus=GPUS)
+    with ready(engine_on(mixed, slots=3), 3):
+        assert (mixed.wanted.n_cpus, mixed.wanted.n_gpus) == (1, 2)
+    grows = FakeCluster({"a": 2}, gpus=GPUS)
+    with ready(engine_on(grows, slots=3), 2) as engine:
+        grows.there["g"] = 8
+        ready(engine, 3)
+        assert (grows.wanted.n_cpus, grows.wanted.n_gpus) == (2, 1)
 
 
 def test_a_lost_head_ends_the_run(nodes: FakeCluster) -> None:

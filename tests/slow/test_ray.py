@@ -52,12 +52,18 @@ trials = 6
 """
 
 MODEL = """
+import multiprocessing
+import os
+
 import keras
 
 import parts
 
 
 def build(hp):
+    if multiprocessing.current_process().name.startswith("trial-"):
+        with open(parts.LOG, "a") as log:
+            log.write(os.environ.get("CUDA_VISIBLE_DEVICES", "all") + "\\n")
     model = keras.Sequential([
         keras.Input((28, 28, 1)), keras.layers.Flatten(),
         keras.layers.Dense(hp.Int("units", 8, 32), activation="relu"),
@@ -71,8 +77,8 @@ def build(hp):
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[LocalNodes]:
-    """Three nodes with a CPU each."""
-    with local_nodes(3) as found:
+    """Three nodes with a CPU each, but for the second: two GPUs, as Ray counts them, and four CPUs."""
+    with local_nodes(3, gpus=2) as found:
         yield found
 
 
@@ -81,7 +87,7 @@ def project(tmp_path: Path) -> Path:
     """A folder with a sweep, a model with a module beside it, and data."""
     (tmp_path / "sweep.toml").write_text(SWEEP)
     (tmp_path / "net.py").write_text(MODEL)
-    (tmp_path / "parts.py").write_text("DROPOUT = 0.3\n")
+    (tmp_path / "parts.py").write_text(f"DROPOUT = 0.3\nLOG = {str(tmp_path / 'devices')!r}\n")
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 10, 6000).astype(np.uint8)
     images = rng.integers(0, 200, (6000, 28, 28), dtype=np.uint8)
@@ -162,13 +168,32 @@ def agents_under(raylet: int) -> list[psutil.Process]:
     return [p for p in psutil.Process(raylet).children() if "RayActor" in " ".join(p.cmdline())]
 
 
+def most_at_once(told: list[dict[str, Any]]) -> int:
+    """Return how many trials were training at a time, as they were told of."""
+    running: set[int] = set()
+    most = 0
+    for one in told:
+        if one["event"] == "trial_start":
+            running.add(one["trial"])
+        elif one["event"] == "trial_end":
+            running.discard(one["trial"])
+        most = max(most, len(running))
+    return most
+
+
 def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, project: Path) -> None:
-    """Every stored curve is the local engine's to the last digit; nothing counts as a retry."""
+    """Every stored curve is the local engine's to the last digit; nothing counts as a retry.
+
+    Each trial on the node with GPUs is given one of them, which Ray grants for as long as the run lasts.
+    """
     run = Running(
         command(project, "ray.db", "--engine", "ray", "--address", nodes.address, "--json-events"), project
     )
     run.wait_for("epoch", 20)
+    assert set((project / "devices").read_text().split()) == {"-1", "0", "1"}
     (agent,) = agents_under(nodes.raylets[1])
+    # TensorFlow in an agent would hold memory of every GPU.
+    assert not any("tensorflow" in mapped.path for mapped in agent.memory_maps())
     agent.kill()
     run.wait_for("epoch", 40)
     orphans = agents_under(nodes.raylets[2])
@@ -176,6 +201,11 @@ def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, pro
     assert run.end() == 0, run.told[-3:]
     assert run.error() == ""
     assert run.notes().count("was lost") >= 2, run.notes()
+    assert "on nodes that have GPUs trials train on those, one on each" in run.notes()
+    assert most_at_once(run.told) == 4
+    look = f"import ray; ray.init({nodes.address!r}); print(ray.available_resources()['GPU'])"
+    line = [sys.executable, "-c", look]
+    assert subprocess.run(line, capture_output=True, text=True, check=True).stdout == "2.0\n"
 
     subprocess.run(
         command(project, "local.db", "--workers", "2"), cwd=project, env=environment(project), check=True

@@ -95,6 +95,14 @@ CheckpointStorage = Annotated[
         help="Where the nodes keep checkpoints: file:///FOLDER, s3://BUCKET/FOLDER; by default here.",
     ),
 ]
+TrialsPerGpu = Annotated[
+    int | None,
+    typer.Option(
+        "--trials-per-gpu",
+        metavar="N",
+        help="Trials that share a GPU of a cluster's node; by default 1, 0 trains on CPUs alone.",
+    ),
+]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Run the study though its owner, on another machine, may live.")
 ]
@@ -108,6 +116,7 @@ def run_options(
     engine: str | None = None,
     address: str | None = None,
     checkpoint_storage: str | None = None,
+    trials_per_gpu: int | None = None,
 ) -> RunOptions:
     """Return the options that all commands share that train something."""
     from fmnist_sweep.api.options import RunOptions
@@ -119,6 +128,7 @@ def run_options(
         engine=engine,
         address=address,
         checkpoint_storage=checkpoint_storage,
+        trials_per_gpu=trials_per_gpu,
     )
 
 

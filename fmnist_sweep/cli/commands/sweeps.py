@@ -25,6 +25,7 @@ from fmnist_sweep.cli.commands.options import (
     SweepName,
     SweepNames,
     TakeOver,
+    TrialsPerGpu,
     Workers,
     command_line,
     echo,
@@ -86,6 +87,7 @@ def run(
     engine: Engine = None,
     address: Address = None,
     checkpoint_storage: CheckpointStorage = None,
+    trials_per_gpu: TrialsPerGpu = None,
     take_over: TakeOver = False,
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
@@ -113,6 +115,7 @@ def run(
         "engine.name": engine,
         "engine.address": address,
         "engine.checkpoint_storage": checkpoint_storage,
+        "engine.trials_per_gpu": trials_per_gpu,
     }
     given = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
     options = run_options(workers, data_dir, take_over=take_over)
@@ -128,6 +131,7 @@ def run(
         engine=engine,
         address=address,
         checkpoint_storage=checkpoint_storage,
+        trials_per_gpu=trials_per_gpu,
         data_dir=data_dir,
         set=overrides,
         observe=observe,
@@ -215,7 +219,7 @@ def _run(
     engine = config.file.engine
     if engine.name != LOCAL:
         # The study does not hold where it was trained.
-        kept |= {"engine": engine.name, "address": engine.address}
+        kept |= engine.model_dump(include={"address", "trials_per_gpu"}) | {"engine": engine.name}
     _say_where(messages, end.study, kept, storage=storage, interrupted=stop is Stop.INTERRUPTED)
     exit_unless_done(stop, at, study=config.file.study, again=again)
 

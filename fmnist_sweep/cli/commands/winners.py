@@ -18,6 +18,7 @@ from fmnist_sweep.cli.commands.options import (
     Quiet,
     Storage,
     TakeOver,
+    TrialsPerGpu,
     Workers,
     command_line,
     echo,
@@ -80,6 +81,7 @@ def confirm(
     engine: Engine = None,
     address: Address = None,
     checkpoint_storage: CheckpointStorage = None,
+    trials_per_gpu: TrialsPerGpu = None,
     take_over: TakeOver = False,
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
@@ -119,6 +121,7 @@ def confirm(
             engine=engine,
             address=address,
             checkpoint_storage=checkpoint_storage,
+            trials_per_gpu=trials_per_gpu,
         ),
         say=sayer(messages),
         observers=[Display(messages, progress=not no_progress)],
@@ -128,6 +131,7 @@ def confirm(
     elif came.confirmation is not None:
         winner_tables.print_confirmation(results_console(), came.confirmation, came.overtuning)
     kept = {"workers": workers, "engine": engine, "address": address, "data_dir": data_dir}
+    kept["trials_per_gpu"] = trials_per_gpu
     if came.end is None:
         say(messages, "The confirmation was finished: nothing was trained. More --repeats add to it.")
     else:
@@ -234,6 +238,7 @@ def export(
     ] = None,
     engine: Engine = None,
     address: Address = None,
+    trials_per_gpu: TrialsPerGpu = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder that each study's bundle goes into.")
     ] = _BUNDLES,
@@ -257,7 +262,7 @@ def export(
     if trial is not None and len(studies or []) != 1:
         raise SweepError("--trial needs the name of one study, such as: fmnist-sweep export dense --trial 7")
     quiet_optuna()
-    options = run_options(workers, data_dir, engine=engine, address=address)
+    options = run_options(workers, data_dir, engine=engine, address=address, trials_per_gpu=trials_per_gpu)
     options.check()
     messages, refused = messages_console(quiet=quiet), []
     say = sayer(messages)
@@ -275,6 +280,7 @@ def export(
         workers=workers,
         engine=engine,
         address=address,
+        trials_per_gpu=trials_per_gpu,
         output=output if output != _BUNDLES else None,
         data_dir=data_dir,
         observe=observe,

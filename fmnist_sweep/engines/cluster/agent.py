@@ -91,6 +91,7 @@ class _Start:
     job: TrialJob
     checkpoint: bytes | None
     code: tuple[Parcel, Fetch] | None
+    device: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,12 @@ class Agent:
         self._data[parcel.key] = str(self._kept(parcel))
 
     def submit(
-        self, turn: int, job: TrialJob, checkpoint: bytes | None, code: tuple[Parcel, Fetch] | None
+        self,
+        turn: int,
+        job: TrialJob,
+        checkpoint: bytes | None,
+        code: tuple[Parcel, Fetch] | None,
+        device: str | None = None,
     ) -> None:
         """Start a job.
 
@@ -160,8 +166,9 @@ class Agent:
             job: The job.
             checkpoint: What it goes on from.
             code: The modules of the user's that it needs, and what gives them.
+            device: The GPU that it trains on, by its ``CUDA_VISIBLE_DEVICES`` name; None for none.
         """
-        self._command(turn, _Start(job, checkpoint, code))
+        self._command(turn, _Start(job, checkpoint, code, device))
 
     def cancel(self, turn: int, trial: int) -> None:
         """Ask for the end of a trial's job; ``turn`` as in `submit`."""
@@ -250,7 +257,7 @@ class Agent:
         shared = self._spec.shared
         checkpoint = None if shared is None else fetched(shared, job, self._weights_file(job))
         self._write_checkpoint(job, command.checkpoint if checkpoint is None else checkpoint)
-        self._engine.submit(job)
+        self._engine.submit(job, device=command.device)
         self._jobs[job.trial] = job
         self._sent_at[job.trial] = time.monotonic()
 
@@ -269,7 +276,7 @@ class Agent:
             preload=spec.preload,
             log_dir=self._folder / "logs",
             time_limit_s=spec.time_limit_s,
-            # A slot is a CPU: GPUs are others' to be granted, and each would be shared by many trials.
+            # Ray lets every process see all GPUs of its node: only what was granted is named with the job.
             devices=(NO_DEVICE,),
         )
 

@@ -15,29 +15,19 @@ from typing_extensions import override
 
 from fmnist_sweep.core.curves import EpochScores
 from fmnist_sweep.core.errors import EngineError
-from fmnist_sweep.core.events import (
-    Cancelled,
-    CheckpointSkipped,
-    EpochDone,
-    Failed,
-    Finished,
-    Noted,
-    Started,
-    TrialEvent,
-)
-from fmnist_sweep.core.files import new_file
-from fmnist_sweep.core.foreign import one_line
+from fmnist_sweep.core.events import Cancelled, EpochDone, Failed, Finished, Noted, Started, TrialEvent
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.shared_folder import SharedFolder
 from fmnist_sweep.core.user_code import is_ours
 from fmnist_sweep.engines.base import KERAS_TRAINER, ClosedByWith, require_free
 from fmnist_sweep.engines.cluster.agent import AgentSpec
+from fmnist_sweep.engines.cluster.arrivals import Arrivals
 from fmnist_sweep.engines.cluster.connection import AUTO, connect
 from fmnist_sweep.engines.cluster.hosts import Cluster, Host, Hosts
 from fmnist_sweep.engines.cluster.messages import Message
 from fmnist_sweep.engines.cluster.nodes import LinkLostError, RayCluster
-from fmnist_sweep.engines.cluster.parcels import Parcel, code_files, parcel_of, unpack
+from fmnist_sweep.engines.cluster.parcels import Parcel, code_files, parcel_of
 from fmnist_sweep.engines.cluster.uploads import mark, unmark
 from fmnist_sweep.engines.local import KERAS_PRELOAD
 
@@ -49,6 +39,9 @@ _MAX_MOVES: Final = 5
 
 CHECKPOINT_EVERY_S: Final = 10.0
 """Seconds between two checkpoints of a trial that come up."""
+
+TRIALS_PER_GPU: Final = 1
+"""Unless the user says otherwise: two that fit a GPU one after the other need not fit it together."""
 
 
 @dataclass(slots=True)
@@ -77,13 +70,14 @@ class _Trial:
 class ClusterEngine(ClosedByWith):
     """Trains on the nodes of a Ray cluster, each trial in a process of its own on one core of one of them.
 
-    An agent on each node hosts the local engine. Data go to a node once, by their digest; checkpoints come up
-    with the events, and so does what a final training hands over. What a lost node was training goes on
-    elsewhere from its last checkpoint, to the same curve; the epochs that are trained again are not told
-    again.
+    An agent on each node hosts the local engine. On nodes with GPUs each trial sees one of them. Data go to a
+    node once, by their digest; checkpoints come up with the events, and so does what a final training hands
+    over. What a lost node was training goes on elsewhere from its last checkpoint, to the same curve; the
+    epochs that are trained again are not told again.
 
     Args:
-        slots: Most jobs side by side; None, or 0, takes every CPU that the cluster has.
+        slots: Most jobs side by side; None, or 0, takes every GPU that the cluster has, and every CPU of the
+            nodes without one.
         places: Where on this machine lies what jobs name.
         trainer: Import path of the trainer.
         preload: As in `LocalEngine`.
@@ -92,6 +86,7 @@ class ClusterEngine(ClosedByWith):
         checkpoint_every_s: Seconds between two checkpoints of a trial that come up: what the loss of a node
             costs at most, beside the epoch in training.
         checkpoint_storage: Folder in which nodes keep checkpoints; None brings them to this machine.
+        trials_per_gpu: Trials that share a GPU; 0 leaves GPUs alone, and takes their nodes' CPUs.
         cluster: Stands in for Ray in tests.
 
     Raises:
@@ -110,6 +105,7 @@ class ClusterEngine(ClosedByWith):
         address: str = AUTO,
         checkpoint_every_s: float = CHECKPOINT_EVERY_S,
         checkpoint_storage: SharedFolder | None = None,
+        trials_per_gpu: int = TRIALS_PER_GPU,
         cluster: Cluster | None = None,
     ) -> None:
         self._places = Places() if places is None else places
@@ -119,7 +115,11 @@ class ClusterEngine(ClosedByWith):
             1, trainer, tuple(preload), time_limit_s, checkpoint_every_s, checkpoint_storage, self._marker
         )
         self._cluster: Cluster = RayCluster(address) if cluster is None else cluster
-        self._hosts = Hosts(self._cluster, spec, data=self._places.data, most=slots or None)
+        self._hosts = Hosts(
+            self._cluster, spec, data=self._places.data, most=slots or None, per_gpu=trials_per_gpu
+        )
+        self._arrivals = Arrivals(self._places)
+        self._per_gpu = trials_per_gpu
         self._trials: dict[int, _Trial] = {}
         self._unplaced: deque[int] = deque()
         self._found: deque[TrialEvent] = deque()
@@ -272,21 +272,22 @@ class ClusterEngine(ClosedByWith):
     def _place(self, trial: int) -> None:
         """Give a trial to the node that has most room, or let it wait for one."""
         known = self._trials[trial]
-        host = self._hosts.roomiest()
-        if host is None:
+        found = self._hosts.room()
+        if found is None:
             self._unplaced.append(trial)
             return
-        host.trials.add(trial)
+        host, slot = found
+        host.trials[trial] = slot
         known.host = host
-        cpus = self._hosts.cpus
-        if len(cpus) > 1:
-            told = f"nodes have different processors ({', '.join(cpus)})"
+        processors = self._hosts.processors
+        if len(processors) > 1:
+            told = f"nodes have different processors ({', '.join(processors)})"
             self._note(trial, f"{told}: a curve is the same to the last digit on equal ones only")
-        if self._hosts.n_gpus:
-            n = self._hosts.n_gpus
-            which = "the cluster's GPU is" if n == 1 else f"the cluster's {n} GPUs are"
-            self._note(trial, f"{which} not used: on a cluster, each trial trains on one CPU")
-        host.link.submit(known.job, self._checkpoint_of(known.job), self._code)
+        if slot.device is not None:
+            each = "one" if self._per_gpu == 1 else str(self._per_gpu)
+            self._note(trial, f"on nodes that have GPUs trials train on those, {each} on each")
+        checkpoint = self._arrivals.checkpoint_of(known.job)
+        host.link.submit(known.job, checkpoint, self._code, slot.device)
 
     def _note(self, trial: int, note: str) -> None:
         if note not in self._notes:
@@ -297,7 +298,7 @@ class ClusterEngine(ClosedByWith):
         """Let a trial go on elsewhere, from the last checkpoint that came up."""
         known = self._trials[trial]
         if known.host is not None:
-            known.host.trials.discard(trial)
+            known.host.trials.pop(trial, None)
         known.host = None
         known.n_moves += 1
         if known.cancelled:
@@ -314,7 +315,7 @@ class ClusterEngine(ClosedByWith):
         known = self._trials[trial]
         known.ended = True
         if known.host is not None:
-            known.host.trials.discard(trial)
+            known.host.trials.pop(trial, None)
         known.host = None
         if trial in self._unplaced:
             self._unplaced.remove(trial)
@@ -326,10 +327,7 @@ class ClusterEngine(ClosedByWith):
         known = self._trials.get(event.trial)
         if known is None or known.host is not host:
             return
-        if message.checkpoint is not None:
-            self._keep(known.job, self._file(known.job), message.checkpoint)
-        if message.weights is not None:
-            self._keep(known.job, self._weights_file(known.job), message.weights)
+        self._found.extend(self._arrivals.keep(known.job, message))
         is_last = isinstance(event, Finished | Failed | Cancelled)
         if known.cancelled:
             if is_last:
@@ -337,7 +335,7 @@ class ClusterEngine(ClosedByWith):
         elif message.lost:
             self._move(event.trial, f"on node {host.link.name} {message.lost}")
         elif is_last:
-            self._end(event.trial, self._delivered(known.job, message))
+            self._end(event.trial, self._arrivals.delivered(known.job, message))
         elif not self._is_old(known, event):
             self._found.append(event)
 
@@ -358,42 +356,3 @@ class ClusterEngine(ClosedByWith):
             told = f"{which} came out otherwise when it was trained again on another node"
             self._note(event.trial, f"{told}: their processors differ; the first result stays")
         return True
-
-    # --- files ---------------------------------------------------------------------------------------------
-
-    def _delivered(self, job: TrialJob, message: Message) -> TrialEvent:
-        """Keep what a job hands over, and return its last event: a failure where it can't be kept."""
-        folder = self._places.deliveries
-        if message.delivery is not None and folder is not None and job.deliver_to is not None:
-            parcel, content = message.delivery
-            try:
-                unpack(parcel, content, folder / job.deliver_to)
-            except (EngineError, OSError) as error:
-                return Failed(job.trial, f"what it hands over can't be kept: {one_line(error)}")
-        return message.event
-
-    def _file(self, job: TrialJob) -> Path | None:
-        folder = self._places.checkpoints
-        return None if folder is None or job.checkpoint is None else folder / job.checkpoint
-
-    def _checkpoint_of(self, job: TrialJob) -> bytes | None:
-        file = self._file(job)
-        try:
-            return None if file is None else file.read_bytes()
-        except OSError:
-            return None
-
-    def _weights_file(self, job: TrialJob) -> Path | None:
-        folder = self._places.weights
-        return None if folder is None or job.keep is None else folder / job.keep.name
-
-    def _keep(self, job: TrialJob, file: Path | None, content: bytes) -> None:
-        if file is None:
-            return
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with new_file(file) as stream:
-                stream.write(content)
-        except OSError as error:
-            # It costs what was to be kept, not the trial.
-            self._found.append(CheckpointSkipped(job.trial, error.strerror or str(error)))

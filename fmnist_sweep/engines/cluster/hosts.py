@@ -15,6 +15,7 @@ from fmnist_sweep.engines.cluster.agent import AgentSpec, NodeFacts
 from fmnist_sweep.engines.cluster.messages import Message
 from fmnist_sweep.engines.cluster.nodes import Link, LinkLostError, Node
 from fmnist_sweep.engines.cluster.parcels import Parcel, parcel_of
+from fmnist_sweep.engines.cluster.slots import Slot, Wanted
 
 _RESTED_S: Final = 10.0
 """How long a node whose agent was lost for the second time is left alone; longer each time."""
@@ -39,11 +40,11 @@ class Cluster(Protocol):
     def nodes(self) -> dict[str, Node]:
         """Return the live nodes by their numbers."""
 
-    def want(self, n: int) -> None:
+    def want(self, wanted: Wanted) -> None:
         """Ask for so many slots in all."""
 
-    def granted(self) -> list[str]:
-        """Return the node of each slot that was granted."""
+    def granted(self) -> list[Slot]:
+        """Return the slots that were granted."""
 
     def start(self, node: str, name: str, spec: AgentSpec) -> Link:
         """Start an agent."""
@@ -68,15 +69,17 @@ class Host:
     Attributes:
         link: The agent.
         state: What it was asked last: ``"facts"``, ``"lacks"``, ``"data"``; ``"events"`` once it is ready.
+        gpu: What its trials train on; empty where that is the processor.
         cpu: The node's processor, once it is known.
-        trials: What trains there.
+        trials: What trains there, each in its slot.
         missing: Data sets that it has yet to get.
     """
 
     link: Link
+    gpu: str = ""
     state: str = "facts"
     cpu: str = ""
-    trials: set[int] = field(default_factory=set)
+    trials: dict[int, Slot] = field(default_factory=dict)
     missing: deque[str] = field(default_factory=deque)
 
     @property
@@ -92,24 +95,24 @@ class Hosts:
         cluster: Grants the slots.
         spec: How agents are set up; ``slots`` is each node's own number of CPUs.
         data: Folders of data sets on this machine, by their digests.
-        most: Slots to ask for; None asks for every CPU.
+        most: Slots to ask for, those with GPUs first; None asks for all that there are.
+        per_gpu: Slots that share a GPU; 0 makes every CPU a slot, and none with a GPU.
 
     Attributes:
         n_wanted: Slots that are asked for on nodes that can be used.
-        n_gpus: GPUs of those nodes, which are not used.
     """
 
     def __init__(
-        self, cluster: Cluster, spec: AgentSpec, *, data: Mapping[str, str], most: int | None
+        self, cluster: Cluster, spec: AgentSpec, *, data: Mapping[str, str], most: int | None, per_gpu: int
     ) -> None:
         self._cluster = cluster
         self._spec = spec
         self._data = data
         self._most = most
         self._hosts: list[Host] = []
-        self._grants: Counter[str] = Counter()
+        self._per_gpu = per_gpu
+        self._slots: list[Slot] = []
         self.n_wanted = 0
-        self.n_gpus = 0
         # Of nodes, by number: how often their agents were lost, and how often in a row before they were
         # ready; until when they are left alone.
         self._n_lost: Counter[str] = Counter()
@@ -122,7 +125,8 @@ class Hosts:
     @property
     def n_slots(self) -> int:
         """Slots on nodes that are ready."""
-        return sum(self._grants[host.link.node] for host in self._hosts if host.is_ready)
+        ready = {host.link.node for host in self._hosts if host.is_ready}
+        return sum(slot.node in ready for slot in self._slots)
 
     @property
     def n_starting(self) -> int:
@@ -130,23 +134,28 @@ class Hosts:
         return sum(not host.is_ready for host in self._hosts)
 
     @property
-    def cpus(self) -> list[str]:
-        """The different processors of the nodes."""
-        return sorted({host.cpu for host in self._hosts if host.cpu})
+    def processors(self) -> list[str]:
+        """The different processors and GPUs that trials train on."""
+        return sorted({host.gpu or host.cpu for host in self._hosts if host.cpu})
 
     @property
     def left_out(self) -> list[str]:
         """Nodes that can't be used, and why, a line each."""
         return [f"node {name} is left out: {why}" for name, why in self._left_out.values()]
 
-    def roomiest(self) -> Host | None:
-        """Return the node that has most room for another trial; None where none has any."""
-        ready = [host for host in self._hosts if host.is_ready]
-        best = max(ready, key=self._n_free, default=None)
-        return best if best is not None and self._n_free(best) > 0 else None
+    def room(self) -> tuple[Host, Slot] | None:
+        """Return a free slot and its node: one with a GPU first, where most is free; None where none is."""
+        free = [(host, Counter(self._free(host))) for host in self._hosts if host.is_ready]
+        slots = [(host, slot, n, counts.total()) for host, counts in free for slot, n in counts.items()]
+        # Of slots that share a GPU, one on the GPU that has most room.
+        best = max(slots, key=lambda found: (found[1].device is not None, found[3], found[2]), default=None)
+        return None if best is None else best[:2]
 
-    def _n_free(self, host: Host) -> int:
-        return self._grants[host.link.node] - len(host.trials)
+    def _free(self, host: Host) -> Counter[Slot]:
+        # Less than none, where what was granted was taken back, counts as none.
+        return Counter(slot for slot in self._slots if slot.node == host.link.node) - Counter(
+            host.trials.values()
+        )
 
     def take_stock(self) -> None:
         """Look which slots there are now, and start agents where there are new ones.
@@ -157,21 +166,41 @@ class Hosts:
         now = time.monotonic()
         nodes = self._cluster.nodes()
         usable = {number: node for number, node in nodes.items() if number not in self._left_out}
-        self.n_gpus = sum(node.n_gpus for node in usable.values())
-        self.n_wanted = sum(node.n_cpus for node in usable.values()) if self._most is None else self._most
-        # What is granted where nothing can train is kept: given back, it would be granted there again.
-        in_vain = sum(n for number, n in self._grants.items() if number in self._left_out)
-        self._cluster.want(self.n_wanted + in_vain)
-        self._grants = Counter(self._cluster.granted())
+        self._cluster.want(self._wanted(nodes, usable))
+        self._slots = self._cluster.granted()
+        granted = {slot.node for slot in self._slots}
         hosted = {host.link.node for host in self._hosts}
-        for number in self._grants.keys() - hosted - self._left_out.keys():
+        for number in granted - hosted - self._left_out.keys():
             if number in nodes and now >= self._rest_until.get(number, 0.0):
                 self._start(number, nodes[number])
-        if self._grants and not any(node.n_cpus for node in usable.values()):
+        if granted and not any(node.n_cpus for node in usable.values()):
             raise EngineError("\n".join(["no node of the cluster can be used:", *self.left_out]))
 
+    def _wanted(self, nodes: Mapping[str, Node], usable: Mapping[str, Node]) -> Wanted:
+        """Return the slots to ask for: those with GPUs, and CPUs of nodes without any."""
+        gpu_nodes = frozenset(number for number, node in nodes.items() if self._trains_on_gpus(node))
+        n_gpus = sum(
+            min(node.n_cpus, node.n_gpus * self._per_gpu)
+            for number, node in usable.items()
+            if number in gpu_nodes
+        )
+        n_cpus = sum(node.n_cpus for number, node in usable.items() if number not in gpu_nodes)
+        if self._most is not None:
+            # Trials may be training on the CPUs that there were before a node with GPUs joined.
+            had = sum(slot.device is None and slot.node in usable for slot in self._slots)
+            n_gpus = min(n_gpus, max(0, self._most - had))
+            n_cpus = self._most - n_gpus
+        self.n_wanted = n_gpus + n_cpus
+        # What is granted where nothing can train is kept: given back, it would be granted there again.
+        in_vain = Counter(slot.device is None for slot in self._slots if slot.node in self._left_out)
+        return Wanted(n_cpus + in_vain[True], n_gpus + in_vain[False], max(1, self._per_gpu), gpu_nodes)
+
+    def _trains_on_gpus(self, node: Node) -> bool:
+        return self._per_gpu > 0 and node.n_gpus > 0
+
     def _start(self, number: str, node: Node) -> None:
-        host = Host(self._cluster.start(number, node.name, replace(self._spec, slots=max(1, node.n_cpus))))
+        link = self._cluster.start(number, node.name, replace(self._spec, slots=max(1, node.n_cpus)))
+        host = Host(link, f"GPU {node.gpu}".rstrip() if self._trains_on_gpus(node) else "")
         host.link.ask_facts()
         self._hosts.append(host)
 

@@ -1,8 +1,6 @@
 """Ray as the engine sees it: a connection, slots that Ray grants, and an agent on each node that has some.
 
-Beside `connection`, no other module knows Ray. A slot is a placement group of one CPU: Ray grants it where
-there is room, also on nodes that join later, and grants it elsewhere once its node is gone. What is granted
-is given back with the connection, however this process ends.
+Beside `connection` and `slots`, no other module knows Ray.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -30,6 +28,7 @@ from fmnist_sweep.engines.cluster.connection import (
 )
 from fmnist_sweep.engines.cluster.messages import Message
 from fmnist_sweep.engines.cluster.parcels import Parcel, pieces
+from fmnist_sweep.engines.cluster.slots import RaySlots, Slot, Wanted
 
 _LOST_AFTER_S: Final = 20.0
 """How long the head may be away. Ray itself ends this process after a minute."""
@@ -45,6 +44,9 @@ _WATCH_S: Final = 1.0
 
 _THREADS: Final = 4
 """Calls of an agent side by side: one waits for events, the others obey."""
+
+_GPU_KIND: Final = "accelerator_type:"
+"""Begins the name of a resource by which Ray tells what GPUs a node has."""
 
 
 @dataclass(slots=True)
@@ -82,11 +84,15 @@ class Link:
         self.call = self.actor.events.remote(_POLL_S)
 
     def submit(
-        self, job: TrialJob, checkpoint: bytes | None, code: tuple[Parcel, Sequence[Any]] | None
+        self,
+        job: TrialJob,
+        checkpoint: bytes | None,
+        code: tuple[Parcel, Sequence[Any]] | None,
+        device: str | None,
     ) -> None:
-        """Start a job."""
+        """Start a job, on a GPU where one is named."""
         sent = None if code is None else (code[0], list(code[1]))
-        self.actor.submit.remote(self._turn(), job, checkpoint, sent)
+        self.actor.submit.remote(self._turn(), job, checkpoint, sent, device)
 
     def cancel(self, trial: int) -> None:
         """Ask for the end of a job."""
@@ -99,11 +105,12 @@ class Link:
 
 @dataclass(slots=True)
 class Node:
-    """A live node: its name for messages, its CPUs, and its GPUs, which are not used."""
+    """A live node: its name for messages, its CPUs, its GPUs, and what kind of GPU those are."""
 
     name: str
     n_cpus: int
     n_gpus: int = 0
+    gpu: str = ""
 
 
 class LinkLostError(Exception):
@@ -137,11 +144,16 @@ class RayActor:
         self._agent.receive(parcel, _fetched(refs))
 
     def submit(
-        self, turn: int, job: TrialJob, checkpoint: bytes | None, code: tuple[Parcel, Sequence[Any]] | None
+        self,
+        turn: int,
+        job: TrialJob,
+        checkpoint: bytes | None,
+        code: tuple[Parcel, Sequence[Any]] | None,
+        device: str | None,
     ) -> None:
         """As `Agent.submit`."""
         sent = None if code is None else (code[0], lambda: _fetched(code[1]))
-        self._agent.submit(turn, job, checkpoint, sent)
+        self._agent.submit(turn, job, checkpoint, sent, device)
 
     def cancel(self, turn: int, trial: int) -> None:
         """As `Agent.cancel`."""
@@ -175,7 +187,7 @@ class RayCluster:
     """
 
     address: str = AUTO
-    _groups: list[Any] = field(default_factory=list, init=False)
+    _slots: RaySlots = field(init=False)
     _away_since: float | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
 
@@ -184,6 +196,7 @@ class RayCluster:
         import ray  # noqa: PLC0415 - loaded by now
 
         self._ray = ray
+        self._slots = RaySlots(ray)
 
     def check(self) -> None:
         """Raise `ClusterLostError` once the head has been away for too long; called every second or so."""
@@ -218,43 +231,24 @@ class RayCluster:
             number, address = node["NodeID"], node["NodeManagerAddress"]
             # Several on one machine are told apart.
             name = address if n_at[address] == 1 else f"{address}/{number[:6]}"
-            n_cpus, n_gpus = (int(node["Resources"].get(kind, 0)) for kind in ("CPU", "GPU"))
-            found[number] = Node(name, n_cpus, n_gpus)
+            has = node["Resources"]
+            kinds = [kind.removeprefix(_GPU_KIND) for kind in has if kind.startswith(_GPU_KIND)]
+            found[number] = Node(name, int(has.get("CPU", 0)), int(has.get("GPU", 0)), "".join(kinds))
         return found
 
-    def want(self, n: int) -> None:
-        """Ask Ray for this many slots in all; those that wait are given up first."""
-        from ray.util.placement_group import placement_group, remove_placement_group  # noqa: PLC0415
+    def want(self, wanted: Wanted) -> None:
+        """As `RaySlots.want`."""
+        self._slots.want(wanted)
 
-        while len(self._groups) < n:
-            self._groups.append(placement_group([{"CPU": 1}]))
-        if len(self._groups) > n:
-            granted = self._places()
-            self._groups.sort(key=lambda group: group.id.hex() not in granted)
-            for group in self._groups[n:]:
-                remove_placement_group(group)
-            del self._groups[n:]
-
-    def granted(self) -> list[str]:
-        """Return the nodes of the slots that Ray has granted, a number for each slot."""
-        return list(self._places().values())
-
-    def _places(self) -> dict[str, str]:
-        from ray.util.placement_group import placement_group_table  # noqa: PLC0415
-
-        ours = {group.id.hex() for group in self._groups}
-        table: Mapping[str, Any] = placement_group_table()
-        return {
-            number: facts["bundles_to_node_id"][0]
-            for number, facts in table.items()
-            if number in ours and facts["state"] == "CREATED"
-        }
+    def granted(self) -> list[Slot]:
+        """As `RaySlots.granted`."""
+        return self._slots.granted()
 
     def start(self, node: str, name: str, spec: AgentSpec) -> Link:
         """Start an agent on a node; it may take a while, and `ready` tells where it fails."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
 
-        # The CPUs are the slots': the agent computes next to nothing.
+        # CPUs and GPUs are the slots': the agent computes next to nothing.
         remote = self._ray.remote(num_cpus=0, max_restarts=0, max_concurrency=_THREADS)(RayActor)
         there = NodeAffinitySchedulingStrategy(node, soft=False)
         return Link(node, name, remote.options(scheduling_strategy=there).remote(spec))
@@ -308,6 +302,6 @@ class RayCluster:
                 self._ray.wait(calls, num_returns=len(calls), timeout=_CLOSE_S)
             for link in links:
                 self.drop(link)
-            self.want(0)
+            self.want(Wanted(0))
         # Also from a head that is gone, which takes five seconds: left to its end, Ray would end in a crash.
         disconnect()
