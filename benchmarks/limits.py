@@ -3,7 +3,9 @@
 Matrix products by TensorFlow on one thread, a large one and those of the default nets' layers at a batch of
 32, and the rate at which memory is copied. Then an epoch of each net as sweeps train it: its arithmetic at
 the rate of the large product, and what Adam reads and writes at the rate of the copy, are the least that the
-machine allows; the share is that over the time measured. All are processor seconds, the least of several.
+machine allows; the share is that over the time measured. Beside it stands what an epoch of the same
+arithmetic takes that is written by hand (`benchmarks.by_hand`). All are processor seconds, the least of
+several.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.by_hand import epoch_of
 from benchmarks.steps import NETS
 from fmnist_sweep.core.jobs import SplitSpec
 from fmnist_sweep.data import load_split, open_data
@@ -120,26 +123,31 @@ def main() -> None:
     print(f"  {'copy, GB/s':<46}{copied / 1e9:>9.1f}")
     split = load_split(open_data(), SplitSpec(train_size=n))
     order = np.random.default_rng(0).permutation(n).astype(np.int32)
-    columns = f"{'MFLOP an image':>16}{'limit (s)':>11}{'takes (s)':>11}{'share':>8}"
+    columns = f"{'MFLOP an image':>16}{'limit (s)':>11}{'by hand (s)':>13}{'takes (s)':>11}{'share':>8}"
     print(f"\n{f'an epoch of {n:,} images':<26}{columns}")
     for name, model in nets.items():
         arithmetic = n * flops_of(model) / large
         traffic = math.ceil(n / BATCH) * ADAM_PASSES * 4 * model.count_params() / copied
         epoch = _compiled_epoch(model, split, BATCH)
         epoch(order)
-        taken = min(_timed(partial(epoch, order)) for _ in range(_N_TIMES))
+        taken = least(partial(epoch, order))
         limit = arithmetic + traffic
-        print(
-            f"{name:<26}{flops_of(model) / 1e6:>16.2f}{limit:>11.2f}{taken:>11.2f}{limit / taken:>8.0%}",
-            flush=True,
-        )
+        bare = epoch_of(name.partition(",")[0], model, split.x_train, split.y_train)
+        by_hand = "-" if bare is None else f"{least(partial(bare, order)):.2f}"
+        told = f"{flops_of(model) / 1e6:>16.2f}{limit:>11.2f}{by_hand:>13}{taken:>11.2f}"
+        print(f"{name:<26}{told}{limit / taken:>8.0%}", flush=True)
     print("limit: all products at the large one's rate, and what Adam reads and writes at the copy's")
+    print("by hand: benchmarks/epochs.cpp, whose gradients are TensorFlow's; -: no g++ here")
 
 
-def _timed(work: Callable[[], object]) -> float:
-    began = time.process_time()
-    work()
-    return time.process_time() - began
+def least(work: Callable[[], object]) -> float:
+    """Return the least processor seconds of several calls."""
+    seen = []
+    for _ in range(_N_TIMES):
+        began = time.process_time()
+        work()
+        seen.append(time.process_time() - began)
+    return min(seen)
 
 
 if __name__ == "__main__":
