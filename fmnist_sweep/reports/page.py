@@ -246,7 +246,7 @@ def _facts(study: StoredStudy) -> list[dict[str, str]]:
 def _comparison(studies: Sequence[StoredStudy]) -> dict[str, Any]:
     of_accuracy = " accuracy" if all(s.rule.shown_metric == "accuracy" for s in studies) else ""
     titles = ["study", "model", "score", f"validation{of_accuracy}", f"training{of_accuracy}", "gap", "epoch"]
-    titles += ["parameters", "over the default", "trials", "pruned", "failed", "time"]
+    titles += ["parameters", "over the default", "trials", "pruned", "paused", "failed", "time"]
     columns = [Column(title, left=i < 2) for i, title in enumerate(titles)]
     rows = []
     for i, study in enumerate(studies):
@@ -263,7 +263,7 @@ def _comparison(studies: Sequence[StoredStudy]) -> dict[str, Any]:
             _number(row["epoch"], "" if is_missing(row["epoch"]) else str(row["epoch"])),
             _number(size, "" if is_missing(size) else f"{size:,}"),
             _number(row["difference"], unit.show(row["difference"], signed=True)),
-            *(_number(row[name], str(row[name])) for name in ("n_trials", "pruned", "failed")),
+            *(_number(row[name], str(row[name])) for name in ("n_trials", "pruned", "paused", "failed")),
             _number(row["seconds"], show_seconds(row["seconds"])),
         ]
         rows.append(list(zip(cells, columns, strict=True)))
