@@ -47,8 +47,8 @@ class Observer:
     def on_progress(self, progress: Progress) -> None:
         """Learn what the run is at, as often as something happens.
 
-        From 100 trials side by side on, epochs alone are told of less often: so that telling it takes a tenth
-        of the run's time at the most.
+        From 100 trials side by side on, what those in training are at (``progress.running``) is told anew
+        less often: looking at them takes a twentieth of the run's time at the most.
         """
 
     def on_end(self, stop: Stop | None) -> None:

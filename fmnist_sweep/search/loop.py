@@ -215,11 +215,12 @@ class Search:
         if known is not None:
             self._answer(running, known)
             return
-        for number in filter(self._running.__contains__, self._engine.running):  # less what was stopped
-            other = self._running[number]
-            # A longer one waits as well: it goes on from where the other ends.
+        (key, _), found = running.point, map(self._running.get, self._engine.running)
+        # Less what was stopped; there may be thousands.
+        for other in [other for other in found if other is not None and other.point[0] == key]:
             if other.contains(running) or (self._goes_on and running.contains(other)):
-                self._twins.setdefault(number, []).append(running)
+                # A longer one waits as well: it goes on from where the other ends.
+                self._twins.setdefault(other.job.trial, []).append(running)
                 return
         if self._files.go_on(running.job):
             # At most; the job's start tells how many. Written now: a run that is killed before it tells has

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from optuna.trial import TrialState
 
 from fmnist_sweep.core.events import CheckpointSkipped
-from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial
+from fmnist_sweep.core.progress import EndedTrial, Progress, RetriedTrial, TrialProgress
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.search.history import History
 from fmnist_sweep.search.limits import Limits
@@ -51,8 +51,13 @@ class Standing:
         """What happened last, of each kind: each is told before the next of its kind takes its place."""
         return self.ended, self.paused, self.retried, self.skipped
 
-    def progress(self) -> Progress:
-        """Return what the run is at."""
+    def in_training(self) -> tuple[TrialProgress, ...]:
+        """Return what each trial in training is at."""
+        running = self.running
+        return tuple(running[number].progress for number in self.engine.running if number in running)
+
+    def progress(self, in_training: tuple[TrialProgress, ...] | None = None) -> Progress:
+        """Return what the run is at, with what `in_training` gave before where that is given."""
         history = self.history
         return Progress(
             n_trials=self.plan.n_trials,
@@ -62,9 +67,7 @@ class Standing:
             n_reused_epochs=history.n_reused_epochs,
             seconds=self.limits.seconds,
             n_done_now=self.n_done,
-            running=tuple(
-                self.running[number].progress for number in self.engine.running if number in self.running
-            ),
+            running=self.in_training() if in_training is None else in_training,
             best=history.best,
             ended=self.ended,
             retried=self.retried,

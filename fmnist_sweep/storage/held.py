@@ -3,7 +3,7 @@
 Optuna writes each parameter, attribute and report in a transaction of its own, and reads all running trials
 again with each question: of a study with hundreds of workers that takes all of the parent's time. Whoever
 holds a study's lease is its one writer, so what it has written need not be read again. Only trials that
-another tool enqueues come from elsewhere; they are looked for whenever a waiting trial is asked for.
+another tool enqueues come from elsewhere; they are found where a trial is to be made, and come before it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import copy
 import json
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import optuna
@@ -25,14 +27,15 @@ from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
 from fmnist_sweep.storage.bulk_writes import UPSERTS, told_as_optuna, upsert_rows
+from fmnist_sweep.storage.new_trials import make_trial
 from fmnist_sweep.storage.reconnecting import patiently
 from fmnist_sweep.storage.studies import tables_of
 
 WRITTEN_WITHIN_S: Final = 1.0
 """How long reports may wait to be written: what a parent that is killed loses of them is told again."""
 
-_OVERLAP: Final = 100
-"""Numbers of trials that are looked at once more."""
+_KEPT_S: Final = 5.0
+"""How long a connection may rest and be used again without asking whether its server is there."""
 
 _TRIALS: Final = models.TrialModel.__table__
 _PARAMS: Final = models.TrialParamModel.__table__
@@ -68,12 +71,15 @@ class HeldStorage(_CachedStorage):
         self._states: dict[int, dict[str, Any]] = {}
         self._waiting_since: float | None = None
         self._numbers: list[int] = []
-        self._seen_until = -1
+        self._waiting: set[int] = set()
+        self._ids: list[int] = []
         self._tried = False
+        self._connection: sqlalchemy.Connection | None = None
+        self._rests_since = 0.0
         cached.get_all_trials(self._held_id, deepcopy=False)
+        self._add_trials_to_cache(self._held_id, list(self._trials.values()))
         drawn = self._studies[self._held_id].param_distribution
         for trial in self._trials.values():
-            self._seen_until = max(self._seen_until, trial._trial_id)  # noqa: SLF001
             for name, distribution in trial.distributions.items():
                 drawn.setdefault(name, distribution)
 
@@ -96,30 +102,85 @@ class HeldStorage(_CachedStorage):
     ) -> list[FrozenTrial]:
         if study_id != self._held_id:
             return super().get_all_trials(study_id, deepcopy, states)
-        if states is not None and TrialState.WAITING in states:
-            self._look_for_others()
         trials = self._trials
-        if len(self._numbers) != len(trials):
-            self._numbers = sorted(trials)
-        found = [t for n in self._numbers if (t := trials[n]) and (states is None or t.state in states)]
+        if states == (TrialState.WAITING,):
+            # As with each trial that is asked for: there may be ten thousand others.
+            found = [trials[number] for number in sorted(self._waiting)]
+        else:
+            if len(self._numbers) != len(trials):
+                self._numbers = sorted(trials)
+            found = [t for n in self._numbers if (t := trials[n]) and (states is None or t.state in states)]
         return copy.deepcopy(found) if deepcopy else found
 
-    def _look_for_others(self) -> None:
-        """Take up trials that another tool has put into the study."""
-        # A server may show a number after a higher one.
-        since = self._seen_until - _OVERLAP
-        query = sqlalchemy.select(_TRIALS.c.trial_id).where(
-            _TRIALS.c.study_id == self._held_id, _TRIALS.c.trial_id > since
-        )
+    @override
+    def _add_trials_to_cache(self, study_id: int, trials: list[FrozenTrial]) -> None:
+        super()._add_trials_to_cache(study_id, trials)
+        if study_id != self._held_id:
+            return
+        for trial in trials:
+            number, at = trial._trial_id, bisect_left(self._ids, trial._trial_id)  # noqa: SLF001
+            if self._ids[at : at + 1] != [number]:
+                self._ids.insert(at, number)
+            self._sort_in(trial)
 
-        def read() -> list[int]:
-            with told_as_optuna(), self._engine.connect() as connection:
-                return list(connection.execute(query).scalars())
+    def _sort_in(self, trial: FrozenTrial) -> None:
+        if trial.state is TrialState.WAITING:
+            self._waiting.add(trial.number)
+        else:
+            self._waiting.discard(trial.number)
 
-        for trial_id in patiently(self._held, read):
-            self._seen_until = max(self._seen_until, trial_id)
-            if trial_id not in self._trial_id_to_study_id_and_number:
-                self._add_trials_to_cache(self._held_id, [self._backend.get_trial(trial_id)])
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlalchemy.Connection]:
+        """Give a transaction, as a rule on the connection of the last one.
+
+        A pool asks the server whether it is there with each connection that it gives.
+        """
+        connection = self._connection
+        if connection is not None and time.monotonic() - self._rests_since > _KEPT_S:
+            self.disconnect()
+            connection = None
+        with told_as_optuna():
+            try:
+                self._connection = connection = connection or self._engine.connect()
+                with connection.begin():
+                    yield connection
+            except BaseException:
+                self.disconnect()
+                raise
+        self._rests_since = time.monotonic()
+
+    def disconnect(self) -> None:
+        """Give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    # --- new trials ----------------------------------------------------------------------------------------
+
+    @override
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Make a trial that runs; or take up one that another tool has put into the study to be run."""
+        if study_id != self._held_id or template_trial is not None:
+            return super().create_new_trial(study_id, template_trial)
+        began = datetime.now(UTC).replace(tzinfo=None)
+        while True:
+            trial_id = patiently(self._held, partial(self._make, began))
+            if trial_id is not None:
+                return trial_id
+            for trial in self.get_all_trials(study_id, deepcopy=False, states=(TrialState.WAITING,)):
+                with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                    if self.set_trial_state_values(trial._trial_id, TrialState.RUNNING):  # noqa: SLF001
+                        return trial._trial_id  # noqa: SLF001
+
+    def _make(self, began: datetime) -> int | None:
+        """Make a trial and return its id; None where the study has others now, which are then known."""
+        with self._transaction() as connection:
+            made = make_trial(connection, self._held_id, self._ids, began)
+        if isinstance(made, FrozenTrial):
+            self._add_trials_to_cache(self._held_id, [made])
+            return made._trial_id  # noqa: SLF001
+        self._add_trials_to_cache(self._held_id, [self._backend.get_trial(other) for other in made])
+        return None
 
     # --- writing -------------------------------------------------------------------------------------------
 
@@ -177,10 +238,12 @@ class HeldStorage(_CachedStorage):
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         if state is TrialState.RUNNING:
-            # Another tool may have taken it: the database decides.
-            taken = self._backend.set_trial_state_values(trial_id, state, values)
-            self._add_trials_to_cache(self._held_id, [self._backend.get_trial(trial_id)])
-            return taken
+            # Another tool may have taken it: the database decides, by all that is known of it.
+            self.write()
+            try:
+                return self._backend.set_trial_state_values(trial_id, state, values)
+            finally:
+                self._add_trials_to_cache(self._held_id, [self._backend.get_trial(trial_id)])
         now = datetime.now(UTC).replace(tzinfo=None)
         stored: dict[str, Any] = {"state": state}
 
@@ -198,8 +261,9 @@ class HeldStorage(_CachedStorage):
             number, kind = models.TrialValueModel.value_to_stored_repr(float(value))
             self._add(_VALUES, trial_id, objective, {"value": number, "value_type": kind})
         self._states[trial_id] = stored
-        # Now: what follows may remove what the trial could go on from.
-        self.write()
+        if state.is_finished():
+            # Now: what follows may remove what the trial could go on from.
+            self.write()
         return True
 
     def _change(self, trial_id: int, change: Callable[[FrozenTrial], None]) -> None:
@@ -209,6 +273,7 @@ class HeldStorage(_CachedStorage):
         changed = copy.copy(trial)
         change(changed)
         self._trials[trial.number] = changed
+        self._sort_in(changed)
 
     def _add(self, table: sqlalchemy.FromClause, trial_id: int, key: Any, row: Mapping[str, Any]) -> None:
         rows = self._pending.setdefault(table, {})
@@ -234,16 +299,18 @@ class HeldStorage(_CachedStorage):
         """Do so; done twice, as where an answer was lost, it does it once."""
         again, self._tried = self._tried, True
         trials = {*self._states, *(trial for rows in self._pending.values() for trial, _ in rows)}
-        with told_as_optuna(), self._engine.begin() as connection:
+        with self._transaction() as connection:
             self._require_open(connection, trials, again=again)
             for table, key in _KEYS.items():
                 rows = list(self._pending.get(table, {}).values())
                 if rows:
                     upsert_rows(connection, table, ("trial_id", key), rows)
+            together: dict[tuple[Any, ...], list[int]] = {}
             for trial_id, stored in self._states.items():
-                connection.execute(
-                    sqlalchemy.update(_TRIALS).where(_TRIALS.c.trial_id == trial_id).values(stored)
-                )
+                together.setdefault(tuple(stored.items()), []).append(trial_id)
+            for values, these in together.items():
+                changed = sqlalchemy.update(_TRIALS).where(_TRIALS.c.trial_id.in_(these))
+                connection.execute(changed.values(dict(values)))
 
     def _require_open(self, connection: sqlalchemy.Connection, trials: set[int], *, again: bool) -> None:
         """Raise what Optuna raises for trials that are gone, or that somebody else has ended.
@@ -285,7 +352,8 @@ def holding(study: optuna.Study) -> Iterator[HeldStorage | None]:
         What writes together; None for a study in memory, which needs no such thing.
     """
     before, engine = study._storage, tables_of(study)  # noqa: SLF001 - a study does not tell otherwise
-    if not isinstance(before, _CachedStorage) or engine is None or engine.dialect.name not in UPSERTS:
+    writes = engine is not None and engine.dialect.name in UPSERTS and engine.dialect.insert_returning
+    if not isinstance(before, _CachedStorage) or not writes:
         yield None
         return
     held = HeldStorage(before, study)
@@ -298,4 +366,5 @@ def holding(study: optuna.Study) -> Iterator[HeldStorage | None]:
         before._studies.pop(study._study_id, None)  # noqa: SLF001
         raise
     finally:
+        held.disconnect()
         study._storage = before  # noqa: SLF001

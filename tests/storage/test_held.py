@@ -16,6 +16,7 @@ from statements import counted
 
 from fmnist_sweep.storage import held as holding_module
 from fmnist_sweep.storage.bulk_reads import BulkStorage
+from fmnist_sweep.storage.bulk_writes import add_trials
 from fmnist_sweep.storage.held import HeldStorage, holding
 
 TABLES = (
@@ -175,6 +176,92 @@ def test_a_trial_of_another_tool_is_found(storage: BulkStorage) -> None:
         assert first.number == 1
         assert first.suggest_float("rate", 0.0, 1.0) == 0.01
         assert study.ask().number == 2
+
+
+def test_trials_of_other_tools_keep_their_numbers(storage: BulkStorage) -> None:
+    """Those that wait are taken in order; those that ended, or that another takes itself, are counted."""
+    study = study_named(storage, "one")
+    with holding(study):
+        study.ask()
+        other = again(storage, "one")
+        other.add_trial(optuna.create_trial(value=0.5))
+        other.enqueue_trial({"rate": 0.2})
+        other.enqueue_trial({"rate": 0.3})
+        assert [study.ask().number for _ in range(3)] == [2, 3, 4]
+        other.enqueue_trial({"rate": 0.4})
+        assert other.ask().number == 5
+        assert study.ask().number == 6
+        assert [t.state.name for t in study.trials] == ["RUNNING", "COMPLETE", *["RUNNING"] * 5]
+    assert [t.number for t in again(storage, "one").trials] == list(range(7))
+
+
+def test_a_trial_that_another_tool_took_first_is_left_to_it(storage: BulkStorage) -> None:
+    """It is known to wait when it is taken elsewhere, and ended there."""
+    study = study_named(storage, "one")
+    study.enqueue_trial({"rate": 0.2})
+    study.enqueue_trial({"rate": 0.3})
+    with holding(study):
+        other = again(storage, "one")
+        other.ask()
+        other.tell(other.ask(), 0.5)
+        assert [study.ask().number for _ in range(2)] == [2, 3]
+        assert [t.state.name for t in study.trials[:2]] == ["RUNNING", "COMPLETE"]
+
+
+def test_a_trial_is_made_in_a_few_statements(storage: BulkStorage) -> None:
+    """However many the study has: nothing of them is read."""
+    asked = []
+    for n in (1, 300):
+        study = study_named(storage, f"of-{n}")
+        add_trials(study, [optuna.create_trial(value=0.5)] * n)
+        with holding(study):
+            study.ask()
+            with counted(storage.engine) as statements:
+                assert study.ask().number == n + 1
+        asked.append(len(statements))
+    assert asked[0] == asked[1] <= 2
+
+
+def test_trials_are_put_back_together(storage: BulkStorage) -> None:
+    """A thousand that run when Ctrl-C is pressed take no more statements than one."""
+    asked = []
+    for n in (1, 20):
+        study = study_named(storage, f"of-{n}")
+        with holding(study) as held:
+            assert held is not None
+            trials = [study.ask() for _ in range(n)]
+            with counted(storage.engine) as statements:
+                for trial in trials:
+                    study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+                held.write()
+            asked.append(len(statements))
+            assert [t.state for t in again(storage, f"of-{n}").trials] == [TrialState.WAITING] * n
+            assert [study.ask().number for _ in range(n)] == list(range(n))
+    assert asked[0] == asked[1]
+
+
+def in_use(storage: BulkStorage) -> int:
+    """Return how many connections to a database are."""
+    pool = storage.engine.pool
+    assert isinstance(pool, sqlalchemy.QueuePool)
+    return pool.checkedout()
+
+
+def test_the_connection_is_given_back(storage: BulkStorage) -> None:
+    """Whether or not the block came to its end: nothing keeps a database open."""
+    study = study_named(storage, "one")
+    with holding(study):
+        study.tell(study.ask(), 0.5)
+    assert in_use(storage) == 0
+
+    def run_on() -> None:
+        with holding(study):
+            study.ask()
+            raise RuntimeError("taken over")
+
+    with pytest.raises(RuntimeError, match="taken over"):
+        run_on()
+    assert in_use(storage) == 0
 
 
 def test_what_another_process_has_ended_is_not_written_to(storage: BulkStorage) -> None:

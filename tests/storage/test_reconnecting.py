@@ -7,6 +7,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import optuna
@@ -18,6 +19,7 @@ from optuna.trial import TrialState
 
 from fmnist_sweep.core.errors import StudyBusyError
 from fmnist_sweep.storage import reconnecting
+from fmnist_sweep.storage.held import holding
 from fmnist_sweep.storage.reconnecting import Patience, ReconnectingStorage, wait_for_server, waiting
 
 NO_DATABASE_CALL = {
@@ -74,9 +76,16 @@ def cut(storage: RDBStorage, call: str, *, when: Callable[[int], bool], after: b
     return failed
 
 
-def study_with_everything(storage: optuna.storages.BaseStorage) -> optuna.Study:
-    """Do all that a run does with a storage."""
+def study_with_everything(storage: optuna.storages.BaseStorage, *, held: bool = False) -> optuna.Study:
+    """Do all that a run does with a storage, whose trials it holds or not."""
     study = optuna.create_study(study_name="all", storage=storage, direction="maximize")
+    with holding(study) if held else nullcontext():
+        do_everything(study)
+    return study
+
+
+def do_everything(study: optuna.Study) -> None:
+    """Do all that a run does with a study."""
     study.set_user_attr("config", {"a": 1})
     study.enqueue_trial({"x": 0.5}, user_attrs={"retry_of": 7})
     for number in range(3):
@@ -93,20 +102,20 @@ def study_with_everything(storage: optuna.storages.BaseStorage) -> optuna.Study:
             assert trial.number == number
         study.tell(trial, *([None, TrialState.PRUNED] if number == 2 else [1 / 3]))
     study.add_trial(optuna.create_trial(value=0.25, params={}, distributions={}))
-    return study
 
 
 @pytest.mark.parametrize(
     ("call", "every", "after"),
     [("do_commit", 3, True), ("do_commit", 3, False), ("do_execute", 31, True), ("do_execute", 31, False)],
 )
+@pytest.mark.parametrize("held", [False, True])
 def test_an_answer_that_is_lost_loses_and_doubles_nothing(
-    flaky: ReconnectingStorage, call: str, every: int, *, after: bool
+    flaky: ReconnectingStorage, call: str, every: int, *, after: bool, held: bool
 ) -> None:
     """Whatever was asked, and whether or not it was done: the study is as if nothing had been."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     failed = cut(flaky, call, when=lambda n: n % every == 0, after=after)
-    study = study_with_everything(flaky)
+    study = study_with_everything(flaky, held=held)
     trials = study.trials
     assert failed
     assert [t.number for t in trials] == [0, 1, 2, 3]

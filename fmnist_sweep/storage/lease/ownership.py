@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import TrialState
 
 from fmnist_sweep.core.errors import StudyBusyError
+from fmnist_sweep.storage.held import HeldStorage
 from fmnist_sweep.storage.lease.process import Owner, OwnerState, busy, owner_state, shown
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.writing import write_owner
@@ -85,4 +86,6 @@ def put_back(study: optuna.Study) -> int:
     for trial in running:
         # Optuna has no public call for this; its own retry adds a second trial with the same parameters.
         study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)  # noqa: SLF001
+    if isinstance(study._storage, HeldStorage):  # noqa: SLF001
+        study._storage.write()  # noqa: SLF001
     return len(running)
