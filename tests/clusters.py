@@ -215,23 +215,30 @@ def unlike(**other: str) -> NodeFacts:
 
 
 class ResumingTrainer:
-    """The scripted trainer with checkpoints; what it trains is a line in the file that ``log`` names."""
+    """The scripted trainer with checkpoints; what it trains is a line in the file that ``log`` names, if any.
+
+    It hands over a folder where it is asked to.
+    """
 
     def fit(self, job: PlacedJob) -> Iterator[Started | EpochScores]:
         """Yield the scripted curve, going on from the checkpoint."""
         file = job.checkpoint_file
         done = int(file.read_text()) if file is not None and file.exists() else 0
         curve = scripted_curve(job)
-        yield Started(job.trial, n_parameters=1000, n_resumed=done)
+        yield Started(job.trial, n_parameters=job.n_parameters or 1000, n_resumed=done)
         yield from curve.epochs[:done]
         for scores in curve.epochs[done:]:
             time.sleep(float(job.hyperparameters.get("sleep_s", 0.0)))
-            with Path(str(job.hyperparameters["log"])).open("a") as log:
-                log.write(f"{job.trial} {scores.epoch}\n")
+            if "log" in job.hyperparameters:
+                with Path(str(job.hyperparameters["log"])).open("a") as log:
+                    log.write(f"{job.trial} {scores.epoch}\n")
             if file is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(file, str(scores.epoch + 1))
             yield scores
+        if job.delivery_folder is not None:
+            job.delivery_folder.mkdir(parents=True)
+            (job.delivery_folder / "model.keras").write_text(str(job.seed))
 
 
 class DeliveringTrainer:

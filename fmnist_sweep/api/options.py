@@ -62,8 +62,7 @@ class RunOptions:
 
     def of_run(self) -> dict[str, Any]:
         """Return the options of a run."""
-        own = {"take_over": self.take_over, "checkpoint_storage": self.checkpoint_storage}
-        return {**self._of_all(), **own, "engine": self.engine}
+        return {**self._of_all(), "take_over": self.take_over, "engine": self.engine}
 
     def of_export(self) -> dict[str, Any]:
         """Return the options of an export, which owns no study."""
@@ -74,5 +73,6 @@ class RunOptions:
             "n_workers": self.n_workers,
             "data_dir": self.data_dir,
             "address": self.address,
+            "checkpoint_storage": self.checkpoint_storage,
             "trials_per_gpu": self.trials_per_gpu,
         }

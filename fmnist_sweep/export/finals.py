@@ -21,6 +21,7 @@ from fmnist_sweep.core.events import Failed, TrialEvent
 from fmnist_sweep.core.jobs import SEEDS_OF_FINALS_BEGIN, DataKey, SplitSpec, TrialJob
 from fmnist_sweep.core.observer import Observer
 from fmnist_sweep.core.progress import MAX_RETRIES, Stop
+from fmnist_sweep.core.shared_folder import SharedFolder
 from fmnist_sweep.core.versions import versions
 from fmnist_sweep.engines.base import Engine
 from fmnist_sweep.export.choice import Chosen
@@ -30,6 +31,7 @@ from fmnist_sweep.search.plan import FixedPlan, TrialDraw
 from fmnist_sweep.search.samplers import GivenSampler
 from fmnist_sweep.search.settings import LoopSettings
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
+from fmnist_sweep.storage.shared_checkpoints import SharedCheckpoints
 from fmnist_sweep.storage.stored import StoredStudy
 
 TEST_READER: Final = "fmnist_sweep.training.test_reading:TestReader"
@@ -221,11 +223,24 @@ class FinalTrainings(FixedPlan):
         self._final.deliveries[job.trial].keep_curve(curve)
 
 
+def shared_part(shared: SharedFolder | None, folder: Path | None) -> SharedFolder | None:
+    """Return where the nodes of a cluster keep the checkpoints of final trainings; None where they don't.
+
+    Args:
+        shared: The study's own folder.
+        folder: That of the trainings on this machine.
+    """
+    if shared is None or folder is None:
+        return None
+    return replace(shared, inside=f"{shared.inside}/{folder.name}")
+
+
 def train_finals(
     final: FinalPlan,
     data: DataKey,
     engine: Engine,
     *,
+    shared: SharedFolder | None = None,
     check: Callable[[], None] = lambda: None,
     interrupted: threading.Event | None = None,
     observer: Observer | None = None,
@@ -236,6 +251,7 @@ def train_finals(
         final: The trainings.
         data: The sweep's data set.
         engine: Where they train.
+        shared: The study's own folder in that which nodes of a cluster keep checkpoints in, if they do.
         check: As for `Search`.
         interrupted: Once set, what is training is given up; it goes on from its last whole epoch.
         observer: Told what happens.
@@ -246,13 +262,14 @@ def train_finals(
     """
     interrupted = threading.Event() if interrupted is None else interrupted
     plan = FinalTrainings(final)
+    part = shared_part(shared, final.folder)
     stop = Search(
         final.settings,
         data,
         plan.study,
         engine,
         plan=plan,
-        checkpoints=CheckpointFolder(final.folder),
+        checkpoints=CheckpointFolder(final.folder) if part is None else SharedCheckpoints(part, final.folder),
         check=check,
         deliver=plan.keep,
         observer=observer,

@@ -19,12 +19,13 @@ from fmnist_sweep.core.observer import NoteTeller, Observer, Observers
 from fmnist_sweep.core.places import Places
 from fmnist_sweep.core.programs import PREPARE_S
 from fmnist_sweep.core.progress import RECONNECT_S
+from fmnist_sweep.core.shared_folder import SharedFolder
 from fmnist_sweep.data.test_set import has_test
 from fmnist_sweep.engines.base import OpenEngine
 from fmnist_sweep.engines.opening import check_engine, open_engine, slots_of, worker_problems
 from fmnist_sweep.export import call_contents, contents
 from fmnist_sweep.export.bundle import write_bundle
-from fmnist_sweep.export.finals import TEST_READER, FinalPlan, read_test, train_finals
+from fmnist_sweep.export.finals import TEST_READER, FinalPlan, read_test, shared_part, train_finals
 from fmnist_sweep.export.own_parts import MakeEngine, OwnParts, own_parts, require_savable
 from fmnist_sweep.export.plan import ExportPlan
 from fmnist_sweep.export.readings import complete_reading, record_reading, require_unread
@@ -34,7 +35,7 @@ from fmnist_sweep.reports.exported import bundle_entry
 from fmnist_sweep.search.interrupts import stop_signals
 from fmnist_sweep.storage.address import file_mode
 from fmnist_sweep.storage.lease.lease import lease
-from fmnist_sweep.storage.opening import artifact_folder
+from fmnist_sweep.storage.opening import artifact_folder, shared_name
 from fmnist_sweep.storage.reconnecting import Patience, wait_for_server, waiting
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.writing import write_export
@@ -45,6 +46,7 @@ def run_plan(
     data: DataRef,
     make_engine: MakeEngine,
     *,
+    shared: SharedFolder | None = None,
     check: Callable[[], None] = lambda: None,
     interrupted: threading.Event | None = None,
     observer: Observer | None = None,
@@ -56,6 +58,7 @@ def run_plan(
         plan: Whose bundle is not there yet.
         data: The sweep's data set.
         make_engine: Where the trainings run.
+        shared: As in `train_finals`.
         check: Called before each write to the study; raises where it is no longer held.
         interrupted: Once set, the trainings are given up; those that are done are kept.
         observer: Told what happens to the trainings.
@@ -77,7 +80,15 @@ def run_plan(
             require_savable(final, data.key, make_engine, places, interrupted=interrupted)
         for one in plan.finals:
             with make_engine(None, _places(one, data)) as engine:
-                train_finals(one, data.key, engine, check=check, interrupted=interrupted, observer=observer)
+                train_finals(
+                    one,
+                    data.key,
+                    engine,
+                    shared=shared,
+                    check=check,
+                    interrupted=interrupted,
+                    observer=observer,
+                )
         if _can_be_tested(plan, data):
             check()
             # Asked once more: another export may have come before this one since it was planned.
@@ -174,6 +185,7 @@ def run_export(
     observers: Iterable[Observer] = (),
     engine: str = LOCAL,
     address: str | None = None,
+    checkpoint_storage: str | None = None,
     trials_per_gpu: int | None = None,
     n_workers: int | None = None,
     data_dir: Path | None = None,
@@ -188,6 +200,7 @@ def run_export(
         engine: Name of the engine that they run on; see `open_engine`. All else, such as the reading of the
             test set, runs on this machine.
         address: Of the cluster; None leaves it to the engine.
+        checkpoint_storage: Folder in which its nodes keep checkpoints; None brings them to this machine.
         trials_per_gpu: Trainings that share a GPU of one of its nodes; None leaves it to the engine.
         n_workers: Trainings side by side; None takes one for each core that the engine has.
         data_dir: Where Fashion-MNIST is to be found.
@@ -203,6 +216,9 @@ def run_export(
     if problems:
         raise ConfigError(name, problems)
     slots = slots_of(engine, n_workers)
+    shared = None
+    if checkpoint_storage is not None:
+        shared = SharedFolder(checkpoint_storage, shared_name(storage_url, name))
 
     def make_engine(trainer: str | None, places: Places) -> OpenEngine:
         if trainer is not None:
@@ -213,6 +229,7 @@ def run_export(
             places=places,
             time_limit_s=final.time_limit_s,
             address=address,
+            checkpoint_storage=shared_part(shared, places.checkpoints),
             trials_per_gpu=trials_per_gpu,
         )
 
@@ -233,7 +250,7 @@ def run_export(
             seconds=seconds,
             reading=data_sets.Reading.of(swept.config),
         )
-        check_engine(engine, address, trials_per_gpu=trials_per_gpu)
+        check_engine(engine, address, checkpoint_storage, trials_per_gpu)
         for line in plan.outlook():
             say(line)
         with stop_signals(say, what="trainings that are done are kept") as interrupted:
@@ -241,6 +258,7 @@ def run_export(
                 plan,
                 data_ref,
                 make_engine,
+                shared=shared,
                 check=held.check,
                 interrupted=interrupted,
                 observer=Observers([NoteTeller(say), *observers], say),

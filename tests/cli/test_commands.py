@@ -596,6 +596,7 @@ def test_validate_reports_every_file(command: Command, sweep: Path) -> None:
         (["export", "tiny", "--address", "head:1"], "engine.address: 'local' runs on this machine"),
         (["run", "tiny.toml", "--checkpoint-storage", "file:///x"], "'local' keeps checkpoints beside the"),
         (["confirm", "tiny", "--checkpoint-storage", "file:///x"], "'local' keeps checkpoints beside the"),
+        (["export", "tiny", "--checkpoint-storage", "file:///x"], "'local' keeps checkpoints beside the"),
         (["run", "tiny.toml", "--trials-per-gpu", "2"], "'local' shares this machine's GPUs out among"),
         (["export", "tiny", "--trials-per-gpu", "2"], "'local' shares this machine's GPUs out among"),
         (["run", "tiny.toml", "--engine", "ray", "--trials-per-gpu", "-1"], "must be at least 0, got -1"),
@@ -854,6 +855,10 @@ def test_what_goes_on_can_be_typed_as_it_stands() -> None:
     )
     assert told.startswith("run 'my sweep.toml' --study 'a b' --set a=1 --set b=2 --storage ")
     assert "secret" not in told
+    told = command_line(
+        "run", "dense", storage=DEFAULT_STORAGE, checkpoint_storage="s3://key:secret@bucket/x"
+    )
+    assert told == "run dense --checkpoint-storage 's3://***@bucket/x'"
     assert command_line("confirm", "dense", storage=DEFAULT_STORAGE, top=3) == "confirm dense --top 3"
     flags = {"data_dir": None, "max_retries": 0, "accept_edited_model": True, "retry_failed": False}
     told = command_line("run", "dense", storage=DEFAULT_STORAGE, **flags)

@@ -14,7 +14,7 @@ from clusters import FakeCluster, engine_on, ready
 from typing_extensions import override
 
 from fmnist_sweep.core.errors import ConfigError, EngineError
-from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Finished, Started, TrialEvent
+from fmnist_sweep.core.events import CheckpointSkipped, EpochDone, Finished, Noted, Started, TrialEvent
 from fmnist_sweep.core.jobs import DataRef, TrialJob
 from fmnist_sweep.core.kept import Keep, kept_weights, write_kept
 from fmnist_sweep.core.places import Places
@@ -78,6 +78,8 @@ def test_the_next_node_goes_on_from_what_the_lost_one_shared(
         events += engine.events(1)
     assert [e.scores for e in events if isinstance(e, EpochDone)] == list(scripted_curve(one).epochs)
     assert events[-1] == Finished(0)
+    (went_on,) = [e.note for e in events if isinstance(e, Noted) and "trial 0" in e.note]
+    assert int(went_on.removeprefix("trial 0 goes on after epoch ")) >= 4
     trained = (tmp_path / "log").read_text().split("\n")
     assert trained.count("0 0") == 1
     assert shared.read("trial-0.checkpoint") == b"12"

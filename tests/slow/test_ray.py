@@ -104,6 +104,21 @@ def command(project: Path, storage: str, *options: str) -> list[str]:
     return [*program, "--storage", f"sqlite:///{project / storage}", *options]
 
 
+OFTEN = """
+from fmnist_sweep.cli.main import main
+from fmnist_sweep.engines.cluster.engine import ClusterEngine
+
+ClusterEngine.__init__.__kwdefaults__["checkpoint_every_s"] = 0.2
+main()
+"""
+
+
+def often(line: list[str]) -> list[str]:
+    """Return a command line whose trials keep checkpoints all the time: none of them takes ten seconds."""
+    assert line[1:3] == ["-m", "fmnist_sweep"]
+    return [line[0], "-c", OFTEN, *line[3:]]
+
+
 def environment(project: Path) -> dict[str, str]:
     """Return what the command is run with; data that were sent are kept in the project's own cache."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(project / "cache")}
@@ -184,11 +199,12 @@ def most_at_once(told: list[dict[str, Any]]) -> int:
 def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, project: Path) -> None:
     """Every stored curve is the local engine's to the last digit; nothing counts as a retry.
 
-    Each trial on the node with GPUs is given one of them, which Ray grants for as long as the run lasts.
+    What was lost goes on from the folder that the nodes share, of which nothing is left in the end. Each
+    trial on the node with GPUs is given one of them, which Ray grants for as long as the run lasts.
     """
-    run = Running(
-        command(project, "ray.db", "--engine", "ray", "--address", nodes.address, "--json-events"), project
-    )
+    shared = project / "shared"
+    on_ray = ["--engine", "ray", "--address", nodes.address, "--checkpoint-storage", f"file://{shared}"]
+    run = Running(often(command(project, "ray.db", *on_ray, "--json-events")), project)
     run.wait_for("epoch", 20)
     assert set((project / "devices").read_text().split()) == {"-1", "0", "1"}
     (agent,) = agents_under(nodes.raylets[1])
@@ -201,6 +217,8 @@ def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, pro
     assert run.end() == 0, run.told[-3:]
     assert run.error() == ""
     assert run.notes().count("was lost") >= 2, run.notes()
+    # Both of the agent and the one of the node, or those that followed them.
+    assert run.notes().count(" goes on after epoch ") >= 2, run.notes()
     assert "on nodes that have GPUs trials train on those, one on each" in run.notes()
     assert most_at_once(run.told) == 4
     look = f"import ray; ray.init({nodes.address!r}); print(ray.available_resources()['GPU'])"
@@ -214,7 +232,6 @@ def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, pro
     assert found == curves(project, "local.db")
     assert len(found) == 6
     # Final trainings too; what they hand over is here, and the bundles are the same.
-    on_ray = ["--engine", "ray", "--address", nodes.address]
     for storage, options in (("ray.db", on_ray), ("local.db", ["--workers", "2"])):
         line = command(project, storage, "--repeats", "2", "--output", str(project / storage[:-3]), *options)
         line[line.index("run") : line.index("run") + 2] = ["export", "small"]
@@ -223,6 +240,7 @@ def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, pro
         json.loads((project / name / "small" / "metrics.json").read_text()) for name in ("ray", "local")
     )
     assert {**ray, "written": ""} == {**local, "written": ""}
+    assert not [path for path in shared.rglob("*") if path.is_file()]
     # Nothing of it is left, on the node that was killed either.
     assert not any(agents_under(raylet) for raylet in nodes.raylets[:2])
     assert psutil.wait_procs(orphans, timeout=30)[1] == []

@@ -15,6 +15,7 @@ import typer
 from fmnist_sweep.config.shipped import shipped_sweeps
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.foreign import safe_text
+from fmnist_sweep.core.shared_folder import safe_folder
 from fmnist_sweep.core.versions import SCHEMA_VERSION
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
@@ -164,7 +165,7 @@ def command_line(*words: str, storage: str, **options: Any) -> str:
 
     Args:
         words: The command and its arguments.
-        storage: The storage's address; a password in it is not shown.
+        storage: The storage's address; a password in it is not shown, nor keys of ``checkpoint_storage``.
         options: By their names, ``-`` written as ``_``; a list is repeated, True stands alone, what is None,
             False or empty is left out.
 
@@ -176,6 +177,8 @@ def command_line(*words: str, storage: str, **options: Any) -> str:
 
     if storage != DEFAULT_STORAGE:
         options["storage"] = safe_url(storage)
+    if options.get("checkpoint_storage"):
+        options["checkpoint_storage"] = safe_folder(options["checkpoint_storage"])
     typed = list(words)
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:

@@ -219,7 +219,7 @@ def _run(
     engine = config.file.engine
     if engine.name != LOCAL:
         # The study does not hold where it was trained.
-        kept |= engine.model_dump(include={"address", "trials_per_gpu"}) | {"engine": engine.name}
+        kept |= {"engine": engine.name, **engine.model_dump(exclude={"name"})}
     _say_where(messages, end.study, kept, storage=storage, interrupted=stop is Stop.INTERRUPTED)
     exit_unless_done(stop, at, study=config.file.study, again=again)
 

@@ -131,7 +131,7 @@ def confirm(
     elif came.confirmation is not None:
         winner_tables.print_confirmation(results_console(), came.confirmation, came.overtuning)
     kept = {"workers": workers, "engine": engine, "address": address, "data_dir": data_dir}
-    kept["trials_per_gpu"] = trials_per_gpu
+    kept |= {"checkpoint_storage": checkpoint_storage, "trials_per_gpu": trials_per_gpu}
     if came.end is None:
         say(messages, "The confirmation was finished: nothing was trained. More --repeats add to it.")
     else:
@@ -144,7 +144,6 @@ def confirm(
             repeats=repeats,
             incumbents=incumbents,
             max_retries=max_retries,
-            checkpoint_storage=checkpoint_storage,
             **kept,
         )
         exit_unless_done(*came.end, study=came.linked, again=again)
@@ -238,6 +237,7 @@ def export(
     ] = None,
     engine: Engine = None,
     address: Address = None,
+    checkpoint_storage: CheckpointStorage = None,
     trials_per_gpu: TrialsPerGpu = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder that each study's bundle goes into.")
@@ -262,7 +262,14 @@ def export(
     if trial is not None and len(studies or []) != 1:
         raise SweepError("--trial needs the name of one study, such as: fmnist-sweep export dense --trial 7")
     quiet_optuna()
-    options = run_options(workers, data_dir, engine=engine, address=address, trials_per_gpu=trials_per_gpu)
+    options = run_options(
+        workers,
+        data_dir,
+        engine=engine,
+        address=address,
+        checkpoint_storage=checkpoint_storage,
+        trials_per_gpu=trials_per_gpu,
+    )
     options.check()
     messages, refused = messages_console(quiet=quiet), []
     say = sayer(messages)
@@ -280,6 +287,7 @@ def export(
         workers=workers,
         engine=engine,
         address=address,
+        checkpoint_storage=checkpoint_storage,
         trials_per_gpu=trials_per_gpu,
         output=output if output != _BUNDLES else None,
         data_dir=data_dir,

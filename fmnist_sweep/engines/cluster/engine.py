@@ -343,6 +343,10 @@ class ClusterEngine(ClosedByWith):
         """Return whether an event was handed over before its trial went on elsewhere."""
         if isinstance(event, Started):
             old, known.started = known.started, True
+            if old:
+                trial, n = event.trial, event.n_resumed
+                told = f"trial {trial} goes on after epoch {n}" if n else f"trial {trial} starts over"
+                self._found.append(Noted(trial, told))
             return old
         if not isinstance(event, EpochDone):
             return False
