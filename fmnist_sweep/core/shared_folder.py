@@ -21,6 +21,9 @@ _SCHEMES: Final = (_FILE, "s3", "gs", "gcs", "abfs", "abfss")
 _ALLOWED: Final = "'file:///FOLDER' that every node sees, 's3://BUCKET/FOLDER', 'gs://...' or 'abfs://...'"
 _AS_IT_IS: Final = "%/:@?&=+,;~$!*'()[]"
 
+LEFT_OUT: Final = "?***"
+"""Ends the record of a folder that can't be opened by it."""
+
 _Result = TypeVar("_Result")
 
 
@@ -76,6 +79,16 @@ class SharedFolder:
     def __str__(self) -> str:
         return "/".join(filter(None, [safe_folder(self.url).rstrip("/"), self.inside]))
 
+    @property
+    def record(self) -> str:
+        """Its address as studies keep it; it ends in ``?***`` where keys or settings are left out.
+
+        Example:
+            >>> SharedFolder("s3://bucket/x?region=eu-west-1", "ab/dense").record
+            's3://bucket/x/ab/dense?***'
+        """
+        return str(self) if safe_folder(self.url) == self.url else f"{self}{LEFT_OUT}"
+
     def read(self, name: str) -> bytes | None:
         """Return what a file holds; None where there is none.
 
@@ -125,6 +138,15 @@ class SharedFolder:
         found = self._told(self._list)
         files = sorted((info for info in found if info.is_file), key=lambda info: info.mtime_ns or 0)
         return {info.base_name: info.size or 0 for info in files}
+
+    def remove_all(self) -> None:
+        """Remove the folder with all that is in it; one that is not there is no mistake.
+
+        Raises:
+            OSError: It can't be removed.
+        """
+        with suppress(FileNotFoundError):
+            self._told(lambda: self._system.delete_dir(self._path("")))
 
     def trouble(self) -> str:
         """Return in a line why the folder can't be written and read; empty where it can.

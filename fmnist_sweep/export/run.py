@@ -38,7 +38,7 @@ from fmnist_sweep.storage.lease.lease import lease
 from fmnist_sweep.storage.opening import artifact_folder, shared_name
 from fmnist_sweep.storage.reconnecting import Patience, wait_for_server, waiting
 from fmnist_sweep.storage.stored import StoredStudy
-from fmnist_sweep.storage.writing import write_export
+from fmnist_sweep.storage.writing import write_checkpoint_storage, write_export
 
 
 def run_plan(
@@ -251,6 +251,8 @@ def run_export(
             reading=data_sets.Reading.of(swept.config),
         )
         check_engine(engine, address, checkpoint_storage, trials_per_gpu)
+        if shared is not None:
+            write_checkpoint_storage(plan.study, shared.record)
         for line in plan.outlook():
             say(line)
         with stop_signals(say, what="trainings that are done are kept") as interrupted:

@@ -37,6 +37,7 @@ from fmnist_sweep.storage.shared_checkpoints import SharedCheckpoints
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study, study_names
 from fmnist_sweep.storage.weights import WeightsFolder
+from fmnist_sweep.storage.writing import write_checkpoint_storage
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -215,6 +216,7 @@ def run(
         if checkpoint_storage is not None:
             shared = SharedFolder(checkpoint_storage, shared_name(storage_url, name))
             checkpoints = SharedCheckpoints(shared, folder)
+            write_checkpoint_storage(study, shared.record)
         kept = side_folder(storage_url, name, kind="weights") if config.file.keep_models else None
         weights = None if kept is None else WeightsFolder(kept)
         places = Places.of(data_ref, checkpoints=folder, code=config.folders, weights=kept)

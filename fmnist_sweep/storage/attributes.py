@@ -68,6 +68,9 @@ EXPORT_OF_FIT: Final = "export_of_fit"
 BUNDLES: Final = "bundles"
 """A few numbers of each of the study's bundles, in the order of their making."""
 
+CHECKPOINT_STORAGE: Final = "checkpoint_storage"
+"""The folders in which nodes of a cluster kept its checkpoints, as `SharedFolder.record` gives them."""
+
 FIGURES_OF: Final = "figures_of"
 """What the figures that the study keeps for the dashboard were drawn from; see `StoredStudy.figures_of`."""
 

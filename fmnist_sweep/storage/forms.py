@@ -257,9 +257,7 @@ OF_STUDIES: Final[dict[str, Any]] = {
     names.CONFIG: Annotated[_Config, AfterValidator(_shallow)],
     names.CONFIG_DIGEST: str,
     names.DATA: _Data,
-    names.DATA_DIGEST: str,
-    names.MODEL_PATH: str,
-    names.FOLDER: str,
+    **dict.fromkeys((names.DATA_DIGEST, names.MODEL_PATH, names.FOLDER), str),
     names.MODEL_SOURCES: list[dict[str, str]] | None,
     names.ALLOWED_EPOCHS: list[_Count] | None,
     names.VERSIONS: dict[str, str],
@@ -278,6 +276,7 @@ OF_STUDIES: Final[dict[str, Any]] = {
     names.EXPORT: _Export,
     names.EXPORT_OF_FIT: _FitExport,
     names.BUNDLES: list[_Bundle],
+    names.CHECKPOINT_STORAGE: Annotated[list[str], Field(min_length=1)],
     names.FIGURES_OF: str,
     names.PAPER_TEST: list[_Tested],
 }

@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from optuna.storages import RDBStorage
+from sqlalchemy import Connection
 
 from fmnist_sweep.core.errors import StorageError, StudyBusyError
 from fmnist_sweep.core.files import write_atomically
+from fmnist_sweep.core.foreign import one_line
+from fmnist_sweep.core.shared_folder import LEFT_OUT, SharedFolder
 from fmnist_sweep.storage import tables
 from fmnist_sweep.storage.lease.file_lock import LOCK, study_lock
-from fmnist_sweep.storage.opening import artifact_folder, side_folder
+from fmnist_sweep.storage.opening import artifact_folder, shared_name, side_folder
 from fmnist_sweep.storage.scratch import left_scratch, scratch_folder
 
 KINDS: Final = ("checkpoints", "exports", "weights")
@@ -31,7 +34,13 @@ _LIST: Final = "left.json"
 
 @contextmanager
 def no_leftovers(
-    url: str, storage: RDBStorage, names: Collection[str], artifacts: Collection[str] = ()
+    url: str,
+    storage: RDBStorage,
+    names: Collection[str],
+    artifacts: Collection[str] = (),
+    shared: Collection[str] = (),
+    *,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[None]:
     """Remove, once the block has ended in whatever way, the files of studies that are not there then.
 
@@ -40,6 +49,8 @@ def no_leftovers(
         storage: It, opened.
         names: Studies that the block removes, renames or makes; this process holds them.
         artifacts: Files of the dashboard that no study may have any more.
+        shared: Folders for checkpoints that no study may have any more, as `SharedFolder.record` gives them.
+        say: Takes a line on each of those that stays.
 
     Raises:
         StorageError: The folder of checkpoints, where the list is kept meanwhile, can't be written.
@@ -48,12 +59,13 @@ def no_leftovers(
     try:
         place.mkdir(parents=True, exist_ok=True)
         with scratch_folder(place) as folder:
-            listed = {"names": list(names), "artifacts": sorted(artifacts)}
+            listed = {"names": list(names), "artifacts": sorted(artifacts), "shared": list(shared)}
             write_atomically(folder / _LIST, json.dumps(listed))
             try:
                 yield
             finally:
                 _remove_unowned(url, storage, names, artifacts)
+                _remove_shared(url, storage, shared, say)
     except OSError as error:
         raise StorageError(f"{place} can't be written: {error.strerror or error}") from None
     finally:
@@ -74,6 +86,8 @@ def remove_leftovers(url: str, storage: RDBStorage) -> None:
             with suppress(StudyBusyError), study_lock(side_folder(url, name), name):
                 _remove_unowned(url, storage, [name], ())
         _remove_unowned(url, storage, (), listed["artifacts"])
+        # Lists of earlier releases have none.
+        _remove_shared(url, storage, listed.get("shared", ()), lambda _: None)
 
 
 def _place(url: str) -> Path:
@@ -93,6 +107,38 @@ def _remove_unowned(
         for path in artifact_files(url, [artifact]):
             with suppress(OSError):
                 path.unlink()
+
+
+def _remove_shared(
+    url: str, storage: RDBStorage, shared: Collection[str], say: Callable[[str], None]
+) -> None:
+    """Remove folders that nodes of a cluster shared, unless a study has them: one renamed leaves its name."""
+    with storage.engine.connect() as connection:
+        kept = set(tables.all_names(connection))
+        noted = {one for study in kept for one in _noted(connection, study)}
+    for folder in shared:
+        address = folder.removesuffix(LEFT_OUT)
+        name = address.rpartition("/")[2]
+        inside = shared_name(url, name)
+        if name in kept or folder in noted:
+            continue
+        why = ""
+        if not address.endswith(f"/{inside}"):
+            why = "they were kept under another address of this storage"
+        elif folder != address:
+            why = "its keys and settings are not stored"
+        else:
+            try:
+                SharedFolder(address.removesuffix(f"/{inside}"), inside).remove_all()
+            except (OSError, ImportError) as error:
+                why = one_line(error)
+        if why:
+            say(f"Checkpoints in {address} stay ({why}); nobody needs them any more.")
+
+
+def _noted(connection: Connection, study: str) -> list[str]:
+    number = tables.study_id(connection, study)
+    return [] if number is None else tables.checkpoint_storage(connection, number)
 
 
 def _empty(folder: Path) -> None:

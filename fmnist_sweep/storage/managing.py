@@ -49,6 +49,7 @@ class Removal:
         artifacts: Files that optuna-dashboard shows with it.
         artifact_bytes: Their size.
         bundles: Its bundles, which stay.
+        shared: Folders in which nodes of a cluster kept its checkpoints.
     """
 
     study: int
@@ -59,6 +60,7 @@ class Removal:
     artifacts: tuple[str, ...]
     artifact_bytes: int = field(compare=False)
     bundles: tuple[str, ...]
+    shared: tuple[str, ...]
 
 
 def plan_removal(
@@ -132,8 +134,9 @@ def remove(
                 )
             before()
             artifacts = {artifact for one in planned for artifact in one.artifacts}
+            shared = [folder for one in planned for folder in one.shared]
             with (
-                no_leftovers(url, storage, list(filter(_has_folders, names)), artifacts),
+                no_leftovers(url, storage, list(filter(_has_folders, names)), artifacts, shared, say=say),
                 _change(storage) as to,
             ):
                 for one in planned:
@@ -291,6 +294,7 @@ def _removal(url: str, connection: Connection, name: str, confirms: str | None) 
         tuple(sorted(artifacts)),
         sum(path.stat().st_size for path in artifact_files(url, artifacts)),
         tuple(tables.bundles(connection, study)),
+        tuple(tables.checkpoint_storage(connection, study)) if has_folders else (),
     )
 
 

@@ -364,6 +364,11 @@ class StoredStudy:
         """A few numbers of each of its bundles, in the order of their making."""
         return tuple(self.attributes.get(names.BUNDLES) or ())
 
+    @property
+    def checkpoint_storage(self) -> tuple[str, ...]:
+        """The folders in which nodes of a cluster kept its checkpoints; see `SharedFolder.record`."""
+        return tuple(self.attributes.get(names.CHECKPOINT_STORAGE) or ())
+
     figures_of = Stored[str | None](names.FIGURES_OF, None)
     """What `drawn_from` was when a run last drew its figures; None where none did."""
 

@@ -115,6 +115,14 @@ def bundles(connection: Connection, study: int) -> list[str]:
         return []
 
 
+def checkpoint_storage(connection: Connection, study: int) -> list[str]:
+    """Return the folders in which nodes of a cluster kept a study's checkpoints."""
+    try:
+        return [str(folder) for folder in attribute(connection, study, names.CHECKPOINT_STORAGE) or ()]
+    except (ValueError, RecursionError, TypeError):
+        return []
+
+
 def artifacts(connection: Connection, study: int | None = None) -> set[str]:
     """Return the names of the files that a study, or any study, shows in optuna-dashboard."""
     of_studies, of_trials = _TABLES["study_system_attributes"], _TABLES["trial_system_attributes"]

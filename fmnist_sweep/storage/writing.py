@@ -172,6 +172,13 @@ def with_bundle(study: optuna.Study, entry: Mapping[str, Any]) -> list[Mapping[s
     return [*(one for one in StoredStudy.of(study).bundles if one["folder"] != entry["folder"]), entry]
 
 
+def write_checkpoint_storage(study: optuna.Study, folder: str) -> None:
+    """Note a folder in which nodes of a cluster keep a study's checkpoints, unless it is noted already."""
+    known = StoredStudy.of(study).checkpoint_storage
+    if folder not in known:
+        _write(study, {names.CHECKPOINT_STORAGE: [*known, folder]})
+
+
 def write_figures_of(study: optuna.Study, drawn_from: str) -> None:
     """Write what a study's figures were drawn from; see `StoredStudy.figures_of`."""
     _write(study, {names.FIGURES_OF: drawn_from})

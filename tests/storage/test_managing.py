@@ -8,24 +8,27 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
-from made_studies import add_confirmation, add_trial, empty_study, params_of, scripted_curve
+from made_studies import add_confirmation, add_trial, empty_study, params_of, scripted_curve, stored
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import BaseModel
 
 from fmnist_sweep.analysis.confirmations import read_confirmation
 from fmnist_sweep.core.errors import StudyBusyError, SweepError
+from fmnist_sweep.core.shared_folder import SharedFolder
 from fmnist_sweep.storage import managing
 from fmnist_sweep.storage.lease.file_lock import study_lock
 from fmnist_sweep.storage.managing import Removal, plan_removal, rename
-from fmnist_sweep.storage.opening import artifact_folder, open_storage, side_folder
+from fmnist_sweep.storage.opening import artifact_folder, open_storage, shared_name, side_folder
 from fmnist_sweep.storage.stored import StoredStudy
 from fmnist_sweep.storage.studies import load_study, study_names
+from fmnist_sweep.storage.writing import write_checkpoint_storage
 
 ELSEWHERE = {"host": "node-b", "boot": "", "pid": 4711, "started": 1.0, "run": "abc"}
 
@@ -307,6 +310,50 @@ def test_the_file_gets_smaller(sqlite_storage: RDBStorage, storage_url: str, tmp
     removed(storage_url, "large")
     assert file.stat().st_size <= before + 100_000
     assert log.stat().st_size == 0
+
+
+def test_checkpoints_that_nodes_shared_go_with_their_study(
+    sqlite_storage: RDBStorage, storage_url: str, tmp_path: Path
+) -> None:
+    """Those of its final trainings as well; not where a study has the name by now that it had."""
+    files = {}
+    for name in ("one", "two"):
+        shared = SharedFolder(f"file://{tmp_path}/shared by all", shared_name(storage_url, name))
+        replace(shared, inside=f"{shared.inside}/c0ffee").write("trial-0.checkpoint", b"x")
+        files[name] = next((tmp_path / "shared by all").rglob(f"{name}/c0ffee/trial-0.checkpoint"))
+        study = empty_study(sqlite_storage, name)
+        for _ in range(2):
+            write_checkpoint_storage(study, shared.record)
+        assert stored(study).checkpoint_storage == (str(shared),)
+    rename(storage_url, "two", "old", say=quiet)
+    empty_study(sqlite_storage, "two")
+    planned = removed(storage_url, "one", "old")
+    assert [len(one.shared) for one in planned] == [1, 1]
+    assert not files["one"].parent.parent.exists()
+    assert files["two"].exists()
+
+
+def test_shared_checkpoints_that_cannot_be_removed_are_told(
+    sqlite_storage: RDBStorage, storage_url: str, tmp_path: Path
+) -> None:
+    """With why; the study is gone all the same."""
+    (tmp_path / "file").touch()
+    study = empty_study(sqlite_storage, "one")
+    inside = shared_name(storage_url, "one")
+    for url in (f"file://{tmp_path}/file", "s3://key:secret@bucket/x"):
+        write_checkpoint_storage(study, SharedFolder(url, inside).record)
+    write_checkpoint_storage(study, "file:///elsewhere/ab/one")
+    told: list[str] = []
+    managing.remove(storage_url, plan_removal(storage_url, ["one"], say=quiet), say=told.append)
+    assert study_names(sqlite_storage) == []
+    assert [line.partition(" stay (")[0] for line in told] == [
+        f"Checkpoints in file://{tmp_path}/file/{inside}",
+        f"Checkpoints in s3://***@bucket/x/{inside}",
+        "Checkpoints in file:///elsewhere/ab/one",
+    ]
+    assert "Not a directory" in told[0]
+    assert "its keys and settings are not stored" in told[1]
+    assert "under another address of this storage" in told[2]
 
 
 KILLED = """

@@ -80,6 +80,8 @@ def _show(planned: Sequence[Removal]) -> None:
             ),
         ]
         to_stderr(f"Study {one.name!r}{what}: {', '.join([counted(one.n_trials, 'trial'), *files])}")
+        if one.shared:
+            to_stderr(f"  Its checkpoints go with it in {', '.join(one.shared)}")
         if one.bundles:
             to_stderr(f"  Its bundles stay where they are: {', '.join(one.bundles)}")
 
