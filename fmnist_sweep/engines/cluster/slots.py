@@ -68,16 +68,10 @@ class RaySlots:
         """Ask for slots; where there are too many, those that wait are given up first."""
         from ray.util.placement_group import placement_group  # noqa: PLC0415 - loaded by now
 
-        places = self._places() if self._cpus or self._gpus else {}
         avoided = wanted.gpu_nodes
-        if avoided != self._avoided:
-            # What waits was asked for before those nodes were known.
-            self._give_back(self._cpus, [group for group in self._cpus if _number(group) not in places])
-            self._avoided = avoided
-        self._give_back(self._cpus, [group for group in self._cpus if places.get(_number(group)) in avoided])
-        for groups, n in ((self._cpus, wanted.n_cpus), (self._gpus, wanted.n_gpus)):
-            groups.sort(key=lambda group: _number(group) not in places)
-            self._give_back(groups, groups[n:])
+        if avoided or self._avoided or len(self._cpus) > wanted.n_cpus or len(self._gpus) > wanted.n_gpus:
+            self._give_up(wanted)
+        self._avoided = avoided
         # As finely as Ray divides a GPU, and never more of it than there is.
         self._share = _PARTS // wanted.per_gpu / _PARTS
         elsewhere = [{_NODE_LABEL: f"!in({','.join(sorted(avoided))})"}] if avoided else None
@@ -86,12 +80,20 @@ class RaySlots:
         while len(self._gpus) < wanted.n_gpus:
             self._gpus.append(placement_group([{"CPU": 1, "GPU": self._share}]))
 
-    def _give_back(self, groups: list[Any], some: list[Any]) -> None:
-        from ray.util.placement_group import remove_placement_group  # noqa: PLC0415 - loaded by now
-
-        for group in some:
-            remove_placement_group(group)
-            groups.remove(group)
+    def _give_up(self, wanted: Wanted) -> None:
+        """Give back what is too much, and CPUs that lie, or may come to lie, where they are left alone."""
+        places, avoided = self._places(), wanted.gpu_nodes
+        # What waits was asked for before those nodes were known, if they are others now.
+        waits = avoided == self._avoided
+        fits = [g for g in self._cpus if _node(g, places) not in avoided and (waits or _node(g, places))]
+        for groups, usable, n in ((self._cpus, fits, wanted.n_cpus), (self._gpus, self._gpus, wanted.n_gpus)):
+            # Those that wait come last, and are given back first.
+            kept = sorted(usable, key=lambda group: not _node(group, places))[:n]
+            numbers = set(map(_number, kept))
+            for group in groups:
+                if _number(group) not in numbers:
+                    self._ray.util.remove_placement_group(group)
+            groups[:] = kept
 
     def granted(self) -> list[Slot]:
         """Return the slots that Ray has granted; one with a GPU once it is known which."""
@@ -141,6 +143,10 @@ class RaySlots:
             for number, facts in table.items()
             if number in ours and facts["state"] == "CREATED"
         }
+
+
+def _node(group: Any, places: Mapping[str, str]) -> str:
+    return places.get(_number(group), "")
 
 
 def _number(group: Any) -> str:
