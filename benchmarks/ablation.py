@@ -54,10 +54,10 @@ BASE: Final[Hyperparameters] = {
     "flip": True,
     "shift": 2,
 }
-"""Settings of ``sweeps/cnn-regularised.toml`` for a net with half as many convolutions."""
+"""Settings of ``sweeps/cnn-regularised.toml`` for half as many convolutions, less its newest two."""
 
 WAYS: Final[dict[str, Hyperparameters]] = {
-    "as in cnn-regularised": {},
+    "none of these": {},
     "alternate_flips = true": {"alternate_flips": True},
     "erase = 0.25": {"erase": 0.25},
     "ema = 0.99": {"ema": 0.99},
