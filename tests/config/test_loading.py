@@ -123,7 +123,8 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         [
             (
                 "pruner.name: unknown 'medain'; did you mean 'median'? "
-                "(allowed: none, median, percentile, successive_halving, hyperband, patient, promotion)"
+                "(allowed: none, median, percentile, successive_halving, hyperband, patient, promotion, "
+                "freeze_thaw)"
             )
         ],
     ),

@@ -11,7 +11,10 @@ from benchmarks.by_hand import BATCH, epoch_of
 from benchmarks.steps import NETS
 from fmnist_sweep.models.hyperparameters import filled
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++"),
+]
 
 N_IMAGES = 2 * BATCH
 
