@@ -354,10 +354,10 @@ def _scaling(results: Mapping[str, Any]) -> list[str]:
         return []
     rows = [
         (
-            f"{row['n_workers']:.0f}",
+            f"{row['n_workers']:,.0f}",
             f"{row['ms_an_event']:.1f}",
             f"{row['ms_in_storage']:.1f}",
-            f"{row['saturates_at']:.0f}",
+            f"{row['saturates_at']:,.0f}",
         )
         for row in told
     ]
@@ -367,9 +367,8 @@ def _scaling(results: Mapping[str, Any]) -> list[str]:
         "",
         *paragraph(
             "The real search loop on an SQLite storage with scripted workers, a random sampler and no",
-            "pruner; the last column is for dense epochs of 2.5 s, each of which is an event. For 1,000",
-            "workers and TPE see",
-            "[clusters](cluster.md#how-many-workers-one-parent-keeps-busy).",
+            "pruner; the last column is for dense epochs of 2.5 s, each of which is an event. For TPE,",
+            "PostgreSQL and 10,000 trials see [clusters](cluster.md#how-many-workers-one-parent-keeps-busy).",
         ),
         "",
         *table(head, rows),

@@ -142,7 +142,8 @@ def shown(bar: Bar) -> str:
     """Return what was measured, with its unit and spread."""
     if bar.value is None:
         return "not measured"
-    return f"{bar.value:.3g} {bar.unit}" + (f" ({bar.spread})" if bar.spread else "")
+    value = f"{bar.value:,.0f}" if abs(bar.value) >= 1000 else f"{bar.value:.3g}"
+    return f"{value} {bar.unit}" + (f" ({bar.spread})" if bar.spread else "")
 
 
 def limit(bar: Bar) -> str:
