@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -859,6 +860,9 @@ def test_what_goes_on_can_be_typed_as_it_stands() -> None:
         "run", "dense", storage=DEFAULT_STORAGE, checkpoint_storage="s3://key:secret@bucket/x"
     )
     assert told == "run dense --checkpoint-storage 's3://***@bucket/x'"
+    given = ['engine.checkpoint_storage="s3://key:secret@bucket/x"', "space.l2=0", "data=file://a@b:c"]
+    told = command_line("run", "dense", storage=DEFAULT_STORAGE, set=given)
+    assert shlex.split(told)[3::2] == [given[0].replace("key:secret", "***"), *given[1:]]
     assert command_line("confirm", "dense", storage=DEFAULT_STORAGE, top=3) == "confirm dense --top 3"
     flags = {"data_dir": None, "max_retries": 0, "accept_edited_model": True, "retry_failed": False}
     told = command_line("run", "dense", storage=DEFAULT_STORAGE, **flags)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -165,7 +166,7 @@ def command_line(*words: str, storage: str, **options: Any) -> str:
 
     Args:
         words: The command and its arguments.
-        storage: The storage's address; a password in it is not shown, nor keys of ``checkpoint_storage``.
+        storage: The storage's address; a password in it is not shown, nor those of other addresses.
         options: By their names, ``-`` written as ``_``; a list is repeated, True stands alone, what is None,
             False or empty is left out.
 
@@ -179,6 +180,8 @@ def command_line(*words: str, storage: str, **options: Any) -> str:
         options["storage"] = safe_url(storage)
     if options.get("checkpoint_storage"):
         options["checkpoint_storage"] = safe_folder(options["checkpoint_storage"])
+    if options.get("set"):
+        options["set"] = [re.sub(r"://[^/\s]*:[^/\s]*@", "://***@", given) for given in options["set"]]
     typed = list(words)
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:
