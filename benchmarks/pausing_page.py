@@ -38,8 +38,8 @@ The default would change for a rule that is at least {FASTER} times as fast to b
 loses no more than {LOSES} of a sweep's score.
 """
 _NO_TPE: Final = """
-Our search draws by TPE. That race (the same command without `--recorded`) takes hours of processor time and
-has not been run, so what pausing gives there is not known, and the default stays.
+Our search draws by TPE. That race (the same command without `--recorded`) has not been run, so what pausing
+gives there is not known, and the default stays.
 """
 
 

@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.pausing_race [dense cnn] [--seeds 50] --keep races.jsonl``, in virtual time: halving
 that promotes and a forecast that thaws, under TPE and under random draws, against the sweep file as it
-stands, Optuna's pruners in our loop and Ray's ASHA; all with equal epoch times. Hours of processor time. With
-``--recorded`` the recorded configurations themselves are tried, in random order: minutes, and without TPE.
+stands, Optuna's pruners in our loop and Ray's ASHA; all with equal epoch times. Half an hour of one
+core. With ``--recorded`` the recorded configurations themselves are tried, in random order, and without TPE.
 """
 
 from __future__ import annotations
