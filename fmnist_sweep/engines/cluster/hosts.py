@@ -111,7 +111,8 @@ class Hosts:
         self._most = most
         self._hosts: list[Host] = []
         self._per_gpu = per_gpu
-        self._slots: list[Slot] = []
+        # What was granted, by node: looked at with each trial that is placed, on however many nodes.
+        self._granted: dict[str, Counter[Slot]] = {}
         self.n_wanted = 0
         # Of nodes, by number: how often their agents were lost, and how often in a row before they were
         # ready; until when they are left alone.
@@ -125,8 +126,7 @@ class Hosts:
     @property
     def n_slots(self) -> int:
         """Slots on nodes that are ready."""
-        ready = {host.link.node for host in self._hosts if host.is_ready}
-        return sum(slot.node in ready for slot in self._slots)
+        return sum(self._granted_at(host).total() for host in self._hosts if host.is_ready)
 
     @property
     def n_starting(self) -> int:
@@ -153,9 +153,10 @@ class Hosts:
 
     def _free(self, host: Host) -> Counter[Slot]:
         # Less than none, where what was granted was taken back, counts as none.
-        return Counter(slot for slot in self._slots if slot.node == host.link.node) - Counter(
-            host.trials.values()
-        )
+        return self._granted_at(host) - Counter(host.trials.values())
+
+    def _granted_at(self, host: Host) -> Counter[Slot]:
+        return self._granted.get(host.link.node, Counter())
 
     def take_stock(self) -> None:
         """Look which slots there are now, and start agents where there are new ones.
@@ -167,13 +168,14 @@ class Hosts:
         nodes = self._cluster.nodes()
         usable = {number: node for number, node in nodes.items() if number not in self._left_out}
         self._cluster.want(self._wanted(nodes, usable))
-        self._slots = self._cluster.granted()
-        granted = {slot.node for slot in self._slots}
+        self._granted = {}
+        for slot, n in Counter(self._cluster.granted()).items():
+            self._granted.setdefault(slot.node, Counter())[slot] = n
         hosted = {host.link.node for host in self._hosts}
-        for number in granted - hosted - self._left_out.keys():
+        for number in self._granted.keys() - hosted - self._left_out.keys():
             if number in nodes and now >= self._rest_until.get(number, 0.0):
                 self._start(number, nodes[number])
-        if granted and not any(node.n_cpus for node in usable.values()):
+        if self._granted and not any(node.n_cpus for node in usable.values()):
             raise EngineError("\n".join(["no node of the cluster can be used:", *self.left_out]))
 
     def _wanted(self, nodes: Mapping[str, Node], usable: Mapping[str, Node]) -> Wanted:
@@ -187,13 +189,19 @@ class Hosts:
         n_cpus = sum(node.n_cpus for number, node in usable.items() if number not in gpu_nodes)
         if self._most is not None:
             # Trials may be training on the CPUs that there were before a node with GPUs joined.
-            had = sum(slot.device is None and slot.node in usable for slot in self._slots)
+            had = self._n_granted(usable, on_gpus=False)
             n_gpus = min(n_gpus, max(0, self._most - had))
             n_cpus = self._most - n_gpus
         self.n_wanted = n_gpus + n_cpus
         # What is granted where nothing can train is kept: given back, it would be granted there again.
-        in_vain = Counter(slot.device is None for slot in self._slots if slot.node in self._left_out)
-        return Wanted(n_cpus + in_vain[True], n_gpus + in_vain[False], max(1, self._per_gpu), gpu_nodes)
+        n_cpus += self._n_granted(self._left_out, on_gpus=False)
+        n_gpus += self._n_granted(self._left_out, on_gpus=True)
+        return Wanted(n_cpus, n_gpus, max(1, self._per_gpu), gpu_nodes)
+
+    def _n_granted(self, nodes: Collection[str], *, on_gpus: bool) -> int:
+        """Return how many slots were granted on some nodes: those with a GPU, or those without."""
+        slots = (self._granted[number] for number in nodes if number in self._granted)
+        return sum(n for found in slots for slot, n in found.items() if (slot.device is not None) == on_gpus)
 
     def _trains_on_gpus(self, node: Node) -> bool:
         return self._per_gpu > 0 and node.n_gpus > 0
