@@ -61,7 +61,12 @@ def safe_folder(url: str) -> str:
     """
     if url.startswith(f"{_FILE}://"):
         return url
-    return re.sub(r"://[^/]*:.*@", "://***@", url.partition("?")[0])
+    return without_keys(url.partition("?")[0])
+
+
+def without_keys(text: str) -> str:
+    """Return a text with the name and the key in an address that it holds left out."""
+    return re.sub(r"://[^/]*:.*@", "://***@", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -861,6 +861,13 @@ def test_what_goes_on_can_be_typed_as_it_stands() -> None:
     )
     assert told == "run dense --checkpoint-storage 's3://***@bucket/x'"
     given = ['engine.checkpoint_storage="s3://key:secret@bucket/x"', "space.l2=0", "data=file://a@b:c"]
+    for address in (
+        "s3://key:hid/den@bucket",
+        "s3://bucket/x?secret_key=hidden",
+        "postgresql://me:hidden@host",
+    ):
+        told = command_line("run", "dense", storage=DEFAULT_STORAGE, set=[f"a={address}"])
+        assert "den" not in told.removeprefix("run dense")
     told = command_line("run", "dense", storage=DEFAULT_STORAGE, set=given)
     assert shlex.split(told)[3::2] == [given[0].replace("key:secret", "***"), *given[1:]]
     assert command_line("confirm", "dense", storage=DEFAULT_STORAGE, top=3) == "confirm dense --top 3"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ import typer
 from fmnist_sweep.config.shipped import shipped_sweeps
 from fmnist_sweep.core.errors import SweepError
 from fmnist_sweep.core.foreign import safe_text
-from fmnist_sweep.core.shared_folder import safe_folder
+from fmnist_sweep.core.shared_folder import safe_folder, without_keys
 from fmnist_sweep.core.versions import SCHEMA_VERSION
 from fmnist_sweep.storage import DEFAULT_STORAGE
 
@@ -181,7 +180,7 @@ def command_line(*words: str, storage: str, **options: Any) -> str:
     if options.get("checkpoint_storage"):
         options["checkpoint_storage"] = safe_folder(options["checkpoint_storage"])
     if options.get("set"):
-        options["set"] = [re.sub(r"://[^/\s]*:[^/\s]*@", "://***@", given) for given in options["set"]]
+        options["set"] = [safe_url(without_keys(given)) for given in options["set"]]
     typed = list(words)
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:
