@@ -124,6 +124,14 @@ def write_atomically(path: Path, text: str) -> None:
         raise StorageError(f"{path} can't be written: {error.strerror}; choose another place") from None
 
 
+def content_of(file: Path | None) -> bytes | None:
+    """Return what a file holds; None where there is none, or none that can be read."""
+    try:
+        return None if file is None else file.read_bytes()
+    except OSError:
+        return None
+
+
 def safe_name(name: str) -> str:
     """Return a study's name as a file name that can't leave its folder.
 

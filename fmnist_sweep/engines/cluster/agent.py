@@ -18,7 +18,7 @@ import psutil
 
 from fmnist_sweep.core.errors import EngineError
 from fmnist_sweep.core.events import Cancelled, EpochDone, Failed, Finished, TrialEvent
-from fmnist_sweep.core.files import cache_folder
+from fmnist_sweep.core.files import cache_folder, content_of
 from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.jobs import TrialJob
 from fmnist_sweep.core.places import Places
@@ -332,11 +332,7 @@ class Agent:
             file.write_bytes(content)
 
     def _read_checkpoint(self, job: TrialJob) -> bytes | None:
-        file = self._checkpoint_file(job)
-        try:
-            return None if file is None else file.read_bytes()
-        except OSError:
-            return None
+        return content_of(self._checkpoint_file(job))
 
     def _delivery_folder(self, job: TrialJob) -> Path | None:
         return None if job.deliver_to is None else self._folder / "deliveries" / job.deliver_to

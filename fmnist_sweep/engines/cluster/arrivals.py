@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fmnist_sweep.core.errors import EngineError
 from fmnist_sweep.core.events import CheckpointSkipped, Failed, TrialEvent
-from fmnist_sweep.core.files import new_file
+from fmnist_sweep.core.files import content_of, new_file
 from fmnist_sweep.core.foreign import one_line
 from fmnist_sweep.core.jobs import TrialJob
-from fmnist_sweep.core.places import Places
+from fmnist_sweep.core.places import Places, placed
 from fmnist_sweep.engines.cluster.messages import Message
 from fmnist_sweep.engines.cluster.parcels import unpack
 
@@ -28,36 +28,24 @@ class Arrivals:
     def keep(self, job: TrialJob, message: Message) -> Iterator[TrialEvent]:
         """Keep a checkpoint and weights, and yield a `CheckpointSkipped` for each that can't be kept."""
         if message.checkpoint is not None:
-            yield from _written(job, self._checkpoint_file(job), message.checkpoint)
+            yield from _written(job, placed(job, self._places).checkpoint_file, message.checkpoint)
         if message.weights is not None:
-            yield from _written(job, self._weights_file(job), message.weights)
+            yield from _written(job, placed(job, self._places).weights_file, message.weights)
 
     def checkpoint_of(self, job: TrialJob) -> bytes | None:
         """Return the last checkpoint of a job that was kept here; None where there is none."""
-        file = self._checkpoint_file(job)
-        try:
-            return None if file is None else file.read_bytes()
-        except OSError:
-            return None
+        return content_of(placed(job, self._places).checkpoint_file)
 
     def delivered(self, job: TrialJob, message: Message) -> TrialEvent:
         """Keep what a job hands over, and return its last event: a failure where it can't be kept."""
-        folder = self._places.deliveries
-        if message.delivery is not None and folder is not None and job.deliver_to is not None:
+        folder = placed(job, self._places).delivery_folder
+        if message.delivery is not None and folder is not None:
             parcel, content = message.delivery
             try:
-                unpack(parcel, content, folder / job.deliver_to)
+                unpack(parcel, content, folder)
             except (EngineError, OSError) as error:
                 return Failed(job.trial, f"what it hands over can't be kept: {one_line(error)}")
         return message.event
-
-    def _checkpoint_file(self, job: TrialJob) -> Path | None:
-        folder = self._places.checkpoints
-        return None if folder is None or job.checkpoint is None else folder / job.checkpoint
-
-    def _weights_file(self, job: TrialJob) -> Path | None:
-        folder = self._places.weights
-        return None if folder is None or job.keep is None else folder / job.keep.name
 
 
 def _written(job: TrialJob, file: Path | None, content: bytes) -> Iterator[TrialEvent]:
