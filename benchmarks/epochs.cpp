@@ -259,21 +259,22 @@ void softmax_gradient(Floats& logits, int width, const int32_t* labels) {
   }
 }
 
-struct DenseNet {
+// Two dense layers with relu and one of classes, which both nets end in.
+struct Head {
   Dense first, second, last;
-  Floats in, one, two;
+  Floats one, two;
 
-  DenseNet(float l2)
-      : first(SIDE * SIDE, 300, l2), second(300, 200, l2), last(200, CLASSES, l2), in(BATCH * SIDE * SIDE),
+  Head(int n_in, int n_first, int n_second, float l2_of_first, float l2)
+      : first(n_in, n_first, l2_of_first), second(n_first, n_second, l2), last(n_second, CLASSES, l2),
         one(first.out.size()), two(second.out.size()) {}
 
-  std::vector<Weights*> weights() {
-    return {&first.kernel, &first.bias, &second.kernel, &second.bias, &last.kernel, &last.bias};
+  void add_weights(std::vector<Weights*>& all) {
+    for (Dense* layer : {&first, &second, &last}) all.insert(all.end(), {&layer->kernel, &layer->bias});
   }
 
-  void step(const float* images, const int32_t* labels, const int32_t* order) {
-    for (int n = 0; n < BATCH; n++) std::copy_n(images + order[n] * SIDE * SIDE, SIDE * SIDE, &in[n * SIDE * SIDE]);
-    first.forward(in.data(), true);
+  // Forward and back; `in_gradient` as in `Dense`.
+  void step(const float* in, const int32_t* labels, float* in_gradient) {
+    first.forward(in, true);
     second.forward(first.out.data(), true);
     last.forward(second.out.data(), false);
     softmax_gradient(last.out, last.kernel.width, labels);
@@ -281,7 +282,25 @@ struct DenseNet {
     behind_relu(second.out, two);
     second.backward(first.out.data(), two.data(), one.data());
     behind_relu(first.out, one);
-    first.backward(in.data(), one.data(), nullptr);
+    first.backward(in, one.data(), in_gradient);
+  }
+};
+
+struct DenseNet {
+  Head head;
+  Floats in;
+
+  DenseNet(float l2) : head(SIDE * SIDE, 300, 200, l2, l2), in(BATCH * SIDE * SIDE) {}
+
+  std::vector<Weights*> weights() {
+    std::vector<Weights*> all;
+    head.add_weights(all);
+    return all;
+  }
+
+  void step(const float* images, const int32_t* labels, const int32_t* order) {
+    for (int n = 0; n < BATCH; n++) std::copy_n(images + order[n] * SIDE * SIDE, SIDE * SIDE, &in[n * SIDE * SIDE]);
+    head.step(in.data(), labels, nullptr);
   }
 };
 
@@ -289,18 +308,18 @@ struct ConvNet {
   static constexpr int PADDED = SIDE + 4, FIRST = 6, SECOND = 16, FLAT = 5 * 5 * SECOND;
   Conv<5, 1, FIRST, FIRST> first{PADDED};
   Conv<5, FIRST, SECOND, 8> second{SIDE / 2};
-  Dense third, fourth, last;
-  Floats in, pooled, pooled_gradient, small, small_gradient, flat, flat_gradient, three, four;
+  Head head;
+  Floats in, pooled, pooled_gradient, small, small_gradient, flat, flat_gradient;
 
   ConvNet(float l2)
-      : third(FLAT, 120, 0), fourth(120, 84, l2), last(84, CLASSES, l2), in(PADDED * PADDED * BATCH),
-        pooled(SIDE / 2 * SIDE / 2 * FIRST * BATCH), pooled_gradient(pooled.size()), small(FLAT * BATCH),
-        small_gradient(small.size()), flat(small.size()), flat_gradient(small.size()), three(third.out.size()),
-        four(fourth.out.size()) {}
+      : head(FLAT, 120, 84, 0, l2), in(PADDED * PADDED * BATCH), pooled(SIDE / 2 * SIDE / 2 * FIRST * BATCH),
+        pooled_gradient(pooled.size()), small(FLAT * BATCH), small_gradient(small.size()), flat(small.size()),
+        flat_gradient(small.size()) {}
 
   std::vector<Weights*> weights() {
-    return {&first.kernel, &first.bias,    &second.kernel, &second.bias, &third.kernel,
-            &third.bias,   &fourth.kernel, &fourth.bias,   &last.kernel, &last.bias};
+    std::vector<Weights*> all{&first.kernel, &first.bias, &second.kernel, &second.bias};
+    head.add_weights(all);
+    return all;
   }
 
   void step(const float* images, const int32_t* labels, const int32_t* order) {
@@ -314,15 +333,7 @@ struct ConvNet {
     pool(second.out, second.side, SECOND, small);
     for (int n = 0; n < BATCH; n++)
       for (int i = 0; i < FLAT; i++) flat[n * FLAT + i] = small[i * BATCH + n];
-    third.forward(flat.data(), true);
-    fourth.forward(third.out.data(), true);
-    last.forward(fourth.out.data(), false);
-    softmax_gradient(last.out, last.kernel.width, labels);
-    last.backward(fourth.out.data(), last.out.data(), four.data());
-    behind_relu(fourth.out, four);
-    fourth.backward(third.out.data(), four.data(), three.data());
-    behind_relu(third.out, three);
-    third.backward(flat.data(), three.data(), flat_gradient.data());
+    head.step(flat.data(), labels, flat_gradient.data());
     for (int i = 0; i < FLAT; i++)
       for (int n = 0; n < BATCH; n++) small_gradient[i * BATCH + n] = flat_gradient[n * FLAT + i];
     unpool(small_gradient, second.out, second.side, SECOND, second.gradient);

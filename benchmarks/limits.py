@@ -128,26 +128,14 @@ def main() -> None:
     for name, model in nets.items():
         arithmetic = n * flops_of(model) / large
         traffic = math.ceil(n / BATCH) * ADAM_PASSES * 4 * model.count_params() / copied
-        epoch = _compiled_epoch(model, split, BATCH)
-        epoch(order)
-        taken = least(partial(epoch, order))
+        taken = least_seconds(partial(_compiled_epoch(model, split, BATCH), order))
         limit = arithmetic + traffic
         bare = epoch_of(name.partition(",")[0], model, split.x_train, split.y_train)
-        by_hand = "-" if bare is None else f"{least(partial(bare, order)):.2f}"
+        by_hand = "-" if bare is None else f"{least_seconds(partial(bare, order)):.2f}"
         told = f"{flops_of(model) / 1e6:>16.2f}{limit:>11.2f}{by_hand:>13}{taken:>11.2f}"
         print(f"{name:<26}{told}{limit / taken:>8.0%}", flush=True)
     print("limit: all products at the large one's rate, and what Adam reads and writes at the copy's")
     print("by hand: benchmarks/epochs.cpp, whose gradients are TensorFlow's; -: no g++ here")
-
-
-def least(work: Callable[[], object]) -> float:
-    """Return the least processor seconds of several calls."""
-    seen = []
-    for _ in range(_N_TIMES):
-        began = time.process_time()
-        work()
-        seen.append(time.process_time() - began)
-    return min(seen)
 
 
 if __name__ == "__main__":
