@@ -23,7 +23,8 @@ COMMANDS: Final = """\
     python -m benchmarks.score_race --seeds 20
     python -m benchmarks.score_race --alternatives --quantile 0.99
     python -m benchmarks.whole_sweeps
-    python -m benchmarks.pausing_race --recorded --keep races.jsonl --write   # not in make bench
+    python -m benchmarks.pausing_race --recorded --keep recorded.jsonl --write   # not in make bench
+    python -m benchmarks.pausing_race --keep drawn.jsonl --write   # under TPE: half an hour of a core
     python -m benchmarks.free_epochs
     python -m benchmarks.scaling
     python -m benchmarks.interactive
