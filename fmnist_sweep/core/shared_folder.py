@@ -17,9 +17,32 @@ from fmnist_sweep.core.files import new_file
 from fmnist_sweep.core.foreign import one_line
 
 _FILE: Final = "file"
-_SCHEMES: Final = (_FILE, "s3", "gs", "gcs", "abfs", "abfss")
+_S3: Final = "s3"
+_SCHEMES: Final = (_FILE, _S3, "gs", "gcs", "abfs", "abfss")
 _ALLOWED: Final = "'file:///FOLDER' that every node sees, 's3://BUCKET/FOLDER', 'gs://...' or 'abfs://...'"
 _AS_IT_IS: Final = "%/:@?&=+,;~$!*'()[]"
+
+TRY: Final = ".try-"
+"""Begins the name of a file by which a folder is tried."""
+
+_S3_SAYS: Final = re.compile(r"AWS Error (\w+) during \w+ operation: *(.*?) *(?:\(Request ID: [^)]*\))?$")
+_S3_ATTEMPTS: Final = 3
+_KEYS: Final = (
+    "S3 takes its keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, from the profile AWS_PROFILE or "
+    "from the machine's role, and they must allow to write there"
+)
+_ENDPOINT: Final = (
+    "AWS_ENDPOINT_URL=http://HOST:PORT, or ?endpoint_override=HOST:PORT&scheme=http after the address, names "
+    "a store other than Amazon's"
+)
+_S3_HINTS: Final = {
+    "NO_SUCH_BUCKET": "make the bucket, or name another",
+    "NETWORK_CONNECTION": _ENDPOINT,
+    "ACCESS_DENIED": _KEYS,
+    "INVALID_ACCESS_KEY_ID": _KEYS,
+    "SIGNATURE_DOES_NOT_MATCH": _KEYS,
+}
+"""What mends an error, by the name that Amazon's library gives it."""
 
 LEFT_OUT: Final = "?***"
 """Ends the record of a folder that can't be opened by it."""
@@ -129,7 +152,7 @@ class SharedFolder:
             OSError: The folder can't be written.
         """
         try:
-            self._told(lambda: self._system.move(self._path(name), self._path(new)))
+            self._told(lambda: self._move(name, new))
         except FileNotFoundError:
             return False
         return True
@@ -158,7 +181,7 @@ class SharedFolder:
 
         A small file is written, read and removed.
         """
-        name, content = f".try-{uuid.uuid4().hex}", b"may this folder be written?"
+        name, content = f"{TRY}{uuid.uuid4().hex}", b"may this folder be written?"
         try:
             self.write(name, content)
             kept = self.read(name)
@@ -192,6 +215,15 @@ class SharedFolder:
         with self._system.open_output_stream(path) as stream:
             stream.write(content)
 
+    def _move(self, name: str, new: str) -> None:
+        from pyarrow import fs  # noqa: PLC0415 - half a second, and it need not be there
+
+        path = self._path(name)
+        # An object store says of what is not there that it could not be copied.
+        if self._system.get_file_info(path).type == fs.FileType.NotFound:
+            raise FileNotFoundError(path)
+        self._system.move(path, self._path(new))
+
     def _list(self) -> Any:
         from pyarrow import fs  # noqa: PLC0415 - half a second, and it need not be there
 
@@ -203,9 +235,19 @@ class SharedFolder:
             return act()
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, NotImplementedError) as error:
-            said = getattr(error, "strerror", None) or one_line(error)
+        except (OSError, ValueError, NotImplementedError, ImportError) as error:
+            said = getattr(error, "strerror", None) or _with_remedy(one_line(error))
             raise OSError(said.replace(self.url, str(self))) from error
+
+
+def _with_remedy(said: str) -> str:
+    """Return what pyarrow says of S3 in the store's own words, with what mends it where that is known."""
+    found = _S3_SAYS.search(said)
+    if found is None:
+        return said
+    code, words = found[1], found[2].rstrip(".")
+    remedy = _S3_HINTS.get(code)
+    return ": ".join(filter(None, [code, words])) + (f"; {remedy}" if remedy else "")
 
 
 @cache
@@ -217,4 +259,8 @@ def _opened(url: str) -> tuple[Any, str]:
         # No part of it means anything but a path, whatever characters it has.
         return fs.LocalFileSystem(), unquote(url.removeprefix(f"{_FILE}://")).rstrip("/")
     system, path = fs.FileSystem.from_uri(quote(url, safe=_AS_IT_IS))
+    if url.startswith(f"{_S3}://"):
+        # Made by its address it asks a store that keeps silent thirty times, a hundred seconds in all.
+        build, (options,) = system.__reduce__()
+        system = build({**options, "retry_strategy": fs.AwsStandardS3RetryStrategy(_S3_ATTEMPTS)})
     return system, path.rstrip("/")

@@ -91,7 +91,7 @@ class SharedCheckpoints(CheckpointFolder):
 
     @override
     def size(self) -> int:
-        return super().size() + sum(self._listed().values())
+        return super().size() + sum(size for name, size in self._listed().items() if _is_checkpoint(name))
 
     @override
     def holds(self) -> str:
@@ -118,6 +118,10 @@ class SharedCheckpoints(CheckpointFolder):
                 act()
 
         self._worker.submit(tried)
+
+
+def _is_checkpoint(name: str) -> bool:
+    return name.startswith("finished-") or _UNFINISHED.fullmatch(name) is not None
 
 
 @contextmanager

@@ -109,6 +109,11 @@ def test_a_node_that_sees_another_folder_is_left_out(shared: SharedFolder, tmp_p
     assert trouble_with(shared, marker) == ""
     told = trouble_with(replace(shared, inside="other"), marker)
     assert told.endswith("can't be used there: it is another folder there, and not shared")
+    # That of a run that was killed is removed by the next.
+    shared.write(".try-0", b"")
+    shared.write("trial-0.checkpoint", b"1")
+    marker = mark(shared)
+    assert set(shared.sizes()) == {marker, "trial-0.checkpoint"}
     (tmp_path / "file").touch()
     closed = SharedFolder(f"file://{tmp_path}/file")
     assert "can't be used there: " in trouble_with(closed, marker)

@@ -43,7 +43,9 @@ def names(checkpoints: SharedCheckpoints, shared: SharedFolder) -> set[str]:
 
 def test_leftovers_are_removed_and_nothing_else(checkpoints: SharedCheckpoints, shared: SharedFolder) -> None:
     """What killed processes left goes, on this machine too; unfinished trials keep theirs."""
+    assert checkpoints.size() == 460
     checkpoints.keep({2, 7})
+    assert checkpoints.size() == 200
     assert names(checkpoints, shared) == {"notes", "trial-2.checkpoint", "trial-2.npz"}
     assert not checkpoints.file(1).exists()
     assert checkpoints.holds() == "unfinished"

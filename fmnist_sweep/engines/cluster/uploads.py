@@ -13,21 +13,29 @@ from typing import Final
 from fmnist_sweep.core.errors import EngineError
 from fmnist_sweep.core.events import CheckpointSkipped
 from fmnist_sweep.core.jobs import TrialJob
-from fmnist_sweep.core.shared_folder import SharedFolder
+from fmnist_sweep.core.shared_folder import TRY, SharedFolder
 from fmnist_sweep.engines.cluster.messages import Message
 
 _THREADS: Final = 4
 """Checkpoints that are written side by side: an object store answers late, and takes many."""
 
 
+_MARK: Final = ".seen-by-all-"
+
+
 def mark(shared: SharedFolder) -> str:
     """Put a file into a folder, by which nodes know that theirs is the same one, and return its name.
+
+    Those of runs that were killed go: a study's folder is one run's at a time.
 
     Raises:
         EngineError: The folder can't be written.
     """
-    name = f".seen-by-all-{uuid.uuid4().hex}"
+    name = f"{_MARK}{uuid.uuid4().hex}"
     try:
+        for left in shared.sizes():
+            if left.startswith((_MARK, TRY)):
+                shared.remove(left)
         shared.write(name, b"the nodes of a run look for this file")
     except OSError as error:
         raise EngineError(f"checkpoint_storage {shared} can't be written: {error}") from error
