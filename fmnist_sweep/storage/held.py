@@ -27,7 +27,9 @@ from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
 from fmnist_sweep.storage.bulk_writes import UPSERTS, told_as_optuna, upsert_rows
+from fmnist_sweep.storage.json_text import parsed
 from fmnist_sweep.storage.new_trials import make_trial
+from fmnist_sweep.storage.packed import PackedTrial
 from fmnist_sweep.storage.reconnecting import patiently
 from fmnist_sweep.storage.studies import tables_of
 
@@ -74,6 +76,9 @@ class HeldStorage(_CachedStorage):
         self._waiting: set[int] = set()
         self._ids: list[int] = []
         self._tried = False
+        # Equal ones are one: each trial draws from new ones.
+        self._by_text: dict[str, BaseDistribution] = {}
+        self._spaces: dict[tuple[tuple[str, int], ...], dict[str, BaseDistribution]] = {}
         self._connection: sqlalchemy.Connection | None = None
         self._rests_since = 0.0
         cached.get_all_trials(self._held_id, deepcopy=False)
@@ -191,6 +196,8 @@ class HeldStorage(_CachedStorage):
         drawn = self._studies[self._held_id].param_distribution
         before = drawn.setdefault(param_name, distribution)
         check_distribution_compatibility(before, distribution)
+        text = distribution_to_json(distribution)
+        distribution = self._by_text.setdefault(text, distribution)
 
         def change(trial: FrozenTrial) -> None:
             value = distribution.to_external_repr(param_value_internal)
@@ -200,7 +207,7 @@ class HeldStorage(_CachedStorage):
         self._change(trial_id, change)
         # A column of whole and other numbers can't go to PostgreSQL as one value.
         value = float(param_value_internal)
-        row = {"param_value": value, "distribution_json": distribution_to_json(distribution)}
+        row = {"param_value": value, "distribution_json": text}
         self._add(_PARAMS, trial_id, param_name, row)
 
     @override
@@ -218,7 +225,7 @@ class HeldStorage(_CachedStorage):
         text = json.dumps(value)
 
         def change(trial: FrozenTrial) -> None:
-            trial.user_attrs = {**trial.user_attrs, key: json.loads(text)}
+            trial.user_attrs = {**trial.user_attrs, key: parsed(text)}
 
         self._change(trial_id, change)
         self._add(_USER, trial_id, key, {"value_json": text})
@@ -228,7 +235,7 @@ class HeldStorage(_CachedStorage):
         text = json.dumps(value)
 
         def change(trial: FrozenTrial) -> None:
-            trial.system_attrs = {**trial.system_attrs, key: json.loads(text)}
+            trial.system_attrs = {**trial.system_attrs, key: parsed(text)}
 
         self._change(trial_id, change)
         self._add(_SYSTEM, trial_id, key, {"value_json": text})
@@ -264,7 +271,16 @@ class HeldStorage(_CachedStorage):
         if state.is_finished():
             # Now: what follows may remove what the trial could go on from.
             self.write()
+            self._pack(trial_id)
         return True
+
+    def _pack(self, trial_id: int) -> None:
+        """Keep a finished trial in little room."""
+        trial = self.get_trial(trial_id)
+        space = tuple((name, id(distribution)) for name, distribution in trial.distributions.items())
+        self._trials[trial.number] = PackedTrial.of(
+            trial, self._spaces.setdefault(space, trial.distributions)
+        )
 
     def _change(self, trial_id: int, change: Callable[[FrozenTrial], None]) -> None:
         """Replace a trial by a changed copy: whoever holds the old one sees it as it was."""

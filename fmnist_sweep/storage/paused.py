@@ -12,7 +12,7 @@ from fmnist_sweep.storage import attributes as names
 
 def is_paused(trial: FrozenTrial) -> bool:
     """Return whether a trial waits for its turn to go on."""
-    return trial.user_attrs.get(names.PAUSED) is not None and not trial.state.is_finished()
+    return not trial.state.is_finished() and trial.user_attrs.get(names.PAUSED) is not None
 
 
 def paused_trials(study: optuna.Study) -> list[FrozenTrial]:
