@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, Self, TypeAlias
 
 import optuna
@@ -38,8 +39,8 @@ from fmnist_sweep.search.showing import Showing
 from fmnist_sweep.search.size_limit import size_problem
 from fmnist_sweep.search.standing import Standing
 from fmnist_sweep.search.telling import Teller
+from fmnist_sweep.search.turns import Turns
 from fmnist_sweep.storage.checkpoints import CheckpointFolder
-from fmnist_sweep.storage.held import HeldStorage, holding
 from fmnist_sweep.storage.lease.ownership import put_back
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 from fmnist_sweep.storage.weights import WeightsFolder
@@ -96,7 +97,7 @@ class Search:
         self._deliver = deliver
         self._history = History(study, max_epochs=settings.max_epochs, split_seed=settings.split.seed)
         self._paused = PausedTrials(settings, study, self._history)
-        self._held: HeldStorage | None = None
+        self._turns = Turns(study)
         self._running: dict[int, RunningTrial] = {}
         # Told already, or paused (RUNNING); the engine has not yet said that their jobs are gone.
         self._ending: dict[int, tuple[RunningTrial, TrialState]] = {}
@@ -135,7 +136,7 @@ class Search:
         """
         interrupted = threading.Event() if interrupted is None else interrupted
         self._observer.on_start(self._study.study_name, self._settings.told)
-        with holding(self._study) as self._held:
+        with self._turns.held():
             return self._held_run(interrupted)
 
     def _held_run(self, interrupted: threading.Event) -> Stop:
@@ -162,10 +163,9 @@ class Search:
             events = self._engine.events(_LONGEST_WAIT_S)
             # An engine may wait long: what counts is whose the study is once they are there.
             self._check()
-            for event in events:
-                self._handle(event)
-            if self._held is not None:
-                self._held.write_in_time()
+            with self._turns.turn():
+                for event in events:
+                    self._handle(event)
             self._showing.show()
         return Stop.INTERRUPTED
 
@@ -329,9 +329,8 @@ class Search:
     def _pause(self, running: RunningTrial) -> None:
         """Let a trial wait for its turn: its checkpoint stays, and its worker is free."""
         paused = self._teller.pause(running)
-        if self._held is not None:
-            # Now: with its last report, or a run that is killed would not know that it was decided.
-            self._held.write()
+        # Now: with its last report, or a run that is killed would not know that it was decided.
+        self._turns.write()
         del self._running[paused.number]
         self._paused.add(running)
         self._standing.paused = paused
@@ -363,13 +362,17 @@ class Search:
         told = StoredTrial.told(ended.number, ended.state, ended.value, attrs, split=running.job.split)
         self._history.take(told, epochs=running.job.epochs)
         self._files.told(told)
+        self._paused.told(ended.number, state)
+        self._turns.then(partial(self._closed, running, ended, state))
+
+    def _closed(self, running: RunningTrial, ended: EndedTrial, state: TrialState) -> None:
+        """Go on from the end of a trial, which is stored."""
         if state is TrialState.COMPLETE:
             self._deliver(running.job, running.curve)
         self._standing.n_done += 1
         self._standing.ended = ended
         self._observer.on_trial_end(ended, running.job, running.curve)
         self._showing.show()
-        self._paused.told(ended.number, state)
         self._let_go(running, state)
 
     def _let_go(self, running: RunningTrial, state: TrialState) -> None:
@@ -388,13 +391,10 @@ class Search:
 
     def _put_back(self) -> None:
         try:
-            self._end_jobs()
+            for event in end_jobs(self._engine):
+                if event.trial in self._ending and event.trial not in self._engine.running:
+                    running, state = self._ending.pop(event.trial)
+                    self._files.close(running.job, state)
         finally:
             self._check()
             put_back(self._study)  # Also a trial whose draw was cut short.
-
-    def _end_jobs(self) -> None:
-        for event in end_jobs(self._engine):
-            if event.trial in self._ending and event.trial not in self._engine.running:
-                running, state = self._ending.pop(event.trial)
-                self._files.close(running.job, state)

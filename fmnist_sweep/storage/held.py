@@ -29,7 +29,7 @@ from typing_extensions import override
 from fmnist_sweep.storage.bulk_writes import UPSERTS, told_as_optuna, upsert_rows
 from fmnist_sweep.storage.json_text import parsed
 from fmnist_sweep.storage.new_trials import make_trial
-from fmnist_sweep.storage.packed import PackedTrial
+from fmnist_sweep.storage.packed import Packing
 from fmnist_sweep.storage.reconnecting import patiently
 from fmnist_sweep.storage.studies import tables_of
 
@@ -72,13 +72,12 @@ class HeldStorage(_CachedStorage):
         self._pending: dict[sqlalchemy.FromClause, dict[tuple[int, Any], dict[str, Any]]] = {}
         self._states: dict[int, dict[str, Any]] = {}
         self._waiting_since: float | None = None
+        self._told_at: datetime | None = None
         self._numbers: list[int] = []
         self._waiting: set[int] = set()
         self._ids: list[int] = []
         self._tried = False
-        # Equal ones are one: each trial draws from new ones.
-        self._by_text: dict[str, BaseDistribution] = {}
-        self._spaces: dict[tuple[tuple[str, int], ...], dict[str, BaseDistribution]] = {}
+        self._packing = Packing()
         self._connection: sqlalchemy.Connection | None = None
         self._rests_since = 0.0
         cached.get_all_trials(self._held_id, deepcopy=False)
@@ -197,7 +196,7 @@ class HeldStorage(_CachedStorage):
         before = drawn.setdefault(param_name, distribution)
         check_distribution_compatibility(before, distribution)
         text = distribution_to_json(distribution)
-        distribution = self._by_text.setdefault(text, distribution)
+        distribution = self._packing.one(text, distribution)
 
         def change(trial: FrozenTrial) -> None:
             value = distribution.to_external_repr(param_value_internal)
@@ -251,7 +250,7 @@ class HeldStorage(_CachedStorage):
                 return self._backend.set_trial_state_values(trial_id, state, values)
             finally:
                 self._add_trials_to_cache(self._held_id, [self._backend.get_trial(trial_id)])
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = self._told_at or datetime.now(UTC).replace(tzinfo=None)
         stored: dict[str, Any] = {"state": state}
 
         def change(trial: FrozenTrial) -> None:
@@ -268,19 +267,26 @@ class HeldStorage(_CachedStorage):
             number, kind = models.TrialValueModel.value_to_stored_repr(float(value))
             self._add(_VALUES, trial_id, objective, {"value": number, "value_type": kind})
         self._states[trial_id] = stored
-        if state.is_finished():
+        if state.is_finished() and self._told_at is None:
             # Now: what follows may remove what the trial could go on from.
             self.write()
-            self._pack(trial_id)
         return True
 
-    def _pack(self, trial_id: int) -> None:
-        """Keep a finished trial in little room."""
-        trial = self.get_trial(trial_id)
-        space = tuple((name, id(distribution)) for name, distribution in trial.distributions.items())
-        self._trials[trial.number] = PackedTrial.of(
-            trial, self._spaces.setdefault(space, trial.distributions)
-        )
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let the ends of all trials that are told in this block be written together, at its end.
+
+        They have one time. Until then nothing may be removed that one of them could go on from; where the
+        block raises something, they still wait.
+        """
+        self._told_at = datetime.now(UTC).replace(tzinfo=None)
+        try:
+            yield
+        finally:
+            self._told_at = None
+        if self._states:
+            self.write()
+        self.write_in_time()
 
     def _change(self, trial_id: int, change: Callable[[FrozenTrial], None]) -> None:
         """Replace a trial by a changed copy: whoever holds the old one sees it as it was."""
@@ -307,9 +313,13 @@ class HeldStorage(_CachedStorage):
         self._tried = False
         if self._pending or self._states:
             patiently(self._held, self._write)
+        ended = [trial_id for trial_id, stored in self._states.items() if stored["state"].is_finished()]
         self._pending.clear()
         self._states.clear()
         self._waiting_since = None
+        for trial_id in ended:
+            trial = self.get_trial(trial_id)
+            self._trials[trial.number] = self._packing.pack(trial)
 
     def _write(self) -> None:
         """Do so; done twice, as where an answer was lost, it does it once."""

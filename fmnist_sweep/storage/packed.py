@@ -103,3 +103,24 @@ class PackedTrial(FrozenTrial):
     @override
     def __repr__(self) -> str:
         return repr(self._whole())
+
+
+class Packing:
+    """Packs the trials of one study: of what they were drawn from, each kind is kept once.
+
+    A draw makes new distributions each time, though they mostly are those of the trial before.
+    """
+
+    def __init__(self) -> None:
+        self._distributions: dict[str, BaseDistribution] = {}
+        self._spaces: dict[tuple[tuple[str, int], ...], dict[str, BaseDistribution]] = {}
+
+    def one(self, text: str, distribution: BaseDistribution) -> BaseDistribution:
+        """Return the first distribution that is stored as this one is."""
+        return self._distributions.setdefault(text, distribution)
+
+    def pack(self, trial: FrozenTrial) -> PackedTrial:
+        """Return a finished trial packed."""
+        # What is kept here keeps its distributions too: no other one can come to have their ids.
+        space = tuple((name, id(distribution)) for name, distribution in trial.distributions.items())
+        return PackedTrial.of(trial, self._spaces.setdefault(space, trial.distributions))

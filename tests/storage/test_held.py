@@ -18,6 +18,7 @@ from fmnist_sweep.storage import held as holding_module
 from fmnist_sweep.storage.bulk_reads import BulkStorage
 from fmnist_sweep.storage.bulk_writes import add_trials
 from fmnist_sweep.storage.held import HeldStorage, holding
+from fmnist_sweep.storage.lease.ownership import put_back
 
 TABLES = (
     *("trials", "trial_values", "trial_params", "trial_user_attributes", "trial_system_attributes"),
@@ -164,6 +165,50 @@ def test_the_end_of_a_trial_is_written_at_once(storage: BulkStorage) -> None:
         (stored,) = again(storage, "one").trials
         assert (stored.state, stored.value, stored.user_attrs) == (TrialState.COMPLETE, 0.5, {"n": 1})
         assert stored.intermediate_values == {0: 0.5}
+
+
+def test_ends_of_one_turn_are_written_together(storage: BulkStorage) -> None:
+    """Twenty take no more statements than two, none before the last; what is asked knows them at once."""
+    study = study_named(storage, "one")
+    asked = []
+    with holding(study) as held:
+        assert held is not None
+        for n in (2, 20):
+            trials = [study.ask() for _ in range(n)]
+            held.write()
+            with counted(storage.engine) as statements, held.together():
+                for trial in trials:
+                    trial.report(0.5, 0)
+                    study.tell(trial, 0.5)
+                assert statements == []
+                assert study.trials[-1].state is TrialState.COMPLETE
+                assert again(storage, "one").trials[-1].state is TrialState.RUNNING
+                statements.clear()
+            asked.append(len(statements))
+            assert again(storage, "one").trials[-1].state is TrialState.COMPLETE
+        inside = study.trials
+    assert asked[0] == asked[1]
+    assert inside == again(storage, "one").trials
+    assert len({trial.datetime_complete for trial in inside}) == 2
+
+
+def test_ends_that_were_cut_short_still_wait(storage: BulkStorage) -> None:
+    """Whoever puts back what runs writes them."""
+    study = study_named(storage, "one")
+    with holding(study) as held:
+        assert held is not None
+        trial = study.ask()
+
+        def end_one() -> None:
+            with held.together():
+                study.tell(trial, 0.5)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            end_one()
+        assert again(storage, "one").trials[0].state is TrialState.RUNNING
+        assert put_back(study) == 0
+        assert again(storage, "one").trials[0].state is TrialState.COMPLETE
 
 
 def test_a_trial_of_another_tool_is_found(storage: BulkStorage) -> None:
