@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -18,6 +19,9 @@ from fmnist_sweep.storage.checkpoints import MAX_FINISHED_BYTES, CheckpointFolde
 
 _UNFINISHED: Final = re.compile(r"\.?trial-(\d+)\.(checkpoint|npz)(-.*\.part)?")
 """A checkpoint, or weights that its trial keeps, or one of them that was being written."""
+
+_PAUSE_S: Final = 60.0
+"""For how long a folder that fails is left alone: nobody is to wait for each file of a silent store."""
 
 
 class SharedCheckpoints(CheckpointFolder):
@@ -38,6 +42,7 @@ class SharedCheckpoints(CheckpointFolder):
         super().__init__(path, max_finished_bytes=max_finished_bytes)
         self._shared = shared
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        self._again_at = 0.0
         # What is not known is not there.
         self._there: set[str] = set()
         with _tried_again_later():
@@ -114,8 +119,12 @@ class SharedCheckpoints(CheckpointFolder):
 
     def _later(self, act: Callable[[], object]) -> None:
         def tried() -> None:
-            with _tried_again_later():
+            if time.monotonic() < self._again_at:
+                return
+            try:
                 act()
+            except OSError:
+                self._again_at = time.monotonic() + _PAUSE_S
 
         self._worker.submit(tried)
 

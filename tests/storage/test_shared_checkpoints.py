@@ -106,6 +106,23 @@ def test_a_folder_that_is_lost_costs_checkpoints_alone(tmp_path: Path) -> None:
     assert not checkpoints.go_on(LONGER)
 
 
+def test_a_store_that_fails_is_not_asked_for_each_file(
+    checkpoints: SharedCheckpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a run would wait for all of them; the next run removes what is left."""
+    asked: list[str] = []
+
+    def fails(_: SharedFolder, name: str) -> None:
+        asked.append(name)
+        raise OSError("no answer")
+
+    monkeypatch.setattr(SharedFolder, "remove", fails)
+    for trial in range(100):
+        checkpoints.remove(trial)
+    assert checkpoints.size() > 0
+    assert asked == ["trial-0.checkpoint"]
+
+
 def test_studies_of_different_storages_have_their_own_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
