@@ -135,7 +135,7 @@ def plan_export(
         again: Read the test set although it was read before.
         force: Write the bundle anew although it is there.
         flip_average: Hand out, and measure, the mean of what the model gives for an image and its mirror
-            image. It is a choice of its own: another one than without.
+            image; of what stands beside it never. It is a choice of its own: another one than without.
 
     Raises:
         SweepError: There is nothing to export, no place for it, or the test set was read before.
@@ -153,7 +153,8 @@ def plan_export(
     folder = output / (safe_name(name) if trial is None else f"{safe_name(name)}-trial-{trial}")
     final = FinalPlan(study, choice, n_repeats, root, flip_average)
     other = choice.beside
-    beside = None if other is None else FinalPlan(study, other, n_repeats, root, flip_average)
+    # What stands beside it is measured as its author has it: a net that saw no flips loses by their mean.
+    beside = None if other is None else FinalPlan(study, other, n_repeats, root)
     if beside is not None and not again and _is_tested(final) and not _is_tested(beside):
         # The choice was read before it was confirmed: not for this is the test set read once more.
         beside = None

@@ -268,6 +268,22 @@ def test_the_baseline_is_read_in_the_same_reading(decided: Exports) -> None:
     assert decided.plan().is_there
 
 
+def test_what_stands_beside_the_mean_of_flips_is_no_such_mean(
+    decided: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A net that saw no flips loses by their mean: its author has it without."""
+    asked: list[bool] = []
+    fit = decided.trainer.fit
+
+    def watched(job: PlacedJob) -> Iterator[Started | EpochScores]:
+        asked.append(job.flip_average)
+        yield from fit(job)
+
+    monkeypatch.setattr(decided.trainer, "fit", watched)
+    decided.run(flip_average=True)
+    assert asked == [True] * 3 + [False] * 3
+
+
 def test_where_the_baseline_is_kept_the_pick_is_read_beside_it(tiny_study: StudyMaker) -> None:
     """What is handed out is the baseline; the comparison is told the other way round."""
     curve = ([0.85, 0.90], [0.84, 0.90])
