@@ -2,12 +2,12 @@
 
 Processor seconds an epoch of the default nets, ways alternating, median of five after one that compiles, and
 how many times as long as the step that sweeps take. That step uses one kernel each for Adam's update, for an
-L2 penalty and for the normalisation of a batch's maps, adds biases to maps by rows, copies an average
-pooling's gradient, and takes a convolution over a map of its own size as a matrix product: the lines
-"without" have each of these as Keras spells it out. All change the last bits of the weights. An exported
-``train.py`` calls Keras's ``fit``, so a final training takes exact steps, by Keras's operations. XLA changes
-the last bits as well, takes seconds to compile, and is many times slower with dropout: that is why it is not
-in.
+L2 penalty, for the cross-entropy and for the normalisation of a batch's maps, adds biases to maps by rows,
+copies an average pooling's gradient, and takes a convolution over a map of its own size as a matrix product:
+the lines "without" have each of these as Keras spells it out. All change the last bits of the weights. An
+exported ``train.py`` calls Keras's ``fit``, so a final training takes exact steps, by Keras's operations. XLA
+changes the last bits as well, takes seconds to compile, and is many times slower with dropout: that is why it
+is not in.
 """
 
 from __future__ import annotations
@@ -100,6 +100,9 @@ WAYS: Final[dict[str, Callable[[keras.Model, Split, int], Epoch]]] = {
     "as it is": as_it_is,
     "without Adam's": without(lambda: mock.patch.object(fused, "_update", return_value=())),
     "without the penalty's": without(lambda: mock.patch.object(fused, "_fused_penalty", nullcontext)),
+    "without the cross-entropy's": without(
+        lambda: mock.patch.object(fused, "_fused_cross_entropy", nullcontext)
+    ),
     "without the convolutions'": without(_without_layer(keras.layers.Conv2D)),
     "without the average pooling's": without(_without_layer(keras.layers.AveragePooling2D)),
     "without the normalisation's": without(_without_layer(keras.layers.BatchNormalization)),

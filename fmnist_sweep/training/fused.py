@@ -25,7 +25,7 @@ _ADAMS: Final = (keras.optimizers.Adam, keras.optimizers.AdamW)
 
 @contextmanager
 def fused_kernels(model: keras.Model) -> Iterator[None]:
-    """Trace a model's steps with the fused kernels of Adam, of L2 penalties and of its layers.
+    """Trace a model's steps with the fused kernels of Adam, L2 penalties, cross-entropies and its layers.
 
     The layers are those of `fmnist_sweep.training.fused_layers`. Whatever else it has is left as it is,
     classes derived from Keras's too: what they do beside is not known. Clipping, weight decay, averages, and
@@ -40,6 +40,7 @@ def fused_kernels(model: keras.Model) -> Iterator[None]:
         and Ioffe and Szegedy (2015), "Batch Normalization", as both Keras and TensorFlow have them.
     """
     with ExitStack() as stack:
+        stack.enter_context(_fused_cross_entropy())
         for owner, name, method in (*_update(model.optimizer), *_layers(model)):
             stack.enter_context(replaced(owner, name, method))
         for variable in model.trainable_variables:
@@ -85,6 +86,31 @@ def _layers(model: keras.Model) -> Iterator[tuple[Any, str, _Method]]:
     for layer in model._flatten_layers():  # noqa: SLF001 - those of inner models too
         if (call := fused_call(layer)) is not None:
             yield layer, "call", call
+
+
+@contextmanager
+def _fused_cross_entropy() -> Iterator[None]:
+    """Let one kernel give the cross-entropy of a batch and its gradient.
+
+    Where operations have to be deterministic TensorFlow spells it out in some hundred, since its kernel for
+    GPUs adds in any order. That for CPUs gives the same each time.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        yield
+        return
+    spelled_out = tf.nn.sparse_softmax_cross_entropy_with_logits
+
+    def cross_entropy(labels: Any, logits: Any, name: str | None = None) -> tf.Tensor:
+        labels, logits = tf.convert_to_tensor(labels), tf.convert_to_tensor(logits)
+        if logits.dtype != tf.float32 or logits.shape.rank != 2 or labels.shape.rank != 1:
+            return spelled_out(labels, logits, name)
+        return tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=labels).loss
+
+    tf.nn.sparse_softmax_cross_entropy_with_logits = cross_entropy
+    try:
+        yield
+    finally:
+        tf.nn.sparse_softmax_cross_entropy_with_logits = spelled_out
 
 
 @contextmanager

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 
 N_STEPS = 12
 ADAM, NORMALISATION = "ResourceApplyAdam", "FusedBatchNormV3"
+CROSS_ENTROPY = "SparseSoftmaxCrossEntropyWithLogits"
 
 
 def trained(build: Any, *, fused: bool) -> tuple[list[Any], set[str]]:
@@ -47,7 +48,7 @@ def trained(build: Any, *, fused: bool) -> tuple[list[Any], set[str]]:
     return [v.numpy() for v in (*model.variables, *model.optimizer.variables)], {node.op for node in nodes}
 
 
-def net(*layers: Any, optimizer: Any = "adam") -> Any:
+def net(*layers: Any, optimizer: Any = "adam", loss: Any = "sparse_categorical_crossentropy") -> Any:
     """Return a compiled model that begins with a convolution and the given layers."""
     import keras
 
@@ -60,8 +61,15 @@ def net(*layers: Any, optimizer: Any = "adam") -> Any:
             keras.layers.Dense(4, activation="softmax"),
         ]
     )
-    model.compile(optimizer, "sparse_categorical_crossentropy")
+    model.compile(optimizer, loss)
     return model
+
+
+def spelled_out(labels: Any, outputs: Any) -> Any:
+    """Return a cross-entropy that has no kernel."""
+    import keras
+
+    return keras.losses.categorical_crossentropy(keras.ops.one_hot(labels, 4), outputs)
 
 
 def require_equal_learning(build: Any, kernel: str) -> None:
@@ -135,7 +143,7 @@ def require_equal_slopes(make: Callable[[], list[Any]], before: dict[str, int]) 
     import keras
 
     keras.utils.set_random_seed(0)
-    model = net(*make())
+    model = net(*make(), loss=spelled_out)
     (ours, loss, operations), (kerass, keras_loss, others) = (
         slopes(model, fused=fused) for fused in (True, False)
     )
@@ -183,6 +191,81 @@ def test_average_poolings_learn_as_in_keras(options: dict[str, Any]) -> None:
     require_equal_slopes(lambda: [keras.layers.AveragePooling2D(**options)], {"AvgPool": 0, "AvgPoolGrad": 1})
 
 
+def entropies(labels: Any, outputs: Any, *, fused: bool, **options: Any) -> tuple[Any, Any, set[str]]:
+    """Return the cross-entropies of outputs, the gradient of their sum, and the kinds of operations.
+
+    Args:
+        labels: Class numbers.
+        outputs: A score for each class, of each of them; ``from_logits=False`` takes their softmax.
+        fused: Whether they are traced with the fused kernels.
+        options: For Keras's function.
+    """
+    import keras
+    import tensorflow as tf
+
+    from fmnist_sweep.training.fused import fused_kernels
+    from fmnist_sweep.training.runtime import set_up_tensorflow
+
+    set_up_tensorflow()
+    outputs, labels = tf.constant(outputs), tf.constant(labels)
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def given() -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(outputs)
+            told = outputs if options.get("from_logits") else tf.nn.softmax(outputs)
+            losses = keras.losses.sparse_categorical_crossentropy(labels, told, **options)
+        return losses, tape.gradient(losses, outputs)
+
+    with fused_kernels(net()) if fused else nullcontext():
+        graph = given.get_concrete_function().graph
+    losses, gradient = given()
+    return losses.numpy(), gradient.numpy(), {o.type for o in graph.get_operations()}
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+@pytest.mark.parametrize("kind", ["random", "ties", "far"])
+def test_cross_entropies_are_those_of_keras(kind: str, from_logits: bool) -> None:
+    """Ties and scores that a float can't tell from certainty among them; so are their gradients."""
+    rng = np.random.default_rng(0)
+    outputs = {
+        "random": rng.normal(size=(32, 10)),
+        "ties": np.ones((32, 10)),
+        "far": rng.normal(scale=100, size=(32, 10)),
+    }[kind].astype(np.float32)
+    labels = rng.integers(0, 10, 32).astype(np.int32)
+    (losses, gradient, kinds), (kerass, slope, others) = (
+        entropies(labels, outputs, fused=fused, from_logits=from_logits) for fused in (True, False)
+    )
+    assert CROSS_ENTROPY in kinds - others
+    np.testing.assert_allclose(losses, kerass, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(gradient, slope, rtol=1e-5, atol=4e-7)
+
+
+@pytest.mark.parametrize("other", ["maps", "double", "gpu"])
+def test_other_cross_entropies_are_left_alone(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of each pixel, of other numbers, and on a device whose kernel adds in any order."""
+    import tensorflow as tf
+
+    shape = (3, 5, 10) if other == "maps" else (6, 10)
+    rng = np.random.default_rng(0)
+    outputs = rng.normal(size=shape).astype(np.float64 if other == "double" else np.float32)
+    labels = rng.integers(0, 10, shape[:-1]).astype(np.int32)
+    if other == "gpu":
+        devices = tf.config.list_physical_devices
+        seen = {"GPU": ["GPU:0"]}
+        monkeypatch.setattr(
+            tf.config, "list_physical_devices", lambda kind=None: seen.get(kind, devices(kind))
+        )
+        monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda *_: None)
+    (losses, gradient, kinds), (kerass, slope, _) = (
+        entropies(labels, outputs, fused=fused, from_logits=True) for fused in (True, False)
+    )
+    assert CROSS_ENTROPY not in kinds
+    np.testing.assert_array_equal(losses, kerass)
+    np.testing.assert_array_equal(gradient, slope)
+
+
 @pytest.mark.parametrize("strength", [1e-3, 0.0], ids=str)
 def test_penalties_of_weights_learn_as_in_keras(strength: float) -> None:
     """Their value is part of the loss as well."""
@@ -228,7 +311,7 @@ def test_other_optimizers_are_left_alone(other: str) -> None:
         "derived": Derived,
         "sgd": keras.optimizers.SGD,
     }[other]
-    require_left_alone(lambda: net(optimizer=make()), ADAM)
+    require_left_alone(lambda: net(optimizer=make(), loss=spelled_out), ADAM)
 
 
 def test_the_rows_of_an_embedding_are_updated_as_keras_does() -> None:
@@ -297,12 +380,13 @@ def test_other_normalisations_are_left_alone(other: str) -> None:
         "derived": lambda: [Derived()],
         "dense": lambda: [keras.layers.Flatten(), normalisation()],
     }
-    require_left_alone(lambda: net(*make[other](), optimizer="sgd"), NORMALISATION)
+    require_left_alone(lambda: net(*make[other](), optimizer="sgd", loss=spelled_out), NORMALISATION)
 
 
 def test_a_model_is_itself_again_afterwards() -> None:
     """Also where tracing fails."""
     import keras
+    import tensorflow as tf
 
     from fmnist_sweep.training.fused import fused_kernels
 
@@ -310,12 +394,14 @@ def test_a_model_is_itself_again_afterwards() -> None:
     penalty = keras.regularizers.L2(0.1)
     model = net(layer, keras.layers.Conv2D(2, 1, kernel_regularizer=penalty))
     kernel = model.layers[2].kernel
+    cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
 
     def trace() -> None:
         with fused_kernels(model):
             assert "update_step" in vars(model.optimizer)
             assert "call" in vars(layer)
             assert kernel.regularizer is not penalty
+            assert tf.nn.sparse_softmax_cross_entropy_with_logits is not cross_entropy
             raise ValueError("traced")
 
     with pytest.raises(ValueError, match="traced"):
@@ -323,3 +409,4 @@ def test_a_model_is_itself_again_afterwards() -> None:
     assert "update_step" not in vars(model.optimizer)
     assert "call" not in vars(layer)
     assert kernel.regularizer is penalty
+    assert tf.nn.sparse_softmax_cross_entropy_with_logits is cross_entropy
