@@ -228,7 +228,7 @@ def export_summary(facts: Mapping[str, Any], delivery: Delivery) -> dict[str, An
     )
     counts = {part: measures.confusion(*p).tolist() for part, p in delivery.predictions.items()}
     return {
-        **{name: facts[name] for name in (*kept, "headline", "beside") if name in facts},
+        **{name: facts[name] for name in (*kept, "headline", "beside", "flip_average") if name in facts},
         "confusion": counts,
         "class_names": facts["data"]["class_names"],
         "curve": delivery.curve.to_attribute(),

@@ -47,6 +47,8 @@ def export_words(study: StoredStudy, kept: Mapping[str, Any]) -> list[str]:
         f"{over} with fresh seeds: validation {unit.name} {show_interval(mean[f'val_{unit.metric}'], unit)}.",
         f"Gap to validation {show_interval(mean['gap_to_val'], unit, gap=True)}.",
     ]
+    if kept.get("flip_average"):
+        sentences.append("These numbers are of the mean over each image and its mirror image.")
     if f"test_{unit.metric}" in mean:
         times = "once" if len(study.readings) == 1 else f"{len(study.readings)} times"
         gap = show_interval(mean["gap_to_test"], unit, gap=True)

@@ -229,6 +229,7 @@ class _AnyExport(_Exported):
     seeds: Annotated[list[_Int], Field(min_length=1)]
     headline: NotRequired[str]
     beside: NotRequired[_Beside]
+    flip_average: NotRequired[bool]
     confusion: dict[Literal["train", "val", "test"], list[list[_Count]]]
     class_names: list[str]
     curve: _Curve

@@ -166,6 +166,9 @@ def test_averaging_flips_is_a_choice_of_its_own(exports: Exports, monkeypatch: p
     folder = exports.folder / "exports" / "dense"
     assert "for an image and for its mirror image" in (folder / "README.md").read_text()
     assert "def with_mirror_images" in (folder / "train.py").read_text()
+    told = stored(exports.study)
+    assert told.export is not None
+    assert "of the mean over each image and its mirror image" in " ".join(export_words(told, told.export))
     assert exports.plan(flip_average=True).is_there
     with pytest.raises(TestAlreadyReadError):
         exports.plan()
