@@ -107,12 +107,15 @@ def _searched(name: str, study: StoredStudy) -> Entrant | None:
         return None
     kept = study.export
     test = None if kept is None else kept["mean"].get("test_accuracy")
+    told = ABSENT if test is None else show_interval(test, UNITS["accuracy"])
+    if kept is not None and kept.get("flip_average"):
+        told += ", mean over mirror images"
     return Entrant(
         f"{name}, by search",
         True,
         winner.val_accuracy,
         winner.gap,
-        ABSENT if test is None else show_interval(test, UNITS["accuracy"]),
+        told,
         winner.label,
         len(done),
         sum(float(t.seconds or 0.0) for t in done),
