@@ -4,10 +4,11 @@ import math
 from typing import Any
 
 import hypothesis.strategies as st
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given
-from optuna.samplers._tpe import _truncnorm
+from optuna.samplers._tpe import _truncnorm, probability_distributions
 from optuna.trial import FrozenTrial, TrialState
 
 from fmnist_sweep.search import tpe
@@ -83,7 +84,7 @@ def test_a_small_study_is_drawn_from_as_by_optuna() -> None:
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_candidates_are_weighed_as_by_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By SciPy's normal distribution, which is put back: the same points are drawn."""
+    """By what stands in for Optuna's functions, which are put back: the same points are drawn."""
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=1))
     for n in range(60):
         asked = study.ask()
@@ -102,12 +103,19 @@ def test_candidates_are_weighed_as_by_optuna(monkeypatch: pytest.MonkeyPatch) ->
             found.append(sampler.sample_relative(study, trial, space))
         return found
 
-    before = dict(vars(_truncnorm))
+    before = dict(vars(_truncnorm)), dict(vars(probability_distributions))
     fast = draws()
-    assert dict(vars(_truncnorm)) == before
-    monkeypatch.setattr(tpe, "_NORMAL", {})
+    assert (dict(vars(_truncnorm)), dict(vars(probability_distributions))) == before
+    monkeypatch.setattr(tpe, "_MASSES", ())
     assert draws() == fast
     assert len({str(found) for found in fast}) == 10
+
+
+@given(st.floats(-40, 40), st.floats(1e-3, 80))
+def test_masses_are_those_of_optuna(low: float, width: float) -> None:
+    """On both sides and across the middle, and far out."""
+    a = np.array([low, -low - width, -width / 2])
+    assert tpe._log_mass(a, a + width) == pytest.approx(_truncnorm._log_gauss_mass(a, a + width), rel=1e-6)
 
 
 @pytest.mark.slow
