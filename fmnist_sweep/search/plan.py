@@ -18,6 +18,7 @@ from fmnist_sweep.search import samplers
 from fmnist_sweep.search.enqueued import require_in_space
 from fmnist_sweep.search.history import without_epochs
 from fmnist_sweep.search.size_limit import feasible_sampler
+from fmnist_sweep.search.tpe import Pictures
 from fmnist_sweep.storage.stored import StoredStudy, StoredTrial
 
 
@@ -78,6 +79,7 @@ class SweepPlan:
 
     def __init__(self, config: SweepConfig) -> None:
         self._config = config
+        self._pictures = Pictures()
 
     @property
     def n_trials(self) -> int:
@@ -96,7 +98,7 @@ class SweepPlan:
 
     def sampler(self, trial: int) -> BaseSampler:
         """Return the sweep's sampler, seeded for one trial, within its limit on weights."""
-        return feasible_sampler(self._config, trial=trial)
+        return feasible_sampler(self._config, trial=trial, pictures=self._pictures)
 
     def require_drawable(self, trial: FrozenTrial) -> None:
         """Raise `TrialError` if a trial was enqueued with what is not in the space."""

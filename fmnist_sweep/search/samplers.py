@@ -17,7 +17,7 @@ from typing_extensions import override
 from fmnist_sweep.config.schema import SAMPLERS, SamplerSection
 from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.space import FloatParameter, IntParameter, Parameter, SearchSpace
-from fmnist_sweep.search.tpe import RecentTPESampler
+from fmnist_sweep.search.tpe import Pictures, RecentTPESampler
 
 
 def draw(trial: optuna.Trial, space: SearchSpace) -> dict[str, Scalar]:
@@ -101,7 +101,7 @@ class GivenSampler(RandomSampler):
         return self._params[param_name]
 
 
-def build_sampler(section: SamplerSection, *, trial: int) -> BaseSampler:
+def build_sampler(section: SamplerSection, *, trial: int, pictures: Pictures | None = None) -> BaseSampler:
     """Return the sampler that draws one trial.
 
     A sampler that is built with the same seed again, as on resume, repeats its first points: so each trial
@@ -111,6 +111,7 @@ def build_sampler(section: SamplerSection, *, trial: int) -> BaseSampler:
     Args:
         section: The sweep's ``[sampler]``.
         trial: Number of the trial to be drawn.
+        pictures: What the draws of one study share, under TPE.
     """
     settings = section.model_dump(exclude={"name", "enqueue_default", "seed"})
     seed = int(np.random.SeedSequence([section.seed, trial]).generate_state(1)[0])
@@ -118,7 +119,7 @@ def build_sampler(section: SamplerSection, *, trial: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match section.name:
             case "tpe":
-                return RecentTPESampler(seed=seed, **settings)
+                return RecentTPESampler(seed=seed, pictures=pictures, **settings)
             case "random":
                 return RandomSampler(seed=seed)
             case "gp":

@@ -19,21 +19,22 @@ from fmnist_sweep.core.jobs import Scalar
 from fmnist_sweep.core.score import exceeds
 from fmnist_sweep.core.space import Parameter, SearchSpace
 from fmnist_sweep.search.samplers import build_sampler, distribution_of
-from fmnist_sweep.search.tpe import RecentTPESampler
+from fmnist_sweep.search.tpe import Pictures, RecentTPESampler
 
 N_DRAWS: Final = 200
 """Draws of one trial from its sampler, and then again at random: the sampler may look for what is too large.
 Where even the last is too large it is handed out: its build then ends the trial."""
 
 
-def feasible_sampler(config: SweepConfig, *, trial: int) -> BaseSampler:
+def feasible_sampler(config: SweepConfig, *, trial: int, pictures: Pictures | None = None) -> BaseSampler:
     """Return the sampler that draws one trial, within the limit where the catalog can count its weights.
 
     Args:
         config: The sweep's settings.
         trial: Number of the trial to be drawn.
+        pictures: As for `build_sampler`.
     """
-    sampler = build_sampler(config.file.sampler, trial=trial)
+    sampler = build_sampler(config.file.sampler, trial=trial, pictures=pictures)
     if config.file.max_model_size is None or config.model_space.n_parameters is None:
         return sampler
     in_turn = [sampler]

@@ -14,9 +14,10 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.workload import fixed_config
 from fmnist_sweep.core.jobs import Scalar
+from fmnist_sweep.search import tpe
 
 pytest.importorskip("sklearn", reason="the surrogate needs the extra bench")
-from benchmarks import methods, race, score_race, whole_sweeps
+from benchmarks import many_workers, methods, race, score_race, whole_sweeps
 from benchmarks.instrumented import _GIVING, _TIMED
 from benchmarks.problems import Problem
 from benchmarks.race import Proposal, Race, race_peer, require_same_problem
@@ -256,3 +257,18 @@ def test_a_whole_sweep_ends_with_its_trials(problem: Problem) -> None:
     assert pruned[2] < whole[2] <= whole_sweeps.N_TRIALS * EPOCHS
     assert whole[2] / 2 < whole[1] < whole[2] / 2 + whole_sweeps.N_TRIALS
     assert whole[0] >= pruned[0] > 0
+
+
+def test_draws_at_once_are_raced_against_the_same_trials(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside so few that each is made for itself both ways find the same; beside more they don't."""
+
+    def found(*, at_once: bool) -> tuple[float, float]:
+        told = many_workers.race(problem, 6, 4, 0, at_once=at_once)
+        return told["best"], told["last"]
+
+    each = found(at_once=False)
+    assert found(at_once=True) == each
+    monkeypatch.setattr(tpe, "MAX_RUNNING", 3)
+    assert found(at_once=True) != each
