@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from s3 import SECRET, s3_files, s3_folder, s3_server
 
 from benchmarks.local_nodes import LocalNodes, local_nodes
 from fmnist_sweep.storage.opening import open_storage
@@ -106,6 +109,21 @@ def command(project: Path, storage: str, *options: str) -> list[str]:
     return [*program, "--storage", f"sqlite:///{project / storage}", *options]
 
 
+def exporting(project: Path, storage: str, *options: str) -> list[str]:
+    """Return the command line that exports the sweep's winner, into a folder named after the storage."""
+    line = command(project, storage, "--repeats", "2", "--output", str(project / storage[:-3]), *options)
+    line[line.index("run") : line.index("run") + 2] = ["export", "small"]
+    return line
+
+
+def facts_of(project: Path, storage: str) -> dict[str, Any]:
+    """Return what an export's bundle says of itself, less times of day."""
+    facts: dict[str, Any] = json.loads((project / storage[:-3] / "small" / "metrics.json").read_text())
+    for dated in facts["test_readings"]:
+        del dated["when"]
+    return {**facts, "written": ""}
+
+
 OFTEN = """
 from fmnist_sweep.cli.main import main
 from fmnist_sweep.engines.cluster.engine import ClusterEngine
@@ -187,10 +205,12 @@ class Running:
 def agents_under(raylet: int) -> list[psutil.Process]:
     """Return the agents of a node."""
     found = []
-    for process in psutil.Process(raylet).children():
-        with suppress(psutil.NoSuchProcess):
-            if "RayActor" in " ".join(process.cmdline()):
-                found.append(process)
+    # It may have been killed.
+    with suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(raylet).children():
+            with suppress(psutil.NoSuchProcess):
+                if "RayActor" in " ".join(process.cmdline()):
+                    found.append(process)
     return found
 
 
@@ -261,13 +281,9 @@ def test_a_killed_node_and_a_killed_agent_change_no_curve(nodes: LocalNodes, pro
     assert len(found) == 6
     # Final trainings too; what they hand over is here, and the bundles are the same.
     for storage, options in (("ray.db", on_ray), ("local.db", ["--workers", "2"])):
-        line = command(project, storage, "--repeats", "2", "--output", str(project / storage[:-3]), *options)
-        line[line.index("run") : line.index("run") + 2] = ["export", "small"]
+        line = exporting(project, storage, *options)
         subprocess.run(line, cwd=project, env=environment(project), check=True)
-    ray, local = (
-        json.loads((project / name / "small" / "metrics.json").read_text()) for name in ("ray", "local")
-    )
-    assert {**ray, "written": ""} == {**local, "written": ""}
+    assert facts_of(project, "ray.db") == facts_of(project, "local.db")
     # But for what was being written as it was killed, which the next run removes.
     assert not [path for path in shared.rglob("[!.]*") if path.is_file()]
     # Nothing of it is left, on the node that was killed either.
@@ -342,6 +358,67 @@ def test_a_killed_parent_leaves_nothing_running(nodes: LocalNodes, project: Path
     _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
     run.end()
+
+
+@pytest.mark.faults
+def test_a_killed_export_goes_on_from_an_object_store(nodes: LocalNodes, project: Path) -> None:
+    """To the local engine's bundle, though an agent is killed as well; the test set is read once."""
+    with np.load(project / "images.npz") as kept:
+        x, y = kept["x_train"], kept["y_train"]
+    np.savez(project / "images.npz", x_train=x[600:], y_train=y[600:], x_test=x[:600], y_test=y[:600])
+    where: dict[str, Any] = {"cwd": project, "env": environment(project)}
+    long = [f"--set=space.{one}" for one in ("units=32", "learning_rate=0.01", "epochs=60")]
+    subprocess.run(
+        command(project, "local.db", "--trials", "1", "--workers", "1", *long), **where, check=True
+    )
+    shutil.copy(project / "local.db", project / "ray.db")
+    subprocess.run(exporting(project, "local.db", "--workers", "2"), **where, check=True)
+
+    def wait_for(holds: Callable[[], object], process: subprocess.Popen[str]) -> None:
+        until = time.monotonic() + 400
+        while not holds():
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+    def agents() -> list[psutil.Process]:
+        return [agent for raylet in nodes.raylets for agent in agents_under(raylet)]
+
+    def checkpoints(host: str) -> dict[int, str]:
+        found = ((re.search(r"/trial-(\d+)\.checkpoint$", name), digest) for name, digest in s3_files(host))
+        return {int(trial[1]): digest for trial, digest in found if trial}
+
+    def writes(host: str, agent: psutil.Process) -> bool:
+        """Return whether a training on an agent's node has gone on from its checkpoint."""
+        now = checkpoints(host)
+        return any(
+            before.get(n) not in (None, now.get(n, before.get(n))) for n in begun_under(agent, project)
+        )
+
+    with s3_server() as host:
+        on_ray = ["--engine", "ray", "--address", nodes.address]
+        line = often(exporting(project, "ray.db", *on_ray, "--checkpoint-storage", s3_folder(host, "x")))
+        with subprocess.Popen(line, **where, text=True) as first:
+            wait_for(lambda: checkpoints(host), first)
+            family = [one for agent in agents() for one in (agent, *agent.children(recursive=True))]
+            first.kill()
+        assert psutil.wait_procs(family, timeout=60)[1] == []
+        assert not (project / "ray").exists()
+        (project / "begun").unlink()
+        before = checkpoints(host)
+        told: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with subprocess.Popen(line, **where, **told, text=True) as second:
+            wait_for(lambda: any(writes(host, agent) for agent in agents()), second)
+            next(agent for agent in agents() if writes(host, agent)).kill()
+            said, _ = second.communicate(timeout=400)
+        assert second.returncode == 0, said
+        assert "goes on after epoch" in said
+        assert SECRET not in said
+        assert s3_files(host) == set()
+    assert facts_of(project, "ray.db") == facts_of(project, "local.db")
+    study = load_study(open_storage(f"sqlite:///{project / 'ray.db'}", create=False), "small")
+    assert [reading["complete"] for reading in StoredStudy.of(study).readings] == [True]
+    assert agents() == []
 
 
 @pytest.mark.faults
