@@ -91,6 +91,8 @@ def test_the_sources_of_this_package_hide_nothing() -> None:
 def test_the_current_folder_is_looked_into_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless the user has put it into PYTHONPATH."""
     monkeypatch.chdir(tmp_path)
+    # That of a command that runs the tests stands behind as well.
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     monkeypatch.setattr(sys, "path", [str(tmp_path), "", *sys.path])
     assert safe_path()[-1] == str(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
