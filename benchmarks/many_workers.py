@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -40,7 +41,9 @@ def race(problem: Problem, n_workers: int, n_rounds: int, seed: int, *, at_once:
     scores: list[float] = []
     running: list[tuple[float, int, optuna.Trial]] = []
     pictures, now, spent = tpe.Pictures(), 0.0, 0.0
-    with patch.object(tpe, "MAX_RUNNING", tpe.MAX_RUNNING if at_once else APART):
+    with ExitStack() as stack:
+        for limit in () if at_once else ("MAX_RUNNING", "RUNNING_PER_DRAW"):
+            stack.enter_context(patch.object(tpe, limit, APART))
         for number in range(n_trials):
             if number >= n_workers:
                 now, ended, trial = heapq.heappop(running)

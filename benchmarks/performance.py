@@ -38,11 +38,12 @@ WHY_MISSED: Final = {
         "is what a worker waits between two trials."
     ),
     ("scaling", "overhead"): (
-        "It goes into starting a process, building a net and its first prediction (see the parts of a trial) "
-        "and into a checkpoint after each epoch; the first trial on each core also lays out the images that "
-        "all later ones share. Not all of it is accounted for. Tried and left: steps without TensorFlow's "
-        "graph optimiser, which save some hundredths of a second and change every curve's last bits; building "
-        "a net before the fork, which starts TensorFlow's threads, and what is forked then hangs."
+        "It goes into starting a process, building a net and its first prediction (see the parts of a "
+        "trial) and into a checkpoint after each epoch; the first trial on each core also lays out the "
+        "images that all later ones share. Not all of it is accounted for. Tried and left: steps without "
+        "TensorFlow's graph optimiser, which save some hundredths of a second and change every curve's last "
+        "bits; building a net before the fork, which starts TensorFlow's threads, and what is forked then "
+        "hangs."
     ),
     ("scaling", "simulated"): (
         "Each epoch is a transaction in SQLite, and with every running trial the reads grow; the table on "

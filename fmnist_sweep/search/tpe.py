@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 N_BEST: Final = 25
 """As many of the best trials as TPE models apart from the others, at the most."""
 
-MAX_RUNNING: Final = 100
-"""Running trials that are seen at the most. Where there are twice as many, two trials are drawn at once."""
+MAX_RUNNING: Final = 1000
+"""Running trials that are seen at the most."""
+
+RUNNING_PER_DRAW: Final = 100
+"""Beside so many running trials one is drawn at a time, beside twice as many two at once."""
 
 MAX_AT_ONCE: Final = 32
 """Trials that are drawn at once at the most: events wait meanwhile."""
@@ -182,9 +185,9 @@ class Pictures:
     """Gives each draw of a study what it looks at; beside many running trials, some draws in turn the same.
 
     Most of what a draw takes beside thousands of trials is to sort them and to make densities of them, and
-    one trial more or less among thousands changes neither. So where ``n`` times `MAX_RUNNING` trials are
+    one trial more or less among thousands changes neither. So where ``n`` times `RUNNING_PER_DRAW` trials are
     running, ``n`` draws are made at once: what they don't see of each other is a hundredth of what runs.
-    Beside fewer than twice `MAX_RUNNING`, each draw is made for itself.
+    Beside fewer than twice `RUNNING_PER_DRAW`, each draw is made for itself.
     """
 
     def __init__(self) -> None:
@@ -196,7 +199,7 @@ class Pictures:
         if self._picture is None or self._n_left == 0:
             trials = [as_pruned(trial) for trial in study.get_trials(deepcopy=False)]
             n_running = sum(trial.state is TrialState.RUNNING for trial in trials)
-            self._n_left = min(max(1, n_running // MAX_RUNNING), MAX_AT_ONCE)
+            self._n_left = min(max(1, n_running // RUNNING_PER_DRAW), MAX_AT_ONCE)
             self._picture = _Picture(study, seen_trials(trials, max_observations), self._n_left)
         self._n_left -= 1
         return self._picture

@@ -270,5 +270,5 @@ def test_draws_at_once_are_raced_against_the_same_trials(
 
     each = found(at_once=False)
     assert found(at_once=True) == each
-    monkeypatch.setattr(tpe, "MAX_RUNNING", 3)
+    monkeypatch.setattr(tpe, "RUNNING_PER_DRAW", 3)
     assert found(at_once=True) != each

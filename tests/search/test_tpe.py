@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from fmnist_sweep.config.sweep_config import SweepConfig
 from fmnist_sweep.search import tpe
 from fmnist_sweep.search.plan import SweepPlan
-from fmnist_sweep.search.tpe import MAX_RUNNING, N_BEST, Pictures, RecentTPESampler, seen_trials
+from fmnist_sweep.search.tpe import N_BEST, RUNNING_PER_DRAW, Pictures, RecentTPESampler, seen_trials
 
 STATES = st.sampled_from(TrialState)
 LOG = optuna.distributions.IntDistribution(1, 1000, log=True)
@@ -154,7 +154,7 @@ def points(study: optuna.Study, n: int, pictures: Pictures | None) -> list[int]:
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_beside_few_running_trials_each_draw_is_made_for_itself() -> None:
     """Up to the limit they are those of Optuna's own sampler."""
-    study = beside(MAX_RUNNING)
+    study = beside(2 * RUNNING_PER_DRAW - 1)
     ours = points(study, 4, Pictures())
     assert ours == points(study, 4, None)
     trial = study.get_trials(deepcopy=False)[-1]
@@ -167,7 +167,7 @@ def test_beside_few_running_trials_each_draw_is_made_for_itself() -> None:
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_beside_many_running_trials_some_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The study is read once for them; the first is what its seed draws alone, and the others differ."""
-    monkeypatch.setattr(tpe, "MAX_RUNNING", 20)
+    monkeypatch.setattr(tpe, "RUNNING_PER_DRAW", 20)
     study = beside(80)
     with mock.patch.object(study, "get_trials", wraps=study.get_trials) as read:
         ours = points(study, 8, Pictures())
@@ -185,7 +185,7 @@ def test_beside_many_running_trials_some_are_drawn_at_once(monkeypatch: pytest.M
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_point_that_cannot_be_used_is_avoided_by_its_own_trial_alone() -> None:
     """Whoever shares the picture gets what was drawn ahead."""
-    pictures, study = Pictures(), beside(2 * MAX_RUNNING)
+    pictures, study = Pictures(), beside(2 * RUNNING_PER_DRAW)
     first, second = (
         RecentTPESampler(max_observations=400, seed=s, pictures=pictures, **SETTINGS) for s in range(2)
     )
@@ -204,7 +204,7 @@ def test_the_trials_of_a_sweep_share_their_pictures(
     make_config: Callable[..., SweepConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its plan gives each trial a sampler of its own."""
-    monkeypatch.setattr(tpe, "MAX_RUNNING", 20)
+    monkeypatch.setattr(tpe, "RUNNING_PER_DRAW", 20)
     plan, study = SweepPlan(make_config(sampler={"name": "tpe"})), beside(80)
     trial = study.get_trials(deepcopy=False)[-1]
     with mock.patch.object(study, "get_trials", wraps=study.get_trials) as read:
