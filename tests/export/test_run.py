@@ -149,8 +149,8 @@ def test_a_second_reading_is_refused(exports: Exports) -> None:
     assert exports.reader.n_readings == 1
 
 
-def test_averaging_flips_is_a_choice_of_its_own(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its trainings, words and script are its own, and without it the test set would be read again."""
+def flips_asked(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return a list that takes of each training from now on whether the mean of flips is asked for."""
     asked: list[bool] = []
     fit = exports.trainer.fit
 
@@ -159,6 +159,12 @@ def test_averaging_flips_is_a_choice_of_its_own(exports: Exports, monkeypatch: p
         yield from fit(job)
 
     monkeypatch.setattr(exports.trainer, "fit", watched)
+    return asked
+
+
+def test_averaging_flips_is_a_choice_of_its_own(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its trainings, words and script are its own, and without it the test set would be read again."""
+    asked = flips_asked(exports, monkeypatch)
     plain, averaged = exports.plan().final, exports.plan(flip_average=True).final
     assert plain.key != averaged.key
     assert exports.run(flip_average=True)["flip_average"] is True
@@ -275,14 +281,7 @@ def test_what_stands_beside_the_mean_of_flips_is_no_such_mean(
     decided: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A net that saw no flips loses by their mean: its author has it without."""
-    asked: list[bool] = []
-    fit = decided.trainer.fit
-
-    def watched(job: PlacedJob) -> Iterator[Started | EpochScores]:
-        asked.append(job.flip_average)
-        yield from fit(job)
-
-    monkeypatch.setattr(decided.trainer, "fit", watched)
+    asked = flips_asked(decided, monkeypatch)
     decided.run(flip_average=True)
     assert asked == [True] * 3 + [False] * 3
 
